@@ -1,0 +1,38 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { defineConfig } from 'tsup'
+
+const entries = ['src/index.ts', 'src/testing.ts']
+
+export default defineConfig({
+  // The last is nobody's to import, but makes a chunk of its own of what imports isomorphic-ws: bundlers keep that
+  // package wherever it is imported, used or not, and so need not meet it in a bundle that does not dial.
+  entry: [...entries, 'src/websocket.ts'],
+  format: ['esm', 'cjs'],
+  target: 'es2022',
+  // The root entry must run in browsers, and everything in it: tsup must not add anything of Node's.
+  platform: 'neutral',
+  // One TerminalError for all entries of a format, also in CommonJS.
+  splitting: true,
+  sourcemap: true,
+  clean: true,
+  dts: {
+    entry: entries,
+    // AsyncDisposable, which neither ES2022 nor the DOM has.
+    banner: '/// <reference lib="esnext.disposable" />',
+    // tsup sets a baseUrl of its own, which TypeScript 6 has deprecated (egoist/tsup#1388).
+    compilerOptions: { ignoreDeprecations: '6.0' },
+  },
+  plugins: [
+    {
+      name: 'relative-source-maps',
+      // Where it splits CommonJS, tsup tells in the source maps where on this machine it was built.
+      async buildEnd({ writtenFiles }) {
+        for (const { name } of writtenFiles.filter((file) => file.name.endsWith('.cjs.map'))) {
+          const map = await readFile(name, 'utf8')
+          await writeFile(name, map.replaceAll(`${resolve(dirname(name))}/`, ''))
+        }
+      },
+    },
+  ],
+})
