@@ -1,0 +1,76 @@
+/** Names what was passed without showing it: it may be a secret. */
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'array' : typeof value
+}
+
+/** A `TypeError` with Node's `ERR_INVALID_ARG_TYPE`. */
+export function wrongType(name: string, expected: string, value: unknown): TypeError {
+  return Object.assign(new TypeError(`\`${name}\` must be ${expected}, got ${typeName(value)}`), {
+    code: 'ERR_INVALID_ARG_TYPE',
+  })
+}
+
+/** A `TypeError` with Node's `ERR_INVALID_ARG_VALUE`. */
+export function wrongValue(name: string, problem: string): TypeError {
+  return Object.assign(new TypeError(`\`${name}\` ${problem}`), { code: 'ERR_INVALID_ARG_VALUE' })
+}
+
+/** Throws unless `value` is an object. */
+export function assertObject(name: string, value: unknown): asserts value is object {
+  if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value)
+}
+
+/** Throws unless `value` is a string that survives every carrier: no control characters, no lone surrogates, not empty. */
+export function assertText(name: string, value: unknown): asserts value is string {
+  if (typeof value !== 'string') throw wrongType(name, 'a string', value)
+  if (value === '') throw wrongValue(name, 'must not be empty')
+  if (/[\p{Cc}\p{Cs}]/u.test(value)) {
+    throw wrongValue(name, 'must not contain control characters or lone surrogates')
+  }
+}
+
+/**
+ * Throws unless `value` can be one segment of a path.
+ *
+ * `.` and `..` cannot: the URL standard resolves them however they are encoded.
+ *
+ * @see https://url.spec.whatwg.org/#double-dot-path-segment
+ */
+export function assertSegment(name: string, value: unknown): asserts value is string {
+  assertText(name, value)
+  if (value === '.' || value === '..') throw wrongValue(name, 'must not be "." or "..", which are no names in a URL')
+}
+
+/** Throws unless `value` arrives unchanged as an HTTP header (RFC 9110, section 5.5). */
+export function assertHeaderValue(name: string, value: unknown): asserts value is string {
+  assertText(name, value)
+  if (/[^\0-\xff]/.test(value)) {
+    throw wrongValue(name, 'has characters above U+00FF, which an HTTP header cannot carry')
+  }
+  if (value !== value.trim()) throw wrongValue(name, 'must not begin or end with blanks, which an HTTP header loses')
+}
+
+const LONGEST_CONTEXT = 256
+
+/** Throws unless `value` can be an orchestrator's context; which kinds there are is for the server to say. */
+export function assertContext(name: string, value: unknown): asserts value is string {
+  assertText(name, value)
+  if (value.length > LONGEST_CONTEXT) throw wrongValue(name, `must be at most ${LONGEST_CONTEXT} characters long`)
+}
+
+/** Throws unless `value` is an `AbortSignal`, of whichever realm, or left out. */
+export function assertSignal(value: unknown): asserts value is AbortSignal | undefined {
+  if (value === undefined) return
+  if (typeof value === 'object' && value !== null && 'addEventListener' in value && 'aborted' in value) return
+  throw wrongType('signal', 'an AbortSignal', value)
+}
+
+/** Throws a `RangeError` unless `value` is a whole number within the bounds. */
+export function assertWhole(name: string, value: unknown, least: number, most: number): asserts value is number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return
+  const got = typeof value === 'number' ? value : typeName(value)
+  throw Object.assign(new RangeError(`\`${name}\` must be a whole number from ${least} to ${most}, got ${got}`), {
+    code: 'ERR_OUT_OF_RANGE',
+  })
+}

@@ -1,0 +1,190 @@
+/**
+ * Every code that a {@link TerminalError} can carry. Codes are API; messages are not.
+ *
+ * | code | when |
+ * | --- | --- |
+ * | `ERR_TERMINAL_INVALID_URL` | the base is no http(s) or ws(s) URL |
+ * | `ERR_TERMINAL_UNAUTHORIZED` | 401, close 4001, or a handshake answered 401 or 403 while the session is there |
+ * | `ERR_TERMINAL_FORBIDDEN` | 403 of a request, or a close 4003 that will not pass |
+ * | `ERR_TERMINAL_MISSING_USER` | 422, close 4002 |
+ * | `ERR_TERMINAL_NOT_FOUND` | 404, close 4004, or a handshake answered 403 while the session is not there |
+ * | `ERR_TERMINAL_IN_USE` | close 4009 |
+ * | `ERR_TERMINAL_LIMIT` | 429 |
+ * | `ERR_TERMINAL_UNAVAILABLE` | refused, reset, DNS, TLS, 5xx, close 1012 or 1013, close 4003 "not reachable" |
+ * | `ERR_TERMINAL_TIMEOUT` | `timeout` ran out |
+ * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives: HTML instead of JSON, no id, a redirect |
+ * | `ERR_TERMINAL_CLOSED` | the terminal was used after it closed |
+ */
+export type TerminalErrorCode =
+  | 'ERR_TERMINAL_INVALID_URL'
+  | 'ERR_TERMINAL_UNAUTHORIZED'
+  | 'ERR_TERMINAL_FORBIDDEN'
+  | 'ERR_TERMINAL_MISSING_USER'
+  | 'ERR_TERMINAL_NOT_FOUND'
+  | 'ERR_TERMINAL_IN_USE'
+  | 'ERR_TERMINAL_LIMIT'
+  | 'ERR_TERMINAL_UNAVAILABLE'
+  | 'ERR_TERMINAL_TIMEOUT'
+  | 'ERR_TERMINAL_PROTOCOL'
+  | 'ERR_TERMINAL_CLOSED'
+
+/** What a {@link TerminalError} carries beside its code and message. */
+export interface TerminalErrorOptions {
+  /** The HTTP status that was answered, if it was one that failed. */
+  status?: number | undefined
+  /** The close code that was received (RFC 6455, section 7.4), if it was a close that failed. */
+  closeCode?: number | undefined
+  /** The reason that came with the close code; secrets in it are the caller's to remove. */
+  closeReason?: string | undefined
+  /** What this error came from. */
+  cause?: unknown
+}
+
+// A class per module format, and one per copy in node_modules: a registered symbol is the one thing they share.
+const BRAND = Symbol.for('terminal-upstream.TerminalError')
+
+/**
+ * The one error class of this package: something between here and the terminal went wrong.
+ *
+ * Switch on `code`; show `message`, which says what failed, where and what to do, and never holds a key, token, cookie
+ * or query string. `instanceof` holds across the ESM and the CJS build. Wrong arguments are a `TypeError` or
+ * `RangeError` with Node's codes instead.
+ *
+ * @example
+ * ```ts
+ * import { connectTerminal, TerminalError } from 'terminal-upstream'
+ *
+ * try {
+ *   await connectTerminal({ base: 'http://127.0.0.1:8000', key: 'wrong', userId: 'ada' })
+ * } catch (error) {
+ *   if (error instanceof TerminalError && error.code === 'ERR_TERMINAL_UNAUTHORIZED') console.error(error.message)
+ *   else throw error
+ * }
+ * ```
+ */
+export class TerminalError extends Error {
+  static {
+    Object.defineProperty(this.prototype, 'name', { value: 'TerminalError', configurable: true, writable: true })
+    Object.defineProperty(this.prototype, BRAND, { value: true })
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // A class derived from it is recognized as any other.
+    if (this !== TerminalError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+
+  /** What happened; stable across versions. */
+  readonly code: TerminalErrorCode
+  // `declare`: an absent field is absent, so that a logged error shows only what is known.
+  /** The HTTP status that was answered, if it was one that failed. */
+  declare readonly status?: number
+  /** The close code that was received, if it was a close that failed. */
+  declare readonly closeCode?: number
+  /** The reason that came with the close code. */
+  declare readonly closeReason?: string
+
+  /**
+   * Made by this package; by you where something of this package asks your code for an error.
+   *
+   * @param code What happened.
+   * @param message What failed, where and why, and what to do; no secrets.
+   * @param options What else is known.
+   */
+  constructor(code: TerminalErrorCode, message: string, options: TerminalErrorOptions = {}) {
+    const { status, closeCode, closeReason, cause } = options
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    if (status !== undefined) this.status = status
+    if (closeCode !== undefined) this.closeCode = closeCode
+    if (closeReason !== undefined) this.closeReason = closeReason
+  }
+}
+
+/** Makes foreign text fit to be shown. */
+export type Redact = (text: string) => string
+
+const LONGEST_TEXT = 4096
+const LONGEST_QUOTE = 200
+// A close reason ends after 123 bytes, and a log line somewhere: the beginning of a secret is one too.
+const SHORTEST_PART = 8
+
+/**
+ * Returns a function that takes the secrets and every query string out of a text that somebody else wrote, and cuts it
+ * to a line that can be logged.
+ */
+export function createRedact(secrets: Iterable<string>): Redact {
+  const spellings = new Set<string>()
+  for (const secret of secrets) {
+    // As it is, in JSON, and in a form. Percent-encodings have as many spellings as encoders: those are decoded.
+    for (const spelling of [secret, JSON.stringify(secret).slice(1, -1), secret.replaceAll(' ', '+')]) {
+      spellings.add(spelling).add(decodePercents(spelling))
+    }
+  }
+  spellings.delete('')
+
+  /** How many characters from `start` on are a secret, or the beginning of one. */
+  function secretAt(text: string, start: number): number {
+    let longest = 0
+    for (const spelling of spellings) {
+      let length = 0
+      while (length < spelling.length && text[start + length] === spelling[length]) length += 1
+      if (length === spelling.length || length >= SHORTEST_PART) longest = Math.max(longest, length)
+    }
+    return longest
+  }
+
+  return (text) => {
+    const decoded = decodePercents(text.slice(0, LONGEST_TEXT))
+    let clean = ''
+    for (let index = 0; index < decoded.length;) {
+      const length = secretAt(decoded, index)
+      clean += length === 0 ? decoded.charAt(index) : '[redacted]'
+      index += length || 1
+    }
+    const line = clean
+      .replaceAll(/\?[^\s"'<>]+/g, '?[redacted]')
+      .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+      .trim()
+    return line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)}…` : line
+  }
+}
+
+function decodePercents(text: string): string {
+  return text.replaceAll(/(?:%[\da-f]{2})+/gi, (encoded) => {
+    try {
+      return decodeURIComponent(encoded)
+    } catch {
+      return encoded
+    }
+  })
+}
+
+/** What an error was made of: fetch hides the reason one level down, and a dual-stack dial one more. */
+function reasonOf(error: unknown): unknown {
+  if (error instanceof AggregateError) return error.errors[0]
+  return error instanceof Error ? error.cause : undefined
+}
+
+function innermost(error: unknown): unknown {
+  const reason = reasonOf(error)
+  return reason === undefined ? error : innermost(reason)
+}
+
+/** The `code` of a Node or ws error, wherever the runtime put it. */
+export function errorCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  return 'code' in error && typeof error.code === 'string' ? error.code : errorCode(reasonOf(error))
+}
+
+/**
+ * Returns a bare copy of a foreign error for `cause`: runtimes hang requests, responses and sockets on theirs, and
+ * those hold the credentials.
+ */
+export function withoutSecrets(error: unknown, redact: Redact): Error {
+  const reason = innermost(error)
+  const copy = new Error(redact(reason instanceof Error ? reason.message : String(reason)))
+  const code = errorCode(error)
+  copy.stack = `${copy.name}: ${copy.message}`
+  return code === undefined ? copy : Object.assign(copy, { code })
+}

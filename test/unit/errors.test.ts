@@ -1,0 +1,101 @@
+import fc from 'fast-check'
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { createRedact, errorCode, TerminalError, withoutSecrets } from '../../src/errors.ts'
+
+describe('TerminalError', () => {
+  it('is an Error that has its own name, its code and only the fields that are known', () => {
+    const error = new TerminalError('ERR_TERMINAL_LIMIT', 'too many', { status: 429, closeCode: undefined })
+    expect(error).toBeInstanceOf(Error)
+    expect(error.stack).toMatch(/^TerminalError: too many\n/)
+    expect(Object.keys(error).sort()).toEqual(['code', 'status'])
+    expect(new TerminalError('ERR_TERMINAL_CLOSED', 'x')).not.toHaveProperty('cause')
+  })
+
+  it('carries what a close said, and its cause', () => {
+    const cause = new Error('why')
+    const options = { closeCode: 4001, closeReason: 'Invalid API key', cause }
+    expect(new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'no', options)).toMatchObject(options)
+  })
+
+  it('does not take every error for one of a class that is derived from it', () => {
+    class Derived extends TerminalError {}
+    expect(new TerminalError('ERR_TERMINAL_CLOSED', 'x')).not.toBeInstanceOf(Derived)
+    expect(new Derived('ERR_TERMINAL_CLOSED', 'x')).toBeInstanceOf(Derived)
+    expect(new Derived('ERR_TERMINAL_CLOSED', 'x')).toBeInstanceOf(TerminalError)
+  })
+
+  it('recognizes errors of another copy of the class, and nothing else', () => {
+    const otherCopy = Object.assign(new Error('x'), { [Symbol.for('terminal-upstream.TerminalError')]: true })
+    expect(otherCopy).toBeInstanceOf(TerminalError)
+    for (const other of [new Error('x'), null, undefined, 'TerminalError', { code: 'ERR_TERMINAL_LIMIT' }]) {
+      expect(other instanceof TerminalError).toBe(false)
+    }
+  })
+})
+
+describe('createRedact', () => {
+  it.each<[string[], string, string]>([
+    [['sk-1'], 'bad key sk-1', 'bad key [redacted]'],
+    [['sk/1=='], 'sk/1==, sk%2F1%3D%3D, sk%2f1==, sk/1%3D%3D', '[redacted], [redacted], [redacted], [redacted]'],
+    [['a b+c'], 'a b+c, a%20b%2Bc, a+b%2Bc', '[redacted], [redacted], [redacted]'],
+    [['k%41'], 'k%41, k%2541, kA', '[redacted], [redacted], [redacted]'],
+    [['say "x"'], String.raw`{"token":"say \"x\""}`, '{"token":"[redacted]"}'],
+    [['key', 'key-and-more'], 'key-and-more', '[redacted]'],
+    [['0123456789abcdef'], 'cut short: 0123456789ab', 'cut short: [redacted]'],
+    [['0123456789abcdef'], 'too short to tell: 0123456', 'too short to tell: 0123456'],
+    [['e', 'd', 'r'], 'here', 'h[redacted][redacted][redacted]'],
+    [[''], 'nothing to hide', 'nothing to hide'],
+    [[], '100% of %E9 and %41', '100% of %E9 and A'],
+    [[], 'GET /api?token=x&y HTTP', 'GET /api?[redacted] HTTP'],
+    [[], 'really? yes', 'really? yes'],
+    [[], ' two\r\nlines\u001b[31m ', 'two lines [31m'],
+    [[], 'x'.repeat(300), `${'x'.repeat(200)}…`],
+  ])('without %j, %j reads %j', (secrets, text, shown) => {
+    expect(createRedact(secrets)(text)).toBe(shown)
+  })
+
+  it('never lets a secret through, wherever it stands and however it is encoded', () => {
+    const secret = fc.string({ minLength: 3, unit: 'grapheme-ascii' }).filter((text) => !'[redacted] …?'.includes(text))
+    const encoder = fc.constantFrom(String, encodeURIComponent, encodeURI)
+    fc.assert(
+      fc.property(secret, encoder, fc.string(), fc.string(), (hidden, encode, before, after) => {
+        const shown = createRedact([hidden])(`${before}${encode(hidden)}${after}`)
+        // What is left may spell it again only by running into the mark that took its place.
+        expect(shown.replaceAll('[redacted]', '\0')).not.toContain(hidden)
+      }),
+    )
+  })
+})
+
+describe('withoutSecrets', () => {
+  it('keeps the innermost message and the code, and no other field', () => {
+    const deep = Object.assign(new Error('connect ECONNREFUSED key'), {
+      code: 'ECONNREFUSED',
+      socket: { token: 'key' },
+    })
+    const outer = new TypeError('fetch failed', { cause: new AggregateError([deep], '') })
+    const copy = withoutSecrets(outer, createRedact(['key']))
+    expect(copy).toMatchObject({ message: 'connect ECONNREFUSED [redacted]', code: 'ECONNREFUSED' })
+    expect(inspect(copy, { depth: 12, showHidden: true })).not.toContain('key')
+  })
+
+  it.each([
+    ['a string', 'a string'],
+    [undefined, 'undefined'],
+    [new AggregateError([], 'none worked'), 'none worked'],
+  ])('makes an Error of %j', (thrown, message) => {
+    expect(withoutSecrets(thrown, String).message).toBe(message)
+  })
+})
+
+it.each<[unknown, string | undefined]>([
+  [{ code: 'ECONNRESET' }, 'ECONNRESET'],
+  [Object.assign(new Error('x', { cause: { code: 'EPIPE' } }), { code: 7 }), 'EPIPE'],
+  [new TypeError('x', { cause: new AggregateError([{ code: 'ECONNREFUSED' }]) }), 'ECONNREFUSED'],
+  [{}, undefined],
+  [null, undefined],
+  ['ECONNRESET', undefined],
+])('errorCode(%j) === %j', (error, code) => {
+  expect(errorCode(error)).toBe(code)
+})

@@ -1,0 +1,214 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { buildUpstreamWsUrl, TerminalError, type AuthType } from '../../src/index.ts'
+import { buildUpstreamHttpUrl, whereOf } from '../../src/url.ts'
+
+const authTypes: AuthType[] = ['bearer', 'session', 'system_oauth', 'none']
+const noKeys = [undefined, null, '', ' ', '\t\n ', 'Bearer', 'Bearer ', '  bearer  ', 'Bearer Bearer ', '\u00a0']
+
+describe('the bug that started it', () => {
+  it('puts `token` beside `user_id` when the auth type is bearer and there is a key', () => {
+    expect(buildUpstreamWsUrl('https://terminals.example/api/terminals/s1', 'bearer', 'sk-1', 'ada')).toBe(
+      'wss://terminals.example/api/terminals/s1?user_id=ada&token=sk-1',
+    )
+  })
+
+  it.each(noKeys)('leaves `token` out when the key is %j', (key) => {
+    expect(buildUpstreamWsUrl('http://h/', 'bearer', key, 'ada')).toBe('ws://h/?user_id=ada')
+  })
+
+  it.each(['session', 'system_oauth', 'none'] as const)('never puts the key of %s into the URL', (authType) => {
+    expect(buildUpstreamWsUrl('http://h/', authType, 'sk-1', 'ada')).toBe('ws://h/?user_id=ada')
+  })
+})
+
+const target = { sessionId: 's1', policyId: 'gpu', contextId: 'chat:7' }
+
+describe('buildUpstreamWsUrl', () => {
+  it.each<[string, string]>([
+    ['http://h', 'ws://h/?user_id=u&token=k'],
+    ['https://h', 'wss://h/?user_id=u&token=k'],
+    ['ws://h', 'ws://h/?user_id=u&token=k'],
+    ['wss://h', 'wss://h/?user_id=u&token=k'],
+    ['HTTP://H:80/', 'ws://h/?user_id=u&token=k'],
+    ['https://h:8443', 'wss://h:8443/?user_id=u&token=k'],
+    ['http://[::1]:8000', 'ws://[::1]:8000/?user_id=u&token=k'],
+    ['http://h/deep/path/', 'ws://h/deep/path/?user_id=u&token=k'],
+    ['http://h/#fragment', 'ws://h/?user_id=u&token=k'],
+    ['http://h/?a=1&a=2&b', 'ws://h/?a=1&a=2&b&user_id=u&token=k'],
+    ['http://h/?sig=a%20b+c&arr[]=1&q=%E9', 'ws://h/?sig=a%20b+c&arr[]=1&q=%E9&user_id=u&token=k'],
+    ['http://h/?', 'ws://h/?user_id=u&token=k'],
+    ['http://h/?&&', 'ws://h/?user_id=u&token=k'],
+    ['http://h/??', 'ws://h/??&user_id=u&token=k'],
+    ['http://h/??token=1', 'ws://h/??token=1&user_id=u&token=k'],
+    ['http://h/?token=old&x=1&user_id=old&token=older', 'ws://h/?x=1&user_id=u&token=k'],
+    ['http://h/?%74oken=old&context_id=old', 'ws://h/?user_id=u&token=k'],
+  ])("buildUpstreamWsUrl('%s', 'bearer', 'k', 'u') === '%s'", (base, url) => {
+    expect(buildUpstreamWsUrl(base, 'bearer', 'k', 'u')).toBe(url)
+    expect(buildUpstreamWsUrl(new URL(base), 'bearer', 'k', 'u')).toBe(url)
+  })
+
+  it.each<[string, object, string]>([
+    ['http://h', { sessionId: 's1' }, 'ws://h/api/terminals/s1?user_id=u'],
+    ['http://h/', { sessionId: 's1' }, 'ws://h/api/terminals/s1?user_id=u'],
+    ['http://h/base//', { sessionId: 's1' }, 'ws://h/base/api/terminals/s1?user_id=u'],
+    ['http://h/base', { policyId: 'gpu' }, 'ws://h/base/p/gpu?user_id=u'],
+    ['http://h', target, 'ws://h/p/gpu/api/terminals/s1?user_id=u&context_id=chat%3A7'],
+    ['http://h', { sessionId: 'a/b\\c?d#e' }, 'ws://h/api/terminals/a%2Fb%5Cc%3Fd%23e?user_id=u'],
+    ['http://h', { sessionId: '%2e%2e' }, 'ws://h/api/terminals/%252e%252e?user_id=u'],
+    ['http://h', { sessionId: '../..' }, 'ws://h/api/terminals/..%2F..?user_id=u'],
+    ['http://h', { sessionId: '...' }, 'ws://h/api/terminals/...?user_id=u'],
+    ['http://h', { sessionId: undefined, policyId: undefined }, 'ws://h/?user_id=u'],
+  ])("buildUpstreamWsUrl('%s', 'none', null, 'u', %j) === '%s'", (base, where, url) => {
+    expect(buildUpstreamWsUrl(base, 'none', null, 'u', where)).toBe(url)
+  })
+
+  it('orders the parameters: those of the base, user_id, context_id, token', () => {
+    const url = buildUpstreamWsUrl('http://h/?z=1&user_id=x', 'bearer', 'k', 'u', target)
+    expect([...new URL(url).searchParams.keys()]).toEqual(['z', 'user_id', 'context_id', 'token'])
+  })
+
+  it.each([' sk-1 ', 'Bearer sk-1', 'bearer\tsk-1', '  BEARER  sk-1\n', 'sk-1'])('takes the key %j for sk-1', (key) => {
+    expect(buildUpstreamWsUrl('http://h', 'bearer', key, 'u')).toBe('ws://h/?user_id=u&token=sk-1')
+  })
+
+  it('does not change the URL that it is given', () => {
+    const base = new URL('http://h/?token=old#x')
+    buildUpstreamWsUrl(base, 'bearer', 'k', 'u', target)
+    expect(base.href).toBe('http://h/?token=old#x')
+  })
+
+  it.each<unknown>([
+    'ftp://h',
+    'file:///etc',
+    'javascript:alert(1)',
+    '/api/terminals',
+    'terminals.example',
+    '//terminals.example',
+    'http://',
+    '',
+    'http://user@h',
+    'http://user:secret@h',
+    'http://:secret@h',
+    undefined,
+    null,
+    42,
+    {},
+  ])('throws ERR_TERMINAL_INVALID_URL, and does not quote it, when the base is %j', (base) => {
+    const build = (): string => buildUpstreamWsUrl(base as string, 'bearer', 'k', 'u')
+    expect(build).toThrow(TerminalError)
+    expect(build).toThrow(expect.objectContaining({ code: 'ERR_TERMINAL_INVALID_URL' }))
+    expect(build).not.toThrow(/secret/)
+  })
+
+  it.each<[string, unknown[], string]>([
+    ['the user id is empty', ['bearer', 'k', ''], 'ERR_INVALID_ARG_VALUE'],
+    ['the user id is missing', ['bearer', 'k', undefined], 'ERR_INVALID_ARG_TYPE'],
+    ['the user id is a number', ['bearer', 'k', 7], 'ERR_INVALID_ARG_TYPE'],
+    ['the user id has a control character', ['bearer', 'k', 'a\nb'], 'ERR_INVALID_ARG_VALUE'],
+    ['the user id has a lone surrogate', ['bearer', 'k', 'a\ud800'], 'ERR_INVALID_ARG_VALUE'],
+    ['the auth type is unknown', ['basic', 'k', 'u'], 'ERR_INVALID_ARG_VALUE'],
+    ['the auth type is a name of Object', ['constructor', 'k', 'u'], 'ERR_INVALID_ARG_VALUE'],
+    ['the auth type is missing', [undefined, 'k', 'u'], 'ERR_INVALID_ARG_TYPE'],
+    ['the key is a number', ['bearer', 5, 'u'], 'ERR_INVALID_ARG_TYPE'],
+    ['the key is a list', ['bearer', ['k'], 'u'], 'ERR_INVALID_ARG_TYPE'],
+    ['the key is not ASCII', ['bearer', 'schlüssel', 'u'], 'ERR_INVALID_ARG_VALUE'],
+    ['the key has a line break inside', ['bearer', 'k\r\nX: y', 'u'], 'ERR_INVALID_ARG_VALUE'],
+    ['the session id is empty', ['none', null, 'u', { sessionId: '' }], 'ERR_INVALID_ARG_VALUE'],
+    ['the session id is a number', ['none', null, 'u', { sessionId: 1 }], 'ERR_INVALID_ARG_TYPE'],
+    ['the session id is .', ['none', null, 'u', { sessionId: '.' }], 'ERR_INVALID_ARG_VALUE'],
+    ['the session id is ..', ['none', null, 'u', { sessionId: '..' }], 'ERR_INVALID_ARG_VALUE'],
+    ['the policy id is ..', ['none', null, 'u', { policyId: '..' }], 'ERR_INVALID_ARG_VALUE'],
+    ['the policy id is null', ['none', null, 'u', { policyId: null }], 'ERR_INVALID_ARG_TYPE'],
+    ['the target is null', ['none', null, 'u', null], 'ERR_INVALID_ARG_TYPE'],
+    ['the context id has a NUL', ['none', null, 'u', { contextId: 'chat:\0' }], 'ERR_INVALID_ARG_VALUE'],
+    ['the context id is too long', ['none', null, 'u', { contextId: 'c'.repeat(257) }], 'ERR_INVALID_ARG_VALUE'],
+  ])('throws a TypeError when %s', (_when, rest, code) => {
+    const build = (): string => (buildUpstreamWsUrl as (...all: unknown[]) => string)('http://h', ...rest)
+    expect(build).toThrow(TypeError)
+    expect(build).toThrow(expect.objectContaining({ code }))
+  })
+
+  it('names the parameter and never shows the key', () => {
+    expect(() => buildUpstreamWsUrl('http://h', 'bearer', 'gehéim', 'u')).toThrow('`key` must be printable ASCII')
+  })
+})
+
+const id = fc
+  .string({ minLength: 1, unit: 'grapheme' })
+  .filter((text) => !/[\p{Cc}\p{Cs}]/u.test(text) && text !== '.' && text !== '..')
+const hostileId = fc.oneof(
+  id,
+  fc.constantFrom('a/b', 'a\\b', '?x=1', '#x', '%2e%2e', '%252e', '../x', '/..', '%', ';', '&token=x', '=', '+', ' '),
+)
+const key = fc
+  .string({ minLength: 1, unit: 'grapheme-ascii' })
+  .filter((text) => /^\S+$/.test(text) && !/^bearer$/i.test(text))
+const scheme = fc.constantFrom('http', 'https', 'ws', 'wss')
+const base = fc
+  .tuple(
+    scheme,
+    fc.domain(),
+    fc.array(fc.stringMatching(/^[a-z0-9]{1,5}$/), { maxLength: 3 }),
+    fc.webQueryParameters(),
+    fc.boolean(),
+  )
+  .map(([protocol, host, path, query, slash]) => {
+    return `${protocol}://${host}${path.map((part) => `/${part}`).join('')}${slash ? '/' : ''}?${query}`
+  })
+const own = new Set(['user_id', 'context_id', 'token'])
+
+function foreignParameters(url: string): Array<[string, string]> {
+  return [...new URL(url).searchParams].filter(([name]) => !own.has(name))
+}
+
+describe('laws of buildUpstreamWsUrl', () => {
+  it('always returns a ws or wss URL that parses, with the security of the base', () => {
+    fc.assert(
+      fc.property(base, fc.constantFrom(...authTypes), fc.option(key), id, (from, authType, secret, userId) => {
+        const { protocol } = new URL(buildUpstreamWsUrl(from, authType, secret, userId))
+        expect(protocol).toBe(/^(?:https|wss):/.test(from) ? 'wss:' : 'ws:')
+      }),
+    )
+  })
+
+  it('brings every id back from its own segment or parameter, and changes nothing else', () => {
+    fc.assert(
+      fc.property(base, hostileId, hostileId, hostileId, id, (from, userId, sessionId, policyId, contextId) => {
+        const url = buildUpstreamWsUrl(from, 'none', null, userId, { sessionId, policyId, contextId })
+        const { pathname, searchParams, hash } = new URL(url)
+        const ownPath = new URL(from).pathname.replace(/\/$/, '')
+        expect(pathname.startsWith(`${ownPath}/p/`)).toBe(true)
+        const segments = pathname.slice(ownPath.length + 1).split('/')
+        expect(segments.map(decodeURIComponent)).toEqual(['p', policyId, 'api', 'terminals', sessionId])
+        expect(searchParams.getAll('user_id')).toEqual([userId])
+        expect(searchParams.getAll('context_id')).toEqual([contextId])
+        expect(foreignParameters(url)).toEqual(foreignParameters(from))
+        expect(hash).toBe('')
+      }),
+    )
+  })
+
+  it('has exactly one token, which is the key, for bearer with a key, and none otherwise', () => {
+    fc.assert(
+      fc.property(base, fc.constantFrom(...authTypes), fc.option(key), id, (from, authType, secret, userId) => {
+        const tokens = new URL(buildUpstreamWsUrl(from, authType, secret, userId)).searchParams.getAll('token')
+        expect(tokens).toEqual(authType === 'bearer' && secret !== null ? [secret] : [])
+      }),
+    )
+  })
+})
+
+describe('buildUpstreamHttpUrl', () => {
+  it.each<[string, object, string]>([
+    ['ws://h', {}, 'http://h/api/terminals'],
+    ['wss://h/base/?x=1&token=old', { sessionId: 's' }, 'https://h/base/api/terminals/s?x=1'],
+    ['https://h', { policyId: 'p' }, 'https://h/p/p/api/terminals'],
+  ])('buildUpstreamHttpUrl(%j, %j) === %j', (from, where, url) => {
+    expect(buildUpstreamHttpUrl(from, where)).toBe(url)
+  })
+})
+
+it('whereOf leaves out the query', () => {
+  expect(whereOf('wss://h:1/api?token=secret#x')).toBe('wss://h:1/api')
+})
