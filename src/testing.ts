@@ -1,0 +1,86 @@
+import { createServer } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { WebSocketServer } from 'ws'
+import { answerHttp } from './testing/http.ts'
+import { createState, type TestRequest, type TestUpstreamOptions } from './testing/server.ts'
+import type { TestSession } from './testing/session.ts'
+import { answerUpgrade } from './testing/socket.ts'
+
+export type { TestFault, TestFaults, TestOperation } from './testing/faults.ts'
+export type { TestRelease } from './testing/releases.ts'
+export type { TestRequest, TestUpstreamOptions } from './testing/server.ts'
+export type { TestOwner, TestSession } from './testing/session.ts'
+export type { TestShell, TestShellIo, TestShellProcess } from './testing/shells.ts'
+
+/** A running test upstream. */
+export interface TestUpstream extends AsyncDisposable {
+  /** Its base URL, `http://127.0.0.1:{port}`. */
+  readonly url: string
+  /** The sessions whose shells are running, oldest first. */
+  readonly sessions: readonly TestSession[]
+  /** Everything that it was asked so far, with credentials and all, oldest first. */
+  readonly requests: readonly TestRequest[]
+  /** Ends every shell and connection; resolves when the port is free. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts an upstream in this process, on a free port of 127.0.0.1, that treats its clients as one real release would,
+ * with all its unpleasantness.
+ *
+ * For the tests of whatever talks to Open Terminal or Terminals: no Python, no Docker, and faults when you want them.
+ *
+ * @example
+ * ```ts
+ * import { connectTerminal } from 'terminal-upstream'
+ * import { startTestUpstream } from 'terminal-upstream/testing'
+ *
+ * await using upstream = await startTestUpstream({ release: 'terminals@0.0.2', key: 'sk-1' })
+ * await using terminal = await connectTerminal({ base: upstream.url, key: 'sk-1', userId: 'ada' })
+ * console.log(upstream.requests.map(({ method, path, status }) => `${method} ${path} ${status}`))
+ * ```
+ *
+ * @throws {TypeError} ERR_INVALID_ARG_VALUE when `release`, `shell` or a fault is none that there is.
+ * @see https://github.com/open-webui/terminals and https://github.com/open-webui/open-terminal, whose code it follows
+ */
+export async function startTestUpstream(options: TestUpstreamOptions = {}): Promise<TestUpstream> {
+  const closing = new AbortController()
+  const state = createState(options, closing.signal)
+  const sockets = new Set<Socket>()
+  const server = createServer((request, response) => {
+    void answerHttp(state, request, response)
+  })
+  // Offered as the real servers do: a client that accepts it pays for it here too.
+  const wss = new WebSocketServer({ noServer: true, perMessageDeflate: true })
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.once('close', () => sockets.delete(socket))
+  })
+  server.on('upgrade', (request, _socket, head) => {
+    void answerUpgrade(state, wss, request, request.socket, head)
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what it is for anything but a pipe
+  const { port } = server.address() as AddressInfo
+
+  async function close(): Promise<void> {
+    closing.abort()
+    for (const session of state.sessions) session.kill()
+    for (const socket of sockets) socket.destroy()
+    if (server.listening) await new Promise((resolve) => server.close(resolve))
+  }
+
+  return {
+    url: `http://127.0.0.1:${port}`,
+    get sessions() {
+      return [...state.sessions].filter(({ alive }) => alive)
+    },
+    requests: state.requests,
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}

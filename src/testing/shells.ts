@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+
+/** What a shell of a test upstream can do to its terminal. */
+export interface TestShellIo {
+  /**
+   * Prints; resolves when it has left for a client, so that awaiting it is how a slow client slows the shell down. It
+   * never resolves once the session is gone.
+   */
+  readonly output: (data: string | Uint8Array) => Promise<void>
+  /** Ends, which the server does not announce. */
+  readonly exit: () => void
+}
+
+/** What a test upstream can do to a shell. */
+export interface TestShellProcess {
+  /** Something was typed: as many bytes as the release lets through. */
+  input(data: Uint8Array): void
+  /** The window has another size, in character cells; 0 is possible. */
+  resize?(cols: number, rows: number): void
+  /** The session has ended: whatever the shell holds must go. */
+  kill?(): void
+}
+
+/**
+ * Starts a shell; called for every session that is created.
+ *
+ * @example
+ * ```ts
+ * import { startTestUpstream, type TestShell } from 'terminal-upstream/testing'
+ *
+ * const upperCase: TestShell = ({ output }) => ({
+ *   input: (data) => void output(new TextDecoder().decode(data).toUpperCase()),
+ * })
+ * const upstream = await startTestUpstream({ shell: upperCase })
+ * await upstream.close()
+ * ```
+ */
+export type TestShell = (io: TestShellIo) => TestShellProcess
+
+/** Prints what is typed, and nothing of its own. */
+export const echo: TestShell = ({ output }) => ({ input: (data) => void output(data) })
+
+/** A real, interactive `sh`, on pipes rather than a PTY: it prompts, but does not echo, know its size or take Ctrl-C. */
+export const sh: TestShell = ({ output, exit }) => {
+  // Without job control, which it would complain about; in a process group of its own, to kill what it has started too.
+  const child = spawn('sh', ['-c', 'exec sh -i +m 2>&1'], {
+    detached: true,
+    stdio: ['pipe', 'pipe', 'ignore'],
+    env: { ...process.env, PS1: '$ ', ENV: '' },
+  })
+  child.once('error', exit)
+  child.once('close', exit)
+  // What it leaves in the background would hold the pipe open, and the machine's processes.
+  child.once('exit', killGroup)
+  // A shell that has gone takes no more input; its end is told by the events above.
+  child.stdin.on('error', () => {})
+  child.stdout.on('data', (chunk: Uint8Array) => {
+    child.stdout.pause()
+    void output(chunk).then(() => child.stdout.resume())
+  })
+  return {
+    // As a PTY does: the Enter key of a terminal in raw mode is a carriage return.
+    input: (data) => void child.stdin.write(data.map((byte) => (byte === 13 ? 10 : byte))),
+    kill() {
+      // Once it has exited the number may be somebody else's.
+      if (child.exitCode === null && child.signalCode === null) killGroup()
+      child.stdout.destroy()
+    },
+  }
+
+  function killGroup(): void {
+    try {
+      process.kill(-Number(child.pid), 'SIGKILL')
+    } catch {
+      // Nobody is left in it, or it never was.
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { onTestFinished } from 'vitest'
+import { WebSocket, type ClientOptions } from 'ws'
+import {
+  startTestUpstream,
+  type TestRelease,
+  type TestSession,
+  type TestUpstream,
+  type TestUpstreamOptions,
+} from '../../../src/testing.ts'
+
+export const KEY = 'sk-1'
+export const USER = 'ada'
+export const API = '/api/terminals'
+
+export const orchestrators = ['terminals@0.0.2', 'terminals@0.0.3', 'terminals@0.2.2'] as const
+export const ownServers = ['open-terminal@0.11', 'open-terminal@0.14'] as const
+export const releases: readonly TestRelease[] = [...orchestrators, ...ownServers]
+
+/** Starts an upstream that ends with the test. */
+export async function start(options: TestUpstreamOptions = {}): Promise<TestUpstream> {
+  const upstream = await startTestUpstream({ key: KEY, ...options })
+  onTestFinished(() => upstream.close())
+  return upstream
+}
+
+/** `undefined` leaves a header out. */
+export type Headers = Record<string, string | undefined>
+
+function withDefaults(headers: Headers): Record<string, string> {
+  const all = Object.entries({ authorization: `Bearer ${KEY}`, 'x-user-id': USER, ...headers })
+  return Object.fromEntries(all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
+}
+
+/** One REST call: status and body, parsed if it is JSON. */
+export async function ask(
+  upstream: TestUpstream,
+  method: string,
+  path: string = API,
+  headers: Headers = {},
+): Promise<[status: number, body: unknown]> {
+  const response = await fetch(upstream.url + path, { method, headers: withDefaults(headers) })
+  const isJson = response.headers.get('content-type') === 'application/json'
+  const text = await response.text()
+  return [response.status, isJson && text !== '' ? JSON.parse(text) : text]
+}
+
+/** Creates a session over REST; returns the upstream's own view of it. */
+export async function create(upstream: TestUpstream, headers: Headers = {}, prefix = ''): Promise<TestSession> {
+  const [status, body] = await ask(upstream, 'POST', prefix + API, headers)
+  const session = upstream.sessions.at(-1)
+  if (status !== 200 || !session) throw new Error(`POST answered ${status} ${JSON.stringify(body)}`)
+  return session
+}
+
+export function authFrame(token: unknown = KEY, more: object = {}): string {
+  return JSON.stringify({ type: 'auth', token, ...more })
+}
+
+export interface Shape {
+  /** Default: everything that some release wants. */
+  query?: Record<string, string>
+  headers?: Headers
+  /** What goes out as soon as the socket is open. Default: the auth frame. */
+  first?: ReadonlyArray<string | Uint8Array>
+  prefix?: string
+  options?: ClientOptions
+}
+
+export interface RawSocket {
+  readonly ws: WebSocket
+  /** Every message so far. */
+  readonly frames: Uint8Array[]
+  /** The bytes of all of them. */
+  readonly bytes: () => Buffer
+  /** Resolves once this has come, behind the first `after` bytes. */
+  readonly printed: (text: string, after?: number) => Promise<void>
+  /** How it ended: `'HTTP 403'`, `'open, 4001 Invalid API key'`. */
+  readonly ended: Promise<string>
+}
+
+/** Opens a socket to a session, with credentials that fit every release unless told otherwise. */
+export function dial(upstream: TestUpstream, sessionId: string, shape: Shape = {}): RawSocket {
+  const { query = { user_id: USER, token: KEY }, headers = {}, first = [authFrame()], prefix = '' } = shape
+  const url = `${upstream.url.replace('http', 'ws')}${prefix}${API}/${sessionId}?${new URLSearchParams(query)}`
+  const ws = new WebSocket(url, { perMessageDeflate: false, ...shape.options, headers: withDefaults(headers) })
+  onTestFinished(() => ws.terminate())
+  const frames: Uint8Array[] = []
+  const bytes = (): Buffer => Buffer.concat(frames)
+  ws.on('message', (data: Buffer) => frames.push(data))
+  ws.once('open', () => {
+    for (const frame of first) ws.send(frame)
+  })
+  const ended = new Promise<string>((resolve) => {
+    let failure: string | undefined
+    ws.on('error', ({ message }) => (failure = message.replace('Unexpected server response:', 'HTTP')))
+    ws.once('close', (code, reason) => resolve(failure ?? `open, ${code} ${reason.toString()}`.trim()))
+  })
+  return {
+    ws,
+    frames,
+    bytes,
+    ended,
+    async printed(text, after) {
+      while (!bytes().includes(text, after)) await once(ws, 'message')
+    },
+  }
+}
+
+/** Opens a socket to a session, a new one if none is named; resolves when the upstream has attached it. */
+export async function attach(upstream: TestUpstream, sessionId?: string, shape?: Shape): Promise<RawSocket> {
+  const socket = dial(upstream, sessionId ?? (await create(upstream)).id, shape)
+  await once(socket.ws, 'open')
+  await roundTrip(socket)
+  return socket
+}
+
+/** Resolves when the upstream has taken everything that was sent before. */
+export async function roundTrip({ ws }: RawSocket): Promise<void> {
+  ws.ping()
+  await once(ws, 'pong')
+}
+
+/** What happens next to a socket: a message, its end, or for a while nothing. */
+export async function next({ ws, ended }: RawSocket): Promise<string> {
+  const message = once(ws, 'message').then(([data]) => `printed ${String(data)}`)
+  return Promise.race([message, ended, sleep(60, 'silence')])
+}

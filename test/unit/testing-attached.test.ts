@@ -1,0 +1,282 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import type { TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
+import {
+  API,
+  ask,
+  attach,
+  authFrame,
+  create,
+  dial,
+  next,
+  orchestrators,
+  ownServers,
+  releases,
+  roundTrip,
+  start,
+  type RawSocket,
+} from './support/raw-client.ts'
+
+const isOrchestrator = (release: string): boolean => release.startsWith('terminals')
+const crashOf = (release: string): string => (isOrchestrator(release) ? 'open, 1000' : 'open, 1006')
+
+function type({ ws }: RawSocket, text: string): void {
+  ws.send(Buffer.from(text))
+}
+
+describe.each(releases)('%s', (release) => {
+  it('takes binary messages as keystrokes', async () => {
+    const socket = await attach(await start({ release }))
+    const keys = Buffer.from([0, 3, 0xff, 0xc3, 13])
+    socket.ws.send(keys)
+    await socket.printed('\r')
+    expect(socket.bytes()).toEqual(keys)
+  })
+
+  it.each(['ls\n', '{"type":"resize"', '', 'x1'])('drops text that is no JSON: %j', async (text) => {
+    const socket = await attach(await start({ release }))
+    socket.ws.send(text)
+    type(socket, '.')
+    await socket.printed('.')
+    expect(socket.bytes().toString()).toBe('.')
+  })
+
+  it.each([
+    ['{"type":"ping"}', { cols: 80, rows: 24 }],
+    ['{"cols":1,"rows":1}', { cols: 80, rows: 24 }],
+    ['{"type":"resize"}', { cols: 80, rows: 24 }],
+    ['{"type":"resize","cols":0,"rows":0}', { cols: 0, rows: 0 }],
+    ['{"type":"resize","cols":132,"rows":50}', { cols: 132, rows: 50 }],
+    ['{"type":"resize","cols":65535,"rows":65535}', { cols: 65_535, rows: 65_535 }],
+  ])('survives %s', async (text, size) => {
+    const upstream = await start({ release })
+    const socket = await attach(upstream)
+    socket.ws.send(text)
+    type(socket, '.')
+    await socket.printed('.')
+    expect(socket.bytes().toString()).toBe('.')
+    expect(upstream.sessions).toMatchObject([{ size }])
+  })
+
+  it.each([
+    '1',
+    '"a"',
+    '[]',
+    'null',
+    'true',
+    '{"type":"resize","cols":null,"rows":24}',
+    '{"type":"resize","cols":80,"rows":null}',
+    '{"type":"resize","cols":80,"rows":"24"}',
+    '{"type":"resize","cols":1.5,"rows":24}',
+    '{"type":"resize","cols":80,"rows":-1}',
+    '{"type":"resize","cols":70000,"rows":24}',
+  ])('dies of %s', async (poison) => {
+    let killed = false
+    const upstream = await start({ release, shell: () => ({ input() {}, kill: () => void (killed = true) }) })
+    const socket = await attach(upstream)
+    socket.ws.send(poison)
+    expect(await socket.ended).toBe(crashOf(release))
+    expect(killed).toBe(true)
+    expect(upstream.sessions).toEqual([])
+    expect(upstream.requests.at(-1)?.closeCode).toBe(isOrchestrator(release) ? 1000 : 1006)
+  })
+
+  it('does not announce the end of the shell', async () => {
+    const upstream = await start({ release })
+    const socket = await attach(upstream)
+    upstream.sessions[0]?.exit()
+    type(socket, 'x')
+    socket.ws.send('{"type":"resize","cols":1,"rows":1}')
+    expect(await next(socket)).toBe('silence')
+  })
+
+  it('notices a DELETE with the next keystroke', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream)
+    const socket = await attach(upstream, session.id)
+    await ask(upstream, 'DELETE', `${API}/${session.id}`)
+    void session.output('printed to nobody')
+    socket.ws.send('{"type":"ping"}')
+    expect(await next(socket)).toBe('silence')
+    type(socket, 'x')
+    expect(await socket.ended).toBe(crashOf(release))
+  })
+
+  it('notices a DELETE with the next resize', async () => {
+    const upstream = await start({ release })
+    const { id } = await create(upstream)
+    const socket = await attach(upstream, id)
+    await ask(upstream, 'DELETE', `${API}/${id}`)
+    socket.ws.send('{"type":"resize","cols":80,"rows":24}')
+    expect(await socket.ended).toBe(crashOf(release))
+  })
+
+  it('sends at most 4096 bytes at once, wherever that cuts a character', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream)
+    const socket = await attach(upstream, session.id)
+    await session.output('€'.repeat(3000))
+    await session.output(new Uint8Array())
+    await roundTrip(socket)
+    expect(socket.frames.map(({ length }) => length)).toEqual([4096, 4096, 808])
+    expect(socket.bytes().toString()).toBe('€'.repeat(3000))
+  })
+
+  it('keeps the order of what is printed at once', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream)
+    const socket = await attach(upstream, session.id)
+    const lines = Array.from({ length: 50 }, (_, index) => `${index}\n`)
+    await Promise.all(lines.map(session.output))
+    await socket.printed('49\n')
+    expect(socket.bytes().toString()).toBe(lines.join(''))
+  })
+
+  it('keeps what the shell prints for the first client', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream)
+    void session.output('early, ')
+    void session.output('earlier')
+    const socket = await attach(upstream, session.id)
+    await roundTrip(socket)
+    expect(socket.bytes().toString()).toBe('early, earlier')
+  })
+
+  it('takes what comes right behind the auth frame as input', async () => {
+    const upstream = await start({ release })
+    const { id } = await create(upstream)
+    const first = [authFrame(), '{"type":"resize","cols":132,"rows":50}', 'vanishes', Buffer.from('typed')]
+    const socket = dial(upstream, id, { first })
+    await socket.printed('typed')
+    expect(socket.bytes().toString()).toBe('typed')
+    expect(upstream.sessions).toMatchObject([{ size: { cols: 132, rows: 50 } }])
+  })
+
+  it('dies of poison right behind the auth frame', async () => {
+    const upstream = await start({ release })
+    const socket = dial(upstream, (await create(upstream)).id, { first: [authFrame(), '1'] })
+    expect(await socket.ended).toBe(crashOf(release))
+    expect(upstream.sessions).toEqual([])
+  })
+})
+
+describe.each(ownServers)('%s', (release) => {
+  it('ends the session of a client that leaves', async () => {
+    const upstream = await start({ release })
+    const socket = await attach(upstream)
+    socket.ws.close()
+    await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
+  })
+})
+
+describe.each(orchestrators)('%s', (release) => {
+  it('keeps the session of a client that leaves, and its place', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream)
+    const gone = await attach(upstream, session.id)
+    expect(session.attached).toBe(1)
+    gone.ws.close()
+    await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
+    expect((await ask(upstream, 'GET', `${API}/${session.id}`))[0]).toBe(200)
+    const socket = await attach(upstream, session.id)
+    type(socket, 'still there')
+    await socket.printed('still there')
+  })
+})
+
+const sharing = releases.filter((release) => release !== 'open-terminal@0.14')
+
+describe.each(sharing)('two clients of one session on %s', (release) => {
+  it('steal its output from each other', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream)
+    const clients = [await attach(upstream, session.id), await attach(upstream, session.id)]
+    expect(session.attached).toBe(2)
+    const lines = Array.from({ length: 6 }, (_, index) => `line ${index}`)
+    for (const line of lines) await session.output(line)
+    await Promise.all(clients.map(roundTrip))
+    const received = clients.map(({ frames }) => frames.map(String))
+    expect(received.flat().sort()).toEqual(lines)
+    for (const own of received) expect(own).not.toEqual([])
+  })
+
+  it('both type', async () => {
+    let typed = ''
+    const shell: TestShell = () => ({ input: (data) => void (typed += Buffer.from(data).toString()) })
+    const upstream = await start({ release, shell })
+    const { id } = await create(upstream)
+    for (const key of ['a', 'b']) {
+      const socket = await attach(upstream, id)
+      type(socket, key)
+      await roundTrip(socket)
+    }
+    expect(typed).toBe('ab')
+  })
+})
+
+describe('a client of open-terminal@0.11', () => {
+  it('takes the session with it from under another one', async () => {
+    const upstream = await start({ release: 'open-terminal@0.11' })
+    const { id } = await create(upstream)
+    const [first, second] = [await attach(upstream, id), await attach(upstream, id)]
+    first.ws.close()
+    await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
+    expect(await next(second)).toBe('silence')
+    type(second, 'x')
+    expect(await second.ended).toBe('open, 1006')
+  })
+})
+
+/** A shell that keeps what it is given. */
+async function listening(options: TestUpstreamOptions): Promise<{ upstream: TestUpstream; heard: () => Buffer }> {
+  const parts: Uint8Array[] = []
+  const upstream = await start({ ...options, shell: () => ({ input: (data) => void parts.push(data) }) })
+  return { upstream, heard: () => Buffer.concat(parts) }
+}
+
+const digest = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
+
+describe.each(sharing)('input to %s', (release) => {
+  it.each([65_536, 102_400])('is cut short when one message has %i bytes', async (length) => {
+    const { upstream, heard } = await listening({ release })
+    const socket = await attach(upstream)
+    const data = randomBytes(length)
+    socket.ws.send(data)
+    await roundTrip(socket)
+    expect(heard().length).toBe(65_535)
+    expect(digest(heard())).toBe(digest(data.subarray(0, 65_535)))
+  })
+
+  it('is cut short when messages come back to back', async () => {
+    const { upstream, heard } = await listening({ release })
+    const socket = await attach(upstream)
+    for (let count = 0; count < 512; count += 1) socket.ws.send(randomBytes(4096))
+    await roundTrip(socket)
+    expect(heard().length).toBeGreaterThanOrEqual(65_535)
+    expect(heard().length).toBeLessThan(512 * 4096)
+  })
+
+  it('arrives whole when messages of 4096 bytes leave it some time', async () => {
+    const { upstream, heard } = await listening({ release })
+    const socket = await attach(upstream)
+    const data = randomBytes(102_400)
+    for (let at = 0; at < data.length; at += 4096) {
+      socket.ws.send(data.subarray(at, at + 4096))
+      await sleep(2)
+    }
+    await roundTrip(socket)
+    expect(digest(heard())).toBe(digest(data))
+  })
+})
+
+describe('input to open-terminal@0.14', () => {
+  it.each([102_400, 4096])('arrives whole in messages of %i bytes', async (length) => {
+    const { upstream, heard } = await listening({ release: 'open-terminal@0.14' })
+    const socket = await attach(upstream)
+    const data = randomBytes(1_024_000)
+    for (let at = 0; at < data.length; at += length) socket.ws.send(data.subarray(at, at + length))
+    await roundTrip(socket)
+    expect(digest(heard())).toBe(digest(data))
+  })
+})

@@ -1,0 +1,193 @@
+import { once } from 'node:events'
+import { describe, expect, it } from 'vitest'
+import type { TestFault, TestFaults, TestOperation, TestUpstream } from '../../src/testing.ts'
+import { API, ask, attach, create, dial, next, roundTrip, start, type RawSocket } from './support/raw-client.ts'
+
+type Answer = Awaited<ReturnType<typeof ask>>
+
+/** The code of the error that `fetch` failed with. */
+async function failure(request: Promise<unknown>): Promise<unknown> {
+  try {
+    return await request
+  } catch (error) {
+    return error instanceof Error && error.cause instanceof Error && 'code' in error.cause ? error.cause.code : error
+  }
+}
+
+interface Setup {
+  upstream: TestUpstream
+  faults: TestFaults
+  id: string
+}
+
+/** An upstream with one session, and faults to be added. */
+async function started(): Promise<Setup> {
+  const faults: TestFaults = {}
+  const upstream = await start({ faults })
+  const { id } = await create(upstream)
+  return { upstream, faults, id }
+}
+
+interface Call {
+  operation: Exclude<TestOperation, 'attach'>
+  send: (setup: Setup) => Promise<Answer>
+  /** How many sessions there are when it has been done. */
+  sessions: number
+}
+
+const calls: Call[] = [
+  { operation: 'create', send: ({ upstream }) => ask(upstream, 'POST'), sessions: 2 },
+  { operation: 'list', send: ({ upstream }) => ask(upstream, 'GET'), sessions: 1 },
+  { operation: 'get', send: ({ upstream, id }) => ask(upstream, 'GET', `${API}/${id}`), sessions: 1 },
+  { operation: 'delete', send: ({ upstream, id }) => ask(upstream, 'DELETE', `${API}/${id}`), sessions: 0 },
+]
+
+describe.each(calls)('$operation', ({ operation, send, sessions }) => {
+  it('is answered later after a delay', async () => {
+    const setup = await started()
+    setup.faults[operation] = { delay: 60 }
+    const other = calls.find((call) => call.operation !== operation && call.sessions === 1)
+    const order: string[] = []
+    await Promise.all([
+      send(setup).then(([status]) => order.push(`delayed ${status}`)),
+      other?.send(setup).then(([status]) => order.push(`other ${status}`)),
+    ])
+    expect(order).toEqual(['other 200', 'delayed 200'])
+    expect(setup.upstream.sessions.length).toBe(sessions)
+  })
+
+  it('is not done when it is refused', async () => {
+    const setup = await started()
+    setup.faults[operation] = { refuse: 502, body: '<h1>Bad Gateway</h1>', headers: { 'content-type': 'text/html' } }
+    expect(await send(setup)).toEqual([502, '<h1>Bad Gateway</h1>'])
+    setup.faults[operation] = { refuse: 503 }
+    expect(await send(setup)).toEqual([503, ''])
+    expect(setup.upstream.sessions.length).toBe(1)
+    expect(setup.upstream.requests.map(({ status }) => status)).toEqual([200, 502, 503])
+  })
+
+  it('is done when the connection drops before the answer', async () => {
+    const setup = await started()
+    setup.faults[operation] = 'drop'
+    expect(await failure(send(setup))).toBe('UND_ERR_SOCKET')
+    expect(setup.upstream.sessions.length).toBe(sessions)
+    expect(setup.upstream.requests.at(-1)?.status).toBeUndefined()
+  })
+
+  it('is not done when the connection is reset', async () => {
+    const setup = await started()
+    setup.faults[operation] = 'reset'
+    expect(await failure(send(setup))).toBe('ECONNRESET')
+    expect(setup.upstream.sessions.length).toBe(1)
+  })
+
+  it.each<TestFault>(['stall', { delay: 60_000 }])('waits until the upstream closes: %j', async (fault) => {
+    const setup = await started()
+    setup.faults[operation] = fault
+    const request = failure(send(setup))
+    await expect.poll(() => setup.upstream.requests.length, { interval: 5 }).toBe(2)
+    await ask(setup.upstream, 'GET', '/nowhere')
+    expect(setup.upstream.sessions.length).toBe(1)
+    await setup.upstream.close()
+    expect(await request).toBe('UND_ERR_SOCKET')
+    expect(setup.upstream.requests[1]?.status).toBeUndefined()
+    expect(setup.upstream.sessions).toEqual([])
+  })
+})
+
+async function dialed(
+  fault: TestFault | TestFault[],
+  release?: 'terminals@0.0.2',
+): Promise<Setup & { socket: RawSocket }> {
+  const faults: TestFaults = { attach: fault }
+  const upstream = await start({ faults, release })
+  const { id } = await create(upstream)
+  return { upstream, faults, id, socket: dial(upstream, id) }
+}
+
+describe('attach', () => {
+  it('happens later after a delay', async () => {
+    const { upstream, id, socket } = await dialed([{ delay: 60 }])
+    const order: string[] = []
+    socket.ws.once('open', () => order.push('delayed'))
+    const prompt = dial(upstream, id)
+    prompt.ws.once('open', () => order.push('prompt'))
+    await Promise.all([once(socket.ws, 'open'), once(prompt.ws, 'open')])
+    expect(order).toEqual(['prompt', 'delayed'])
+    await roundTrip(socket)
+    expect(upstream.sessions).toMatchObject([{ attached: 2 }])
+  })
+
+  it('is refused with an HTTP status, headers and a body', async () => {
+    const headers = { 'retry-after': '1', 'content-type': 'text/plain' }
+    const { upstream, socket } = await dialed({ refuse: 503, body: 'überlastet', headers })
+    const [, response] = await once(socket.ws, 'unexpected-response')
+    expect(response.statusCode).toBe(503)
+    expect(response.headers).toMatchObject(headers)
+    expect(Buffer.concat(await response.toArray()).toString()).toBe('überlastet')
+    expect(upstream.requests.at(-1)).toMatchObject({ status: 503, closeCode: undefined })
+    expect(upstream.sessions).toMatchObject([{ attached: 0 }])
+  })
+
+  it.each<[TestFault, string, number]>([
+    [{ refuse: 4003, body: 'access denied' }, 'open, 4003 access denied', 4003],
+    [{ refuse: 1013 }, 'open, 1013', 1013],
+    [{ refuse: 1006 }, 'open, 1006', 1006],
+    ['drop', 'open, 1006', 1006],
+  ])('ends right after the handshake: %j → %s', async (fault, expected, closeCode) => {
+    const { upstream, socket } = await dialed(fault)
+    expect(await socket.ended).toBe(expected)
+    expect(upstream.requests.at(-1)).toMatchObject({ status: 101, closeCode })
+    expect(upstream.sessions).toMatchObject([{ attached: 0 }])
+  })
+
+  it('does not get as far as a fault when the release refuses the handshake', async () => {
+    const { upstream, id } = await dialed('drop', 'terminals@0.0.2')
+    expect(await dial(upstream, id, { query: {} }).ended).toBe('HTTP 403')
+  })
+
+  it('is reset instead of answered', async () => {
+    const { upstream, socket } = await dialed('reset')
+    expect(await socket.ended).toMatch(/ECONNRESET|socket hang up/)
+    expect(upstream.requests.at(-1)?.status).toBeUndefined()
+  })
+
+  it.each<TestFault>(['stall', { delay: 60_000 }])('waits until the upstream closes: %j', async (fault) => {
+    const { upstream, socket } = await dialed(fault)
+    expect(await next(socket)).toBe('silence')
+    expect(socket.ws.readyState).toBe(socket.ws.CONNECTING)
+    expect(upstream.requests.at(-1)).toMatchObject({ kind: 'websocket', status: undefined })
+    await upstream.close()
+    expect(await socket.ended).toBe('socket hang up')
+  })
+})
+
+describe('a list of faults', () => {
+  it('goes with the requests for its operation, and then runs out', async () => {
+    const upstream = await start({ faults: { list: [{ refuse: 500 }, undefined, 'reset', { refuse: 503 }] } })
+    const results = []
+    while (results.length < 6) {
+      results.push(await failure(ask(upstream, 'GET').then(([status]) => status)))
+      await create(upstream)
+      await ask(upstream, 'GET', '/nowhere')
+    }
+    expect(results).toEqual([500, 200, 'ECONNRESET', 503, 200, 200])
+  })
+
+  it('counts attaches', async () => {
+    const { upstream, id, socket } = await dialed(['drop', { refuse: 4003 }])
+    expect(await socket.ended).toBe('open, 1006')
+    expect(await dial(upstream, id).ended).toBe('open, 4003')
+    await attach(upstream, id)
+  })
+
+  it('can be replaced while the upstream runs', async () => {
+    const faults: TestFaults = { list: { refuse: 500 } }
+    const upstream = await start({ faults })
+    expect((await ask(upstream, 'GET'))[0]).toBe(500)
+    faults.list = { refuse: 502 }
+    expect((await ask(upstream, 'GET'))[0]).toBe(502)
+    delete faults.list
+    expect((await ask(upstream, 'GET'))[0]).toBe(200)
+  })
+})

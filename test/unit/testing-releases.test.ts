@@ -1,0 +1,255 @@
+import { describe, expect, it } from 'vitest'
+import type { TestRelease, TestShell } from '../../src/testing.ts'
+import {
+  authFrame,
+  create,
+  dial,
+  KEY,
+  next,
+  orchestrators,
+  releases,
+  start,
+  USER,
+  type RawSocket,
+  type Shape,
+} from './support/raw-client.ts'
+
+const prompting: TestShell = ({ output }) => {
+  void output('$ ')
+  return { input: (data) => void output(data) }
+}
+
+/** The real servers do not acknowledge an attach: the first output tells. */
+async function outcome(socket: RawSocket): Promise<string> {
+  return Promise.race([socket.printed('$ ').then(() => 'attached'), socket.ended])
+}
+
+const quick = { redialDelay: 5, shell: prompting }
+const impatient = { ...quick, authTimeout: 25 }
+const REFUSED = 'HTTP 403'
+const LATE = 'open, 4001 Auth timeout or invalid payload'
+const WRONG_KEY = 'open, 4001 Invalid API key'
+const NOT_FOUND = 'open, 4004 Session not found'
+const NO_POLICY = "open, 4004 Policy 'x' not found"
+const UNREACHABLE = 'open, 4003 Terminal instance not reachable'
+const DROPPED = 'open, 1006'
+
+// The columns: terminals@0.0.2, @0.0.3, @0.2.2, open-terminal@0.11, @0.14.
+const table: Array<[shape: string, Shape & { session?: string }, outcomes: string[]]> = [
+  [
+    '`user_id` only, then the auth frame',
+    { query: { user_id: USER } },
+    [REFUSED, 'attached', 'attached', 'attached', 'attached'],
+  ],
+  ['`token` and `user_id`, no auth frame', { first: [] }, ['attached', LATE, LATE, LATE, LATE]],
+  ['`token` and `user_id`, then the auth frame', {}, ['attached', 'attached', 'attached', 'attached', 'attached']],
+  [
+    'the wrong key in both',
+    { query: { user_id: USER, token: 'sk-2' }, first: [authFrame('sk-2')] },
+    [REFUSED, WRONG_KEY, WRONG_KEY, WRONG_KEY, WRONG_KEY],
+  ],
+  [
+    'no `user_id`',
+    { query: { token: KEY } },
+    [REFUSED, 'open, 4002 Missing user_id', 'open, 4002 Missing user_id', 'attached', 'attached'],
+  ],
+  ['an unknown session', { session: 'nowhere' }, [DROPPED, DROPPED, UNREACHABLE, REFUSED, REFUSED]],
+  ['an unknown policy', { prefix: '/p/x' }, [REFUSED, NO_POLICY, NO_POLICY, REFUSED, REFUSED]],
+  [
+    'no `X-User-Id`',
+    { headers: { 'x-user-id': undefined } },
+    ['attached', 'attached', 'attached', 'attached', NOT_FOUND],
+  ],
+  [
+    'the id of another user in both places',
+    { query: { user_id: 'bob', token: KEY }, headers: { 'x-user-id': 'bob' } },
+    [DROPPED, DROPPED, UNREACHABLE, 'attached', NOT_FOUND],
+  ],
+  [
+    'an `X-Session-Id` that the session was not created with',
+    { headers: { 'x-session-id': 'chat-2' } },
+    ['attached', 'attached', 'attached', 'attached', NOT_FOUND],
+  ],
+  [
+    'a context that the session was not created in',
+    { query: { user_id: USER, token: KEY, context_id: 'chat:2' } },
+    ['attached', 'attached', UNREACHABLE, 'attached', 'attached'],
+  ],
+  [
+    'a context that cannot be',
+    { query: { user_id: USER, token: KEY, context_id: 'x' } },
+    ['attached', 'attached', 'open, 4004 only chat and automation contexts are supported', 'attached', 'attached'],
+  ],
+]
+
+describe.each(table)('a client that sends %s', (_name, { session, ...shape }, outcomes) => {
+  it.each(releases.map((release, column) => [release, outcomes[column]] as const))(
+    'gets from %s: %s',
+    async (release, expected) => {
+      const options = shape.first?.length === 0 ? impatient : quick
+      const upstream = await start({ ...options, release, policies: ['gold'] })
+      const { id } = await create(upstream)
+      expect(await outcome(dial(upstream, session ?? id, shape))).toBe(expected)
+    },
+  )
+})
+
+const owing = releases.filter((release) => release !== 'terminals@0.0.2')
+
+describe('the auth frame', () => {
+  it.each(owing)('is awaited in silence by %s', async (release) => {
+    const upstream = await start({ release, shell: prompting })
+    const socket = dial(upstream, (await create(upstream)).id, { first: [] })
+    expect(await next(socket)).toBe('silence')
+    socket.ws.send(authFrame())
+    expect(await outcome(socket)).toBe('attached')
+  })
+
+  it.each<[TestRelease, string]>([
+    ['terminals@0.0.2', 'attached'],
+    ['terminals@0.0.3', LATE],
+    ['terminals@0.2.2', LATE],
+    ['open-terminal@0.11', 'attached'],
+    ['open-terminal@0.14', LATE],
+  ])('is owed to %s also without a key: %s if it is missing', async (release, expected) => {
+    const upstream = await start({ ...impatient, release, key: '' })
+    expect(await outcome(dial(upstream, (await create(upstream)).id, { first: [] }))).toBe(expected)
+  })
+
+  it.each(releases)('attaches to %s with any token where there is no key', async (release) => {
+    const upstream = await start({ ...quick, release, key: '' })
+    const { id } = await create(upstream, { authorization: undefined })
+    expect(await outcome(dial(upstream, id, { query: { user_id: USER }, first: [authFrame('')] }))).toBe('attached')
+  })
+
+  describe.each(owing)('that is malformed is answered by %s', (release) => {
+    const orchestrator = release.startsWith('terminals')
+    it.each([
+      [authFrame(undefined, { type: 'hello' }), orchestrator ? 'open, 4001 Expected auth message' : WRONG_KEY],
+      [JSON.stringify({ type: 'auth' }), WRONG_KEY],
+      [`Bearer ${KEY}`, LATE],
+      [authFrame('schlüssel'), orchestrator ? DROPPED : WRONG_KEY],
+      [authFrame(null), orchestrator ? DROPPED : WRONG_KEY],
+      ['[]', expect.stringMatching(/^open, 4001/)],
+      [Buffer.from(authFrame()), expect.stringMatching(/^open, 4001/)],
+    ])('%s → %s', async (frame, expected) => {
+      const upstream = await start({ release, shell: prompting })
+      expect(await outcome(dial(upstream, (await create(upstream)).id, { first: [frame] }))).toEqual(expected)
+    })
+  })
+
+  it("that never comes is nobody's fault once the client has left", async () => {
+    const upstream = await start({ ...impatient, release: 'open-terminal@0.14' })
+    const { id } = await create(upstream)
+    const gone = dial(upstream, id, { first: [] })
+    gone.ws.once('open', () => gone.ws.terminate())
+    await gone.ended
+    // Its time is over when that of a later one is.
+    expect(await outcome(dial(upstream, id, { first: [] }))).toBe(LATE)
+    expect(upstream.requests.map(({ closeCode }) => closeCode)).toEqual([undefined, undefined, 4001])
+  })
+})
+
+describe('open-terminal@0.14', () => {
+  const chat = { 'x-session-id': 'chat-1' }
+
+  it.each<[string, Shape, string]>([
+    ['in the header', { headers: chat }, 'attached'],
+    ['in the auth frame', { first: [authFrame(KEY, { chat_id: 'chat-1' })] }, 'attached'],
+    ['nowhere', {}, NOT_FOUND],
+    ['wrong in the auth frame', { first: [authFrame(KEY, { chat_id: 'chat-2' })] }, NOT_FOUND],
+    ['as no string', { first: [authFrame(KEY, { chat_id: 1 })] }, NOT_FOUND],
+    [
+      'in the auth frame, but another in the header',
+      { first: [authFrame(KEY, { chat_id: 'chat-1' })], headers: { 'x-session-id': 'chat-2' } },
+      NOT_FOUND,
+    ],
+  ])('takes the chat of a session %s', async (_where, shape, expected) => {
+    const upstream = await start({ ...quick, release: 'open-terminal@0.14' })
+    const { id } = await create(upstream, chat)
+    expect(await outcome(dial(upstream, id, shape))).toBe(expected)
+  })
+
+  it('closes the second client of a session with 4009 and keeps the first', async () => {
+    const upstream = await start({ ...quick, release: 'open-terminal@0.14' })
+    const { id } = await create(upstream)
+    const first = dial(upstream, id)
+    expect(await outcome(first)).toBe('attached')
+    expect(await outcome(dial(upstream, id))).toBe('open, 4009 Session already connected')
+    first.ws.send(Buffer.from('still here'))
+    await first.printed('still here')
+  })
+
+  it('does not tell somebody else that a session is in use', async () => {
+    const upstream = await start({ ...quick, release: 'open-terminal@0.14' })
+    const { id } = await create(upstream)
+    expect(await outcome(dial(upstream, id))).toBe('attached')
+    expect(await outcome(dial(upstream, id, { headers: { 'x-user-id': 'bob' } }))).toBe(NOT_FOUND)
+  })
+})
+
+const inQuery = (context_id: string): Shape => ({ query: { user_id: USER, token: KEY, context_id } })
+
+describe('terminals@0.2.2', () => {
+  it.each<[string, Shape, string]>([
+    ['of the query', inQuery('chat:1'), 'attached'],
+    ['of the header', { headers: { 'x-terminal-context-id': 'chat:1' } }, 'attached'],
+    [
+      'of the header rather than the query',
+      { ...inQuery('chat:2'), headers: { 'x-terminal-context-id': 'chat:1' } },
+      'attached',
+    ],
+    ['that is too long', inQuery(`chat:${'x'.repeat(252)}`), 'open, 4004 context_id is too long'],
+    ['with control characters', inQuery('chat:\x07'), 'open, 4004 context_id contains control characters'],
+  ])('takes the context %s', async (_which, shape, expected) => {
+    const upstream = await start({ ...quick, release: 'terminals@0.2.2' })
+    const { id } = await create(upstream, { 'x-terminal-context-id': 'chat:1' })
+    expect(await outcome(dial(upstream, id, shape))).toBe(expected)
+  })
+
+  it('stays silent between its tries to reach an unknown session', async () => {
+    const upstream = await start()
+    expect(await next(dial(upstream, 'nowhere'))).toBe('silence')
+  })
+})
+
+describe('a policy', () => {
+  it.each(orchestrators)('holds sessions of its own on %s', async (release) => {
+    const upstream = await start({ ...quick, release })
+    const { id } = await create(upstream, {}, '/p/gold')
+    expect(await outcome(dial(upstream, id))).not.toBe('attached')
+    expect(await outcome(dial(upstream, id, { prefix: '/p/gold' }))).toBe('attached')
+  })
+
+  it('called default is looked up like any other when it is named', async () => {
+    const upstream = await start({ ...quick, policies: ['gold'] })
+    const socket = dial(upstream, (await create(upstream)).id, { prefix: '/p/default' })
+    expect(await outcome(socket)).toBe("open, 4004 Policy 'default' not found")
+  })
+
+  it('whose name does not fit into a close reason drops the connection', async () => {
+    const upstream = await start({ policies: [] })
+    expect(await outcome(dial(upstream, 'x', { prefix: `/p/${'x'.repeat(200)}` }))).toBe(DROPPED)
+  })
+})
+
+describe('a handshake', () => {
+  it.each(releases)('that leads to no session is refused by %s', async (release) => {
+    const upstream = await start({ release })
+    expect(await dial(upstream, 'a/b').ended).toBe(REFUSED)
+    expect(await dial(upstream, 'a%2Fb').ended).toBe(REFUSED)
+  })
+
+  it('with a path that is no UTF-8 is answered', async () => {
+    const upstream = await start({ release: 'open-terminal@0.11' })
+    expect(await dial(upstream, '%ff').ended).toBe(REFUSED)
+  })
+
+  it.each(releases)('is offered compression by %s', async (release) => {
+    const upstream = await start({ ...quick, release })
+    const { id } = await create(upstream)
+    const socket = dial(upstream, id, { options: { perMessageDeflate: true } })
+    expect(await outcome(socket)).toBe('attached')
+    expect(socket.ws.extensions).toBe('permessage-deflate')
+  })
+})

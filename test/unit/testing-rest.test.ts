@@ -1,0 +1,249 @@
+import { describe, expect, it } from 'vitest'
+import type { TestRelease } from '../../src/testing.ts'
+import { API, ask, create, orchestrators, ownServers, releases, start, type Headers } from './support/raw-client.ts'
+
+const NOT_FOUND = [404, { error: 'Session not found' }]
+const NOT_ALLOWED = [405, { detail: 'Method Not Allowed' }]
+const INVALID_KEY = [401, { detail: 'Invalid API key' }]
+const NO_KEY = [401, { detail: 'Missing Authorization header' }]
+const LIMIT = [429, { error: 'Maximum number of terminal sessions (16) reached' }]
+
+describe.each(releases)('%s', (release) => {
+  it('creates, tells, lists and deletes sessions', async () => {
+    const upstream = await start({ release })
+    const created = await ask(upstream, 'POST')
+    expect(created).toEqual([
+      200,
+      {
+        id: expect.stringMatching(/^[\da-f]{8}$/),
+        created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+        pid: expect.any(Number),
+      },
+    ])
+    const { id } = await create(upstream)
+    const [first, second] = [created[1], (await ask(upstream, 'GET', `${API}/${id}`))[1]]
+    expect(second).toMatchObject({ id })
+    expect(await ask(upstream, 'GET')).toEqual([200, [first, second]])
+
+    expect(await ask(upstream, 'DELETE', `${API}/${id}`)).toEqual([200, { status: 'deleted' }])
+    expect(await ask(upstream, 'GET')).toEqual([200, [first]])
+    expect(await ask(upstream, 'GET', `${API}/${id}`)).toEqual(NOT_FOUND)
+    expect(await ask(upstream, 'DELETE', `${API}/${id}`)).toEqual(NOT_FOUND)
+  })
+
+  it('forgets a session whose shell has ended', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream)
+    session.exit()
+    expect(await ask(upstream, 'GET', `${API}/${session.id}`)).toEqual(NOT_FOUND)
+    expect(await ask(upstream, 'DELETE', `${API}/${session.id}`)).toEqual(NOT_FOUND)
+    expect(await ask(upstream, 'GET')).toEqual([200, []])
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('has room for 16 sessions, and for another when one has ended', async () => {
+    const upstream = await start({ release })
+    const sessions = []
+    while (sessions.length < 16) sessions.push(await create(upstream))
+    expect(await ask(upstream, 'POST')).toEqual(LIMIT)
+    sessions[3]?.exit()
+    await create(upstream)
+    expect(await ask(upstream, 'POST')).toEqual(LIMIT)
+    await ask(upstream, 'DELETE', `${API}/${sessions[4]?.id}`)
+    await create(upstream)
+    expect(await ask(upstream, 'POST')).toEqual(LIMIT)
+  })
+
+  it.each<[string, string]>([
+    ['PUT', ''],
+    ['DELETE', ''],
+    ['POST', '/nowhere'],
+    ['PATCH', '/nowhere'],
+  ])('does not allow %s %s', async (method, path) => {
+    expect(await ask(await start({ release }), method, API + path)).toEqual(NOT_ALLOWED)
+  })
+
+  it.each<[what: string, Headers]>([
+    ['another key', { authorization: 'Bearer sk-2' }],
+    ['the key with more behind it', { authorization: 'Bearer sk-1 sk-1' }],
+    ['another scheme', { authorization: 'Basic sk-1' }],
+    ['the bare key', { authorization: 'sk-1' }],
+  ])('answers 401 to %s', async (_what, headers) => {
+    const upstream = await start({ release })
+    for (const method of ['POST', 'GET', 'DELETE']) {
+      expect(await ask(upstream, method, method === 'DELETE' ? `${API}/x` : API, headers)).toEqual(INVALID_KEY)
+    }
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('takes the scheme in any case', async () => {
+    const upstream = await start({ release })
+    expect(await ask(upstream, 'GET', API, { authorization: 'bearer sk-1' })).toEqual([200, []])
+  })
+
+  it('asks for no key where there is none', async () => {
+    const upstream = await start({ release, key: '' })
+    expect(await ask(upstream, 'GET', API, { authorization: undefined })).toEqual([200, []])
+    expect(await ask(upstream, 'GET', API, { authorization: 'Bearer whatever' })).toEqual([200, []])
+  })
+
+  it.each(['', '/', '/api', '/api/terminals/a/b', '/api/terminals/a%2Fb', '/p/x/y/api/terminals', '/p//api/terminals'])(
+    'knows nothing at "%s"',
+    async (path) => {
+      expect(await ask(await start({ release }), 'GET', path)).toEqual([404, { detail: 'Not Found' }])
+    },
+  )
+
+  it.each(['%ff', '%zz', '%'])('looks for a session called "%s", which is no UTF-8', async (id) => {
+    expect(await ask(await start({ release }), 'GET', `${API}/${id}`)).toEqual(NOT_FOUND)
+  })
+})
+
+describe.each(orchestrators)('%s', (release) => {
+  it('answers 401 without a key before it asks for a user', async () => {
+    const upstream = await start({ release })
+    expect(await ask(upstream, 'POST', API, { authorization: undefined, 'x-user-id': undefined })).toEqual(NO_KEY)
+  })
+
+  it('answers 422 without a user', async () => {
+    const upstream = await start({ release })
+    for (const path of [API, `${API}/x`]) {
+      const [status, body] = await ask(upstream, 'GET', path, { 'x-user-id': undefined })
+      expect(status).toBe(422)
+      expect(body).toMatchObject({ detail: [{ type: 'missing', loc: ['header', 'X-User-Id'] }] })
+    }
+  })
+
+  it('keeps users apart, and gives each room for 16 sessions', async () => {
+    const upstream = await start({ release })
+    const bob = { 'x-user-id': 'bob' }
+    const { id } = await create(upstream)
+    for (let count = 1; count < 16; count += 1) await create(upstream)
+    expect(await ask(upstream, 'GET', API, bob)).toEqual([200, []])
+    expect(await ask(upstream, 'GET', `${API}/${id}`, bob)).toEqual(NOT_FOUND)
+    expect(await ask(upstream, 'DELETE', `${API}/${id}`, bob)).toEqual(NOT_FOUND)
+    expect(await create(upstream, bob)).toMatchObject({ userId: 'bob' })
+    expect(await ask(upstream, 'POST')).toEqual(LIMIT)
+  })
+
+  it('keeps policies apart', async () => {
+    const upstream = await start({ release, policies: ['gold', 'with blank'] })
+    const { id, policyId } = await create(upstream, {}, '/p/with%20blank')
+    expect(policyId).toBe('with blank')
+    expect(await ask(upstream, 'GET', `/p/gold${API}`)).toEqual([200, []])
+    expect(await ask(upstream, 'GET', `${API}/${id}`)).toEqual(NOT_FOUND)
+    expect((await ask(upstream, 'GET', `/p/with%20blank${API}/${id}`))[0]).toBe(200)
+  })
+
+  it('answers 404 to a policy that it does not know', async () => {
+    const upstream = await start({ release, policies: ['gold'] })
+    const answer = [404, { detail: "Policy 'x' not found" }]
+    expect(await ask(upstream, 'POST', `/p/x${API}`)).toEqual(answer)
+    expect(await ask(upstream, 'GET', `/p/x${API}/y`)).toEqual(answer)
+    expect((await ask(upstream, 'POST', `/p/x${API}`, { authorization: 'Bearer sk-2' }))[0]).toBe(401)
+  })
+
+  it('knows every policy when none is named', async () => {
+    expect(await ask(await start({ release }), 'GET', `/p/x${API}`)).toEqual([200, []])
+  })
+})
+
+describe.each(ownServers)('%s', (release) => {
+  it('answers 401 without a key', async () => {
+    expect(await ask(await start({ release }), 'GET', API, { authorization: undefined })).toEqual(INVALID_KEY)
+  })
+
+  it('creates sessions without a user', async () => {
+    expect(await create(await start({ release }), { 'x-user-id': undefined })).toMatchObject({ userId: '' })
+  })
+
+  it('counts the sessions of all users together', async () => {
+    const upstream = await start({ release })
+    for (let count = 0; count < 16; count += 1) await create(upstream, { 'x-user-id': `user-${count}` })
+    expect(await ask(upstream, 'POST', API, { 'x-user-id': 'bob' })).toEqual(LIMIT)
+  })
+
+  it('has no policies', async () => {
+    expect(await ask(await start({ release }), 'POST', `/p/x${API}`)).toEqual([404, { detail: 'Not Found' }])
+  })
+})
+
+describe.each(releases.filter((release) => release !== 'open-terminal@0.14'))('%s', (release) => {
+  it('makes the chat the id of its session', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream, { 'x-session-id': 'chat-1' })
+    expect(session).toMatchObject({ id: 'chat-1', chatId: 'chat-1' })
+    expect((await ask(upstream, 'GET', `${API}/chat-1`))[0]).toBe(200)
+  })
+
+  it('puts a second session of a chat in the place of the first', async () => {
+    const upstream = await start({ release })
+    const first = await create(upstream, { 'x-session-id': 'chat-1' })
+    const second = await create(upstream, { 'x-session-id': 'chat-1' })
+    expect(upstream.sessions).toEqual([second])
+    expect(second).not.toBe(first)
+  })
+})
+
+describe('open-terminal@0.11', () => {
+  it('shows everybody every session', async () => {
+    const upstream = await start({ release: 'open-terminal@0.11' })
+    const { id } = await create(upstream, { 'x-session-id': 'chat-1' })
+    expect((await ask(upstream, 'GET', `${API}/${id}`, { 'x-user-id': 'bob' }))[0]).toBe(200)
+    expect((await ask(upstream, 'DELETE', `${API}/${id}`, { 'x-user-id': 'bob' }))[0]).toBe(200)
+  })
+})
+
+describe('open-terminal@0.14', () => {
+  it('does not make the chat the id of a session', async () => {
+    const upstream = await start({ release: 'open-terminal@0.14' })
+    const session = await create(upstream, { 'x-session-id': 'chat-1' })
+    expect(session.chatId).toBe('chat-1')
+    expect(session.id).not.toBe('chat-1')
+  })
+
+  it.each<[who: string, Headers]>([
+    ['another user', { 'x-user-id': 'bob', 'x-session-id': 'chat-1' }],
+    ['nobody', { 'x-user-id': undefined, 'x-session-id': 'chat-1' }],
+    ['another chat', { 'x-session-id': 'chat-2' }],
+    ['no chat', {}],
+  ])('hides a session from %s', async (_who, headers) => {
+    const upstream = await start({ release: 'open-terminal@0.14' })
+    const owner = { 'x-session-id': 'chat-1' }
+    const { id } = await create(upstream, owner)
+    expect(await ask(upstream, 'GET', API, headers)).toEqual([200, []])
+    expect(await ask(upstream, 'GET', `${API}/${id}`, headers)).toEqual(NOT_FOUND)
+    expect(await ask(upstream, 'DELETE', `${API}/${id}`, headers)).toEqual(NOT_FOUND)
+    expect((await ask(upstream, 'DELETE', `${API}/${id}`, owner))[0]).toBe(200)
+  })
+})
+
+describe('a context', () => {
+  it('is a place of its own on terminals@0.2.2', async () => {
+    const upstream = await start({ release: 'terminals@0.2.2' })
+    const context = { 'x-terminal-context-id': 'automation:1' }
+    const { id, contextId } = await create(upstream, context)
+    expect(contextId).toBe('automation:1')
+    expect(await ask(upstream, 'GET', `${API}/${id}`)).toEqual(NOT_FOUND)
+    expect((await ask(upstream, 'GET', `${API}/${id}`, context))[0]).toBe(200)
+    expect(await create(upstream, { 'x-terminal-context-id': 'default' })).toMatchObject({ contextId: 'default' })
+    expect(await create(upstream)).toMatchObject({ contextId: 'default' })
+  })
+
+  it.each([
+    ['x', 'only chat and automation contexts are supported'],
+    ['defaults', 'only chat and automation contexts are supported'],
+    [`chat:${'x'.repeat(252)}`, 'context_id is too long'],
+  ])('called %s is answered with 400 by terminals@0.2.2', async (context, detail) => {
+    const upstream = await start({ release: 'terminals@0.2.2' })
+    expect(await ask(upstream, 'POST', API, { 'x-terminal-context-id': context })).toEqual([400, { detail }])
+  })
+
+  it.each<TestRelease>(['terminals@0.0.2', 'terminals@0.0.3', 'open-terminal@0.11', 'open-terminal@0.14'])(
+    'means nothing to %s',
+    async (release) => {
+      const upstream = await start({ release })
+      expect(await create(upstream, { 'x-terminal-context-id': 'x' })).toMatchObject({ contextId: 'default' })
+    },
+  )
+})

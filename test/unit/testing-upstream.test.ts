@@ -1,0 +1,196 @@
+import { once } from 'node:events'
+import { describe, expect, it } from 'vitest'
+import { startTestUpstream, type TestUpstreamOptions } from '../../src/testing.ts'
+import { API, ask, attach, authFrame, create, dial, KEY, next, roundTrip, start, USER } from './support/raw-client.ts'
+
+describe('startTestUpstream', () => {
+  it.each([{ release: 'terminals@0.0.1' }, { release: 'constructor' }, { release: '' }, { release: null }])(
+    'throws for %j',
+    async (options) => {
+      // @ts-expect-error -- what the types would not let through
+      await expect(startTestUpstream(options)).rejects.toThrow(/`release` must be one of terminals@0\.0\.2, /)
+    },
+  )
+
+  it.each([{ shell: 'zsh' }, { shell: 'constructor' }, { shell: '' }, { shell: null }, { shell: {} }])(
+    'throws for %j',
+    async (options) => {
+      // @ts-expect-error -- what the types would not let through
+      await expect(startTestUpstream(options)).rejects.toThrow("`shell` must be 'echo', 'sh' or a function")
+    },
+  )
+
+  it('throws for a fault of an operation that there is not', async () => {
+    // @ts-expect-error -- what the types would not let through
+    const starting = startTestUpstream({ faults: { attch: 'reset' } })
+    await expect(starting).rejects.toThrow('`faults` must not have `attch`: only create, list, get, delete, attach')
+  })
+
+  it.each<[TestUpstreamOptions | undefined]>([
+    [undefined],
+    [{}],
+    [{ release: undefined, key: undefined, shell: undefined, faults: undefined, policies: undefined }],
+  ])('is an open terminals@0.2.2 that echoes, given %j', async (options) => {
+    const upstream = await startTestUpstream(options)
+    try {
+      expect(upstream.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+      expect([upstream.sessions, upstream.requests]).toEqual([[], []])
+      const { id } = await create(upstream, { authorization: undefined, 'x-terminal-context-id': 'chat:1' })
+      const query = { user_id: USER, context_id: 'chat:1' }
+      const socket = await attach(upstream, id, { query, first: [authFrame('')] })
+      socket.ws.send(Buffer.from('x'))
+      await socket.printed('x')
+    } finally {
+      await upstream.close()
+    }
+  })
+})
+
+describe('requests', () => {
+  it('hold what came over HTTP and what was answered', async () => {
+    const upstream = await start()
+    await ask(upstream, 'POST', `/p/gold%20bar${API}?a=1&b=%20&a=2`, { 'X-Session-Id': 'chat-1' })
+    await ask(upstream, 'PATCH', '/elsewhere')
+    expect(upstream.requests).toEqual([
+      {
+        kind: 'http',
+        method: 'POST',
+        path: `/p/gold%20bar${API}`,
+        query: { a: '2', b: ' ' },
+        headers: expect.objectContaining({
+          authorization: `Bearer ${KEY}`,
+          'x-user-id': USER,
+          'x-session-id': 'chat-1',
+        }),
+        status: 200,
+        frames: [],
+        closeCode: undefined,
+      },
+      expect.objectContaining({ method: 'PATCH', path: '/elsewhere', query: {}, status: 404 }),
+    ])
+  })
+
+  it('hold every message of a socket, refused or not', async () => {
+    const upstream = await start()
+    const { id } = await create(upstream)
+    const socket = await attach(upstream, id, { headers: { cookie: 'a=b' } })
+    socket.ws.send('vanishes')
+    socket.ws.send(Buffer.from([0, 255]))
+    await roundTrip(socket)
+    expect(upstream.requests.at(-1)).toEqual({
+      kind: 'websocket',
+      method: 'GET',
+      path: `${API}/${id}`,
+      query: { user_id: USER, token: KEY },
+      headers: expect.objectContaining({ cookie: 'a=b', upgrade: 'websocket' }),
+      status: 101,
+      frames: [authFrame(), 'vanishes', Uint8Array.of(0, 255)],
+      closeCode: undefined,
+    })
+
+    await dial(upstream, id, { first: [authFrame('sk-2'), 'late'] }).ended
+    expect(upstream.requests.at(-1)).toMatchObject({ status: 101, closeCode: 4001 })
+    expect(upstream.requests.at(-1)?.frames[0]).toBe(authFrame('sk-2'))
+  })
+
+  it('hold a refused handshake', async () => {
+    const upstream = await start({ release: 'terminals@0.0.2' })
+    await dial(upstream, 'x', { query: { user_id: USER } }).ended
+    expect(upstream.requests).toMatchObject([{ kind: 'websocket', status: 403, frames: [], closeCode: undefined }])
+  })
+
+  it('do not blame the server for a client that leaves', async () => {
+    const upstream = await start()
+    const socket = await attach(upstream)
+    socket.ws.close(4000)
+    await socket.ended
+    expect(upstream.requests.at(-1)?.closeCode).toBeUndefined()
+  })
+})
+
+describe('a session', () => {
+  it('tells whose it is and what goes on in it', async () => {
+    const upstream = await start()
+    const headers = { 'x-session-id': 'chat-1', 'x-terminal-context-id': 'chat:1' }
+    const session = await create(upstream, headers, '/p/gold')
+    expect(session).toMatchObject({
+      id: 'chat-1',
+      userId: USER,
+      chatId: 'chat-1',
+      policyId: 'gold',
+      contextId: 'chat:1',
+      size: { cols: 80, rows: 24 },
+      attached: 0,
+    })
+    expect(new Date(session.createdAt).toISOString()).toBe(session.createdAt)
+  })
+
+  it('closes its clients with any code', async () => {
+    const upstream = await start()
+    const session = await create(upstream)
+    const sockets = [await attach(upstream, session.id), await attach(upstream, session.id)]
+    session.close(1012, 'restarting')
+    expect(await Promise.all(sockets.map(({ ended }) => ended))).toEqual(Array(2).fill('open, 1012 restarting'))
+    expect(upstream.requests.map(({ closeCode }) => closeCode)).toEqual([undefined, 1012, 1012])
+    const dropped = await attach(upstream, session.id)
+    session.close(1006)
+    expect(await dropped.ended).toBe('open, 1006')
+  })
+
+  it('resets its clients', async () => {
+    const upstream = await start()
+    const session = await create(upstream)
+    const socket = dial(upstream, session.id)
+    const upgraded = once(socket.ws, 'upgrade')
+    await once(socket.ws, 'open')
+    await roundTrip(socket)
+    const [{ socket: connection }] = await upgraded
+    const failed = once(connection, 'error')
+    session.reset()
+    expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(await socket.ended).toBe('open, 1006')
+    expect(upstream.requests.at(-1)?.closeCode).toBe(1006)
+  })
+
+  it('stalls with its connections open', async () => {
+    const upstream = await start()
+    const session = await create(upstream)
+    const socket = await attach(upstream, session.id)
+    session.stall()
+    const ponged = once(socket.ws, 'pong').then(() => 'ponged')
+    socket.ws.ping()
+    socket.ws.send(Buffer.from('x'))
+    void session.output('y')
+    expect(await Promise.race([next(socket), ponged])).toBe('silence')
+    expect(upstream.requests.at(-1)?.frames).toEqual([authFrame()])
+    expect(session.attached).toBe(1)
+    await upstream.close()
+    expect(await socket.ended).toBe('open, 1006')
+  })
+})
+
+describe('close', () => {
+  it('frees the port and ends every session and connection, and works twice', async () => {
+    let killed = 0
+    const upstream = await startTestUpstream({
+      key: KEY,
+      shell: () => ({ input() {}, kill: () => void (killed += 1) }),
+    })
+    const socket = await attach(upstream)
+    await create(upstream)
+    const waiting = dial(upstream, 'nowhere')
+    await once(waiting.ws, 'open')
+    await Promise.all([upstream.close(), upstream.close()])
+    await upstream.close()
+    expect(await Promise.all([socket.ended, waiting.ended])).toEqual(['open, 1006', 'open, 1006'])
+    expect(upstream.sessions).toEqual([])
+    expect(killed).toBe(2)
+    await expect(ask(upstream, 'GET')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+  })
+
+  it('is what `await using` calls', async () => {
+    const upstream = await startTestUpstream()
+    await upstream[Symbol.asyncDispose]()
+    await expect(ask(upstream, 'GET')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+  })
+})
