@@ -1,0 +1,249 @@
+import { PATIENCE, startDeadline } from './deadline.ts'
+import { TerminalError, withoutSecrets, type Redact } from './errors.ts'
+import { createInput } from './input.ts'
+import type { Lease } from './lease.ts'
+import type { Output } from './output.ts'
+import { closeError, encodeResize, HEARTBEAT, terminalError } from './protocol.ts'
+import { getTerminalSession, type TerminalSession } from './sessions.ts'
+import type { UpstreamOptions } from './upstream.ts'
+import { watchSilence } from './watch.ts'
+import type { Ending, Link } from './websocket.ts'
+
+/** How a terminal ended. */
+export interface TerminalClose {
+  /** The close code (RFC 6455, section 7.4): 1000 when it was our doing, 1006 when the connection dropped. */
+  readonly code: number
+  /** The reason that came with the code. */
+  readonly reason: string
+  /**
+   * - `local`: `close()` was called;
+   * - `exited`: the shell has ended; most servers do not announce it, so they are asked when the terminal falls silent,
+   *   1, 4 and 16 s after the last output or input, and then not before there is some again;
+   * - `remote`: the server closed the connection;
+   * - `lost`: the connection dropped, or the server stopped answering.
+   */
+  readonly cause: 'local' | 'exited' | 'remote' | 'lost'
+  /** What went wrong, unless nothing did. */
+  readonly error?: TerminalError
+}
+
+/**
+ * A terminal that is open.
+ *
+ * Reading it with `for await` yields its output, chunk by chunk, until it closes, and does not throw however it closes:
+ * `closed` tells. Several readers each get all that comes while they read. `break` only stops reading. There is no
+ * reconnecting: the server ends the shell with the connection.
+ *
+ * @example
+ * ```ts
+ * import type { TerminalConnection } from 'terminal-upstream'
+ *
+ * export async function makeTest(terminal: TerminalConnection): Promise<void> {
+ *   const stop = terminal.onData((chunk) => process.stdout.write(chunk))
+ *   terminal.resize(132, 50)
+ *   await terminal.write('make test; exit\n')
+ *   const { cause, error } = await terminal.closed
+ *   stop()
+ *   console.log(cause, error?.message)
+ * }
+ * ```
+ */
+export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisposable {
+  /** The session that it is attached to. */
+  readonly sessionId: string
+  /** Resolves once when it has ended, whoever ended it, and the session that was created for it is gone; never rejects. */
+  readonly closed: Promise<TerminalClose>
+  /**
+   * Types into the terminal: strings as UTF-8, bytes as they are.
+   *
+   * Resolves when the socket has taken all of it, which is not when the program has read it. At most 4096 bytes leave in
+   * 4 ms, because servers up to Open Terminal 0.12.3 lose some of more. Calls keep their order without being awaited,
+   * and one that is not awaited does not crash the process when the terminal closes meanwhile.
+   *
+   * A program that stops reading its input for about 40 s while more is sent than its PTY can hold may lose the
+   * terminal: a server that waits for it does not answer pings (1011, "keepalive ping timeout").
+   *
+   * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed or closes before everything was taken.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `data` is neither a string nor bytes.
+   */
+  write(data: string | Uint8Array): Promise<void>
+  /**
+   * Tells the shell the size of the window, in character cells; call it whenever that changes.
+   *
+   * @throws {RangeError} ERR_OUT_OF_RANGE when one of them is no whole number from 1 to 65535.
+   * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed.
+   */
+  resize(cols: number, rows: number): void
+  /**
+   * Calls `listener` with each chunk of output, bytes as the shell wrote them: a UTF-8 character may be split between
+   * two. The first listener also gets what came before it. Returns a function that stops it.
+   *
+   * A listener cannot slow the server down; `for await` does. What one throws is an uncaught exception; the terminal
+   * and its other readers go on.
+   *
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `listener` is no function.
+   */
+  onData(listener: (chunk: Uint8Array) => void): () => void
+  /**
+   * Closes the terminal, and ends the session if it was created for it. Resolves, with what `closed` resolves to, after
+   * that; a server that cannot be asked to end it is not waited for longer than 3 s, and not told of.
+   */
+  close(): Promise<TerminalClose>
+}
+
+/** What an accepted attach consists of. */
+export interface Attachment {
+  readonly link: Link
+  readonly output: Output
+  readonly lease: Lease
+  readonly sessionId: string
+  /** To look the session up with. */
+  readonly options: UpstreamOptions
+  readonly redact: Redact
+  /** Where it is, for messages. */
+  readonly where: string
+  /** ms of silence before a heartbeat, 0 for none. */
+  readonly keepAlive: number
+}
+
+// Then no more until there is traffic again: orchestrators stop containers that nobody asks for.
+const EXIT_CHECKS = [1_000, 4_000, 16_000]
+const MISSED_PINGS = 2
+const AFTERWARDS = 'Connect again for a new one; if it keeps happening, look at the server and at what is in between.'
+
+/** Turns an accepted attach into the terminal that users hold. */
+export function openConnection(attachment: Attachment): TerminalConnection {
+  const { link, output, lease, sessionId, options, redact, where, keepAlive } = attachment
+  const failed = `The terminal at ${where} has ended`
+  const lookups = new AbortController()
+  let open = true
+  // Why, when it is us who end it.
+  let leaving: 'local' | 'exited' | 'lost' | undefined
+  let messages = 0
+  let missed = 0
+
+  const input = createInput(async (frame) => {
+    exits.stir()
+    try {
+      await link.sendBinary(frame)
+    } catch {
+      throw closedError()
+    }
+  })
+
+  const exits = watchSilence(EXIT_CHECKS, () => void checkExit())
+  const heartbeat = watchSilence(keepAlive === 0 ? [] : [keepAlive], () => {
+    // A paused socket does not see the answers.
+    if (output.paused) missed = 0
+    if (missed === MISSED_PINGS) return leave('lost')
+    link.sendText(HEARTBEAT)
+    if (link.ping()) missed += 1
+    heartbeat.stir()
+  })
+  link.observe(
+    () => {
+      messages += 1
+      missed = 0
+      heartbeat.stir()
+      exits.stir()
+    },
+    () => {
+      missed = 0
+    },
+  )
+
+  function closedError(): TerminalError {
+    return terminalError('ERR_TERMINAL_CLOSED', `Cannot use the terminal at ${where}`, 'it is closed')
+  }
+
+  async function lookUp(signal?: AbortSignal): Promise<TerminalSession | undefined> {
+    const patience = startDeadline(PATIENCE, signal, () => new Error('no answer'))
+    try {
+      return await getTerminalSession({ ...options, sessionId, signal: patience.signal })
+    } finally {
+      patience.stop()
+    }
+  }
+
+  async function checkExit(): Promise<void> {
+    const before = messages
+    // Only an answer counts: a server that cannot be asked says nothing about the shell.
+    const session = output.paused ? 'not asked' : await lookUp(lookups.signal).catch(() => 'unknown')
+    // Its last words are still coming, or wait for a slow reader: later.
+    if (output.paused || messages !== before) exits.stir()
+    else if (session === undefined) leave('exited')
+  }
+
+  function leave(cause: 'local' | 'exited' | 'lost'): void {
+    if (!open) return
+    open = false
+    leaving = cause
+    input.end(closedError())
+    if (cause === 'local') output.discard()
+    if (cause === 'lost') link.drop()
+    else link.close(cause === 'exited')
+  }
+
+  async function explain({ code, reason, failure }: Ending): Promise<TerminalClose> {
+    if (leaving === 'lost') {
+      const why = `no answer to ${MISSED_PINGS} pings, ${keepAlive} ms apart`
+      return {
+        code,
+        reason,
+        cause: 'lost',
+        error: terminalError('ERR_TERMINAL_UNAVAILABLE', failed, why, { closeCode: code }),
+      }
+    }
+    if (leaving) return { code: 1000, reason: '', cause: leaving }
+    const said = redact(reason)
+    const error = closeError(failed, code, reason, redact, AFTERWARDS)
+    if (code === 1006) {
+      if (failure !== undefined) error.cause = withoutSecrets(failure, redact)
+      return { code, reason: said, cause: 'lost', error }
+    }
+    // Open Terminal from 0.14.5 on closes with 1000 when the shell ends, orchestrators whenever anything does.
+    if (code === 1000 || code === 1005) {
+      const session = await lookUp().catch((problem: unknown) => problem)
+      if (session === undefined) return { code, reason: said, cause: 'exited' }
+      if (session instanceof TerminalError) return { code, reason: said, cause: 'remote', error: session }
+    }
+    return { code, reason: said, cause: 'remote', error }
+  }
+
+  async function finish(): Promise<TerminalClose> {
+    const ending = await link.ended
+    open = false
+    exits.stop()
+    heartbeat.stop()
+    lookups.abort()
+    input.end(closedError())
+    output.end()
+    const close = await explain(ending)
+    if (close.error?.code === 'ERR_TERMINAL_IN_USE') lease.disown()
+    await lease.release()
+    return close
+  }
+
+  const closed = finish()
+  return {
+    sessionId,
+    closed,
+    write: (data) => input.write(data),
+    resize(cols, rows) {
+      const frame = encodeResize(cols, rows)
+      if (!open) throw closedError()
+      exits.stir()
+      link.sendText(frame)
+    },
+    onData: (listener) => output.onData(listener),
+    close() {
+      leave('local')
+      return closed
+    },
+    [Symbol.asyncIterator]: () => output.iterate(),
+    async [Symbol.asyncDispose]() {
+      leave('local')
+      await closed
+    },
+  }
+}

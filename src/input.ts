@@ -1,0 +1,88 @@
+import { wrongType } from './arguments.ts'
+import { INPUT_INTERVAL, MAX_INPUT_FRAME } from './protocol.ts'
+
+/** Keystrokes and pastes, on their way to the shell. */
+export interface Input {
+  /** Resolves when the socket has taken all of it. Calls keep their order. */
+  write(data: string | Uint8Array): Promise<void>
+  /** Rejects what is still waiting, and all that is written from now on. */
+  end(reason: Error): void
+}
+
+interface Job {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly resolve: () => void
+  readonly reject: (reason: unknown) => void
+}
+
+/**
+ * Cuts input into frames that every release takes whole, and spaces them so that it keeps up.
+ *
+ * Keystrokes pass at once: only what exceeds one full frame in {@link INPUT_INTERVAL} ms has to wait.
+ */
+export function createInput(transmit: (frame: ArrayBuffer) => Promise<void>): Input {
+  const jobs: Job[] = []
+  let running = false
+  let ended: Error | undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  // How much has left since when: what the server may still be busy with.
+  let windowStart = -Infinity
+  let windowBytes = 0
+
+  function mustWait(size: number): number {
+    const now = performance.now()
+    const rest = windowStart + INPUT_INTERVAL - now
+    if (rest <= 0) {
+      windowStart = now
+      windowBytes = 0
+    } else if (windowBytes + size > MAX_INPUT_FRAME) return rest
+    windowBytes += size
+    return 0
+  }
+
+  async function send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    for (let start = 0; start < bytes.length; start += MAX_INPUT_FRAME) {
+      const frame = bytes.slice(start, start + MAX_INPUT_FRAME)
+      for (let rest; (rest = mustWait(frame.length)) > 0;) {
+        await new Promise((resolve) => (timer = setTimeout(resolve, Math.ceil(rest))))
+      }
+      await transmit(frame.buffer)
+    }
+  }
+
+  async function run(): Promise<void> {
+    running = true
+    for (let job; (job = jobs[0]); jobs.shift()) {
+      await send(job.bytes).then(job.resolve, job.reject)
+    }
+    running = false
+  }
+
+  return {
+    write(data) {
+      const bytes = toBytes(data)
+      if (!bytes) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
+      const written = new Promise<void>((resolve, reject) => {
+        if (ended) reject(ended)
+        else jobs.push({ bytes, resolve, reject })
+      })
+      // Whoever does not wait for a keystroke is told of the end by `closed`, not by a crash of the process.
+      written.catch(() => {})
+      if (!running) void run()
+      return written
+    },
+    end(reason) {
+      ended ??= reason
+      clearTimeout(timer)
+      for (const job of jobs.splice(0)) job.reject(ended)
+    },
+  }
+}
+
+/** Returns a copy, because the rest of a long write leaves after the caller has its buffer back. */
+function toBytes(data: unknown): Uint8Array<ArrayBuffer> | undefined {
+  if (typeof data === 'string') return new TextEncoder().encode(data)
+  // Not instanceof: a Buffer in a page that jsdom made is of another realm.
+  if (!ArrayBuffer.isView(data)) return undefined
+  return new Uint8Array(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+}

@@ -1,0 +1,191 @@
+import isomorphicWs from 'isomorphic-ws'
+import { watchSilence } from './watch.ts'
+
+/** The part of a WebSocket that this package uses: that of browsers, or of `ws`, which can do more. */
+export interface SocketLike {
+  /** Set to `arraybuffer`. */
+  binaryType: string
+  /** Bytes that have been sent but not left yet. */
+  readonly bufferedAmount: number
+  /** Sends a message; `ws` calls back when it has left. */
+  send(data: string | ArrayBuffer, sent?: (error?: Error | null) => void): void
+  /** Starts the closing handshake (RFC 6455, section 7). */
+  close(code?: number, reason?: string): void
+  /** As in the WHATWG WebSocket standard. */
+  addEventListener(type: 'open', listener: () => void): void
+  addEventListener(type: 'message', listener: (event: { readonly data: string | ArrayBuffer }) => void): void
+  addEventListener(type: 'close', listener: (event: { readonly code: number; readonly reason: string }) => void): void
+  addEventListener(type: 'error', listener: (event: object) => void): void
+  /** `ws` only: ends the connection at once. */
+  terminate?(): void
+  /** `ws` only: stops reading, so that the server has to stop sending. */
+  pause?(): void
+  /** `ws` only. */
+  resume?(): void
+  /** `ws` only: sends a protocol ping (RFC 6455, section 5.5.2). */
+  ping?(): void
+  /** `ws` only. */
+  on?(event: string, listener: (...details: never[]) => void): unknown
+}
+
+/**
+ * A WebSocket class to dial with: `ws` or a class derived from it, or one with the constructor of browsers.
+ *
+ * One with a `terminate` method is taken for `ws` and gets its options as the third argument; any other gets the URL
+ * alone and can send no headers.
+ */
+export type SocketConstructor = new (url: string, protocols?: string | string[], options?: object) => SocketLike
+
+// Bundlers disagree on what the CommonJS default of isomorphic-ws is, and it is nothing where a browser's bundle runs
+// without a browser, as in server-side rendering. Annotated rather than cast.
+const imported: (SocketConstructor & { default?: SocketConstructor }) | null | undefined = isomorphicWs
+
+/** The runtime's own class: `ws` in Node, Bun and Deno, the global one, if there is any, elsewhere. */
+export const WebSocket: SocketConstructor | null | undefined = imported?.default ?? imported
+
+/** Whether sockets of this class can send headers in the handshake. */
+export function sendsHeaders(Socket: SocketConstructor): boolean {
+  return 'terminate' in Socket.prototype
+}
+
+/** How a socket ended. */
+export interface Ending {
+  /** The close code, 1006 when there was no close frame. */
+  readonly code: number
+  readonly reason: string
+  /** Whether the handshake had succeeded before. */
+  readonly opened: boolean
+  /** What the handshake was answered with, where the runtime tells. */
+  readonly status: number | undefined
+  /** What the runtime said went wrong, where it tells. */
+  readonly failure: unknown
+}
+
+/** A socket from its first moment to its last, with the differences between runtimes taken out. */
+export interface Link {
+  readonly opened: Promise<void>
+  /** Resolves once, however it ends; never rejects. */
+  readonly ended: Promise<Ending>
+  /** Calls back at every message, and where the runtime tells of them at every ping and pong. */
+  observe(onMessage: () => void, onSign: () => void): void
+  sendText(text: string): void
+  /** Resolves when the socket has taken the frame, so that a slow server slows the caller down. */
+  sendBinary(frame: ArrayBuffer): Promise<void>
+  /** Sends a protocol ping where the runtime can, and says whether it did. */
+  ping(): boolean
+  pause(): void
+  resume(): void
+  /**
+   * Closes politely, and by force if the other side does not answer in time; with `patient`, as long as it still sends
+   * something it has time.
+   */
+  close(patient: boolean): void
+  /** Ends it at once. */
+  drop(): void
+}
+
+// As large as the messages that uvicorn, the server under every upstream, takes itself.
+const MAX_MESSAGE = 16 * 1024 * 1024
+const CLOSE_PATIENCE = 2_000
+// For ws, whoever began, and whatever still comes.
+const CLOSE_LIMIT = 5_000
+// Where sockets do not say when they have taken something, this much may wait in them.
+const HIGH_WATER = 16 * 4096
+const POLL_INTERVAL = 4
+
+/** Dials; every message from the first on goes to `onMessage`. Throws what the constructor throws. */
+export function openLink(
+  Socket: SocketConstructor,
+  url: string,
+  headers: Record<string, string>,
+  onMessage: (chunk: Uint8Array) => void,
+): Link {
+  const socket = sendsHeaders(Socket)
+    ? new Socket(url, [], {
+        headers,
+        // Every real server offers it, and it costs ten times what it saves here.
+        perMessageDeflate: false,
+        followRedirects: false,
+        maxPayload: MAX_MESSAGE,
+        closeTimeout: CLOSE_LIMIT,
+      })
+    : new Socket(url)
+  socket.binaryType = 'arraybuffer'
+
+  let opened = false
+  let over = false
+  let closing = false
+  let status: number | undefined
+  let failure: unknown
+  let open: () => void
+  let end: (ending: Ending) => void
+  const whenOpened = new Promise<void>((resolve) => (open = resolve))
+  const whenEnded = new Promise<Ending>((resolve) => (end = resolve))
+  const finish = (code: number, reason: string): void => {
+    over = true
+    end({ code, reason, opened, status, failure })
+  }
+  const drop = (): void => {
+    if (socket.terminate) socket.terminate()
+    else socket.close()
+    finish(1006, '')
+  }
+
+  socket.addEventListener('open', () => {
+    opened = true
+    open()
+  })
+  socket.addEventListener('message', ({ data }) => {
+    onMessage(typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data))
+  })
+  socket.addEventListener('error', (event) => {
+    // Node's own class has one too, but it says nothing.
+    if ('error' in event && socket.terminate) failure ??= event.error
+    // Node's own WebSocket leaves out the close event when the handshake fails.
+    if (!opened) finish(1006, '')
+  })
+  socket.addEventListener('close', ({ code, reason }) => finish(code, reason))
+  // With this listener ws leaves the request to us; without it the status would have to be read out of a message.
+  socket.on?.('unexpected-response', (_request: unknown, response: { statusCode: number }) => {
+    status = response.statusCode
+    socket.terminate?.()
+  })
+
+  return {
+    opened: whenOpened,
+    ended: whenEnded,
+    observe: (message, sign) => {
+      socket.addEventListener('message', message)
+      socket.on?.('ping', sign)
+      socket.on?.('pong', sign)
+    },
+    sendText: (text) => socket.send(text),
+    sendBinary: socket.terminate
+      ? (frame) =>
+          new Promise((resolve, reject) => {
+            socket.send(frame, (error) => (error ? reject(error) : resolve()))
+          })
+      : async (frame) => {
+          socket.send(frame)
+          while (!over && socket.bufferedAmount > HIGH_WATER) {
+            await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL))
+          }
+        },
+    ping: () => {
+      socket.ping?.()
+      return socket.ping !== undefined
+    },
+    // A paused socket would never see the answer to its close.
+    pause: () => (closing ? undefined : socket.pause?.()),
+    resume: () => socket.resume?.(),
+    close: (patient) => {
+      closing = true
+      socket.resume?.()
+      socket.close(1000)
+      const patience = watchSilence([CLOSE_PATIENCE], drop)
+      if (patient) socket.addEventListener('message', patience.stir)
+      void whenEnded.then(patience.stop)
+    },
+    drop,
+  }
+}

@@ -1,0 +1,104 @@
+import type { IncomingMessage } from 'node:http'
+import { describe, expect, it } from 'vitest'
+import { WebSocketServer } from 'ws'
+import {
+  connectTerminal,
+  createTerminalSession,
+  deleteTerminalSession,
+  getTerminalSession,
+  listTerminalSessions,
+} from '../../src/index.ts'
+import { browserSocket } from './support/browser-socket.ts'
+import { afterwards, rejection, serve, withoutCanary } from './support/upstream.ts'
+
+// A key with everything in it that is written differently in a URL, a form, JSON or a header.
+const key = 'sk-canary +/="quoted"&?#%41'
+const cookie = 'sid=canary-cookie; theme=dark'
+const identity = { key, cookie, authType: 'session', userId: 'ada' } as const
+
+/** Everything that a careless server or proxy could print of a request. */
+function echoOf({ url = '', headers }: IncomingMessage): string {
+  const token = new URL(url, 'http://h').searchParams.get('token') ?? ''
+  const spellings = [key, encodeURIComponent(key), new URLSearchParams({ key }).toString(), JSON.stringify(key)]
+  return [url, token, headers.authorization, headers.cookie, ...spellings].join(' ')
+}
+
+/** A server that repeats what it is asked in every answer that it gives. */
+function parrot(status: number): Promise<string> {
+  return serve((server) => {
+    server.on('request', (request, response) => {
+      response.writeHead(status, { location: `/login?next=${request.url}&key=${encodeURIComponent(key)}` })
+      response.end(JSON.stringify({ detail: echoOf(request) }))
+    })
+    const wss = new WebSocketServer({ noServer: true })
+    server.on('upgrade', (request, socket, head) => {
+      wss.handleUpgrade(request, socket, head, (ws) => ws.close(4004, key))
+    })
+  })
+}
+
+describe.each([200, 302, 401, 403, 404, 422, 500, 502])(
+  'a server that answers HTTP %i and repeats what it got',
+  (status) => {
+    it.each([createTerminalSession, listTerminalSessions, getTerminalSession, deleteTerminalSession])(
+      'gets no secret into what %o rejects with',
+      async (call) => {
+        const base = `${await parrot(status)}/?api_key=canary`
+        await call({ ...identity, base, sessionId: 's1' }).then(withoutCanary, withoutCanary)
+      },
+    )
+  },
+)
+
+it('gets no secret into a close that quotes the key', async () => {
+  const options = { ...identity, base: await parrot(500), sessionId: 's1', settle: 2_000 }
+  const error = await rejection(connectTerminal({ ...options, authType: 'bearer' }))
+  expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND', closeCode: 4004, closeReason: '[redacted]' })
+})
+
+it.each([undefined, browserSocket])(
+  'gets no secret into a handshake that fails, with the socket %o',
+  async (Socket) => {
+    const base = await serve((server) => {
+      server.on('request', (request, response) => response.writeHead(500).end(echoOf(request)))
+      server.on('upgrade', (request, socket) => {
+        socket.end(
+          `HTTP/1.1 403 ${encodeURIComponent(key)}\r\nX-Echo: ${encodeURIComponent(key)}\r\n\r\n${echoOf(request)}`,
+        )
+      })
+    })
+    await rejection(connectTerminal({ base, key, userId: 'ada', sessionId: 's1', WebSocket: Socket }))
+  },
+)
+
+it('shows no secret in an open terminal, in how it ended, or in what using it then rejects with', async () => {
+  const base = await serve((server) => {
+    new WebSocketServer({ server }).on('connection', (ws) => {
+      ws.on('message', (data, isBinary) => {
+        if (isBinary) ws.close(4003, `${key} ${String(data)}`)
+      })
+    })
+  })
+  const terminal = await connectTerminal({ base, key, userId: 'ada', sessionId: 's1', settle: 20 })
+  afterwards(terminal)
+  withoutCanary(terminal)
+  await terminal.write('!')
+  expect(withoutCanary(await terminal.closed)).toMatchObject({ code: 4003, reason: '[redacted] !', cause: 'remote' })
+  await rejection(terminal.write('too late'))
+})
+
+it('shows no secret in arguments that are refused', async () => {
+  const options = { base: 'http://127.0.0.1:1', userId: 'ada', sessionId: 's1' }
+  for (const wrong of [
+    { base: 'http://user:canary@h' },
+    { base: 'canary' },
+    { key: 'canary\u2028é' },
+    { key: 'canary\r\nX: y' },
+    { authType: 'session', cookie: 'canary\n' },
+    { authType: 'canary' },
+    { timeout: 'canary' },
+    { size: { cols: 'canary', rows: 1 } },
+  ]) {
+    await rejection(connectTerminal({ ...options, ...wrong } as never))
+  }
+})

@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import {
+  openLink,
+  sendsHeaders,
+  WebSocket as ownWebSocket,
+  type Link,
+  type SocketConstructor,
+} from '../../src/websocket.ts'
+import { browserSocket } from './support/browser-socket.ts'
+import { afterwards, nobody, serve } from './support/upstream.ts'
+
+async function linkTo(base: string, Socket: SocketConstructor): Promise<Link> {
+  const link = openLink(Socket, base.replace('http', 'ws'), {}, () => {})
+  afterwards({ close: () => link.drop() })
+  await Promise.race([link.opened, link.ended])
+  return link
+}
+
+/** A server that accepts, and never reads. */
+function deaf(): Promise<string> {
+  return serve((server) => new WebSocketServer({ server }).on('connection', (ws) => ws.pause()))
+}
+
+it('is that of ws in Node', () => {
+  expect(ownWebSocket).toBe(WebSocket)
+})
+
+it('takes only classes that can end a connection by force for ws, which can send headers', () => {
+  expect(sendsHeaders(WebSocket)).toBe(true)
+  expect(sendsHeaders(browserSocket)).toBe(false)
+})
+
+describe.each([
+  ['ws', WebSocket],
+  ["a browser's socket", browserSocket],
+])('a link over %s', (_which, Socket) => {
+  it('resolves sendBinary at once as long as the server reads', async () => {
+    const base = await serve((server) => new WebSocketServer({ server }))
+    const link = await linkTo(base, Socket)
+    for (let count = 0; count < 100; count += 1) await link.sendBinary(new ArrayBuffer(64 * 1024))
+  })
+
+  it('does not resolve sendBinary as long as the server does not', async () => {
+    const link = await linkTo(await deaf(), Socket)
+    const patience = (): Promise<string> => new Promise((resolve) => setTimeout(resolve, 200, 'stuck'))
+    // The kernel's buffers take some.
+    let sending
+    do sending = link.sendBinary(new ArrayBuffer(1024 * 1024))
+    while ((await Promise.race([sending, patience()])) !== 'stuck')
+    sending.catch(() => {})
+    link.drop()
+  })
+
+  it('ends with 1006 when nobody listens, and does not reject', async () => {
+    const link = await linkTo(await nobody(), Socket)
+    expect(await link.ended).toMatchObject({ code: 1006, reason: '', opened: false, status: undefined })
+  })
+
+  it('ends with the code and reason of the server', async () => {
+    const base = await serve((server) => {
+      new WebSocketServer({ server }).on('connection', (ws) => ws.close(4004, 'Session not found'))
+    })
+    const link = await linkTo(base, Socket)
+    expect(await link.ended).toMatchObject({ code: 4004, reason: 'Session not found', opened: true })
+  })
+
+  it('goes on reading while it closes patiently, and cannot be paused then', async () => {
+    const base = await serve((server) => {
+      new WebSocketServer({ server }).on('connection', (ws) => {
+        // Not an answer to the close, as long as there is something left to say.
+        ws.pause()
+        let rest = 6
+        const timer = setInterval(() => {
+          ws.send(new Uint8Array(1))
+          rest -= 1
+          if (rest > 0) return
+          clearInterval(timer)
+          ws.resume()
+        }, 500)
+      })
+    })
+    let received = 0
+    const link = openLink(Socket, base.replace('http', 'ws'), {}, () => (received += 1))
+    await link.opened
+    link.close(true)
+    link.pause()
+    expect(await link.ended).toMatchObject({ code: 1000 })
+    expect(received).toBe(6)
+  })
+
+  it('ends at once when it is dropped', async () => {
+    const link = await linkTo(await deaf(), Socket)
+    link.drop()
+    expect(await link.ended).toMatchObject({ code: 1006, opened: true })
+  })
+})
