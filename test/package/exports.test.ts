@@ -1,0 +1,151 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { installPackage, runNode } from './support/install.ts'
+
+const folder = installPackage()
+const installed = join(folder, 'node_modules', 'terminal-upstream')
+
+interface SourceMap {
+  file?: string
+  sources: string[]
+}
+
+const EXPORTS = {
+  'terminal-upstream': [
+    'TerminalError',
+    'buildUpstreamAuth',
+    'buildUpstreamWsUrl',
+    'connectTerminal',
+    'createTerminalSession',
+    'deleteTerminalSession',
+    'getTerminalSession',
+    'listTerminalSessions',
+  ],
+  'terminal-upstream/testing': ['startTestUpstream'],
+}
+
+/** One statement per module format that loads some exports of a module. */
+const load = {
+  mjs: (names: string, module: string) => `import { ${names} } from '${module}'\n`,
+  cjs: (names: string, module: string) => `const { ${names} } = require('${module}')\n`,
+}
+
+async function printed(format: 'mjs' | 'cjs', code: string): Promise<unknown> {
+  const { stdout, stderr } = await runNode(folder, format, code)
+  expect(stderr).toBe('')
+  return JSON.parse(stdout)
+}
+
+describe('the tarball', () => {
+  test('holds the build, its maps and the documents, and nothing else', () => {
+    const files = readdirSync(installed, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1))
+      .map((path) => path.replace(/chunk-\w+/, 'chunk'))
+    const code = ['chunk', 'index', 'testing', 'websocket'].flatMap((name) => [`${name}.js`, `${name}.cjs`])
+    const types = ['index', 'testing'].flatMap((name) => [`${name}.d.ts`, `${name}.d.cts`])
+    const build = [...code, ...code.map((name) => `${name}.map`), ...types].map((name) => join('dist', name))
+    expect(new Set(files)).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...build]))
+  })
+
+  test('does not tell where it was built', () => {
+    const maps = readdirSync(join(installed, 'dist')).filter((name) => name.endsWith('.map'))
+    const paths = maps.flatMap((name) => {
+      const map: SourceMap = JSON.parse(readFileSync(join(installed, 'dist', name), 'utf8'))
+      return [map.file ?? '', ...map.sources]
+    })
+    expect(paths.filter((path) => isAbsolute(path))).toEqual([])
+  })
+
+  test('depends on ws and isomorphic-ws only', () => {
+    const manifest: unknown = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'))
+    expect(manifest).toHaveProperty('dependencies', {
+      ws: expect.any(String) as unknown,
+      'isomorphic-ws': expect.any(String) as unknown,
+    })
+    expect(manifest).not.toHaveProperty('peerDependencies')
+    expect(manifest).not.toHaveProperty('optionalDependencies')
+  })
+})
+
+describe.each(Object.entries(EXPORTS))('%s', (module, names) => {
+  test('exports the same to import and to require', async () => {
+    const code = `console.log(JSON.stringify([await import('${module}'), createRequire(import.meta.url)('${module}')].map(
+      (exports) => Object.keys(exports).sort())))`
+    const keys = await printed('mjs', `import { createRequire } from 'node:module'\n${code}`)
+    expect(keys).toEqual([names, names])
+  })
+
+  test.each(['mjs', 'cjs'] as const)('does nothing when it is loaded from a .%s file', async (format) => {
+    // The loader of modules needs a turn to close its own files.
+    const report = `setImmediate(() => {
+      const resources = process.getActiveResourcesInfo()
+      if (resources.length > 0) console.log(resources)
+    })`
+    const { stdout, stderr } = await runNode(folder, format, load[format](names.join(', '), module) + report)
+    expect(stdout + stderr).toBe('')
+  })
+})
+
+test('nothing but the entries can be reached', async () => {
+  const code = `import('terminal-upstream/dist/index.js').catch(({ code }) => console.log(JSON.stringify(code)))`
+  expect(await printed('mjs', code)).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED')
+})
+
+test('an error of either copy is an instance of the other copy’s TerminalError', async () => {
+  const code = `
+    import { createRequire } from 'node:module'
+    import * as esm from 'terminal-upstream'
+    const cjs = createRequire(import.meta.url)('terminal-upstream')
+    const errorOf = ({ buildUpstreamWsUrl }) => {
+      try { buildUpstreamWsUrl('ftp://h', 'none', null, 'u') } catch (error) { return error }
+    }
+    console.log(JSON.stringify({
+      twoCopies: esm.TerminalError !== cjs.TerminalError,
+      esmIsCjs: errorOf(esm) instanceof cjs.TerminalError,
+      cjsIsEsm: errorOf(cjs) instanceof esm.TerminalError,
+      otherIsEither: [esm, cjs].some(({ TerminalError }) => new Error('no') instanceof TerminalError),
+    }))`
+  const answers = { twoCopies: true, esmIsCjs: true, cjsIsEsm: true, otherIsEither: false }
+  expect(await printed('mjs', code)).toEqual(answers)
+})
+
+describe.each(['mjs', 'cjs'] as const)('from a .%s file', async (format) => {
+  const none = ['undefined', 'null', "''", "'   '", "'\\n'", "'Bearer'", "'Bearer '", "'  Bearer   '"]
+  const some = ["'sk-1'", "' sk-1 '", "'Bearer sk-1'"]
+  const keys = [...none, ...some]
+  const urls = keys.map((key) => `buildUpstreamWsUrl('http://h/', 'bearer', ${key}, 'u')`)
+  const built = printed(
+    format,
+    `${load[format]('buildUpstreamWsUrl', 'terminal-upstream')}console.log(JSON.stringify([${urls.join(', ')}]))`,
+  )
+
+  test.each(urls.map((url, index) => [url, index] as const))('%s', async (_url, index) => {
+    const token = index < none.length ? '' : '&token=sk-1'
+    expect(await built).toHaveProperty([index], `ws://h/?user_id=u${token}`)
+  })
+
+  test('a terminal is opened, used and closed, and then nothing keeps the process alive', async () => {
+    const code = `
+      async function main() {
+        const upstream = await startTestUpstream({ release: 'terminals@0.0.2', key: 'sk-1' })
+        const terminal = await connectTerminal({ base: upstream.url, key: 'sk-1', userId: 'ada', settle: 10 })
+        await terminal.write('hello')
+        let output = ''
+        for await (const chunk of terminal) {
+          output += new TextDecoder().decode(chunk)
+          if (output === 'hello') break
+        }
+        const { cause } = await terminal.close()
+        const left = upstream.sessions.length
+        await upstream.close()
+        console.log(JSON.stringify({ output, cause, left }))
+      }
+      void main()`
+    const loads = load[format]('connectTerminal', 'terminal-upstream')
+    const loadsTesting = load[format]('startTestUpstream', 'terminal-upstream/testing')
+    const result = await printed(format, loads + loadsTesting + code)
+    expect(result).toEqual({ output: 'hello', cause: 'local', left: 0 })
+  })
+})

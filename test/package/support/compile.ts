@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { repository } from './install.ts'
+
+const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
+
+/** What makes one project different from another. */
+export interface Project {
+  module: 'nodenext' | 'node16' | 'bundler'
+  lib: string[]
+  types: string[]
+  files: string[]
+}
+
+/** Type-checks files of the folder as strictly as a user may; resolves with what the compiler complains about. */
+export function compile(folder: string, { module, lib, types, files }: Project): Promise<string> {
+  const compilerOptions = {
+    noEmit: true,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    skipLibCheck: false,
+    allowJs: true,
+    checkJs: true,
+    moduleDetection: 'force',
+    target: 'es2022',
+    lib,
+    types,
+    module: module === 'bundler' ? 'esnext' : module,
+    moduleResolution: module,
+  }
+  const project = join(folder, `tsconfig.${[module, ...lib, ...types].join('.')}.json`)
+  writeFileSync(project, JSON.stringify({ compilerOptions, files }))
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [compiler, '--project', project], { cwd: folder }, (error, stdout, stderr) => {
+      if (error && stdout === '') reject(new Error(`tsc failed: ${stderr}`, { cause: error }))
+      else resolve(stdout)
+    })
+  })
+}
