@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { describe, expect, it } from 'vitest'
@@ -21,6 +22,8 @@ import {
   until,
   upstreamOf,
 } from './support/upstream.ts'
+
+type Upgrade = [request: IncomingMessage, socket: Duplex, head: Buffer]
 
 const quickRetry = { attempts: 5, delay: 1 }
 
@@ -438,6 +441,34 @@ describe('the signal', () => {
     controller.abort(new Error('tab closed'))
     expect(await connecting).toBe(signal.reason)
     expectNothingLeft(upstream)
+  })
+
+  it.each<[string, (wss: WebSocketServer, ...upgrade: Upgrade) => void]>([
+    ['is not answered', () => {}],
+    ['is answered by nothing but the handshake', (wss, ...upgrade) => wss.handleUpgrade(...upgrade, () => {})],
+  ])('closes the connection of an attach that %s', async (_how, answer) => {
+    const wss = new WebSocketServer({ noServer: true })
+    let socket: Duplex | undefined
+    const base = await serve((server) => {
+      server.on('upgrade', (...upgrade) => {
+        socket = upgrade[1]
+        answer(wss, ...upgrade)
+      })
+    })
+    const controller = new AbortController()
+    const { signal } = controller
+    const connecting = rejection(connectTerminal({ base, userId: 'ada', sessionId: 's1', settle: 60_000, signal }))
+    await until(() => socket !== undefined)
+    controller.abort(new Error('tab closed'))
+    expect(await connecting).toBe(signal.reason)
+    await until(() => socket?.destroyed === true || socket?.readableEnded === true)
+  })
+
+  it('keeps no listener', async () => {
+    const upstream = await upstreamOf()
+    const { signal } = new AbortController()
+    afterwards(await connectTerminal({ ...clientOf(upstream), key: () => Promise.resolve('sk-canary'), signal }))
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('sends nothing at all when it has aborted before', async () => {

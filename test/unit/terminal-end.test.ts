@@ -146,11 +146,13 @@ describe('the shell that ends in silence', () => {
 
   it('is not taken for ended as long as its last words are on their way', async () => {
     let say = (_chunk: Uint8Array): void => {}
+    const answered: number[] = []
     const base = await serve((server) => {
       new WebSocketServer({ server }).on('connection', (ws) => (say = (chunk) => ws.send(chunk)))
-      // The answer that the session is gone overtakes the last of its output.
       server.on('request', (_request, response) => {
-        say(new Uint8Array(10_000))
+        response.once('finish', () => answered.push(response.statusCode))
+        // The answer that the session is gone overtakes the last of its output.
+        if (answered.length === 0) say(new Uint8Array(10_000))
         setTimeout(() => response.writeHead(404).end(), 50)
       })
     })
@@ -158,10 +160,11 @@ describe('the shell that ends in silence', () => {
     afterwards(terminal)
     let received = 0
     terminal.onData(({ length }) => (received += length))
-    await until(() => received === 10_000)
+    await until(() => answered.length === 1)
+    await new Promise((resolve) => setTimeout(resolve, 50))
     say(new Uint8Array(5_000))
-    await until(() => received >= 15_000)
-    await terminal.close()
+    expect(await terminal.closed).toMatchObject({ cause: 'exited' })
+    expect(received).toBe(15_000)
   })
 
   it('is not asked for while a slow reader has yet to let its last words in', async () => {
@@ -205,6 +208,8 @@ describe('the heartbeat', () => {
     void session.output('x'.repeat(10_000))
     await new Promise((resolve) => setTimeout(resolve, 200))
     expect(await outputWith(terminal, 'x'.repeat(10_000))).toHaveLength(10_000)
+    await terminal.write('still here')
+    await outputWith(terminal, 'still here')
   })
 
   it('is not sent with keepAlive: 0', async () => {

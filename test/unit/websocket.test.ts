@@ -31,6 +31,14 @@ it('takes only classes that can end a connection by force for ws, which can send
   expect(sendsHeaders(browserSocket)).toBe(false)
 })
 
+it('closes politely also while it is paused', async () => {
+  const base = await serve((server) => new WebSocketServer({ server }))
+  const link = await linkTo(base, WebSocket)
+  link.pause()
+  link.close(false)
+  expect(await link.ended).toMatchObject({ code: 1000 })
+})
+
 describe.each([
   ['ws', WebSocket],
   ["a browser's socket", browserSocket],

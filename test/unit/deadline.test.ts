@@ -1,0 +1,38 @@
+import { getEventListeners } from 'node:events'
+import { describe, expect, it, vi } from 'vitest'
+import { abortable, delay, startDeadline } from '../../src/deadline.ts'
+
+describe('abortable', () => {
+  it.each([
+    ['resolves', () => Promise.resolve('done')],
+    ['rejects', () => Promise.reject(new Error('no'))],
+  ])('leaves no listener when what it waits for %s', async (_how, start) => {
+    const { signal } = new AbortController()
+    await abortable(start(), signal).catch(() => {})
+    await Promise.resolve()
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+})
+
+describe('delay', () => {
+  it('leaves neither timer nor listener when it is cut short', async () => {
+    vi.useFakeTimers()
+    const controller = new AbortController()
+    const waiting = delay(1_000, controller.signal)
+    controller.abort(new Error('enough'))
+    await expect(waiting).rejects.toThrow('enough')
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
+  })
+})
+
+describe('startDeadline', () => {
+  it('leaves neither timer nor listener when it is stopped', () => {
+    vi.useFakeTimers()
+    const { signal } = new AbortController()
+    startDeadline(1_000, signal, () => new Error('late')).stop()
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
+  })
+})
