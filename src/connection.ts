@@ -1,9 +1,9 @@
-import { PATIENCE, startDeadline } from './deadline.ts'
+import { askBriefly } from './deadline.ts'
 import { TerminalError, withoutSecrets, type Redact } from './errors.ts'
 import { createInput } from './input.ts'
 import type { Lease } from './lease.ts'
 import type { Output } from './output.ts'
-import { closeError, encodeResize, HEARTBEAT, terminalError } from './protocol.ts'
+import { closeError, encodeResize, HEARTBEAT, isBareClose, terminalError } from './protocol.ts'
 import { getTerminalSession, type TerminalSession } from './sessions.ts'
 import type { UpstreamOptions } from './upstream.ts'
 import { watchSilence } from './watch.ts'
@@ -156,13 +156,8 @@ export function openConnection(attachment: Attachment): TerminalConnection {
     return terminalError('ERR_TERMINAL_CLOSED', `Cannot use the terminal at ${where}`, 'it is closed')
   }
 
-  async function lookUp(signal?: AbortSignal): Promise<TerminalSession | undefined> {
-    const patience = startDeadline(PATIENCE, signal, () => new Error('no answer'))
-    try {
-      return await getTerminalSession({ ...options, sessionId, signal: patience.signal })
-    } finally {
-      patience.stop()
-    }
+  function lookUp(outer?: AbortSignal): Promise<TerminalSession | undefined> {
+    return askBriefly((signal) => getTerminalSession({ ...options, sessionId, signal }), outer)
   }
 
   async function checkExit(): Promise<void> {
@@ -202,7 +197,7 @@ export function openConnection(attachment: Attachment): TerminalConnection {
       return { code, reason: said, cause: 'lost', error }
     }
     // Open Terminal from 0.14.5 on closes with 1000 when the shell ends, orchestrators whenever anything does.
-    if (code === 1000 || code === 1005) {
+    if (isBareClose(code)) {
       const session = await lookUp().catch((problem: unknown) => problem)
       if (session === undefined) return { code, reason: said, cause: 'exited' }
       if (session instanceof TerminalError) return { code, reason: said, cause: 'remote', error: session }
@@ -225,6 +220,10 @@ export function openConnection(attachment: Attachment): TerminalConnection {
   }
 
   const closed = finish()
+  const close = (): Promise<TerminalClose> => {
+    leave('local')
+    return closed
+  }
   return {
     sessionId,
     closed,
@@ -236,14 +235,10 @@ export function openConnection(attachment: Attachment): TerminalConnection {
       link.sendText(frame)
     },
     onData: (listener) => output.onData(listener),
-    close() {
-      leave('local')
-      return closed
-    },
+    close,
     [Symbol.asyncIterator]: () => output.iterate(),
     async [Symbol.asyncDispose]() {
-      leave('local')
-      await closed
+      await close()
     },
   }
 }

@@ -1,6 +1,3 @@
-/** ms to wait for a server when nobody but us needs its answer any more. */
-export const PATIENCE = 3_000
-
 /** Settles as `promise` does, but rejects with the signal's reason once that aborts; leaves no listener behind. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
@@ -41,5 +38,17 @@ export function startDeadline(ms: number, outer: AbortSignal | undefined, expire
       clearTimeout(timer)
       outer?.removeEventListener('abort', follow)
     },
+  }
+}
+
+const PATIENCE = 3_000
+
+/** Asks a server something that nobody but us needs an answer to any more, and so does not wait long for one. */
+export async function askBriefly<T>(ask: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
+  const patience = startDeadline(PATIENCE, outer, () => new Error('no answer'))
+  try {
+    return await ask(patience.signal)
+  } finally {
+    patience.stop()
   }
 }

@@ -1,4 +1,4 @@
-import { abortable, PATIENCE } from './deadline.ts'
+import { abortable, askBriefly } from './deadline.ts'
 import { createTerminalSession, deleteTerminalSession } from './sessions.ts'
 import type { UpstreamOptions } from './upstream.ts'
 
@@ -25,14 +25,10 @@ export function leaseSession(options: UpstreamOptions): Lease {
   let owned: string | undefined
 
   async function remove(sessionId: string): Promise<void> {
-    const patience = new AbortController()
-    const timer = setTimeout(() => patience.abort(), PATIENCE)
     try {
-      await deleteTerminalSession({ ...options, sessionId, signal: patience.signal })
+      await askBriefly((signal) => deleteTerminalSession({ ...options, sessionId, signal }))
     } catch {
       // Best effort: whoever ends a terminal cannot do anything about a server that does not answer.
-    } finally {
-      clearTimeout(timer)
     }
   }
 

@@ -2,7 +2,7 @@ import { assertObject, assertSignal } from './arguments.ts'
 import { buildUpstreamAuth, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
 import { abortable } from './deadline.ts'
 import { createRedact, type Redact } from './errors.ts'
-import { buildUpstreamHttpUrl, buildUpstreamWsUrl } from './url.ts'
+import { buildUpstreamHttpUrl, buildUpstreamWsUrl, parseBase } from './url.ts'
 
 /** Which upstream, and as whom. */
 export interface UpstreamOptions {
@@ -59,9 +59,7 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
   const { headers, message } = buildUpstreamAuth({ authType, key, userId, chatId, contextId, cookie })
   const { token, tokenInUrl } = resolveCredential(authType, key)
   const where = { policyId, contextId }
-  // Refuses a base that is none, so that the next line need not.
-  buildUpstreamHttpUrl(base, where)
-  const gateKeys = new URL(base).searchParams.values()
+  const gateKeys = parseBase(base).searchParams.values()
   return {
     headers,
     message,

@@ -117,7 +117,8 @@ function isForeign(pair: string): boolean {
   return name !== undefined && !OWN_PARAMETERS.has(name)
 }
 
-function parseBase(base: string | URL): URL {
+/** Parses a base; its scheme is looked at where the URL is built. */
+export function parseBase(base: string | URL): URL {
   let url: URL
   try {
     url = new URL(base)

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { wrongValue } from '../arguments.ts'
 
@@ -62,4 +63,15 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
 /** Lets so many ms pass, or fewer if the server closes meanwhile. */
 export async function pause(ms: number, closing: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal: closing }).catch(() => {})
+}
+
+/** Does what goes wrong before an answer; resolves with whether there is still to be one. */
+export async function strike(fault: TestFault | undefined, socket: Socket, closing: AbortSignal): Promise<boolean> {
+  if (fault === 'stall') return false
+  if (fault === 'reset') {
+    socket.resetAndDestroy()
+    return false
+  }
+  if (typeof fault === 'object' && 'delay' in fault) await pause(fault.delay, closing)
+  return !closing.aborted
 }

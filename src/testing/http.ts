@@ -1,6 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { pause, type TestOperation } from './faults.ts'
-import { contextProblem, mayUse, openRecord, visibleSessions, type Route, type ServerState } from './server.ts'
+import { strike, type TestOperation } from './faults.ts'
+import {
+  contextProblem,
+  mayUse,
+  openRecord,
+  visibleSessions,
+  type Route,
+  type ServerState,
+  type TestRequest,
+} from './server.ts'
 import type { ServerSession, TestOwner } from './session.ts'
 
 const MAX_SESSIONS = 16
@@ -20,19 +28,13 @@ export async function answerHttp(
   const { record, route } = openRecord(state, 'http', request)
   request.resume()
   const fault = route && state.nextFault(operationOf(request.method, route))
-  if (fault === 'stall') return
-  if (fault === 'reset') {
-    request.socket.resetAndDestroy()
-    return
-  }
-  if (typeof fault === 'object' && 'delay' in fault) await pause(fault.delay, state.closing)
-  if (state.closing.aborted) return
+  if (!(await strike(fault, request.socket, state.closing))) return
   if (typeof fault === 'object' && 'refuse' in fault) {
     record.status = fault.refuse
     response.writeHead(fault.refuse, fault.headers).end(fault.body)
     return
   }
-  const [status, body] = route ? answer(state, request, route) : [404, { detail: 'Not Found' }]
+  const [status, body] = route ? answer(state, record, route) : [404, { detail: 'Not Found' }]
   if (fault === 'drop') {
     request.socket.destroy()
     return
@@ -47,27 +49,27 @@ function operationOf(method: string | undefined, { sessionId }: Route): TestOper
   return sessionId === undefined ? 'list' : 'get'
 }
 
-function answer(state: ServerState, { method, headers }: IncomingMessage, { policyId, sessionId }: Route): Answer {
+function answer(state: ServerState, { method, headers }: TestRequest, { policyId, sessionId }: Route): Answer {
   const { behaviour, key } = state
-  const [scheme, token] = (headers.authorization ?? '').split(/ (.*)/s)
+  const [scheme, token] = (headers['authorization'] ?? '').split(/ (.*)/s)
   if (key !== '' && (scheme?.toLowerCase() !== 'bearer' || token !== key)) {
-    const missing = behaviour.orchestrator && headers.authorization === undefined
+    const missing = behaviour.orchestrator && headers['authorization'] === undefined
     return [401, { detail: missing ? 'Missing Authorization header' : 'Invalid API key' }]
   }
-  const userId = header(headers, 'x-user-id')
+  const userId = headers['x-user-id']
   if (behaviour.orchestrator && userId === undefined) {
     return [422, { detail: [{ type: 'missing', loc: ['header', 'X-User-Id'], msg: 'Field required', input: null }] }]
   }
   if (policyId !== undefined && !state.knowsPolicy(policyId)) {
     return [404, { detail: `Policy '${policyId}' not found` }]
   }
-  const contextId = (behaviour.contexts && header(headers, 'x-terminal-context-id')) || 'default'
+  const contextId = (behaviour.contexts && headers['x-terminal-context-id']) || 'default'
   const problem = contextProblem(contextId)
   if (problem !== undefined) return [400, { detail: problem }]
 
   const asking: TestOwner = {
     userId: userId ?? '',
-    chatId: header(headers, 'x-session-id') ?? '',
+    chatId: headers['x-session-id'] ?? '',
     policyId: policyId ?? 'default',
     contextId,
   }
@@ -97,9 +99,4 @@ function create(state: ServerState, owner: TestOwner, visible: readonly ServerSe
 
 function describe({ id, createdAt }: ServerSession): object {
   return { id, created_at: createdAt, pid: process.pid }
-}
-
-function header(headers: IncomingMessage['headers'], name: string): string | undefined {
-  const value = headers[name]
-  return value === undefined ? undefined : String(value)
 }

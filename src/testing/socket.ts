@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket, WebSocketServer } from 'ws'
-import { pause, type TestFault } from './faults.ts'
+import { pause, strike, type TestFault } from './faults.ts'
 import {
   contextProblem,
   mayUse,
@@ -24,13 +24,7 @@ export async function answerUpgrade(
 ): Promise<void> {
   const { record, route } = openRecord(state, 'websocket', request)
   const fault = state.nextFault('attach')
-  if (fault === 'stall') return
-  if (fault === 'reset') {
-    socket.resetAndDestroy()
-    return
-  }
-  if (typeof fault === 'object' && 'delay' in fault) await pause(fault.delay, state.closing)
-  if (state.closing.aborted) return
+  if (!(await strike(fault, socket, state.closing))) return
   const admitted = admit(state, record, route, fault)
   if ('status' in admitted) {
     const { status, body = '', headers = {} } = admitted

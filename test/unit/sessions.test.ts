@@ -1,4 +1,4 @@
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import {
   createTerminalSession,
@@ -7,7 +7,7 @@ import {
   listTerminalSessions,
   type UpstreamOptions,
 } from '../../src/index.ts'
-import { afterwards, clientOf, nobody, rejection, releases, serve, upstreamOf } from './support/upstream.ts'
+import { afterwards, clientOf, listen, nobody, rejection, releases, serve, upstreamOf } from './support/upstream.ts'
 
 describe.each(releases)('sessions of %s', (release) => {
   it('are created, found, listed and deleted', async () => {
@@ -155,8 +155,7 @@ describe('what a server answers', () => {
   it('rejects and says so when the server does not speak HTTP', async () => {
     const server = createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n'))
     afterwards(server)
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const base = await listen(server)
     const error = await rejection(listTerminalSessions({ base, userId: 'ada' }))
     // From Node 24 on its HTTP client gives this error no code to tell it from a failing network by.
     const code = Number(process.versions.node.split('.')[0]) < 24 ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE'

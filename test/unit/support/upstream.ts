@@ -1,27 +1,17 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo, Socket, Server as TcpServer } from 'node:net'
 import { inspect } from 'node:util'
-import { afterEach, expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { TerminalConnection, TerminalError } from '../../../src/index.ts'
 import { startTestUpstream, type TestUpstream, type TestUpstreamOptions } from '../../../src/testing.ts'
 
-export const releases = [
-  'terminals@0.0.2',
-  'terminals@0.0.3',
-  'terminals@0.2.2',
-  'open-terminal@0.11',
-  'open-terminal@0.14',
-] as const
-
-const leftovers: Array<{ close(): unknown }> = []
-
-afterEach(async () => {
-  for (const leftover of leftovers.splice(0).reverse()) await leftover.close()
-})
+export { releases } from './raw-client.ts'
 
 /** Has something closed after the test, however it ends. */
 export function afterwards(leftover: { close(): unknown }): void {
-  leftovers.push(leftover)
+  onTestFinished(async () => {
+    await leftover.close()
+  })
 }
 
 /** A test upstream with a key, closed after the test. */
@@ -36,29 +26,33 @@ export function clientOf({ url }: { url: string }): { base: string; key: string;
   return { base: url, key: 'sk-canary', userId: 'ada', settle: 50 }
 }
 
+/** Has a server listen on a free port and returns its base URL. */
+export async function listen(server: TcpServer): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
 /** Starts a server of the test's own and returns its base URL. */
 export async function serve(configure: (server: Server) => void): Promise<string> {
   const server = createServer()
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => sockets.add(socket))
   configure(server)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   afterwards({
     close() {
       for (const socket of sockets) socket.destroy()
       return new Promise((resolve) => server.close(resolve))
     },
   })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return listen(server)
 }
 
 /** A base URL that nobody listens on. */
 export async function nobody(): Promise<string> {
   const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  const base = await listen(server)
   await new Promise((resolve) => server.close(resolve))
-  return `http://127.0.0.1:${port}`
+  return base
 }
 
 /** The part that every key of these tests has in common. */
