@@ -1,10 +1,11 @@
 import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from './arguments.ts'
 import { resolveCredential } from './auth.ts'
-import { openConnection, type TerminalConnection } from './connection.ts'
+import { openConnection, readable, type Attached, type TerminalConnection } from './connection.ts'
 import { delay, startDeadline } from './deadline.ts'
 import { dial, explainRefusal, failed, type Dialling, type Refusal } from './dial.ts'
 import { TerminalError } from './errors.ts'
 import { borrowSession, leaseSession, type Lease } from './lease.ts'
+import { createOutput, type CreateSink, type Sink } from './output.ts'
 import { encodeResize, mayPass, terminalError, type TerminalSize } from './protocol.ts'
 import { resolveUpstream, type UpstreamOptions } from './upstream.ts'
 import { buildUpstreamHttpUrl, whereOf } from './url.ts'
@@ -92,7 +93,22 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
  * @throws The `reason` of `signal` when that aborts.
  */
 export async function connectTerminal(options: ConnectTerminalOptions): Promise<TerminalConnection> {
-  const plan = makePlan(options)
+  const { attached, sink } = await attachTerminal(options, createOutput)
+  return readable(attached, sink)
+}
+
+/** A terminal that is open, and where its output goes. */
+export interface OpenTerminal<S extends Sink> {
+  readonly attached: Attached
+  readonly sink: S
+}
+
+/** What {@link connectTerminal} does, for whatever is to take the output; a sink is made for every dial. */
+export async function attachTerminal<S extends Sink>(
+  options: ConnectTerminalOptions,
+  createSink: CreateSink<S>,
+): Promise<OpenTerminal<S>> {
+  const plan: Plan<S> = { ...makePlan(options), createSink }
   const { upstream, where, timeout, retry } = plan
   const progress: Progress = { doing: 'asking for a session' }
   const deadline = startDeadline(timeout, upstream.signal, () => {
@@ -105,9 +121,9 @@ export async function connectTerminal(options: ConnectTerminalOptions): Promise<
   const lease = sessionId === undefined ? leaseSession(upstream) : borrowSession(sessionId)
   try {
     for (let attempt = 1; ; attempt += 1) {
-      const attached = await attach(plan, lease, deadline.signal, progress).catch(failed)
-      if ('closed' in attached) return attached
-      const { error, sessionGone } = attached
+      const outcome = await attach(plan, lease, deadline.signal, progress).catch(failed)
+      if ('attached' in outcome) return outcome
+      const { error, sessionGone } = outcome
       // A server that restarts, or ends a session whose connection drops, has lost one that was just created.
       const mayHelp = mayPass(error) || (sessionGone && lease.disown())
       if (attempt >= retry.attempts || !mayHelp || !(error instanceof TerminalError)) throw error
@@ -124,7 +140,7 @@ export async function connectTerminal(options: ConnectTerminalOptions): Promise<
   }
 }
 
-interface Plan extends Dialling {
+interface Plan<S extends Sink> extends Dialling<S> {
   readonly upstream: UpstreamOptions
   /** Where it all happens, for messages. */
   readonly where: string
@@ -140,10 +156,16 @@ interface Progress {
   failure?: TerminalError
 }
 
-// setTimeout takes anything longer for 1 ms.
-const LONGEST_TIMER = 2 ** 31 - 1
+/** ms of silence before a heartbeat, unless told otherwise. */
+export const KEEP_ALIVE = 30_000
 
-function makePlan(options: ConnectTerminalOptions): Plan {
+/** Bytes to hold for a slow reader, unless told otherwise. */
+export const MAX_BUFFERED: number = 1024 * 1024
+
+/** ms; setTimeout takes anything longer for 1 ms. */
+export const LONGEST_TIMER: number = 2 ** 31 - 1
+
+function makePlan(options: ConnectTerminalOptions): Omit<Plan<Sink>, 'createSink'> {
   assertObject('options', options)
   const {
     authType = 'bearer',
@@ -152,8 +174,8 @@ function makePlan(options: ConnectTerminalOptions): Plan {
     timeout = 30_000,
     retry = { attempts: 5, delay: 1_000 },
     settle = 1_000,
-    keepAlive = 30_000,
-    maxBuffered = 1024 * 1024,
+    keepAlive = KEEP_ALIVE,
+    maxBuffered = MAX_BUFFERED,
     WebSocket: Socket = WebSocket,
     ...upstream
   } = options
@@ -188,12 +210,12 @@ function makePlan(options: ConnectTerminalOptions): Plan {
 }
 
 /** One try: a session if there is none yet, and a socket on it. */
-async function attach(
-  plan: Plan,
+async function attach<S extends Sink>(
+  plan: Plan<S>,
   lease: Lease,
   signal: AbortSignal,
   progress: Progress,
-): Promise<TerminalConnection | Refusal> {
+): Promise<OpenTerminal<S> | Refusal> {
   progress.doing = 'asking for a session'
   const sessionId = await lease.acquire(signal)
   const options = { ...plan.upstream, sessionId, signal }
@@ -205,8 +227,9 @@ async function attach(
     const where = whereOf(url)
     const dialled = await dial(plan, upstream, url, signal)
     if ('link' in dialled) {
-      const { keepAlive } = plan
-      return openConnection({ ...dialled, lease, sessionId, options: plan.upstream, redact, where, keepAlive })
+      const { keepAlive, upstream: user } = plan
+      const attached = openConnection({ ...dialled, lease, sessionId, options: user, redact, where, keepAlive })
+      return { attached, sink: dialled.sink }
     }
     progress.doing = 'asking why the server refused'
     const keyInUrl = tokenInUrl && withToken

@@ -2,7 +2,7 @@ import { askBriefly } from './deadline.ts'
 import { TerminalError, withoutSecrets, type Redact } from './errors.ts'
 import { createInput } from './input.ts'
 import type { Lease } from './lease.ts'
-import type { Output } from './output.ts'
+import type { Output, Sink } from './output.ts'
 import { closeError, encodeResize, HEARTBEAT, isBareClose, terminalError } from './protocol.ts'
 import { getTerminalSession, type TerminalSession } from './sessions.ts'
 import type { UpstreamOptions } from './upstream.ts'
@@ -94,7 +94,7 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
 /** What an accepted attach consists of. */
 export interface Attachment {
   readonly link: Link
-  readonly output: Output
+  readonly sink: Sink
   readonly lease: Lease
   readonly sessionId: string
   /** To look the session up with. */
@@ -111,9 +111,34 @@ const EXIT_CHECKS = [1_000, 4_000, 16_000]
 const MISSED_PINGS = 2
 const AFTERWARDS = 'Connect again for a new one; if it keeps happening, look at the server and at what is in between.'
 
-/** Turns an accepted attach into the terminal that users hold. */
-export function openConnection(attachment: Attachment): TerminalConnection {
-  const { link, output, lease, sessionId, options, redact, where, keepAlive } = attachment
+/** A terminal that is open, but for its output, which goes to the sink. */
+export interface Attached extends Pick<TerminalConnection, 'sessionId' | 'closed' | 'write' | 'resize'> {
+  /** Sends a text frame in order with what is written. */
+  command(text: string): Promise<void>
+  /** Closes it with a code that may be sent. Default: 1000. */
+  close(code?: number, reason?: string): Promise<TerminalClose>
+}
+
+/** Gives the terminal that users hold its output. */
+export function readable(attached: Attached, output: Output): TerminalConnection {
+  const { sessionId, closed } = attached
+  return {
+    sessionId,
+    closed,
+    write: (data) => attached.write(data),
+    resize: (cols, rows) => attached.resize(cols, rows),
+    onData: (listener) => output.onData(listener),
+    close: () => attached.close(),
+    [Symbol.asyncIterator]: () => output.iterate(),
+    async [Symbol.asyncDispose]() {
+      await attached.close()
+    },
+  }
+}
+
+/** Turns an accepted attach into an open terminal. */
+export function openConnection(attachment: Attachment): Attached {
+  const { link, sink, lease, sessionId, options, redact, where, keepAlive } = attachment
   const failed = `The terminal at ${where} has ended`
   const lookups = new AbortController()
   let open = true
@@ -122,19 +147,22 @@ export function openConnection(attachment: Attachment): TerminalConnection {
   let messages = 0
   let missed = 0
 
-  const input = createInput(async (frame) => {
-    exits.stir()
-    try {
-      await link.sendBinary(frame)
-    } catch {
-      throw closedError()
-    }
-  })
+  const input = createInput(
+    async (frame) => {
+      exits.stir()
+      try {
+        await link.sendBinary(frame)
+      } catch {
+        throw closedError()
+      }
+    },
+    (text) => link.sendText(text),
+  )
 
   const exits = watchSilence(EXIT_CHECKS, () => void checkExit())
   const heartbeat = watchSilence(keepAlive === 0 ? [] : [keepAlive], () => {
     // A paused socket does not see the answers.
-    if (output.paused) missed = 0
+    if (sink.paused) missed = 0
     if (missed === MISSED_PINGS) return leave('lost')
     link.sendText(HEARTBEAT)
     if (link.ping()) missed += 1
@@ -163,20 +191,20 @@ export function openConnection(attachment: Attachment): TerminalConnection {
   async function checkExit(): Promise<void> {
     const before = messages
     // Only an answer counts: a server that cannot be asked says nothing about the shell.
-    const session = output.paused ? 'not asked' : await lookUp(lookups.signal).catch(() => 'unknown')
+    const session = sink.paused ? 'not asked' : await lookUp(lookups.signal).catch(() => 'unknown')
     // Its last words are still coming, or wait for a slow reader: later.
-    if (output.paused || messages !== before) exits.stir()
+    if (sink.paused || messages !== before) exits.stir()
     else if (session === undefined) leave('exited')
   }
 
-  function leave(cause: 'local' | 'exited' | 'lost'): void {
+  function leave(cause: 'local' | 'exited' | 'lost', code?: number, reason?: string): void {
     if (!open) return
     open = false
     leaving = cause
     input.end(closedError())
-    if (cause === 'local') output.discard()
+    if (cause === 'local') sink.discard()
     if (cause === 'lost') link.drop()
-    else link.close(cause === 'exited')
+    else link.close(cause === 'exited', code, reason)
   }
 
   async function explain({ code, reason, failure }: Ending): Promise<TerminalClose> {
@@ -212,7 +240,7 @@ export function openConnection(attachment: Attachment): TerminalConnection {
     heartbeat.stop()
     lookups.abort()
     input.end(closedError())
-    output.end()
+    sink.end()
     const close = await explain(ending)
     if (close.error?.code === 'ERR_TERMINAL_IN_USE') lease.disown()
     await lease.release()
@@ -220,25 +248,20 @@ export function openConnection(attachment: Attachment): TerminalConnection {
   }
 
   const closed = finish()
-  const close = (): Promise<TerminalClose> => {
-    leave('local')
-    return closed
-  }
   return {
     sessionId,
     closed,
     write: (data) => input.write(data),
+    command: (text) => input.command(text),
     resize(cols, rows) {
       const frame = encodeResize(cols, rows)
       if (!open) throw closedError()
       exits.stir()
       link.sendText(frame)
     },
-    onData: (listener) => output.onData(listener),
-    close,
-    [Symbol.asyncIterator]: () => output.iterate(),
-    async [Symbol.asyncDispose]() {
-      await close()
+    close(code, reason) {
+      leave('local', code, reason)
+      return closed
     },
   }
 }

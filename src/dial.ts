@@ -1,6 +1,6 @@
 import { abortable, delay } from './deadline.ts'
 import { TerminalError, withoutSecrets, type Redact } from './errors.ts'
-import { createOutput, type Output } from './output.ts'
+import type { CreateSink, Sink } from './output.ts'
 import { closeError, failureError, isBareClose, statusError, terminalError } from './protocol.ts'
 import { getTerminalSession, type TerminalSessionOptions } from './sessions.ts'
 import type { Upstream } from './upstream.ts'
@@ -8,25 +8,26 @@ import { whereOf } from './url.ts'
 import { openLink, type Ending, type Link, type SocketConstructor } from './websocket.ts'
 
 /** How to dial. */
-export interface Dialling {
+export interface Dialling<S extends Sink> {
   readonly Socket: SocketConstructor
   /** The frame that sets the size, if one was asked for. */
   readonly resize: string | undefined
   /** ms of silence after which an attach counts as accepted. */
   readonly settle: number
   readonly maxBuffered: number
+  readonly createSink: CreateSink<S>
 }
 
 /** Dials, authenticates and waits until the server has accepted; resolves with how it ended if it has not. */
-export async function dial(
-  { Socket, resize, settle, maxBuffered }: Dialling,
+export async function dial<S extends Sink>(
+  { Socket, resize, settle, maxBuffered, createSink }: Dialling<S>,
   { headers, message, redact }: Upstream,
   url: string,
   signal: AbortSignal,
-): Promise<{ link: Link; output: Output } | Ending> {
+): Promise<{ link: Link; sink: S } | Ending> {
   signal.throwIfAborted()
-  const output = createOutput(maxBuffered, { pause: () => link.pause(), resume: () => link.resume() })
-  const link = tryOpen(() => openLink(Socket, url, headers, output.push), failureAt(whereOf(url)), redact)
+  const sink = createSink(maxBuffered, { pause: () => link.pause(), resume: () => link.resume() })
+  const link = tryOpen(() => openLink(Socket, url, headers, sink.push), failureAt(whereOf(url)), redact)
   const accepted = new AbortController()
   try {
     const refused = await abortable(Promise.race([link.opened, link.ended]), signal)
@@ -34,8 +35,8 @@ export async function dial(
     link.sendText(message)
     if (resize !== undefined) link.sendText(resize)
     const silence = delay(settle, accepted.signal)
-    const ending = await abortable(Promise.race([output.started, silence, link.ended]), signal)
-    return ending ?? { link, output }
+    const ending = await abortable(Promise.race([sink.started, silence, link.ended]), signal)
+    return ending ?? { link, sink }
   } catch (error) {
     link.drop()
     throw error

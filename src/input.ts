@@ -1,16 +1,18 @@
 import { wrongType } from './arguments.ts'
 import { INPUT_INTERVAL, MAX_INPUT_FRAME } from './protocol.ts'
 
-/** Keystrokes and pastes, on their way to the shell. */
+/** Keystrokes and pastes, on their way to the shell; all calls keep their order. */
 export interface Input {
-  /** Resolves when the socket has taken all of it. Calls keep their order. */
+  /** Resolves when the socket has taken all of it. */
   write(data: string | Uint8Array): Promise<void>
+  /** Sends a text frame, as it is, once everything before has been taken. */
+  command(text: string): Promise<void>
   /** Rejects what is still waiting, and all that is written from now on. */
   end(reason: Error): void
 }
 
 interface Job {
-  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly perform: () => Promise<void>
   readonly resolve: () => void
   readonly reject: (reason: unknown) => void
 }
@@ -20,7 +22,10 @@ interface Job {
  *
  * Keystrokes pass at once: only what exceeds one full frame in {@link INPUT_INTERVAL} ms has to wait.
  */
-export function createInput(transmit: (frame: ArrayBuffer) => Promise<void>): Input {
+export function createInput(
+  transmit: (frame: ArrayBuffer) => Promise<void>,
+  transmitText: (text: string) => void,
+): Input {
   const jobs: Job[] = []
   let running = false
   let ended: Error | undefined
@@ -53,24 +58,28 @@ export function createInput(transmit: (frame: ArrayBuffer) => Promise<void>): In
   async function run(): Promise<void> {
     running = true
     for (let job; (job = jobs[0]); jobs.shift()) {
-      await send(job.bytes).then(job.resolve, job.reject)
+      await job.perform().then(job.resolve, job.reject)
     }
     running = false
+  }
+
+  function enqueue(perform: () => Promise<void>): Promise<void> {
+    const done = new Promise<void>((resolve, reject) => {
+      if (ended) reject(ended)
+      else jobs.push({ perform, resolve, reject })
+    })
+    // Whoever does not wait for a keystroke is told of the end by `closed`, not by a crash of the process.
+    done.catch(() => {})
+    if (!running) void run()
+    return done
   }
 
   return {
     write(data) {
       const bytes = toBytes(data)
-      if (!bytes) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
-      const written = new Promise<void>((resolve, reject) => {
-        if (ended) reject(ended)
-        else jobs.push({ bytes, resolve, reject })
-      })
-      // Whoever does not wait for a keystroke is told of the end by `closed`, not by a crash of the process.
-      written.catch(() => {})
-      if (!running) void run()
-      return written
+      return bytes ? enqueue(() => send(bytes)) : Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
     },
+    command: (text) => enqueue(async () => transmitText(text)),
     end(reason) {
       ended ??= reason
       clearTimeout(timer)

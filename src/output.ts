@@ -1,24 +1,32 @@
 import { wrongType } from './arguments.ts'
 
-/** What came from the terminal, on its way to whoever reads it. */
-export interface Output {
-  readonly push: (chunk: Uint8Array) => void
-  /** No more will come: readers get what is left, and then their end. */
+/** Where what comes from the terminal goes. */
+export interface Sink {
+  readonly push: (data: Uint8Array, isBinary: boolean) => void
+  /** No more will come. */
   end(): void
   /** What still comes is for nobody. */
   discard(): void
   /** Whether the other side has been asked to wait. */
   readonly paused: boolean
-  /** Resolves when the first chunk has come. */
+  /** Resolves when the first message has come. */
   readonly started: Promise<void>
-  onData(listener: (chunk: Uint8Array) => void): () => void
-  iterate(): AsyncIterator<Uint8Array, undefined, undefined>
 }
 
-/** How the output slows the other side down. */
+/** How a sink slows the other side down. */
 export interface FlowControl {
   pause(): void
   resume(): void
+}
+
+/** Makes a sink that holds about `maxBuffered` bytes before it makes the other side wait. */
+export type CreateSink<S extends Sink> = (maxBuffered: number, source: FlowControl) => S
+
+/** What came from the terminal, on its way to whoever reads it; at the end readers get what is left, and then theirs. */
+export interface Output extends Sink {
+  readonly push: (data: Uint8Array) => void
+  onData(listener: (chunk: Uint8Array) => void): () => void
+  iterate(): AsyncIterator<Uint8Array, undefined, undefined>
 }
 
 interface Entry {
@@ -122,9 +130,11 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
     get paused() {
       return paused
     },
-    push(chunk) {
+    push(data) {
       start()
-      if (discarding || chunk.length === 0) return
+      if (discarding || data.length === 0) return
+      // Of its own: a slice of what ws has read would keep all of that in memory.
+      const chunk = new Uint8Array(data)
       if (readers.size === 0) append(unread, chunk)
       for (const reader of readers) {
         append(reader, chunk)

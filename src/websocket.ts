@@ -3,7 +3,7 @@ import { watchSilence } from './watch.ts'
 
 /** The part of a WebSocket that this package uses: that of browsers, or of `ws`, which can do more. */
 export interface SocketLike {
-  /** Set to `arraybuffer`. */
+  /** Set to `arraybuffer`, for `ws` to `nodebuffer`. */
   binaryType: string
   /** Bytes that have been sent but not left yet. */
   readonly bufferedAmount: number
@@ -79,7 +79,7 @@ export interface Link {
    * Closes politely, and by force if the other side does not answer in time; with `patient`, as long as it still sends
    * something it has time.
    */
-  close(patient: boolean): void
+  close(patient: boolean, code?: number, reason?: string): void
   /** Ends it at once. */
   drop(): void
 }
@@ -93,12 +93,12 @@ const CLOSE_LIMIT = 5_000
 const HIGH_WATER = 16 * 4096
 const POLL_INTERVAL = 4
 
-/** Dials; every message from the first on goes to `onMessage`. Throws what the constructor throws. */
+/** Dials; every message from the first on goes to `receive`. Throws what the constructor throws. */
 export function openLink(
   Socket: SocketConstructor,
   url: string,
   headers: Record<string, string>,
-  onMessage: (chunk: Uint8Array) => void,
+  receive: (data: Uint8Array, isBinary: boolean) => void,
 ): Link {
   const socket = sendsHeaders(Socket)
     ? new Socket(url, [], {
@@ -110,11 +110,12 @@ export function openLink(
         closeTimeout: CLOSE_LIMIT,
       })
     : new Socket(url)
-  socket.binaryType = 'arraybuffer'
+  socket.binaryType = socket.on ? 'nodebuffer' : 'arraybuffer'
 
   let opened = false
   let over = false
   let closing = false
+  let observer: (() => void) | undefined
   let status: number | undefined
   let failure: unknown
   let open: () => void
@@ -135,9 +136,18 @@ export function openLink(
     opened = true
     open()
   })
-  socket.addEventListener('message', ({ data }) => {
-    onMessage(typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data))
-  })
+  const take = (data: Uint8Array, isBinary: boolean): void => {
+    receive(data, isBinary)
+    observer?.()
+  }
+  // The events of ws cost a flood a tenth less than the DOM's.
+  if (socket.on) socket.on('message', take)
+  else {
+    socket.addEventListener('message', ({ data }) => {
+      if (typeof data === 'string') take(new TextEncoder().encode(data), false)
+      else take(new Uint8Array(data), true)
+    })
+  }
   socket.addEventListener('error', (event) => {
     // Node's own class has one too, but it says nothing.
     if ('error' in event && socket.terminate) failure ??= event.error
@@ -155,7 +165,7 @@ export function openLink(
     opened: whenOpened,
     ended: whenEnded,
     observe: (message, sign) => {
-      socket.addEventListener('message', message)
+      observer = message
       socket.on?.('ping', sign)
       socket.on?.('pong', sign)
     },
@@ -178,10 +188,11 @@ export function openLink(
     // A paused socket would never see the answer to its close.
     pause: () => (closing ? undefined : socket.pause?.()),
     resume: () => socket.resume?.(),
-    close: (patient) => {
+    close: (patient, code = 1000, reason = '') => {
       closing = true
       socket.resume?.()
-      socket.close(1000)
+      // Only ws may say more than an application.
+      socket.close(socket.terminate || code >= 3000 ? code : 1000, reason)
       const patience = watchSilence([CLOSE_PATIENCE], drop)
       if (patient) socket.addEventListener('message', patience.stir)
       void whenEnded.then(patience.stop)
