@@ -140,29 +140,27 @@ export function readable(attached: Attached, output: Output): TerminalConnection
 export function openConnection(attachment: Attachment): Attached {
   const { link, sink, lease, sessionId, options, redact, where, keepAlive } = attachment
   const failed = `The terminal at ${where} has ended`
-  const lookups = new AbortController()
+  let asking: AbortController | undefined
   let open = true
   // Why, when it is us who end it.
   let leaving: 'local' | 'exited' | 'lost' | undefined
   let messages = 0
   let missed = 0
 
-  const input = createInput(
-    async (frame) => {
-      exits.stir()
-      try {
-        await link.sendBinary(frame)
-      } catch {
-        throw closedError()
-      }
-    },
-    (text) => link.sendText(text),
-  )
+  const input = createInput(async (frame) => {
+    // A command is not what a shell ends after.
+    if (typeof frame !== 'string') exits.stir()
+    try {
+      await link.send(frame)
+    } catch {
+      throw closedError()
+    }
+  })
 
   const exits = watchSilence(EXIT_CHECKS, () => void checkExit())
   const heartbeat = watchSilence(keepAlive === 0 ? [] : [keepAlive], () => {
     // A paused socket does not see the answers.
-    if (sink.paused) missed = 0
+    if (sink.isPaused()) missed = 0
     if (missed === MISSED_PINGS) return leave('lost')
     link.sendText(HEARTBEAT)
     if (link.ping()) missed += 1
@@ -191,9 +189,12 @@ export function openConnection(attachment: Attachment): Attached {
   async function checkExit(): Promise<void> {
     const before = messages
     // Only an answer counts: a server that cannot be asked says nothing about the shell.
-    const session = sink.paused ? 'not asked' : await lookUp(lookups.signal).catch(() => 'unknown')
+    if (asking || sink.isPaused()) return exits.stir()
+    asking = new AbortController()
+    const session = await lookUp(asking.signal).catch(() => 'unknown')
+    asking = undefined
     // Its last words are still coming, or wait for a slow reader: later.
-    if (sink.paused || messages !== before) exits.stir()
+    if (sink.isPaused() || messages !== before) exits.stir()
     else if (session === undefined) leave('exited')
   }
 
@@ -238,7 +239,7 @@ export function openConnection(attachment: Attachment): Attached {
     open = false
     exits.stop()
     heartbeat.stop()
-    lookups.abort()
+    asking?.abort()
     input.end(closedError())
     sink.end()
     const close = await explain(ending)

@@ -114,14 +114,13 @@ const SHORTEST_PART = 8
  * to a line that can be logged.
  */
 export function createRedact(secrets: Iterable<string>): Redact {
-  const spellings = new Set<string>()
+  const spellings: string[] = []
   for (const secret of secrets) {
     // As it is, in JSON, and in a form. Percent-encodings have as many spellings as encoders: those are decoded.
     for (const spelling of [secret, JSON.stringify(secret).slice(1, -1), secret.replaceAll(' ', '+')]) {
-      spellings.add(spelling).add(decodePercents(spelling))
+      spellings.push(spelling, decodePercents(spelling))
     }
   }
-  spellings.delete('')
 
   /** How many characters from `start` on are a secret, or the beginning of one. */
   function secretAt(text: string, start: number): number {

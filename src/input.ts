@@ -5,7 +5,7 @@ import { INPUT_INTERVAL, MAX_INPUT_FRAME } from './protocol.ts'
 export interface Input {
   /** Resolves when the socket has taken all of it. */
   write(data: string | Uint8Array): Promise<void>
-  /** Sends a text frame, as it is, once everything before has been taken. */
+  /** Sends a text frame, as it is, once everything before has been taken; resolves when the socket has taken it too. */
   command(text: string): Promise<void>
   /** Rejects what is still waiting, and all that is written from now on. */
   end(reason: Error): void
@@ -22,10 +22,7 @@ interface Job {
  *
  * Keystrokes pass at once: only what exceeds one full frame in {@link INPUT_INTERVAL} ms has to wait.
  */
-export function createInput(
-  transmit: (frame: ArrayBuffer) => Promise<void>,
-  transmitText: (text: string) => void,
-): Input {
+export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<void>): Input {
   const jobs: Job[] = []
   let running = false
   let ended: Error | undefined
@@ -79,7 +76,7 @@ export function createInput(
       const bytes = toBytes(data)
       return bytes ? enqueue(() => send(bytes)) : Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
     },
-    command: (text) => enqueue(async () => transmitText(text)),
+    command: (text) => enqueue(() => transmit(text)),
     end(reason) {
       ended ??= reason
       clearTimeout(timer)

@@ -8,7 +8,7 @@ export interface Sink {
   /** What still comes is for nobody. */
   discard(): void
   /** Whether the other side has been asked to wait. */
-  readonly paused: boolean
+  isPaused(): boolean
   /** Resolves when the first message has come. */
   readonly started: Promise<void>
 }
@@ -127,9 +127,7 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
 
   return {
     started,
-    get paused() {
-      return paused
-    },
+    isPaused: () => paused,
     push(data) {
       start()
       if (discarding || data.length === 0) return

@@ -70,7 +70,7 @@ export interface Link {
   observe(onMessage: () => void, onSign: () => void): void
   sendText(text: string): void
   /** Resolves when the socket has taken the frame, so that a slow server slows the caller down. */
-  sendBinary(frame: ArrayBuffer): Promise<void>
+  send(frame: string | ArrayBuffer): Promise<void>
   /** Sends a protocol ping where the runtime can, and says whether it did. */
   ping(): boolean
   pause(): void
@@ -84,8 +84,8 @@ export interface Link {
   drop(): void
 }
 
-// As large as the messages that uvicorn, the server under every upstream, takes itself.
-const MAX_MESSAGE = 16 * 1024 * 1024
+/** Bytes; as large as the messages that uvicorn, the server under every upstream, takes itself. */
+export const MAX_MESSAGE: number = 16 * 1024 * 1024
 const CLOSE_PATIENCE = 2_000
 // For ws, whoever began, and whatever still comes.
 const CLOSE_LIMIT = 5_000
@@ -170,7 +170,7 @@ export function openLink(
       socket.on?.('pong', sign)
     },
     sendText: (text) => socket.send(text),
-    sendBinary: socket.terminate
+    send: socket.terminate
       ? (frame) =>
           new Promise((resolve, reject) => {
             socket.send(frame, (error) => (error ? reject(error) : resolve()))

@@ -18,13 +18,13 @@ describe('createOutput', () => {
     const { output, told } = controlled(10_000)
     for (let count = 0; count < 3; count += 1) output.push(new Uint8Array(3_000))
     expect(told).toEqual(['pause'])
-    expect(output.paused).toBe(true)
+    expect(output.isPaused()).toBe(true)
     const reader = output.iterate()
     await reader.next()
     expect(told).toEqual(['pause'])
     await reader.next()
     expect(told).toEqual(['pause', 'resume'])
-    expect(output.paused).toBe(false)
+    expect(output.isPaused()).toBe(false)
   })
 
   it('counts what a chunk costs beside its bytes, so that tiny ones do not fill the memory', () => {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import {
@@ -39,22 +40,38 @@ it('closes politely also while it is paused', async () => {
   expect(await link.ended).toMatchObject({ code: 1000 })
 })
 
+it.each<[string, SocketConstructor, number, [number, string]]>([
+  ['ws', WebSocket, 4000, [4000, 'bye']],
+  ['ws', WebSocket, 1001, [1001, 'bye']],
+  ["a browser's socket", browserSocket, 4000, [4000, 'bye']],
+  ["a browser's socket", browserSocket, 1001, [1000, 'bye']],
+])('over %s closes with %i as far as that may say it', async (_which, Socket, code, received) => {
+  let closed: Promise<unknown[]> | undefined
+  const base = await serve((server) => {
+    new WebSocketServer({ server }).once('connection', (ws) => (closed = once(ws, 'close')))
+  })
+  const link = await linkTo(base, Socket)
+  link.close(false, code, 'bye')
+  await link.ended
+  expect((await closed)?.map((value) => (Buffer.isBuffer(value) ? value.toString() : value))).toEqual(received)
+})
+
 describe.each([
   ['ws', WebSocket],
   ["a browser's socket", browserSocket],
 ])('a link over %s', (_which, Socket) => {
-  it('resolves sendBinary at once as long as the server reads', async () => {
+  it('resolves send at once as long as the server reads', async () => {
     const base = await serve((server) => new WebSocketServer({ server }))
     const link = await linkTo(base, Socket)
-    for (let count = 0; count < 100; count += 1) await link.sendBinary(new ArrayBuffer(64 * 1024))
+    for (let count = 0; count < 100; count += 1) await link.send(new ArrayBuffer(64 * 1024))
   })
 
-  it('does not resolve sendBinary as long as the server does not', async () => {
+  it('does not resolve send as long as the server does not', async () => {
     const link = await linkTo(await deaf(), Socket)
     const patience = (): Promise<string> => new Promise((resolve) => setTimeout(resolve, 200, 'stuck'))
     // The kernel's buffers take some.
     let sending
-    do sending = link.sendBinary(new ArrayBuffer(1024 * 1024))
+    do sending = link.send(new ArrayBuffer(1024 * 1024))
     while ((await Promise.race([sending, patience()])) !== 'stuck')
     sending.catch(() => {})
     link.drop()
