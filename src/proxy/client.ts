@@ -1,0 +1,154 @@
+import { watchSilence, type Watch } from '../watch.ts'
+
+/** The part of a server-side WebSocket of `ws` that this package uses; yours need not be of the same copy of `ws`. */
+export interface ClientSocket {
+  /** Set to `nodebuffer`. */
+  binaryType: string
+  /** As in the WHATWG WebSocket standard. */
+  readonly readyState: number
+  /** Bytes that have been sent but not left yet. */
+  readonly bufferedAmount: number
+  /** Calls back when it has left. */
+  send(data: Uint8Array, options: { binary: boolean }, sent: (error?: Error | null) => void): void
+  /** Sends a protocol ping (RFC 6455, section 5.5.2). */
+  ping(): void
+  /** Stops reading, so that the client has to stop sending. */
+  pause(): void
+  /** Goes on reading. */
+  resume(): void
+  /** Starts the closing handshake (RFC 6455, section 7). */
+  close(code?: number, reason?: string): void
+  /** Ends the connection at once. */
+  terminate(): void
+  /** As Node's event emitters. */
+  on(event: string, listener: (...details: never[]) => void): unknown
+  /** As Node's event emitters. */
+  off(event: string, listener: (...details: never[]) => void): unknown
+}
+
+/** Whether it can be one: JavaScript lets anything be passed. */
+export function isSocket(client: unknown): client is ClientSocket {
+  return typeof client === 'object' && client !== null && 'terminate' in client && 'readyState' in client
+}
+
+/** How the client went. */
+export interface Departure {
+  /** The close code, 1006 when there was no close frame. */
+  readonly code: number
+  readonly reason: string
+}
+
+/** The client's connection, from the moment it is handed over. */
+export interface Client {
+  /** Resolves once, however it ends; never rejects. */
+  readonly gone: Promise<Departure>
+  /** Has the messages from now on go here, or nowhere. */
+  receive(onMessage: ((data: Buffer, isBinary: boolean) => void) | undefined): void
+  /** Pings after so many ms of silence; two that are not answered end it. 0 never does. */
+  keepAlive(interval: number): void
+  /** It has shown that it is there in another way. */
+  readonly stir: () => void
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Closes it, by force if it does not answer in time; `gone` tells when it has. */
+  close(code: number | undefined, reason: string): void
+  /** Leaves nothing of ours behind on a socket that has gone. */
+  release(): void
+}
+
+/** The `readyState` of a socket that is open. */
+export const OPEN = 1
+const CLOSED = 3
+const CLOSE_PATIENCE = 5_000
+const MISSED_PINGS = 2
+
+/** Takes a client's socket over: from now on nothing that it does can throw. */
+export function takeClient(socket: ClientSocket): Client {
+  let onMessage: ((data: Buffer, isBinary: boolean) => void) | undefined
+  let paused = false
+  let closing = false
+  let missed = 0
+  let heartbeat: Watch | undefined
+  let patience: ReturnType<typeof setTimeout> | undefined
+  let leave: (departure: Departure) => void
+  const gone = new Promise<Departure>((resolve) => {
+    leave = resolve
+    if (socket.readyState === CLOSED) resolve({ code: 1006, reason: '' })
+  })
+
+  const stir = (): void => {
+    missed = 0
+  }
+  const sign = (): void => {
+    stir()
+    heartbeat?.stir()
+  }
+  const endSoon = (): void => {
+    patience ??= setTimeout(() => socket.terminate(), CLOSE_PATIENCE)
+  }
+  const listeners: ReadonlyArray<readonly [event: string, listener: (...details: never[]) => void]> = [
+    [
+      'message',
+      (data: Buffer, isBinary: boolean): void => {
+        sign()
+        onMessage?.(data, isBinary)
+      },
+    ],
+    ['ping', sign],
+    ['pong', sign],
+    // The close that follows is what counts, but a client that does not speak the protocol may never end its side.
+    ['error', endSoon],
+    [
+      'close',
+      (code: number, reason: Buffer): void => {
+        heartbeat?.stop()
+        clearTimeout(patience)
+        leave({ code, reason: reason.toString() })
+      },
+    ],
+  ]
+  for (const [event, listener] of listeners) socket.on(event, listener)
+  socket.binaryType = 'nodebuffer'
+  // Whoever had something else to do first has paused it, so that nothing is lost.
+  socket.resume()
+
+  return {
+    gone,
+    receive(listener) {
+      onMessage = listener
+    },
+    keepAlive(interval) {
+      if (heartbeat || interval === 0 || socket.readyState !== OPEN) return
+      heartbeat = watchSilence([interval], () => {
+        // A paused socket does not see the answers; but whoever takes nothing either is gone.
+        if (paused && socket.bufferedAmount === 0) stir()
+        if (missed === MISSED_PINGS) return socket.terminate()
+        socket.ping()
+        missed += 1
+        heartbeat?.stir()
+      })
+    },
+    stir,
+    pause() {
+      if (closing) return
+      paused = true
+      socket.pause()
+    },
+    resume() {
+      paused = false
+      socket.resume()
+    },
+    close(code, reason) {
+      if (socket.readyState === CLOSED) return
+      // A paused socket would never see the answer.
+      closing = true
+      socket.resume()
+      if (code === undefined) socket.close()
+      else socket.close(code, reason)
+      endSoon()
+    },
+    release() {
+      for (const [event, listener] of listeners) socket.off(event, listener)
+    },
+  }
+}

@@ -1,0 +1,87 @@
+/** A text frame of the client's, and what becomes of it. */
+export interface Command {
+  /** What to send on; `undefined` if nothing may be. */
+  readonly forward: string | undefined
+  readonly isResize: boolean
+}
+
+const LARGEST_SIZE = 65_535
+
+/**
+ * Reads a text frame as the server would, and stops what would kill the shell: JSON that is no object, and a resize to
+ * anything but whole numbers. An auth frame is stopped too: it holds what the client says to us, not to the server.
+ *
+ * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `ws_terminal`
+ */
+export function readCommand(text: string): Command {
+  if (isTooMuch(text)) return STOPPED
+  // Python takes these for numbers.
+  const message = parse(text.replaceAll(/NaN|-?Infinity/g, 'null'))
+  if (message === NO_JSON) return { forward: text, isResize: false }
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) return STOPPED
+  const { type, cols = 80, rows = 24 }: Record<string, unknown> = { ...message }
+  if (type === 'auth') return STOPPED
+  if (type !== 'resize') return { forward: text, isResize: false }
+  if (!isSize(cols) || !isSize(rows)) return STOPPED
+  // 80.0 is a whole number here, and none in Python.
+  const forward = /\d[.eE]/.test(text) ? JSON.stringify({ type, cols, rows }) : text
+  return { forward, isResize: true }
+}
+
+const STOPPED: Command = { forward: undefined, isResize: false }
+// The server drops it without harm.
+const NO_JSON = Symbol('no JSON')
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return NO_JSON
+  }
+}
+
+// Python's parser gives up on more with errors that the server does not expect.
+const LONGEST_INTEGER = 4300
+const DEEPEST = 500
+
+function isTooMuch(text: string): boolean {
+  let depth = 0
+  let digits = 0
+  let inString = false
+  for (let index = 0; index < text.length; index += 1) {
+    const character = text.charAt(index)
+    if (character === '"') inString = !inString
+    else if (inString && character === '\\') index += 1
+    if (inString) continue
+    if (character === '{' || character === '[') depth += 1
+    else if (character === '}' || character === ']') depth -= 1
+    digits = character >= '0' && character <= '9' ? digits + 1 : 0
+    if (depth > DEEPEST || digits > LONGEST_INTEGER) return true
+  }
+  return false
+}
+
+function isSize(value: unknown): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= LARGEST_SIZE
+}
+
+/** What a client says of itself in its first message, as Open WebUI's front end does. */
+export interface ClientAuth {
+  /** The user's JWT or whatever your page sends, `''` if it sends nothing. */
+  readonly token: string
+  /** The chat that the terminal belongs to. */
+  readonly chatId?: string
+}
+
+// A JWT has a few hundred bytes, with every group of a large company's directory a few thousand.
+const LONGEST_AUTH = 65_536
+
+/** Returns what a client's first message says, or `undefined` if it is no auth frame. */
+export function readAuth(data: Buffer, isBinary: boolean): ClientAuth | undefined {
+  if (isBinary || data.length > LONGEST_AUTH) return undefined
+  const message = parse(data.toString())
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) return undefined
+  const { type, token, chat_id: chatId }: Record<string, unknown> = { ...message }
+  if (type !== 'auth' || typeof token !== 'string') return undefined
+  return typeof chatId === 'string' && chatId !== '' ? { token, chatId } : { token }
+}

@@ -1,0 +1,159 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { TerminalError, type TerminalErrorCode } from '../../src/errors.ts'
+import { cutReason, passOn, refusalFor, withoutAddresses } from '../../src/proxy/closing.ts'
+
+describe('passOn', () => {
+  it.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4001, 4999])(
+    'keeps %i, which may be sent',
+    (code) => expect(passOn(code, 'why', 1014)).toEqual({ code, reason: 'why' }),
+  )
+
+  it.each([1004, 1006, 1015, 1016, 2000, 2999, 999, 0, 5000, 65_535])(
+    'replaces %i, which can only be received, and keeps the reason',
+    (code) => expect(passOn(code, 'why', 1014)).toEqual({ code: 1014, reason: 'why' }),
+  )
+
+  it('passes on that there was no code, and then no reason either', () => {
+    expect(passOn(1005, 'why', 1014)).toEqual({ code: undefined, reason: '' })
+  })
+
+  it('cuts the reason', () => {
+    expect(passOn(1001, 'x'.repeat(124), 1014).reason).toBe('x'.repeat(123))
+  })
+
+  it('returns only what ws agrees to send, whatever it is given', () => {
+    fc.assert(
+      fc.property(fc.nat(65_535), fc.string({ unit: 'grapheme', maxLength: 200 }), (from, said) => {
+        const { code = 1000, reason } = passOn(from, said, 1014)
+        // The rules of RFC 6455 and of IANA's registry, as ws has them.
+        expect(
+          (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code < 5000),
+        ).toBe(true)
+        expect(Buffer.byteLength(reason)).toBeLessThanOrEqual(123)
+      }),
+    )
+  })
+})
+
+describe('cutReason', () => {
+  it.each<[string, string, string]>([
+    ['nothing', '', ''],
+    ['123 bytes', 'x'.repeat(123), 'x'.repeat(123)],
+    ['124 bytes', 'x'.repeat(124), 'x'.repeat(123)],
+    ['a character of 2 bytes across the end', `${'x'.repeat(122)}é`, 'x'.repeat(122)],
+    ['a character of 2 bytes just before the end', `${'x'.repeat(121)}éx`, `${'x'.repeat(121)}é`],
+    ['a character of 3 bytes across the end', `${'x'.repeat(121)}€`, 'x'.repeat(121)],
+    ['a character of 4 bytes across the end', `${'x'.repeat(120)}😀`, 'x'.repeat(120)],
+    ['a character of 4 bytes just before the end', `${'x'.repeat(119)}😀x`, `${'x'.repeat(119)}😀`],
+    ['a byte order mark', `\ufeff${'x'.repeat(123)}`, `\ufeff${'x'.repeat(120)}`],
+  ])('of %s keeps as many whole characters as there is room for', (_what, reason, cut) => {
+    expect(cutReason(reason)).toBe(cut)
+  })
+
+  it('returns the longest beginning that fits, on a character', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 200 }), (reason) => {
+        const cut = cutReason(reason)
+        const rest = reason.slice(cut.length)
+        expect(reason.startsWith(cut)).toBe(true)
+        expect(cut).not.toMatch(/\p{Cs}/u)
+        expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(123)
+        // The next character is what there was no room for.
+        const [next = ''] = rest
+        if (next !== '') expect(Buffer.byteLength(cut + next)).toBeGreaterThan(123)
+      }),
+    )
+  })
+
+  it('returns no more than fits of what is no proper text either', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('\ud83d', '\ude00', 'x', '€'), { maxLength: 130 }), (units) => {
+        expect(Buffer.byteLength(cutReason(units.join('')))).toBeLessThanOrEqual(123)
+      }),
+    )
+  })
+})
+
+describe('refusalFor', () => {
+  it.each<[TerminalErrorCode, number, string]>([
+    ['ERR_TERMINAL_UNAUTHORIZED', 4001, 'Not authorized'],
+    ['ERR_TERMINAL_MISSING_USER', 4002, 'Missing user_id'],
+    ['ERR_TERMINAL_FORBIDDEN', 4003, 'Access denied'],
+    ['ERR_TERMINAL_NOT_FOUND', 4004, 'Session not found'],
+    ['ERR_TERMINAL_IN_USE', 4009, 'Session already connected'],
+    ['ERR_TERMINAL_LIMIT', 4003, 'Too many terminal sessions'],
+    ['ERR_TERMINAL_UNAVAILABLE', 4003, 'Terminal instance not reachable'],
+    ['ERR_TERMINAL_TIMEOUT', 4003, 'Terminal instance not reachable'],
+    ['ERR_TERMINAL_PROTOCOL', 4003, 'Terminal instance not reachable'],
+    ['ERR_TERMINAL_INVALID_URL', 4003, ''],
+    ['ERR_TERMINAL_CLOSED', 4003, ''],
+  ])('of %s is %i %j', (code, closeCode, reason) => {
+    expect(refusalFor(new TerminalError(code, 'no detail', { closeReason: 'nor this' }))).toEqual({
+      code: closeCode,
+      reason,
+    })
+  })
+
+  it('of anything else is 4003 with no detail', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.anything(), fc.string().map(Error)), (error) => {
+        expect(refusalFor(error)).toEqual({ code: 4003, reason: '' })
+      }),
+    )
+  })
+
+  it.each(['ERR_TERMINAL_OF_A_LATER_VERSION', 'constructor'])(
+    'of a TerminalError with the code %s, from another copy of this package, is 4003 with no detail',
+    (code) => {
+      expect(refusalFor(new TerminalError(code as TerminalErrorCode, 'x'))).toEqual({ code: 4003, reason: '' })
+    },
+  )
+})
+
+describe('withoutAddresses', () => {
+  const hostname = 'open-terminal.internal'
+
+  it.each<[string, string]>([
+    ['', ''],
+    ['Terminal instance not reachable', 'Terminal instance not reachable'],
+    ['keepalive ping timeout', 'keepalive ping timeout'],
+    ['exit code 1, at 12:30', 'exit code 1, at 12:30'],
+    ['open-terminal 0.14.5 says: no', 'open-terminal 0.14.5 says: no'],
+    ['http://open-terminal.internal:8000/api/terminals/s1 refused', '[redacted] refused'],
+    ['dial wss://other.example/x?y=1', 'dial [redacted]'],
+    ['cannot connect to open-terminal.internal:8000 (no)', 'cannot connect to [redacted] (no)'],
+    ['no such host open-terminal.internal', 'no such host [redacted]'],
+    ['no such host Open-Terminal.Internal', 'no such host [redacted]'],
+    ['connect ECONNREFUSED 10.0.3.7:8000', 'connect ECONNREFUSED [redacted]'],
+    ['10.0.3.7 and 10.0.3.8 are gone', '[redacted] and [redacted] are gone'],
+    ['connect ECONNREFUSED [fd00::7]:8000', 'connect ECONNREFUSED [redacted]'],
+    // As Node and Python write an IPv6 address.
+    ['connect ECONNREFUSED fd00::7:8000', 'connect ECONNREFUSED [redacted]'],
+    ['connect ECONNREFUSED ::1:8000', 'connect ECONNREFUSED [redacted]'],
+    // As aiohttp, under the orchestrator, says what it cannot reach: the user's container, which is not the base.
+    ['Cannot connect to host terminals-ada:8000 ssl:default', 'Cannot connect to host [redacted] ssl:default'],
+  ])('of %j leaves %j', (reason, left) => {
+    expect(withoutAddresses(reason, hostname)).toBe(left)
+  })
+
+  it.each(['http://127.0.0.1:8000', 'http://[::1]:8000', 'https://h.example', 'https://H.example:8443/x'])(
+    'takes out the host of %s wherever it stands',
+    (url) => {
+      const { host, hostname: name } = new URL(url)
+      fc.assert(
+        fc.property(fc.constantFrom(host, name, url), fc.string(), fc.string(), (address, before, after) => {
+          expect(withoutAddresses(`${before} ${address} ${after}`, name)).not.toContain(name)
+        }),
+      )
+    },
+  )
+
+  it('leaves words alone', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[\w ,()'-]*$/), (reason) => {
+        expect(withoutAddresses(reason, hostname)).toBe(reason)
+      }),
+    )
+  })
+})

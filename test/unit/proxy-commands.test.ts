@@ -1,0 +1,197 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { readAuth, readCommand } from '../../src/proxy/commands.ts'
+
+describe('readCommand', () => {
+  it.each([
+    '{"type":"ping"}',
+    '{}',
+    '{"type":null}',
+    '{"resize":1}',
+    ' {"a":1} ',
+    '{"type":"authx"}',
+    '{"type":"Resize"}',
+  ])('forwards %s as it is: every server ignores it', (text) =>
+    expect(readCommand(text)).toEqual({ forward: text, isResize: false }),
+  )
+
+  it.each(['', 'ls -l', '{"type":', "{'a':1}", '01', '+1', '.5', '1.', '-NaN', 'nan', '\ufeff{}', '[] []', '1 2'])(
+    'forwards %j as it is: it is no JSON, which every server drops',
+    (text) => expect(readCommand(text)).toEqual({ forward: text, isResize: false }),
+  )
+
+  it.each(['1', '-1', '1.5e3', '"a"', '""', 'true', 'null', '[]', '[{}]', ' 7\r\n', 'NaN', 'Infinity', '-Infinity'])(
+    'stops %j: it is JSON but no object, which kills the shell',
+    (text) => expect(readCommand(text)).toEqual({ forward: undefined, isResize: false }),
+  )
+
+  it.each([
+    '{"type":"resize","cols":80,"rows":24}',
+    '{"type":"resize"}',
+    '{"type":"resize","cols":132}',
+    '{"type":"resize","rows":50,"more":[1,"2"]}',
+    '{ "rows" : 0, "cols" : 0, "type" : "resize" }',
+    '{"type":"resize","cols":65535,"rows":65535}',
+    '{"type":"resize","cols":-0,"rows":1}',
+    // The last one counts, here and there.
+    '{"type":"resize","cols":null,"cols":80}',
+    '{"type":"ping","type":"resize"}',
+    '{"\\u0074ype":"resize"}',
+  ])('forwards %s as it is, a resize', (text) => {
+    expect(readCommand(text)).toEqual({ forward: text, isResize: true })
+  })
+
+  it.each([
+    ['{"type":"resize","cols":80.0,"rows":24}', '{"type":"resize","cols":80,"rows":24}'],
+    ['{"type":"resize","cols":8e1,"rows":24}', '{"type":"resize","cols":80,"rows":24}'],
+    ['{"type":"resize","cols":80,"rows":2.4E1}', '{"type":"resize","cols":80,"rows":24}'],
+    ['{"type":"resize","rows":0.0}', '{"type":"resize","cols":80,"rows":0}'],
+    ['{"type":"resize","cols":-0.0}', '{"type":"resize","cols":0,"rows":24}'],
+  ])('forwards %s in whole numbers, for a server to which 80.0 is none', (text, forward) => {
+    expect(readCommand(text)).toEqual({ forward, isResize: true })
+  })
+
+  it.each(['null', '-1', '80.5', '65536', '1e5', '1e999', 'NaN', 'Infinity', '-Infinity', '"80"', 'true', '[]', '{}'])(
+    'stops a resize to %s, either way',
+    (size) => {
+      for (const dimension of ['cols', 'rows']) {
+        const text = `{"type":"resize","${dimension}":${size}}`
+        expect(readCommand(text)).toEqual({ forward: undefined, isResize: false })
+      }
+    },
+  )
+
+  it.each(['{"type":"auth","token":"jwt"}', '{"type":"auth"}', '{"type":"x","type":"auth"}', '{"\\u0074ype":"auth"}'])(
+    'stops %s, which was meant for us',
+    (text) => expect(readCommand(text)).toEqual({ forward: undefined, isResize: false }),
+  )
+
+  it.each<[string, string]>([
+    ['objects', `${'{"a":'.repeat(1_000)}1${'}'.repeat(1_000)}`],
+    ['lists', `{"a":${'['.repeat(1_000)}${']'.repeat(1_000)}}`],
+  ])('stops %s that are nested too deep for Python, which kills the shell as well', (_what, text) => {
+    expect(readCommand(text).forward === undefined).toBe(true)
+  })
+
+  it('stops a whole number that is too long for Python, which kills the shell as well', () => {
+    expect(readCommand(`{"a":${'1'.repeat(4_301)}}`).forward === undefined).toBe(true)
+  })
+
+  it('takes what stands in a string for what it is', () => {
+    expect(readCommand('{"type":"resize","a":"1.5 NaN Infinity"}')).toMatchObject({ isResize: true })
+    expect(readCommand('{"type":"resize","cols":"NaN"}').forward).toBeUndefined()
+    expect(readCommand('"NaN').forward).toBe('"NaN')
+  })
+
+  it('of any JSON lets through only objects, and of resizes only whole numbers in range', () => {
+    const dimension = fc.oneof(
+      fc.integer({ min: -9, max: 70_000 }),
+      fc.double(),
+      fc.jsonValue(),
+      fc.constant(undefined),
+    )
+    const resize = fc.record({ type: fc.constantFrom('resize', 'auth', 'ping'), cols: dimension, rows: dimension })
+    fc.assert(
+      fc.property(fc.oneof(fc.jsonValue(), resize), (value) => {
+        const { forward, isResize } = readCommand(JSON.stringify(value))
+        if (forward === undefined) return
+        const sent: unknown = JSON.parse(forward)
+        expect(sent).toBeTypeOf('object')
+        expect(sent).not.toBeNull()
+        expect(sent).not.toBeInstanceOf(Array)
+        const { type, cols = 80, rows = 24 } = sent as Record<string, unknown>
+        expect(type).not.toBe('auth')
+        expect(isResize).toBe(type === 'resize')
+        if (!isResize) return
+        for (const size of [cols, rows]) {
+          expect(Number.isInteger(size) && Number(size) >= 0 && Number(size) <= 65_535).toBe(true)
+        }
+        // Python takes a number for whole by how it is written.
+        expect(forward).not.toMatch(/\d[.eE]/)
+      }),
+    )
+  })
+
+  it('forwards any text that is no JSON as it is', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        expect(readCommand(`~${text}`)).toEqual({ forward: `~${text}`, isResize: false })
+      }),
+    )
+  })
+})
+
+describe('readAuth', () => {
+  function read(text: string, isBinary = false): ReturnType<typeof readAuth> {
+    return readAuth(Buffer.from(text), isBinary)
+  }
+
+  it.each<[string, object]>([
+    ['{"type":"auth","token":"jwt"}', { token: 'jwt' }],
+    ['{"type":"auth","token":""}', { token: '' }],
+    ['{"type":"auth","token":"jwt","chat_id":"7"}', { token: 'jwt', chatId: '7' }],
+    ['{"type":"auth","token":"jwt","chat_id":""}', { token: 'jwt' }],
+    ['{"type":"auth","token":"jwt","chat_id":null}', { token: 'jwt' }],
+    ['{"type":"auth","token":"jwt","chat_id":7}', { token: 'jwt' }],
+    ['{"type":"auth","token":"jwt","chat_id":["7"]}', { token: 'jwt' }],
+    ['{"type":"auth","token":"jwt","more":{"user":"root"}}', { token: 'jwt' }],
+    [' {"chat_id":"7", "token":"jwt", "type":"auth"}\n', { token: 'jwt', chatId: '7' }],
+  ])('of %s is %j', (text, auth) => {
+    expect(read(text)).toStrictEqual(auth)
+  })
+
+  it.each([
+    '',
+    'jwt',
+    '{"type":"auth","token":"jwt"',
+    'null',
+    '1',
+    '"auth"',
+    '[]',
+    '["auth","jwt"]',
+    '{}',
+    '{"token":"jwt"}',
+    '{"type":"auth"}',
+    '{"type":"auth","token":null}',
+    '{"type":"auth","token":1}',
+    '{"type":"auth","token":["jwt"]}',
+    '{"type":"Auth","token":"jwt"}',
+    '{"type":["auth"],"token":"jwt"}',
+    '{"type":"resize","token":"jwt"}',
+    '{"__proto__":{"type":"auth","token":"jwt"}}',
+  ])('of %s is nothing', (text) => {
+    expect(read(text)).toBeUndefined()
+  })
+
+  it('of a binary message is nothing', () => {
+    expect(read('{"type":"auth","token":"jwt"}', true)).toBeUndefined()
+  })
+
+  it('is read up to 64 KiB', () => {
+    const frame = '{"type":"auth","token":"jwt"}'.padEnd(65_536)
+    expect(read(frame)).toEqual({ token: 'jwt' })
+    expect(read(`${frame} `)).toBeUndefined()
+  })
+
+  it('returns token and chat just as they were sent', () => {
+    // Among the characters of a JWT there are those of NaN and Infinity, which servers take for numbers.
+    const word = fc.oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.array(fc.constantFrom('NaN', 'Infinity', '-', 'sk', '.', '"', '\\')).map((parts) => parts.join('')),
+    )
+    fc.assert(
+      fc.property(word, word, (token, chatId) => {
+        const auth = chatId === '' ? { token } : { token, chatId }
+        expect(read(JSON.stringify({ type: 'auth', token, chat_id: chatId }))).toStrictEqual(auth)
+      }),
+    )
+  })
+
+  it('does not throw, whatever comes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), fc.boolean(), (data, isBinary) => {
+        expect(readAuth(Buffer.from(data), isBinary)).toBeUndefined()
+      }),
+    )
+  })
+})
