@@ -109,9 +109,9 @@ export async function attachTerminal<S extends Sink>(
   createSink: CreateSink<S>,
 ): Promise<OpenTerminal<S>> {
   const plan: Plan<S> = { ...makePlan(options), createSink }
-  const { upstream, where, timeout, retry } = plan
+  const { upstream, signal, where, timeout, retry } = plan
   const progress: Progress = { doing: 'asking for a session' }
-  const deadline = startDeadline(timeout, upstream.signal, () => {
+  const deadline = startDeadline(timeout, signal, () => {
     const { doing, failure } = progress
     const advice = failure && `The last try: ${failure.message}`
     const why = `still ${doing} after ${timeout} ms`
@@ -141,7 +141,9 @@ export async function attachTerminal<S extends Sink>(
 }
 
 interface Plan<S extends Sink> extends Dialling<S> {
-  readonly upstream: UpstreamOptions
+  /** Without the signal: that is for connecting, and an open terminal must not keep it alive. */
+  readonly upstream: Omit<UpstreamOptions, 'signal'>
+  readonly signal: AbortSignal | undefined
   /** Where it all happens, for messages. */
   readonly where: string
   readonly tokenInUrl: 'always' | 'never' | 'fallback'
@@ -177,13 +179,14 @@ function makePlan(options: ConnectTerminalOptions): Omit<Plan<Sink>, 'createSink
     keepAlive = KEEP_ALIVE,
     maxBuffered = MAX_BUFFERED,
     WebSocket: Socket = WebSocket,
+    signal,
     ...upstream
   } = options
   if (!['always', 'never', 'fallback'].includes(tokenInUrl)) {
     throw wrongValue('tokenInUrl', "must be 'always', 'never' or 'fallback'")
   }
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
-  assertSignal(upstream.signal)
+  assertSignal(signal)
   assertObject('retry', retry)
   assertWhole('retry.attempts', retry.attempts, 0, Number.MAX_SAFE_INTEGER)
   assertWhole('retry.delay', retry.delay, 0, LONGEST_TIMER)
@@ -197,6 +200,7 @@ function makePlan(options: ConnectTerminalOptions): Omit<Plan<Sink>, 'createSink
   }
   return {
     upstream: { ...upstream, authType },
+    signal,
     where: whereOf(buildUpstreamHttpUrl(upstream.base, upstream)),
     resize: size && encodeResize(size.cols, size.rows),
     tokenInUrl,
