@@ -74,7 +74,11 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
   return {
     write(data) {
       const bytes = toBytes(data)
-      return bytes ? enqueue(() => send(bytes)) : Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
+      if (!bytes) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
+      if (running || ended || !isKeystroke(bytes) || mustWait(bytes.length) > 0) return enqueue(() => send(bytes))
+      const sent = transmit(bytes.buffer)
+      sent.catch(() => {})
+      return sent
     },
     command: (text) => enqueue(() => transmit(text)),
     end(reason) {
@@ -83,6 +87,11 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
       for (const job of jobs.splice(0)) job.reject(ended)
     },
   }
+}
+
+/** Whether it is so little that it may leave at once, without the queue's share of a keystroke's time. */
+function isKeystroke({ length }: Uint8Array): boolean {
+  return length > 0 && length <= MAX_INPUT_FRAME
 }
 
 /** Returns a copy, because the rest of a long write leaves after the caller has its buffer back. */
