@@ -32,7 +32,7 @@ export function isSocket(client: unknown): client is ClientSocket {
 }
 
 /** How the client went. */
-export interface Departure {
+interface Departure {
   /** The close code, 1006 when there was no close frame. */
   readonly code: number
   readonly reason: string

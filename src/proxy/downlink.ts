@@ -12,8 +12,8 @@ export interface Downlink extends Sink {
 // slower (test/bench measures both), and so it depends on whether there are any who move something.
 const SHARE_ALONE = 512 * 1024
 const SHARE_IN_COMPANY = 64 * 1024
-// ms after another one has moved something.
-const COMPANY_STAYS = 250
+// ms after another one has moved something: people stop to think between two keys.
+const COMPANY_STAYS = 10_000
 // What a message costs beside its bytes, about: a shell that prints letter by letter must not fill the memory.
 const MESSAGE_OVERHEAD = 512
 // The most that a message on its own may have and leave at once: all that Open Terminal reads at a time.
@@ -110,7 +110,9 @@ export function createDownlink(
       client.send(data, isBinary ? BINARY : TEXT, sent)
       if (turnCost >= share) pause()
     },
-    end() {},
+    end() {
+      if (lastMover === session) lastMover = undefined
+    },
     discard() {
       discarding = true
     },
@@ -128,7 +130,7 @@ let lastChange = -Infinity
 /** Returns what a session that begins a turn may move in it. */
 function takeTurn(session: symbol): number {
   const now = performance.now()
-  if (lastMover !== session) lastChange = now
+  if (lastMover && lastMover !== session) lastChange = now
   lastMover = session
   return now - lastChange < COMPANY_STAYS ? SHARE_IN_COMPANY : SHARE_ALONE
 }

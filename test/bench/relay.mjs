@@ -1,0 +1,95 @@
+// One of the relays that stand side by side, in front of one upstream.
+import { createServer } from 'node:http'
+import net from 'node:net'
+import { createProxyServer } from 'http-proxy-3'
+import { proxyUpgrade } from 'httpxy'
+import { proxyTerminal } from 'terminal-upstream/proxy'
+import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
+import { answer, ownOptions } from './processes.mjs'
+
+const { relay, upstreamPort } = ownOptions()
+const base = `http://127.0.0.1:${upstreamPort}`
+const sessionUrl = `ws://127.0.0.1:${upstreamPort}/api/terminals/bench`
+const AUTH = JSON.stringify({ type: 'auth', token: '' })
+
+const relays = {
+  /** What one writes in a quarter of an hour, and most have. */
+  hand: () =>
+    serveSockets((client) => {
+      const up = new WebSocket(sessionUrl)
+      const early = []
+      up.on('open', () => {
+        up.send(AUTH)
+        for (const [data, binary] of early) up.send(data, { binary })
+      })
+      up.on('message', (data, binary) => client.send(data, { binary }))
+      client.on('message', (data, binary) => {
+        if (up.readyState === WebSocket.CONNECTING) early.push([data, binary])
+        else up.send(data, { binary })
+      })
+      up.on('close', () => client.close())
+      client.on('close', () => up.close())
+      up.on('error', () => client.terminate())
+      client.on('error', () => up.terminate())
+    }),
+
+  stream: () =>
+    serveSockets((client) => {
+      const up = new WebSocket(sessionUrl)
+      up.on('open', () => up.send(AUTH))
+      const [upStream, clientStream] = [createWebSocketStream(up), createWebSocketStream(client)]
+      upStream.pipe(clientStream).pipe(upStream)
+      upStream.on('error', () => clientStream.destroy())
+      clientStream.on('error', () => upStream.destroy())
+    }),
+
+  httpxy: () =>
+    createServer().on('upgrade', (request, socket, head) => {
+      proxyUpgrade(base, request, socket, head).catch(() => socket.destroy())
+    }),
+
+  'http-proxy-3': () => {
+    const proxy = createProxyServer({ target: base, ws: true })
+    proxy.on('error', (_error, _request, socket) => socket.destroy())
+    return createServer().on('upgrade', (request, socket, head) => proxy.ws(request, socket, head))
+  },
+
+  tcp: () =>
+    net.createServer({ noDelay: true }, (client) => {
+      const up = net.connect({ port: upstreamPort, host: '127.0.0.1', noDelay: true })
+      client.pipe(up).pipe(client)
+      up.on('error', () => client.destroy())
+      client.on('error', () => up.destroy())
+    }),
+
+  ours: () => serveSockets((client) => proxyTerminal(client, { base, userId: 'ada' })),
+}
+
+function serveSockets(onClient) {
+  const server = createServer()
+  new WebSocketServer({ server }).on('connection', onClient)
+  return server
+}
+
+const server = relays[relay]()
+server.listen(0, '127.0.0.1', () => {
+  answer({
+    port: () => server.address().port,
+    connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count))),
+    /** Seconds so far. */
+    cpu() {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1e6
+    },
+    /** Bytes, of the process and in use by JavaScript, without what is only waiting to be collected. */
+    async memory() {
+      // What the first frees may be what holds the rest.
+      for (let index = 0; index < 3; index += 1) {
+        globalThis.gc()
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      const { rss, heapUsed, external } = process.memoryUsage()
+      return { resident: rss, held: heapUsed + external }
+    },
+  })
+})

@@ -1,0 +1,105 @@
+// A terminal server as fast as it gets: echoes what is typed, and floods on command.
+import { randomUUID } from 'node:crypto'
+import { createServer } from 'node:http'
+import { WebSocketServer } from 'ws'
+import { answer, ownOptions } from './processes.mjs'
+
+const { compression = false, pings = false } = ownOptions()
+
+// Enough in flight to keep everybody busy, and so little a turn that a keystroke beside a flood waits for the relay
+// and not for this.
+const WINDOW = 1024 * 1024
+const BLOCK = 64 * 1024
+
+const PROMPT = Buffer.from('$ ')
+const COMMAND = 0
+
+// As uvicorn.
+const PING_INTERVAL = 20_000
+const PING_TIMEOUT = 20_000
+
+let pushed = 0
+
+const server = createServer((request, response) => {
+  const session = { id: randomUUID(), created_at: new Date().toISOString(), pid: 1 }
+  const body = request.method === 'DELETE' ? { status: 'deleted' } : session
+  response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
+})
+
+// uvicorn compresses small messages too; ws by itself would not.
+const wss = new WebSocketServer({ server, perMessageDeflate: compression && { threshold: 0 } })
+wss.on('connection', (socket, request) => {
+  // Text frames say who it is and how large the window, which nobody here needs to know.
+  socket.on('message', (data, isBinary) => {
+    if (!isBinary) return
+    if (data[0] === COMMAND) flood(socket, request.socket, JSON.parse(data.subarray(1)))
+    else socket.send(data)
+  })
+  socket.on('error', () => {})
+  socket.send(PROMPT)
+  if (pings) keepAlive(socket)
+})
+
+function flood(socket, tcp, { frame, bytes }) {
+  const text = logOf(frame)
+  const frames = BLOCK / frame
+  // What ws would put on the wire, once and for all: else the CPU time goes here and not to the relay.
+  const block = Buffer.concat(Array(frames).fill(Buffer.concat([headerOf(frame), text])))
+  let left = bytes ?? Infinity
+  let waiting = false
+
+  function sent() {
+    if (waiting) setImmediate(turn)
+    waiting = false
+  }
+
+  function turn() {
+    if (left <= 0 || socket.readyState !== socket.OPEN) return
+    waiting = socket.bufferedAmount >= WINDOW
+    if (waiting) return
+    if (!compression || !socket.extensions) tcp.write(block, sent)
+    else for (let index = 0; index < frames; index += 1) socket.send(text, sent)
+    left -= BLOCK
+    pushed += BLOCK
+    setImmediate(turn)
+  }
+
+  pushed = 0
+  turn()
+}
+
+/** The header of an unmasked binary frame (RFC 6455, section 5.2). */
+function headerOf(length) {
+  if (length > 0xffff) return Buffer.from([0x82, 127, 0, 0, 0, 0, length >>> 24, length >>> 16, length >>> 8, length])
+  return Buffer.from([0x82, 126, length >>> 8, length])
+}
+
+/** What a build prints, about as compressible. */
+function logOf(length) {
+  let text = ''
+  for (let line = 1; text.length < length; line += 1) {
+    const hash = Math.imul(line, 2_654_435_761) >>> 0
+    text += `\u001b[32m${line}\u001b[0m compiled src/${hash.toString(36)}.ts in ${hash % 1000} ms\r\n`
+  }
+  return Buffer.from(text.slice(0, length))
+}
+
+function keepAlive(socket) {
+  let deadline
+  const timer = setInterval(() => {
+    socket.ping()
+    deadline ??= setTimeout(() => socket.close(1011, 'keepalive ping timeout'), PING_TIMEOUT)
+  }, PING_INTERVAL)
+  socket.on('pong', () => {
+    clearTimeout(deadline)
+    deadline = undefined
+  })
+  socket.on('close', () => {
+    clearTimeout(deadline)
+    clearInterval(timer)
+  })
+}
+
+server.listen(0, '127.0.0.1', () => {
+  answer({ port: () => server.address().port, pushed: () => pushed })
+})
