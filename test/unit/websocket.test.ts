@@ -9,7 +9,7 @@ import {
   type SocketConstructor,
 } from '../../src/websocket.ts'
 import { browserSocket } from './support/browser-socket.ts'
-import { afterwards, nobody, serve } from './support/upstream.ts'
+import { afterwards, nobody, serve, until } from './support/upstream.ts'
 
 async function linkTo(base: string, Socket: SocketConstructor): Promise<Link> {
   const link = openLink(Socket, base.replace('http', 'ws'), {}, () => {})
@@ -60,6 +60,25 @@ describe.each([
   ['ws', WebSocket],
   ["a browser's socket", browserSocket],
 ])('a link over %s', (_which, Socket) => {
+  it('hands over text as bytes, and which of both it was', async () => {
+    const base = await serve((server) => {
+      new WebSocketServer({ server }).once('connection', (ws) => {
+        ws.send('grüße')
+        ws.send(Uint8Array.of(0xff))
+      })
+    })
+    const messages: Array<[data: string, isBinary: boolean]> = []
+    const link = openLink(Socket, base.replace('http', 'ws'), {}, (data, isBinary) => {
+      messages.push([Buffer.from(data).toString('latin1'), isBinary])
+    })
+    afterwards({ close: () => link.drop() })
+    await until(() => messages.length === 2)
+    expect(messages).toEqual([
+      [Buffer.from('grüße').toString('latin1'), false],
+      ['\xff', true],
+    ])
+  })
+
   it('resolves send at once as long as the server reads', async () => {
     const base = await serve((server) => new WebSocketServer({ server }))
     const link = await linkTo(base, Socket)
