@@ -188,9 +188,9 @@ export function openConnection(attachment: Attachment): Attached {
 
   async function checkExit(): Promise<void> {
     const before = messages
-    // Only an answer counts: a server that cannot be asked says nothing about the shell.
     if (asking || sink.isPaused()) return exits.stir()
     asking = new AbortController()
+    // Only an answer counts: a server that cannot be asked says nothing about the shell.
     const session = await lookUp(asking.signal).catch(() => 'unknown')
     asking = undefined
     // Its last words are still coming, or wait for a slow reader: later.

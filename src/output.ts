@@ -46,11 +46,11 @@ interface Reader extends Queue {
   wake(): void
 }
 
-// What a chunk costs beside its bytes, about: a shell that prints letter by letter must not fill the memory.
-const CHUNK_OVERHEAD = 512
+/** What a message costs beside its bytes, about: a shell that prints letter by letter must not fill the memory. */
+export const MESSAGE_OVERHEAD = 512
 
 function costOf(chunk: Uint8Array): number {
-  return chunk.length + CHUNK_OVERHEAD
+  return chunk.length + MESSAGE_OVERHEAD
 }
 
 function append(queue: Queue, chunk: Uint8Array): void {

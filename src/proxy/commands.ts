@@ -18,8 +18,8 @@ export function readCommand(text: string): Command {
   // Python takes these for numbers.
   const message = parse(text.replaceAll(/NaN|-?Infinity/g, 'null'))
   if (message === NO_JSON) return { forward: text, isResize: false }
-  if (typeof message !== 'object' || message === null || Array.isArray(message)) return STOPPED
-  const { type, cols = 80, rows = 24 }: Record<string, unknown> = { ...message }
+  if (!isObject(message)) return STOPPED
+  const { type, cols = 80, rows = 24 } = message
   if (type === 'auth') return STOPPED
   if (type !== 'resize') return { forward: text, isResize: false }
   if (!isSize(cols) || !isSize(rows)) return STOPPED
@@ -61,6 +61,10 @@ function isTooMuch(text: string): boolean {
   return false
 }
 
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 function isSize(value: unknown): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= LARGEST_SIZE
 }
@@ -80,8 +84,8 @@ const LONGEST_AUTH = 65_536
 export function readAuth(data: Buffer, isBinary: boolean): ClientAuth | undefined {
   if (isBinary || data.length > LONGEST_AUTH) return undefined
   const message = parse(data.toString())
-  if (typeof message !== 'object' || message === null || Array.isArray(message)) return undefined
-  const { type, token, chat_id: chatId }: Record<string, unknown> = { ...message }
+  if (!isObject(message)) return undefined
+  const { type, token, chat_id: chatId } = message
   if (type !== 'auth' || typeof token !== 'string') return undefined
   return typeof chatId === 'string' && chatId !== '' ? { token, chatId } : { token }
 }

@@ -1,4 +1,4 @@
-import type { FlowControl, Sink } from '../output.ts'
+import { MESSAGE_OVERHEAD, type FlowControl, type Sink } from '../output.ts'
 import { OPEN, type ClientSocket } from './client.ts'
 import type { Tally } from './tally.ts'
 
@@ -14,8 +14,6 @@ const SHARE_ALONE = 512 * 1024
 const SHARE_IN_COMPANY = 64 * 1024
 // ms after another one has moved something: people stop to think between two keys.
 const COMPANY_STAYS = 10_000
-// What a message costs beside its bytes, about: a shell that prints letter by letter must not fill the memory.
-const MESSAGE_OVERHEAD = 512
 // The most that a message on its own may have and leave at once: all that Open Terminal reads at a time.
 const SINGLE = 4096 + MESSAGE_OVERHEAD
 

@@ -1,5 +1,6 @@
 import { MAX_BUFFERED } from '../connect.ts'
 import type { Attached } from '../connection.ts'
+import { MESSAGE_OVERHEAD } from '../output.ts'
 import { MAX_MESSAGE } from '../websocket.ts'
 import { readCommand } from './commands.ts'
 import type { Tally } from './tally.ts'
@@ -26,9 +27,6 @@ interface Message {
   readonly isResize: boolean
   send(terminal: Attached): Promise<void>
 }
-
-// What a message costs beside its bytes, about.
-const MESSAGE_OVERHEAD = 512
 
 function costOf({ bytes }: Message): number {
   return bytes + MESSAGE_OVERHEAD

@@ -1,12 +1,10 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import type { TestShell } from '../../src/testing.ts'
 import { join, type Message } from './support/proxy.ts'
 import { digest, noise, pair, READY, upTo } from './support/proxy-pair.ts'
-import { sha256 } from './support/terminal.ts'
+import { hashing, sha256 } from './support/terminal.ts'
 
 const MAX_MESSAGE = 16 * 1024 * 1024
 
@@ -159,16 +157,7 @@ describe('a message', () => {
     ['as messages of 1000 bytes', 1_000],
     ['as messages of 64 KiB', 65_536],
   ])('is not lost on a server that drops what comes too fast: a paste of 300 KB %s', async (_how, length) => {
-    const hash = createHash('sha256')
-    let taken = 0
-    const shell: TestShell = ({ output }) => ({
-      input(data) {
-        hash.update(data)
-        taken += data.length
-        if (taken === 300_000) void output(hash.digest('hex'))
-      },
-    })
-    const { ws, printed } = await join({ release: 'open-terminal@0.11', shell })
+    const { ws, printed } = await join({ release: 'open-terminal@0.11', shell: hashing(300_000) })
     const paste = noise(300_000)
     for (let start = 0; start < paste.length; start += length) ws.send(paste.subarray(start, start + length))
     await printed(sha256(paste))

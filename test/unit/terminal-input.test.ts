@@ -1,8 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { TestShell } from '../../src/testing.ts'
 import { browserSocket } from './support/browser-socket.ts'
-import { inputFrames, open, openOn, sha256 } from './support/terminal.ts'
+import { hashing, inputFrames, open, openOn, sha256 } from './support/terminal.ts'
 import { afterwards, outputWith, rejection, releases, until } from './support/upstream.ts'
 
 describe('write', () => {
@@ -14,16 +13,7 @@ describe('write', () => {
   })
 
   it.each([...releases])('brings a paste of 300 KB through %s whole', async (release) => {
-    const hash = createHash('sha256')
-    let received = 0
-    const shell: TestShell = ({ output }) => ({
-      input(data) {
-        hash.update(data)
-        received += data.length
-        if (received === 300_000) void output(hash.digest('hex'))
-      },
-    })
-    const { terminal, upstream } = await open({ release, shell })
+    const { terminal, upstream } = await open({ release, shell: hashing(300_000) })
     const paste = randomBytes(300_000)
     await terminal.write(paste)
     expect(await outputWith(terminal, sha256(paste))).toBe(sha256(paste))

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../../src/index.ts'
-import type { TestSession, TestUpstream, TestUpstreamOptions } from '../../../src/testing.ts'
+import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../../src/testing.ts'
 import { afterwards, clientOf, serve, upstreamOf } from './upstream.ts'
 
 export interface Opened {
@@ -53,4 +53,17 @@ export async function firstChunks(terminal: TerminalConnection, count: number): 
     if (count === 0) break
   }
   return text
+}
+
+/** A shell that prints the hash of its first so many bytes of input. */
+export function hashing(total: number): TestShell {
+  const hash = createHash('sha256')
+  let received = 0
+  return ({ output }) => ({
+    input(data) {
+      hash.update(data)
+      received += data.length
+      if (received === total) void output(hash.digest('hex'))
+    },
+  })
 }
