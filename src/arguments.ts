@@ -1,7 +1,6 @@
 /** Names what was passed without showing it: it may be a secret. */
 function typeName(value: unknown): string {
-  if (value === null) return 'null'
-  return Array.isArray(value) ? 'array' : typeof value
+  return value === null ? 'null' : typeof value
 }
 
 /** A `TypeError` with Node's `ERR_INVALID_ARG_TYPE`. */
@@ -24,9 +23,8 @@ export function assertObject(name: string, value: unknown): asserts value is obj
 /** Throws unless `value` is a string that survives every carrier: no control characters, no lone surrogates, not empty. */
 export function assertText(name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value)
-  if (value === '') throw wrongValue(name, 'must not be empty')
-  if (/[\p{Cc}\p{Cs}]/u.test(value)) {
-    throw wrongValue(name, 'must not contain control characters or lone surrogates')
+  if (/^$|[\p{Cc}\p{Cs}]/u.test(value)) {
+    throw wrongValue(name, 'must not be empty, nor contain control characters or lone surrogates')
   }
 }
 
@@ -39,16 +37,15 @@ export function assertText(name: string, value: unknown): asserts value is strin
  */
 export function assertSegment(name: string, value: unknown): asserts value is string {
   assertText(name, value)
-  if (value === '.' || value === '..') throw wrongValue(name, 'must not be "." or "..", which are no names in a URL')
+  if (value === '.' || value === '..') throw wrongValue(name, 'must not be "." or ".."')
 }
 
 /** Throws unless `value` arrives unchanged as an HTTP header (RFC 9110, section 5.5). */
 export function assertHeaderValue(name: string, value: unknown): asserts value is string {
   assertText(name, value)
-  if (/[^\0-\xff]/.test(value)) {
-    throw wrongValue(name, 'has characters above U+00FF, which an HTTP header cannot carry')
+  if (/[^\0-\xff]/.test(value) || value !== value.trim()) {
+    throw wrongValue(name, 'must be a header: no characters above U+00FF, no blanks at the ends')
   }
-  if (value !== value.trim()) throw wrongValue(name, 'must not begin or end with blanks, which an HTTP header loses')
 }
 
 const LONGEST_CONTEXT = 256
@@ -61,9 +58,7 @@ export function assertContext(name: string, value: unknown): asserts value is st
 
 /** Throws unless `value` is an `AbortSignal`, of whichever realm, or left out. */
 export function assertSignal(value: unknown): asserts value is AbortSignal | undefined {
-  if (value === undefined) return
-  if (typeof value === 'object' && value !== null && 'addEventListener' in value && 'aborted' in value) return
-  throw wrongType('signal', 'an AbortSignal', value)
+  if (value !== undefined && !('aborted' in Object(value))) throw wrongType('signal', 'an AbortSignal', value)
 }
 
 /** Throws a `RangeError` unless `value` is a whole number within the bounds. */

@@ -12,18 +12,19 @@ import { assertContext, assertHeaderValue, assertObject, assertSegment, wrongTyp
  */
 export type AuthType = 'bearer' | 'session' | 'system_oauth' | 'none'
 
+/** What sets a type apart: most send the key, none but one in the URL, and some the cookies. */
 interface Carrier {
-  readonly sendsKey: boolean
-  readonly keyInUrl: boolean
-  readonly sendsCookie: boolean
+  readonly sendsKey?: false
+  readonly keyInUrl?: true
+  readonly sendsCookie?: true
 }
 
-const carriers = {
-  bearer: { sendsKey: true, keyInUrl: true, sendsCookie: false },
-  session: { sendsKey: true, keyInUrl: false, sendsCookie: true },
-  system_oauth: { sendsKey: true, keyInUrl: false, sendsCookie: true },
-  none: { sendsKey: false, keyInUrl: false, sendsCookie: false },
-} satisfies Record<AuthType, Carrier>
+const carriers: Record<AuthType, Carrier> = {
+  bearer: { keyInUrl: true },
+  session: { sendsCookie: true },
+  system_oauth: { sendsCookie: true },
+  none: { sendsKey: false },
+}
 
 /** What one auth type makes of one key. */
 export interface Credential {
@@ -40,7 +41,7 @@ export function resolveCredential(authType: AuthType, key: string | null | undef
     throw wrongValue('authType', `must be one of ${Object.keys(carriers).join(', ')}`)
   }
   if (key !== null && key !== undefined && typeof key !== 'string') throw wrongType('key', 'a string', key)
-  const { sendsKey, keyInUrl, sendsCookie }: Carrier = carriers[authType]
+  const { sendsKey = true, keyInUrl = false, sendsCookie = false } = carriers[authType]
   const token = sendsKey ? bareToken(key ?? '') : ''
   return { token, tokenInUrl: keyInUrl && token !== '', sendsCookie }
 }
@@ -99,19 +100,21 @@ export function buildUpstreamAuth(options: UpstreamAuthOptions): UpstreamAuth {
   assertObject('options', options)
   const { authType, key, userId, chatId, contextId, cookie } = options
   const { token, sendsCookie } = resolveCredential(authType, key)
-  assertHeaderValue('userId', userId)
-  const headers: Record<string, string> = { 'X-User-Id': userId }
+  const headers: Record<string, string> = {}
+  const carry = (header: string, name: string, value: unknown): void => {
+    assertHeaderValue(name, value)
+    headers[header] = value
+  }
+  carry('X-User-Id', 'userId', userId)
   if (token !== '') headers['Authorization'] = `Bearer ${token}`
   if (chatId !== undefined) {
-    assertHeaderValue('chatId', chatId)
     // Open Terminal up to 0.11 makes it the id of the session, and so a part of the path.
     assertSegment('chatId', chatId)
-    headers['X-Session-Id'] = chatId
+    carry('X-Session-Id', 'chatId', chatId)
   }
   if (contextId !== undefined) {
-    assertHeaderValue('contextId', contextId)
     assertContext('contextId', contextId)
-    headers['X-Terminal-Context-Id'] = contextId
+    carry('X-Terminal-Context-Id', 'contextId', contextId)
   }
   if (cookie !== undefined) {
     assertHeaderValue('cookie', cookie)

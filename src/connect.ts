@@ -2,9 +2,9 @@ import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '
 import { resolveCredential } from './auth.ts'
 import { openConnection, readable, type Attached, type TerminalConnection } from './connection.ts'
 import { delay, startDeadline } from './deadline.ts'
-import { dial, explainRefusal, failed, type Dialling, type Refusal } from './dial.ts'
+import { dial, explainRefusal, type Dialling, type Refusal } from './dial.ts'
 import { TerminalError } from './errors.ts'
-import { borrowSession, leaseSession, type Lease } from './lease.ts'
+import { leaseSession, type Lease } from './lease.ts'
 import { createOutput, type CreateSink, type Sink } from './output.ts'
 import { encodeResize, mayPass, terminalError, type TerminalSize } from './protocol.ts'
 import { resolveUpstream, type UpstreamOptions } from './upstream.ts'
@@ -110,18 +110,17 @@ export async function attachTerminal<S extends Sink>(
 ): Promise<OpenTerminal<S>> {
   const plan: Plan<S> = { ...makePlan(options), createSink }
   const { upstream, signal, where, timeout, retry } = plan
-  const progress: Progress = { doing: 'asking for a session' }
+  const progress: Progress = {}
   const deadline = startDeadline(timeout, signal, () => {
     const { doing, failure } = progress
     const advice = failure && `The last try: ${failure.message}`
     const why = `still ${doing} after ${timeout} ms`
     return terminalError('ERR_TERMINAL_TIMEOUT', `Cannot attach at ${where}`, why, { cause: failure, advice })
   })
-  const { sessionId } = options
-  const lease = sessionId === undefined ? leaseSession(upstream) : borrowSession(sessionId)
+  const lease = leaseSession(upstream, options.sessionId)
   try {
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await attach(plan, lease, deadline.signal, progress).catch(failed)
+      const outcome = await attach(plan, lease, deadline.signal, progress).catch(refusalOf)
       if ('attached' in outcome) return outcome
       const { error, sessionGone } = outcome
       // A server that restarts, or ends a session whose connection drops, has lost one that was just created.
@@ -140,6 +139,11 @@ export async function attachTerminal<S extends Sink>(
   }
 }
 
+/** What neither another session nor the key in the URL would change. */
+function refusalOf(error: unknown): Refusal {
+  return { error }
+}
+
 interface Plan<S extends Sink> extends Dialling<S> {
   /** Without the signal: that is for connecting, and an open terminal must not keep it alive. */
   readonly upstream: Omit<UpstreamOptions, 'signal'>
@@ -154,7 +158,7 @@ interface Plan<S extends Sink> extends Dialling<S> {
 
 /** What a timeout has to tell. */
 interface Progress {
-  doing: string
+  doing?: string
   failure?: TerminalError
 }
 
@@ -196,7 +200,7 @@ function makePlan(options: ConnectTerminalOptions): Omit<Plan<Sink>, 'createSink
   if (typeof Socket !== 'function' || !Socket.prototype) throw wrongType('WebSocket', 'a class', Socket)
   if (size !== undefined) assertObject('size', size)
   if (options.cookie !== undefined && !sendsHeaders(Socket) && resolveCredential(authType, null).sendsCookie) {
-    throw wrongValue('cookie', 'cannot be sent from here: this WebSocket has no headers; connect from a server instead')
+    throw wrongValue('cookie', 'cannot be sent by this WebSocket: connect from a server')
   }
   return {
     upstream: { ...upstream, authType },
@@ -229,7 +233,8 @@ async function attach<S extends Sink>(
     const { redact, tokenInUrl } = upstream
     const url = upstream.wsUrl(sessionId, withToken)
     const where = whereOf(url)
-    const dialled = await dial(plan, upstream, url, signal)
+    const failed = `Cannot attach at ${where}`
+    const dialled = await dial(plan, upstream, url, failed, signal)
     if ('link' in dialled) {
       const { keepAlive, upstream: user } = plan
       const attached = openConnection({ ...dialled, lease, sessionId, options: user, redact, where, keepAlive })
@@ -237,7 +242,7 @@ async function attach<S extends Sink>(
     }
     progress.doing = 'asking why the server refused'
     const keyInUrl = tokenInUrl && withToken
-    const attempt = { where, redact, keyInUrl, sendsHeaders: sendsHeaders(plan.Socket) }
+    const attempt = { failed, redact, keyInUrl, sendsHeaders: sendsHeaders(plan.Socket) }
     const refusal = await explainRefusal(dialled, attempt, options)
     if (plan.tokenInUrl !== 'fallback' || withToken || !tokenInUrl || !refusal.keyMayHelp) return refusal
   }

@@ -109,29 +109,31 @@ export interface Attachment {
 // Then no more until there is traffic again: orchestrators stop containers that nobody asks for.
 const EXIT_CHECKS = [1_000, 4_000, 16_000]
 const MISSED_PINGS = 2
-const AFTERWARDS = 'Connect again for a new one; if it keeps happening, look at the server and at what is in between.'
 
 /** A terminal that is open, but for its output, which goes to the sink. */
-export interface Attached extends Pick<TerminalConnection, 'sessionId' | 'closed' | 'write' | 'resize'> {
+export interface Attached {
+  readonly sessionId: string
+  readonly closed: Promise<TerminalClose>
+  readonly write: (data: string | Uint8Array) => Promise<void>
+  readonly resize: (cols: number, rows: number) => void
   /** Sends a text frame in order with what is written. */
-  command(text: string): Promise<void>
+  readonly command: (text: string) => Promise<void>
   /** Closes it with a code that may be sent. Default: 1000. */
-  close(code?: number, reason?: string): Promise<TerminalClose>
+  readonly close: (code?: number, reason?: string) => Promise<TerminalClose>
 }
 
 /** Gives the terminal that users hold its output. */
-export function readable(attached: Attached, output: Output): TerminalConnection {
-  const { sessionId, closed } = attached
+export function readable({ sessionId, closed, write, resize, close }: Attached, output: Output): TerminalConnection {
   return {
     sessionId,
     closed,
-    write: (data) => attached.write(data),
-    resize: (cols, rows) => attached.resize(cols, rows),
-    onData: (listener) => output.onData(listener),
-    close: () => attached.close(),
-    [Symbol.asyncIterator]: () => output.iterate(),
+    write,
+    resize,
+    onData: output.onData,
+    close: () => close(),
+    [Symbol.asyncIterator]: output.iterate,
     async [Symbol.asyncDispose]() {
-      await attached.close()
+      await close()
     },
   }
 }
@@ -148,14 +150,13 @@ export function openConnection(attachment: Attachment): Attached {
   let missed = 0
 
   const input = createInput(async (frame) => {
+    assertOpen()
     // A command is not what a shell ends after.
     if (typeof frame !== 'string') exits.stir()
-    try {
-      await link.send(frame)
-    } catch {
+    await link.send(frame).catch(() => {
       throw closedError()
-    }
-  })
+    })
+  }, assertOpen)
 
   const exits = watchSilence(EXIT_CHECKS, () => void checkExit())
   const heartbeat = watchSilence(keepAlive === 0 ? [] : [keepAlive], () => {
@@ -182,6 +183,10 @@ export function openConnection(attachment: Attachment): Attached {
     return terminalError('ERR_TERMINAL_CLOSED', `Cannot use the terminal at ${where}`, 'it is closed')
   }
 
+  function assertOpen(): void {
+    if (!open) throw closedError()
+  }
+
   function lookUp(outer?: AbortSignal): Promise<TerminalSession | undefined> {
     return askBriefly((signal) => getTerminalSession({ ...options, sessionId, signal }), outer)
   }
@@ -202,36 +207,23 @@ export function openConnection(attachment: Attachment): Attached {
     if (!open) return
     open = false
     leaving = cause
-    input.end(closedError())
     if (cause === 'local') sink.discard()
     if (cause === 'lost') link.drop()
     else link.close(cause === 'exited', code, reason)
   }
 
   async function explain({ code, reason, failure }: Ending): Promise<TerminalClose> {
-    if (leaving === 'lost') {
-      const why = `no answer to ${MISSED_PINGS} pings, ${keepAlive} ms apart`
-      return {
-        code,
-        reason,
-        cause: 'lost',
-        error: terminalError('ERR_TERMINAL_UNAVAILABLE', failed, why, { closeCode: code }),
-      }
-    }
-    if (leaving) return { code: 1000, reason: '', cause: leaving }
-    const said = redact(reason)
-    const error = closeError(failed, code, reason, redact, AFTERWARDS)
-    if (code === 1006) {
-      if (failure !== undefined) error.cause = withoutSecrets(failure, redact)
-      return { code, reason: said, cause: 'lost', error }
-    }
+    if (leaving === 'local' || leaving === 'exited') return { code: 1000, reason: '', cause: leaving }
+    const close = { code, reason: redact(reason) }
+    const error = leaving
+      ? terminalError('ERR_TERMINAL_UNAVAILABLE', failed, `no answer to ${MISSED_PINGS} pings`, { closeCode: code })
+      : closeError(failed, code, reason, redact)
+    if (failure !== undefined) error.cause = withoutSecrets(failure, redact)
+    if (code === 1006) return { ...close, cause: 'lost', error }
     // Open Terminal from 0.14.5 on closes with 1000 when the shell ends, orchestrators whenever anything does.
-    if (isBareClose(code)) {
-      const session = await lookUp().catch((problem: unknown) => problem)
-      if (session === undefined) return { code, reason: said, cause: 'exited' }
-      if (session instanceof TerminalError) return { code, reason: said, cause: 'remote', error: session }
-    }
-    return { code, reason: said, cause: 'remote', error }
+    const session = isBareClose(code) ? await lookUp().catch((problem: unknown) => problem) : 'unknown'
+    if (session === undefined) return { ...close, cause: 'exited' }
+    return { ...close, cause: 'remote', error: session instanceof TerminalError ? session : error }
   }
 
   async function finish(): Promise<TerminalClose> {
@@ -240,7 +232,6 @@ export function openConnection(attachment: Attachment): Attached {
     exits.stop()
     heartbeat.stop()
     asking?.abort()
-    input.end(closedError())
     sink.end()
     const close = await explain(ending)
     if (close.error?.code === 'ERR_TERMINAL_IN_USE') lease.disown()
@@ -252,11 +243,11 @@ export function openConnection(attachment: Attachment): Attached {
   return {
     sessionId,
     closed,
-    write: (data) => input.write(data),
-    command: (text) => input.command(text),
+    write: input.write,
+    command: input.command,
     resize(cols, rows) {
       const frame = encodeResize(cols, rows)
-      if (!open) throw closedError()
+      assertOpen()
       exits.stir()
       link.sendText(frame)
     },

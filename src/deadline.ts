@@ -45,7 +45,7 @@ const PATIENCE = 3_000
 
 /** Asks a server something that nobody but us needs an answer to any more, and so does not wait long for one. */
 export async function askBriefly<T>(ask: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
-  const patience = startDeadline(PATIENCE, outer, () => new Error('no answer'))
+  const patience = startDeadline(PATIENCE, outer, () => undefined)
   try {
     return await ask(patience.signal)
   } finally {

@@ -64,13 +64,12 @@ const BRAND = Symbol.for('terminal-upstream.TerminalError')
  */
 export class TerminalError extends Error {
   static {
-    Object.defineProperty(this.prototype, 'name', { value: 'TerminalError', configurable: true, writable: true })
-    Object.defineProperty(this.prototype, BRAND, { value: true })
+    Object.assign(this.prototype, { name: 'TerminalError', [BRAND]: true })
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     // A class derived from it is recognized as any other.
-    if (this !== TerminalError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    if (this !== TerminalError) return super[Symbol.hasInstance](value)
     return typeof value === 'object' && value !== null && BRAND in value
   }
 

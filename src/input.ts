@@ -4,29 +4,21 @@ import { INPUT_INTERVAL, MAX_INPUT_FRAME } from './protocol.ts'
 /** Keystrokes and pastes, on their way to the shell; all calls keep their order. */
 export interface Input {
   /** Resolves when the socket has taken all of it. */
-  write(data: string | Uint8Array): Promise<void>
+  readonly write: (data: string | Uint8Array) => Promise<void>
   /** Sends a text frame, as it is, once everything before has been taken; resolves when the socket has taken it too. */
-  command(text: string): Promise<void>
-  /** Rejects what is still waiting, and all that is written from now on. */
-  end(reason: Error): void
-}
-
-interface Job {
-  readonly perform: () => Promise<void>
-  readonly resolve: () => void
-  readonly reject: (reason: unknown) => void
+  readonly command: (text: string) => Promise<void>
 }
 
 /**
  * Cuts input into frames that every release takes whole, and spaces them so that it keeps up.
  *
- * Keystrokes pass at once: only what exceeds one full frame in {@link INPUT_INTERVAL} ms has to wait.
+ * Keystrokes pass at once: only what exceeds one full frame in {@link INPUT_INTERVAL} ms has to wait. `assertOpen` throws
+ * after the end.
  */
-export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<void>): Input {
-  const jobs: Job[] = []
-  let running = false
-  let ended: Error | undefined
-  let timer: ReturnType<typeof setTimeout> | undefined
+export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<void>, assertOpen: () => void): Input {
+  // Settles when what has been asked for so far is done, and never rejects.
+  let queue = Promise.resolve()
+  let waiting = 0
   // How much has left since when: what the server may still be busy with.
   let windowStart = -Infinity
   let windowBytes = 0
@@ -43,31 +35,25 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
   }
 
   async function send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    assertOpen()
     for (let start = 0; start < bytes.length; start += MAX_INPUT_FRAME) {
       const frame = bytes.slice(start, start + MAX_INPUT_FRAME)
       for (let rest; (rest = mustWait(frame.length)) > 0;) {
-        await new Promise((resolve) => (timer = setTimeout(resolve, Math.ceil(rest))))
+        await new Promise((resolve) => setTimeout(resolve, Math.ceil(rest)))
       }
       await transmit(frame.buffer)
     }
   }
 
-  async function run(): Promise<void> {
-    running = true
-    for (let job; (job = jobs[0]); jobs.shift()) {
-      await job.perform().then(job.resolve, job.reject)
-    }
-    running = false
+  function settle(): void {
+    waiting -= 1
   }
 
   function enqueue(perform: () => Promise<void>): Promise<void> {
-    const done = new Promise<void>((resolve, reject) => {
-      if (ended) reject(ended)
-      else jobs.push({ perform, resolve, reject })
-    })
+    waiting += 1
+    const done = queue.then(perform)
     // Whoever does not wait for a keystroke is told of the end by `closed`, not by a crash of the process.
-    done.catch(() => {})
-    if (!running) void run()
+    queue = done.then(settle, settle)
     return done
   }
 
@@ -75,17 +61,12 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
     write(data) {
       const bytes = toBytes(data)
       if (!bytes) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
-      if (running || ended || !isKeystroke(bytes) || mustWait(bytes.length) > 0) return enqueue(() => send(bytes))
+      if (waiting > 0 || !isKeystroke(bytes) || mustWait(bytes.length) > 0) return enqueue(() => send(bytes))
       const sent = transmit(bytes.buffer)
       sent.catch(() => {})
       return sent
     },
     command: (text) => enqueue(() => transmit(text)),
-    end(reason) {
-      ended ??= reason
-      clearTimeout(timer)
-      for (const job of jobs.splice(0)) job.reject(ended)
-    },
   }
 }
 

@@ -15,26 +15,19 @@ export interface Lease {
 // An orchestrator starts a container first, and what was asked for is made even when nobody waits for it any more.
 const ORPHAN_PATIENCE = 30_000
 
-/** A session of the caller's: never deleted. */
-export function borrowSession(sessionId: string): Lease {
-  return { acquire: () => Promise.resolve(sessionId), release: () => Promise.resolve(), disown: () => false }
-}
-
-/** A session of our own: deleted when the terminal ends, however it ends. */
-export function leaseSession(options: UpstreamOptions): Lease {
+/** A session of our own, deleted when the terminal ends, however it ends; or the caller's, which never is. */
+export function leaseSession(options: UpstreamOptions, named: string | undefined): Lease {
   let owned: string | undefined
 
   async function remove(sessionId: string): Promise<void> {
-    try {
-      await askBriefly((signal) => deleteTerminalSession({ ...options, sessionId, signal }))
-    } catch {
-      // Best effort: whoever ends a terminal cannot do anything about a server that does not answer.
-    }
+    // Best effort: whoever ends a terminal cannot do anything about a server that does not answer.
+    await askBriefly((signal) => deleteTerminalSession({ ...options, sessionId, signal })).catch(() => {})
   }
 
   return {
     async acquire(signal) {
-      if (owned !== undefined) return owned
+      const known = named ?? owned
+      if (known !== undefined) return known
       signal.throwIfAborted()
       // Not cancelled with the caller: the server would create the session all the same, and nobody would know its id.
       const patience = new AbortController()

@@ -25,25 +25,24 @@ export type CreateSink<S extends Sink> = (maxBuffered: number, source: FlowContr
 /** What came from the terminal, on its way to whoever reads it; at the end readers get what is left, and then theirs. */
 export interface Output extends Sink {
   readonly push: (data: Uint8Array) => void
-  onData(listener: (chunk: Uint8Array) => void): () => void
-  iterate(): AsyncIterator<Uint8Array, undefined, undefined>
+  readonly onData: (listener: (chunk: Uint8Array) => void) => () => void
+  readonly iterate: () => AsyncIterator<Uint8Array, undefined, undefined>
 }
 
+// A linked list that every reader goes along at its own pace: what all have passed is nobody's any more. (Array.shift()
+// would copy what it leaves: an hour of a progress bar is a hundred thousand tiny chunks.)
 interface Entry {
   readonly chunk: Uint8Array
   next?: Entry
 }
 
-// A linked list: an hour of a progress bar is a hundred thousand tiny chunks, and Array.shift() copies what it leaves.
-interface Queue {
-  head: Entry | undefined
-  tail: Entry | undefined
+interface Reader {
+  /** The last entry that it has taken. */
+  at: Entry
+  /** What is ahead of it. */
   bytes: number
-}
-
-interface Reader extends Queue {
   /** Told that a chunk has been added, or that there will be no more. */
-  wake(): void
+  readonly wake: () => void
 }
 
 /** What a message costs beside its bytes, about: a shell that prints letter by letter must not fill the memory. */
@@ -53,40 +52,15 @@ function costOf(chunk: Uint8Array): number {
   return chunk.length + MESSAGE_OVERHEAD
 }
 
-function append(queue: Queue, chunk: Uint8Array): void {
-  const entry: Entry = { chunk }
-  if (queue.tail) queue.tail.next = entry
-  else queue.head = entry
-  queue.tail = entry
-  queue.bytes += costOf(chunk)
-}
-
-function shift(queue: Queue): Uint8Array | undefined {
-  const entry = queue.head
-  if (!entry) return undefined
-  queue.head = entry.next
-  if (!queue.head) queue.tail = undefined
-  queue.bytes -= costOf(entry.chunk)
-  return entry.chunk
-}
-
-/** Hands everything over to a queue that is empty. */
-function move(from: Queue, to: Queue): void {
-  to.head = from.head
-  to.tail = from.tail
-  to.bytes = from.bytes
-  from.head = from.tail = undefined
-  from.bytes = 0
-}
-
 /**
  * Keeps output until somebody reads it, gives every reader all of it in order, and pauses the source once a reader has
  * more than `maxBuffered` bytes waiting.
  */
 export function createOutput(maxBuffered: number, source: FlowControl): Output {
-  const readers = new Set<Reader>()
-  // Output that nobody has asked for yet.
-  const unread: Queue = { head: undefined, tail: undefined, bytes: 0 }
+  let tail: Entry = { chunk: new Uint8Array() }
+  // Keeps the place of the next reader as long as there is none.
+  let nobody: Reader | undefined = { at: tail, bytes: 0, wake() {} }
+  const readers = new Set([nobody])
   let paused = false
   let ended = false
   let discarding = false
@@ -94,26 +68,27 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
   const started = new Promise<void>((resolve) => (start = resolve))
 
   function regulate(): void {
-    let fullest = unread.bytes
+    let fullest = 0
     for (const reader of readers) fullest = Math.max(fullest, reader.bytes)
-    if (!paused && fullest > maxBuffered) {
-      paused = true
-      source.pause()
-    } else if (paused && fullest <= maxBuffered / 2) {
-      paused = false
-      source.resume()
-    }
+    if (paused ? fullest > maxBuffered / 2 : fullest <= maxBuffered) return
+    paused = !paused
+    if (paused) source.pause()
+    else source.resume()
   }
 
   function take(reader: Reader): Uint8Array | undefined {
-    const chunk = shift(reader)
+    const { next } = reader.at
+    if (!next) return undefined
+    reader.at = next
+    reader.bytes -= costOf(next.chunk)
     if (paused) regulate()
-    return chunk
+    return next.chunk
   }
 
   function attach(wake: () => void): Reader {
-    const reader: Reader = { head: undefined, tail: undefined, bytes: 0, wake }
-    move(unread, reader)
+    const reader: Reader = { at: tail, bytes: 0, ...nobody, wake }
+    if (nobody) readers.delete(nobody)
+    nobody = undefined
     readers.add(reader)
     return reader
   }
@@ -121,7 +96,7 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
   function detach(reader: Reader): void {
     if (!readers.delete(reader)) return
     // The last one to leave keeps the rest for the next to come.
-    if (readers.size === 0) move(reader, unread)
+    if (readers.size === 0) readers.add((nobody = { ...reader, wake() {} }))
     regulate()
   }
 
@@ -133,11 +108,10 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
       if (discarding || data.length === 0) return
       // Of its own: a slice of what ws has read would keep all of that in memory.
       const chunk = new Uint8Array(data)
-      if (readers.size === 0) append(unread, chunk)
-      for (const reader of readers) {
-        append(reader, chunk)
-        reader.wake()
-      }
+      tail = tail.next = { chunk }
+      // All of them before the first is woken: it may leave, and another take its place.
+      for (const reader of readers) reader.bytes += costOf(chunk)
+      for (const reader of readers) reader.wake()
       regulate()
     },
     end() {

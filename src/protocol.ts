@@ -31,25 +31,27 @@ export function encodeResize(cols: number, rows: number): string {
   return JSON.stringify({ type: 'resize', cols, rows })
 }
 
-const ADVICE: Record<TerminalErrorCode, string> = {
-  ERR_TERMINAL_INVALID_URL: 'Pass an absolute http(s) or ws(s) URL as `base`.',
+/** What can go wrong once it is known where to go. */
+type Failure = Exclude<TerminalErrorCode, 'ERR_TERMINAL_INVALID_URL'>
+
+const ADVICE: Record<Failure, string> = {
   ERR_TERMINAL_UNAUTHORIZED: 'Check `key` and `authType`.',
-  ERR_TERMINAL_FORBIDDEN: 'Check that the key may act for this `userId`, and who may use this terminal on the server.',
-  ERR_TERMINAL_MISSING_USER: 'Check that nothing in between takes out the X-User-Id header or the query.',
+  ERR_TERMINAL_FORBIDDEN: 'Check that the key may act for this `userId`.',
+  ERR_TERMINAL_MISSING_USER: 'Check that what is in between passes X-User-Id and the query on.',
   ERR_TERMINAL_NOT_FOUND:
-    'Check `base` (without `/api/terminals`) and the ids; a session is there only for the `userId` and `chatId` that created it, and ends with its shell.',
-  ERR_TERMINAL_IN_USE: 'Close the other connection first, or leave `sessionId` out to get a session of your own.',
-  ERR_TERMINAL_LIMIT:
-    'End sessions that nobody uses (listTerminalSessions, deleteTerminalSession); Open Terminal counts those of all users, and from 0.12.4 on lists only those of the `userId`.',
-  ERR_TERMINAL_UNAVAILABLE: 'Check that the server runs and that `base` leads to it, or try again later.',
-  ERR_TERMINAL_TIMEOUT: 'Try again later, or give it a longer `timeout`.',
-  ERR_TERMINAL_PROTOCOL: 'Check that `base` leads to Open Terminal or Terminals, and what stands in between.',
+    'Check `base` and the ids: a session is only for its own `userId` and `chatId`, and ends with its shell.',
+  ERR_TERMINAL_IN_USE: 'Close the other connection first, or leave `sessionId` out.',
+  ERR_TERMINAL_LIMIT: 'Delete sessions that nobody uses; Open Terminal counts those of all users.',
+  ERR_TERMINAL_UNAVAILABLE: 'Check that the server runs and `base` leads to it, or try again later.',
+  ERR_TERMINAL_TIMEOUT: 'Try again later, or with a longer `timeout`.',
+  ERR_TERMINAL_PROTOCOL:
+    'Check that `base` leads to Open Terminal or Terminals, and that what is in between passes WebSockets on.',
   ERR_TERMINAL_CLOSED: 'Connect again for a new one.',
 }
 
 /** Builds an error in the one form that they all have: what failed, where and why; what to do. */
 export function terminalError(
-  code: TerminalErrorCode,
+  code: Failure,
   failed: string,
   why: string,
   { advice = ADVICE[code], ...options }: TerminalErrorOptions & { advice?: string | undefined } = {},
@@ -59,22 +61,26 @@ export function terminalError(
 
 /** Returns the error for an HTTP status that is not a success; `said` is what the server had to say, already redacted. */
 export function statusError(failed: string, status: number, said = ''): TerminalError {
-  const why = `HTTP ${status}${said === '' ? '' : `, "${said}"`}`
-  return terminalError(codeForStatus(status), failed, why, { status })
+  const why = `HTTP ${status}${quoted(said)}`
+  const otherwise = status >= 500 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
+  return terminalError(STATUSES[status] ?? otherwise, failed, why, { status })
 }
 
-function codeForStatus(status: number): TerminalErrorCode {
-  if (status === 401) return 'ERR_TERMINAL_UNAUTHORIZED'
-  if (status === 403) return 'ERR_TERMINAL_FORBIDDEN'
-  if (status === 404) return 'ERR_TERMINAL_NOT_FOUND'
-  if (status === 422) return 'ERR_TERMINAL_MISSING_USER'
-  if (status === 429) return 'ERR_TERMINAL_LIMIT'
-  return status >= 500 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
+const STATUSES: Partial<Record<number, Failure>> = {
+  401: 'ERR_TERMINAL_UNAUTHORIZED',
+  403: 'ERR_TERMINAL_FORBIDDEN',
+  404: 'ERR_TERMINAL_NOT_FOUND',
+  422: 'ERR_TERMINAL_MISSING_USER',
+  429: 'ERR_TERMINAL_LIMIT',
+}
+
+function quoted(said: string): string {
+  return said === '' ? '' : `, "${said}"`
 }
 
 /** Whether a close says nothing: orchestrators turn every upstream close into a bare 1000, and 1005 and 1006 are no codes. */
 export function isBareClose(closeCode: number): boolean {
-  return closeCode === 1000 || closeCode === 1005 || closeCode === 1006
+  return [1000, 1005, 1006].includes(closeCode)
 }
 
 /** Returns the error for a close. */
@@ -86,27 +92,25 @@ export function closeError(
   advice?: string,
 ): TerminalError {
   const closeReason = redact(reason)
-  const why =
-    closeCode === 1006
-      ? 'the connection dropped'
-      : `closed with ${closeCode}${closeReason === '' ? '' : `, "${closeReason}"`}`
+  const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${quoted(closeReason)}`
   return terminalError(codeForClose(closeCode, reason), failed, why, { closeCode, closeReason, advice })
 }
 
+const CLOSES: Partial<Record<number, Failure>> = {
+  4001: 'ERR_TERMINAL_UNAUTHORIZED',
+  4002: 'ERR_TERMINAL_MISSING_USER',
+  4003: 'ERR_TERMINAL_FORBIDDEN',
+  4004: 'ERR_TERMINAL_NOT_FOUND',
+  4009: 'ERR_TERMINAL_IN_USE',
+}
 // The server failed or is restarting. (1014 is a gateway's 502.)
-const UNAVAILABLE_CLOSES = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014])
+const UNAVAILABLE_CLOSES = [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014]
 // Of the two things that 4003 says, the one that may pass: the container is not there yet.
-const NOT_REACHABLE = /not reachable|failed to resolve terminal instance/i
+const NOT_REACHABLE = /not reachable|failed to resolve/i
 
-function codeForClose(closeCode: number, closeReason: string): TerminalErrorCode {
-  if (closeCode === 4001) return 'ERR_TERMINAL_UNAUTHORIZED'
-  if (closeCode === 4002) return 'ERR_TERMINAL_MISSING_USER'
-  if (closeCode === 4003) {
-    return NOT_REACHABLE.test(closeReason) ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_FORBIDDEN'
-  }
-  if (closeCode === 4004) return 'ERR_TERMINAL_NOT_FOUND'
-  if (closeCode === 4009) return 'ERR_TERMINAL_IN_USE'
-  return UNAVAILABLE_CLOSES.has(closeCode) ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
+function codeForClose(closeCode: number, closeReason: string): Failure {
+  const passes = closeCode === 4003 ? NOT_REACHABLE.test(closeReason) : UNAVAILABLE_CLOSES.includes(closeCode)
+  return passes ? 'ERR_TERMINAL_UNAVAILABLE' : (CLOSES[closeCode] ?? 'ERR_TERMINAL_PROTOCOL')
 }
 
 /**
@@ -116,28 +120,35 @@ function codeForClose(closeCode: number, closeReason: string): TerminalErrorCode
 export function failureError(
   failed: string,
   cause: Error,
-  withoutCode: TerminalErrorCode = 'ERR_TERMINAL_UNAVAILABLE',
+  withoutCode: Failure = 'ERR_TERMINAL_UNAVAILABLE',
 ): TerminalError {
   const reported = errorCode(cause)
-  const code = reported === undefined ? withoutCode : codeForFailure(reported)
-  return terminalError(code, failed, cause.message, { cause })
+  const known = /^(?:WS_ERR|HPE)_/.test(reported ?? '') ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE'
+  return terminalError(reported === undefined ? withoutCode : known, failed, cause.message, { cause })
 }
 
-function codeForFailure(reported: string): TerminalErrorCode {
-  return /^(?:WS_ERR|HPE)_/.test(reported) ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE'
-}
+// Statuses, close codes, and what Node and undici say.
+const PASSING: unknown[] = [
+  502,
+  503,
+  504,
+  1006,
+  1012,
+  1013,
+  4003,
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'UND_ERR_SOCKET',
+]
 
-const PASSING_STATUSES = new Set([502, 503, 504])
-const PASSING_CLOSES = new Set([1006, 1012, 1013, 4003])
-const PASSING_FAILURES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
+/** Whether the server could not be reached, or could not do what it was asked. */
+export function isUnavailable(error: unknown): error is TerminalError {
+  return error instanceof TerminalError && error.code === 'ERR_TERMINAL_UNAVAILABLE'
+}
 
 /** Whether trying again may help: refused, reset, 502, 503, 504, 1012, 1013, and 4003 "not reachable". */
 export function mayPass(error: unknown): boolean {
-  if (!(error instanceof TerminalError) || error.code !== 'ERR_TERMINAL_UNAVAILABLE') return false
-  const { status, closeCode } = error
-  return (
-    (status !== undefined && PASSING_STATUSES.has(status)) ||
-    (closeCode !== undefined && PASSING_CLOSES.has(closeCode)) ||
-    PASSING_FAILURES.has(errorCode(error.cause) ?? '')
-  )
+  if (!isUnavailable(error)) return false
+  return [error.status, error.closeCode, errorCode(error.cause)].some((reason) => PASSING.includes(reason))
 }

@@ -1,5 +1,5 @@
 import { assertSegment } from './arguments.ts'
-import { withoutSecrets, type Redact } from './errors.ts'
+import { withoutSecrets } from './errors.ts'
 import { failureError, statusError, terminalError } from './protocol.ts'
 import { resolveUpstream, type UpstreamOptions } from './upstream.ts'
 import { whereOf } from './url.ts'
@@ -43,8 +43,7 @@ export interface TerminalSessionOptions extends UpstreamOptions {
  */
 export async function createTerminalSession(options: UpstreamOptions): Promise<TerminalSession> {
   const answer = await request('create a terminal session', options, 'POST')
-  if (answer.status === 200) return parseSession(answer, answer.json)
-  throw refusal(answer)
+  return parseSession(answer, answer.json)
 }
 
 /**
@@ -66,7 +65,6 @@ export async function createTerminalSession(options: UpstreamOptions): Promise<T
  */
 export async function listTerminalSessions(options: UpstreamOptions): Promise<TerminalSession[]> {
   const answer = await request('list the terminal sessions', options, 'GET')
-  if (answer.status !== 200) throw refusal(answer)
   const { json } = answer
   if (!Array.isArray(json)) throw unexpected(answer, 'the answer is no list')
   return json.map((item: unknown) => parseSession(answer, item))
@@ -91,9 +89,7 @@ export async function listTerminalSessions(options: UpstreamOptions): Promise<Te
  */
 export async function getTerminalSession(options: TerminalSessionOptions): Promise<TerminalSession | undefined> {
   const answer = await request('look up the terminal session', options, 'GET', options)
-  if (answer.status === 404) return undefined
-  if (answer.status === 200) return parseSession(answer, answer.json)
-  throw refusal(answer)
+  return answer.status === 404 ? undefined : parseSession(answer, answer.json)
 }
 
 /**
@@ -116,7 +112,6 @@ export async function getTerminalSession(options: TerminalSessionOptions): Promi
 export async function deleteTerminalSession(options: TerminalSessionOptions): Promise<boolean> {
   const answer = await request('delete the terminal session', options, 'DELETE', options)
   if (answer.status === 404) return false
-  if (answer.status !== 200) throw refusal(answer)
   if (answer.json === undefined) throw unexpected(answer, 'the answer is no JSON')
   return true
 }
@@ -124,16 +119,12 @@ export async function deleteTerminalSession(options: TerminalSessionOptions): Pr
 interface Answer {
   /** What was asked and where, to begin a message with. */
   readonly failed: string
-  readonly redact: Redact
-  /** Whether there was a key, JWT or token to send. */
-  readonly hadKey: boolean
   readonly status: number
-  /** Where a redirect leads; '' for any other answer. */
-  readonly location: string
   /** `undefined` when the body is no JSON. */
   readonly json: unknown
 }
 
+/** Resolves with an answer of 200, or where it is about one session, of 404. */
 async function request(
   what: string,
   options: UpstreamOptions,
@@ -146,15 +137,23 @@ async function request(
   const url = httpUrl(one?.sessionId)
   const failed = `Cannot ${what} at ${whereOf(url)}`
   const { signal } = options
+  let answer: Answer
+  let location: string | null
   try {
     const response = await fetch(url, { method, headers, redirect: 'manual', signal: signal ?? null })
-    const json = parseJson(await readText(response))
-    const location = response.headers.get('location') ?? ''
-    return { failed, redact, hadKey: 'Authorization' in headers, status: response.status, location, json }
+    location = response.headers.get('location')
+    answer = { failed, status: response.status, json: parseJson(await readText(response)) }
   } catch (error) {
     if (signal?.aborted) throw signal.reason
     throw failureError(failed, withoutSecrets(error, redact))
   }
+  const { status, json } = answer
+  if (status === 200 || (one && status === 404)) return answer
+  // A browser does not tell the status, nor the target, of a redirect that it was told not to follow.
+  if (status === 0 || (status >= 300 && status < 400)) {
+    throw unexpected(answer, `redirected to ${redact(location ?? 'elsewhere')}`)
+  }
+  throw statusError(failed, status, redact(said(json)))
 }
 
 // A list of 16 sessions is 2 KB; an error page that does not end must not fill the memory.
@@ -164,10 +163,10 @@ async function readText(response: Response): Promise<string> {
   const reader = response.body?.getReader()
   const decoder = new TextDecoder()
   let text = ''
-  for (let part; (part = await reader?.read()) && !part.done;) {
+  for (let part; text.length < LONGEST_ANSWER && (part = await reader?.read()) && !part.done;) {
     text += decoder.decode(part.value, { stream: true })
-    if (text.length > LONGEST_ANSWER) await reader?.cancel()
   }
+  await reader?.cancel()
   return text
 }
 
@@ -180,40 +179,26 @@ function parseJson(text: string): unknown {
 }
 
 function parseSession(answer: Answer, json: unknown): TerminalSession {
-  if (typeof json !== 'object' || json === null || !('id' in json)) throw unexpected(answer, 'the answer is no session')
-  const { id } = json
+  const { id, created_at: createdAt = '', pid = 0 } = fieldsOf(json)
   try {
     assertSegment('id', id)
   } catch {
-    throw unexpected(answer, 'the session has an id that cannot be part of a path')
+    throw unexpected(answer, 'the answer is no session')
   }
-  return {
-    id,
-    createdAt: 'created_at' in json ? String(json.created_at) : '',
-    pid: 'pid' in json ? Number(json.pid) : 0,
-  }
+  return { id, createdAt: String(createdAt), pid: Number(pid) }
 }
 
 function unexpected({ failed, status }: Answer, problem: string): Error {
   return terminalError('ERR_TERMINAL_PROTOCOL', failed, problem, { status })
 }
 
-function refusal(answer: Answer): Error {
-  const { failed, redact, hadKey, status, location, json } = answer
-  // A browser does not tell the status of a redirect that it was told not to follow.
-  if (status === 0 || (status >= 300 && status < 400)) {
-    const to = location === '' ? '' : ` to ${redact(location)}`
-    return unexpected(answer, `redirected${to}, and credentials are not sent on`)
-  }
-  if (status === 401 && !hadKey) {
-    return terminalError('ERR_TERMINAL_UNAUTHORIZED', failed, 'HTTP 401, and no `key` was given', { status })
-  }
-  return statusError(failed, status, redact(said(json)))
-}
-
 /** What the server gave as its reason: FastAPI says `detail`, Open Terminal says `error`. */
 function said(json: unknown): string {
-  if (typeof json !== 'object' || json === null) return ''
-  if ('detail' in json && typeof json.detail === 'string') return json.detail
-  return 'error' in json && typeof json.error === 'string' ? json.error : ''
+  const { error, detail = error } = fieldsOf(json)
+  return typeof detail === 'string' ? detail : ''
+}
+
+/** Of an object whatever it has, of anything else nothing. */
+function fieldsOf(json: unknown): Record<string, unknown> {
+  return typeof json === 'object' ? { ...json } : {}
 }

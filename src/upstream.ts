@@ -53,21 +53,20 @@ export interface Upstream extends UpstreamAuth {
 /** Asks for the key and derives URLs, headers and auth frame from it. */
 export async function resolveUpstream(options: UpstreamOptions): Promise<Upstream> {
   assertObject('options', options)
-  const { base, authType = 'bearer', userId, policyId, contextId, chatId, cookie, signal } = options
+  const { base, authType = 'bearer', userId, cookie, signal } = options
   assertSignal(signal)
   const key = typeof options.key === 'function' ? await abortable(Promise.resolve(options.key()), signal) : options.key
-  const { headers, message } = buildUpstreamAuth({ authType, key, userId, chatId, contextId, cookie })
+  const { headers, message } = buildUpstreamAuth({ ...options, authType, key })
   const { token, tokenInUrl } = resolveCredential(authType, key)
-  const where = { policyId, contextId }
   const gateKeys = parseBase(base).searchParams.values()
   return {
     headers,
     message,
     tokenInUrl,
     redact: createRedact([token, ...[...cookieValues(cookie), ...gateKeys].filter(isLong)]),
-    httpUrl: (sessionId) => buildUpstreamHttpUrl(base, { ...where, sessionId }),
+    httpUrl: (sessionId) => buildUpstreamHttpUrl(base, { ...options, sessionId }),
     wsUrl: (sessionId, withToken) =>
-      buildUpstreamWsUrl(base, authType, withToken ? key : null, userId, { ...where, sessionId }),
+      buildUpstreamWsUrl(base, authType, withToken ? key : null, userId, { ...options, sessionId }),
   }
 }
 

@@ -12,10 +12,8 @@ export interface UpstreamTarget {
   contextId?: string | undefined
 }
 
-const WEBSOCKET_SCHEME: Record<string, string> = { 'http:': 'ws:', 'https:': 'wss:', 'ws:': 'ws:', 'wss:': 'wss:' }
-const HTTP_SCHEME: Record<string, string> = { 'http:': 'http:', 'https:': 'https:', 'ws:': 'http:', 'wss:': 'https:' }
 // Who is asking is for the arguments to say: a stale copy in the base must not win over them.
-const OWN_PARAMETERS = new Set(['user_id', 'context_id', 'token'])
+const OWN_PARAMETERS = ['user_id', 'context_id', 'token']
 
 /**
  * Returns the WebSocket URL under which every release of Open Terminal and Terminals accepts the user and the key.
@@ -60,7 +58,7 @@ export function buildUpstreamWsUrl(
   if (contextId !== undefined) assertContext('contextId', contextId)
 
   const path = target.sessionId === undefined ? [] : terminalPath(target.sessionId)
-  const url = locate(base, WEBSOCKET_SCHEME, target.policyId, path)
+  const url = locate(base, 'ws', target.policyId, path)
   const own = parseQuery('')
   own.append('user_id', userId)
   if (contextId !== undefined) own.append('context_id', contextId)
@@ -71,7 +69,7 @@ export function buildUpstreamWsUrl(
 
 /** The same place for HTTP: one session, or without an id all of them. Who is asking goes into the headers. */
 export function buildUpstreamHttpUrl(base: string | URL, target: UpstreamTarget): string {
-  return locate(base, HTTP_SCHEME, target.policyId, terminalPath(target.sessionId)).href
+  return locate(base, 'http', target.policyId, terminalPath(target.sessionId)).href
 }
 
 function terminalPath(sessionId: string | undefined): string[] {
@@ -80,16 +78,13 @@ function terminalPath(sessionId: string | undefined): string[] {
   return ['api', 'terminals', sessionId]
 }
 
-function locate(
-  base: string | URL,
-  schemes: Record<string, string>,
-  policyId: string | undefined,
-  path: readonly string[],
-): URL {
+function locate(base: string | URL, scheme: 'ws' | 'http', policyId: string | undefined, path: readonly string[]): URL {
   const url = parseBase(base)
+  if (!/^(?:http|ws)s?:$/.test(url.protocol)) {
+    invalidBase(`its scheme is \`${url.protocol}\`, perhaps because http:// is missing`)
+  }
   // Between special schemes the setter never refuses.
-  url.protocol =
-    schemes[url.protocol] ?? invalidBase(`its scheme is \`${url.protocol}\`, perhaps because http:// is missing`)
+  url.protocol = url.protocol.replace(/^(?:http|ws)/, scheme)
   if (policyId !== undefined) assertSegment('policyId', policyId)
   const segments = policyId === undefined ? path : ['p', policyId, ...path]
   if (segments.length > 0) {
@@ -114,7 +109,7 @@ function parseQuery(query: string): URLSearchParams {
 
 function isForeign(pair: string): boolean {
   const [name] = parseQuery(pair).keys()
-  return name !== undefined && !OWN_PARAMETERS.has(name)
+  return name !== undefined && !OWN_PARAMETERS.includes(name)
 }
 
 /** Parses a base; its scheme is looked at where the URL is built. */
@@ -124,20 +119,14 @@ export function parseBase(base: string | URL): URL {
     url = new URL(base)
   } catch {
     // Not as the cause: the runtime's error quotes the input, and that may hold a password or a token.
-    return invalidBase(
-      typeof base === 'string' ? 'it cannot be parsed as one' : `it is ${base === null ? 'null' : typeof base}`,
-    )
+    return invalidBase('it cannot be parsed as one')
   }
-  if (url.username !== '' || url.password !== '')
-    return invalidBase('it holds a user name or password; pass `key` instead')
+  if (url.username !== '' || url.password !== '') return invalidBase('it holds a user name or password')
   return url
 }
 
 function invalidBase(problem: string): never {
-  throw new TerminalError(
-    'ERR_TERMINAL_INVALID_URL',
-    `\`base\` must be an absolute URL such as https://terminals.example: ${problem}`,
-  )
+  throw new TerminalError('ERR_TERMINAL_INVALID_URL', `\`base\` must be an absolute http(s) or ws(s) URL: ${problem}`)
 }
 
 /** Where a URL leads, fit for a message: never the query. */

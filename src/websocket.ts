@@ -105,7 +105,6 @@ export function openLink(
         headers,
         // Every real server offers it, and it costs ten times what it saves here.
         perMessageDeflate: false,
-        followRedirects: false,
         maxPayload: MAX_MESSAGE,
         closeTimeout: CLOSE_LIMIT,
       })

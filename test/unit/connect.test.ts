@@ -216,7 +216,7 @@ describe('a refused attach', () => {
   })
 
   it.each<[string, object, string]>([
-    ['the key was in the URL', {}, 'The key was in the URL: look for something in between'],
+    ['the key was in the URL', {}, 'Check that what is in between passes WebSockets on, with the key in the URL.'],
     ['the key was kept out of it', { tokenInUrl: 'never' }, 'Terminals up to 0.0.2 wants a `bearer` key in the URL'],
     ['the auth type never puts one there', { authType: 'session' }, 'Terminals up to 0.0.2 wants a `bearer` key'],
   ])('by the handshake gets the advice that fits when %s', async (_when, options, advice) => {
@@ -230,7 +230,7 @@ describe('a refused attach', () => {
     const options = { ...clientOf(upstream), WebSocket: browserSocket, settle: 2_000 }
     const error = await rejection(connectTerminal(options))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND', closeCode: 4004 })
-    expect(error.message).toContain('wants X-User-Id in the handshake, which this WebSocket cannot send')
+    expect(error.message).toContain('wants X-User-Id, which cannot be sent by this WebSocket')
     expect(upstream.sessions).toEqual([])
   })
 

@@ -43,9 +43,10 @@ describe.each(releases)('sessions of %s', (release) => {
   })
 })
 
-it.each([undefined, ' Bearer '])('says that there was no key when it was %j and the server wants one', async (key) => {
+it.each([undefined, ' Bearer '])('says where to look when the key was %j and the server wants one', async (key) => {
   const client = { ...clientOf(await upstreamOf()), key }
-  expect((await rejection(listTerminalSessions(client))).message).toContain('HTTP 401, and no `key` was given. Check')
+  const { message } = await rejection(listTerminalSessions(client))
+  expect(message).toContain('HTTP 401, "Missing Authorization header". Check `key` and `authType`.')
 })
 
 it('sends every piece of identity where the server looks for it', async () => {
@@ -137,7 +138,7 @@ describe('what a server answers', () => {
     const faults = { list: { refuse: 302, headers: { location: `${target.url}/?token=sk-canary` } } }
     const client = clientOf(await upstreamOf({ faults }))
     const { message } = await rejection(listTerminalSessions(client))
-    expect(message).toContain(`redirected to ${target.url}/?[redacted], and credentials are not sent on`)
+    expect(message).toContain(`redirected to ${target.url}/?[redacted]. Check that \`base\` leads to`)
     expect(target.requests).toEqual([])
   })
 
