@@ -24,6 +24,7 @@ const EXPORTS = {
   ],
   'terminal-upstream/proxy': ['proxyTerminal'],
   'terminal-upstream/testing': ['startTestUpstream'],
+  'terminal-upstream/xterm': ['UpstreamAddon'],
 }
 
 /** One statement per module format that loads some exports of a module. */
@@ -43,9 +44,15 @@ describe('the tarball', () => {
     const files = readdirSync(installed, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1))
-      .map((path) => path.replace(/(chunk|connect)-\w+/, '$1'))
-    const code = ['chunk', 'index', 'proxy', 'testing', 'websocket'].flatMap((name) => [`${name}.js`, `${name}.cjs`])
-    const types = ['connect', 'index', 'proxy', 'testing'].flatMap((name) => [`${name}.d.ts`, `${name}.d.cts`])
+      .map((path) => path.replace(/(chunk|connect|connection)-\w+/, '$1'))
+    const code = ['chunk', 'index', 'proxy', 'testing', 'websocket', 'xterm'].flatMap((name) => [
+      `${name}.js`,
+      `${name}.cjs`,
+    ])
+    const types = ['connect', 'connection', 'index', 'proxy', 'testing', 'xterm'].flatMap((name) => [
+      `${name}.d.ts`,
+      `${name}.d.cts`,
+    ])
     const build = [...code, ...code.map((name) => `${name}.map`), ...types].map((name) => join('dist', name))
     expect(new Set(files)).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...build]))
   })

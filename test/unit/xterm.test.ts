@@ -1,0 +1,230 @@
+import xtermHeadless from '@xterm/headless'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { UpstreamAddon, type XtermLike } from '../../src/xterm.ts'
+import { inputFrames, open, sha256, type Opened } from './support/terminal.ts'
+import { until } from './support/upstream.ts'
+
+const { Terminal } = xtermHeadless
+type Xterm = InstanceType<typeof Terminal>
+
+/** A terminal on an upstream, and an xterm.js without a window, joined. */
+async function joined(
+  server: Parameters<typeof open>[0] = {},
+): Promise<Opened & { xterm: Xterm; addon: UpstreamAddon }> {
+  const opened = await open(server)
+  const xterm = new Terminal({ allowProposedApi: true })
+  onTestFinished(() => xterm.dispose())
+  const addon = new UpstreamAddon(opened.terminal)
+  xterm.loadAddon(addon)
+  return { ...opened, xterm, addon }
+}
+
+function firstLine(xterm: Xterm): string | undefined {
+  return xterm.buffer.active.getLine(0)?.translateToString(true)
+}
+
+function textOf(frames: Uint8Array[]): string {
+  return Buffer.concat(frames).toString()
+}
+
+type Listener<T> = (value: T) => void
+
+/** An xterm.js that does what the test says, and shows nothing before the test says so. */
+class ManualXterm implements XtermLike {
+  readonly shown: Uint8Array[] = []
+  readonly callbacks: Array<() => void> = []
+  readonly listeners = new Set<Listener<never>>()
+  cols = 80
+  rows = 24
+  type: Listener<string> | undefined
+  binary: Listener<string> | undefined
+  resize: Listener<{ cols: number; rows: number }> | undefined
+
+  write(data: Uint8Array, callback = (): void => {}): void {
+    this.shown.push(data)
+    this.callbacks.push(callback)
+  }
+
+  onData(listener: Listener<string>): { dispose(): void } {
+    this.type = listener
+    return this.#listen(listener)
+  }
+
+  onBinary(listener: Listener<string>): { dispose(): void } {
+    this.binary = listener
+    return this.#listen(listener)
+  }
+
+  onResize(listener: Listener<{ cols: number; rows: number }>): { dispose(): void } {
+    this.resize = listener
+    return this.#listen(listener)
+  }
+
+  #listen(listener: Listener<never>): { dispose(): void } {
+    this.listeners.add(listener)
+    return { dispose: () => this.listeners.delete(listener) }
+  }
+
+  get bytes(): number {
+    return this.shown.reduce((sum, { length }) => sum + length, 0)
+  }
+}
+
+function texts({ upstream }: Opened): string[] {
+  return upstream.requests.flatMap(({ frames }) => frames.filter((frame) => typeof frame === 'string'))
+}
+
+describe('xterm.js with the addon', () => {
+  it('sends keystrokes as bytes, and shows what comes back', async () => {
+    const { upstream, xterm } = await joined()
+    for (const key of ['1', 'ä', '€']) xterm.input(key)
+    await until(() => firstLine(xterm) === '1ä€')
+    expect(textOf(inputFrames(upstream))).toBe('1ä€')
+  })
+
+  it('tells the shell the size that its window has when it is joined, and each other that it gets', async () => {
+    const opened = await joined()
+    opened.xterm.resize(132, 50)
+    await until(() => opened.session.size.cols === 132)
+    expect(texts(opened).slice(1)).toEqual([
+      '{"type":"resize","cols":80,"rows":24}',
+      '{"type":"resize","cols":132,"rows":50}',
+    ])
+  })
+
+  it('shows a character that was split between two chunks', async () => {
+    const { session, xterm } = await joined()
+    const bytes = Buffer.from('€')
+    await session.output(bytes.subarray(0, 1))
+    await session.output(bytes.subarray(1))
+    await until(() => firstLine(xterm) === '€')
+  })
+
+  it('lets go of the terminal when it is disposed of', async () => {
+    const { upstream, terminal, session, xterm } = await joined()
+    xterm.dispose()
+    await session.output('for the next reader')
+    const { value } = await terminal[Symbol.asyncIterator]().next()
+    expect(textOf([value ?? new Uint8Array()])).toBe('for the next reader')
+    expect(inputFrames(upstream)).toEqual([])
+  })
+})
+
+describe('an addon', () => {
+  async function manual(
+    server: Parameters<typeof open>[0] = {},
+  ): Promise<Opened & { xterm: ManualXterm; addon: UpstreamAddon }> {
+    const opened = await open(server)
+    const xterm = new ManualXterm()
+    const addon = new UpstreamAddon(opened.terminal)
+    addon.activate(xterm)
+    return { ...opened, xterm, addon }
+  }
+
+  it('sends what is no text byte by byte', async () => {
+    const { upstream, xterm } = await manual()
+    xterm.binary?.('\x1b[M\xff\x80')
+    await until(() => inputFrames(upstream).length > 0)
+    expect(inputFrames(upstream)).toEqual([new Uint8Array([0x1b, 0x5b, 0x4d, 0xff, 0x80])])
+  })
+
+  it('tells sizes that a shell can have, and none twice', async () => {
+    const opened = await manual()
+    const { xterm, terminal } = opened
+    for (const [cols, rows] of [
+      [100, 30],
+      [100, 30],
+      [0, 0],
+      [100_000, 70_000],
+      [80, 24],
+    ] as const) {
+      xterm.resize?.({ cols, rows })
+    }
+    await terminal.write('x')
+    await until(() => inputFrames(opened.upstream).length > 0)
+    expect(texts(opened).slice(1)).toEqual(
+      [
+        [80, 24],
+        [100, 30],
+        [1, 1],
+        [65_535, 65_535],
+        [80, 24],
+      ].map(([cols, rows]) => JSON.stringify({ type: 'resize', cols, rows })),
+    )
+  })
+
+  it('asks for no more output than xterm.js can show, and loses none of it', async () => {
+    const { session, xterm } = await manual()
+    const chunk = Buffer.alloc(4096, 'flood')
+    const total = 200
+    void Promise.all(Array.from({ length: total }, () => session.output(chunk)))
+    await until(() => xterm.bytes > 128 * 1024)
+    // It would have come within this turn of the event loop, had it been asked for.
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(xterm.bytes).toBeLessThanOrEqual(128 * 1024 + chunk.length)
+    while (xterm.bytes < total * chunk.length) {
+      for (const shown of xterm.callbacks.splice(0)) shown()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(sha256(...xterm.shown)).toBe(sha256(...Array.from({ length: total }, () => chunk)))
+  })
+
+  it('parts the two when it is disposed of, and leaves the terminal open', async () => {
+    const { upstream, terminal, session, xterm, addon } = await manual()
+    addon.dispose()
+    addon.dispose()
+    expect(xterm.listeners.size).toBe(0)
+    await session.output('for the next reader')
+    const { value } = await terminal[Symbol.asyncIterator]().next()
+    expect(textOf([value ?? new Uint8Array()])).toBe('for the next reader')
+    expect(xterm.shown).toEqual([])
+    await terminal.write('still open')
+    await until(() => textOf(inputFrames(upstream)) === 'still open')
+  })
+
+  it('shows what it has been given already after it was disposed of while xterm.js had too much', async () => {
+    const { session, xterm, addon, terminal } = await manual()
+    await session.output(Buffer.alloc(256 * 1024))
+    await until(() => xterm.bytes > 128 * 1024)
+    addon.dispose()
+    for (const shown of xterm.callbacks.splice(0)) shown()
+    let rest = 0
+    for await (const chunk of terminal) {
+      rest += chunk.length
+      if (xterm.bytes + rest === 256 * 1024) break
+    }
+    expect(xterm.bytes + rest).toBe(256 * 1024)
+  })
+
+  it('takes keystrokes and sizes after the end without a word', async () => {
+    const { terminal, xterm } = await manual()
+    const closing = terminal.close()
+    xterm.type?.('too late')
+    xterm.resize?.({ cols: 100, rows: 30 })
+    await closing
+    xterm.binary?.('too late')
+    xterm.resize?.({ cols: 90, rows: 20 })
+    expect(xterm.listeners.size).toBe(3)
+  })
+
+  it('joins one terminal to several windows', async () => {
+    const { xterm, addon, session } = await manual()
+    const second = new ManualXterm()
+    addon.activate(second)
+    await session.output('both')
+    await until(() => xterm.bytes === 4 && second.bytes === 4)
+  })
+
+  it.each([
+    ['nothing', undefined],
+    ['a WebSocket', new EventTarget()],
+    ['the promise of a terminal', Promise.resolve()],
+  ])('throws ERR_INVALID_ARG_TYPE when it is given %s', (_what, terminal) => {
+    expect(() => new UpstreamAddon(terminal as never)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: expect.stringContaining('`terminal` must be what connectTerminal resolves with'),
+      }),
+    )
+  })
+})
