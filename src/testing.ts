@@ -12,6 +12,9 @@ export type { TestRequest, TestUpstreamOptions } from './testing/server.ts'
 export type { TestOwner, TestSession } from './testing/session.ts'
 export type { TestShell, TestShellIo, TestShellProcess } from './testing/shells.ts'
 
+// A larger one is answered with 1009.
+const LARGEST_MESSAGE = 16 * 1024 * 1024
+
 /** A running test upstream. */
 export interface TestUpstream extends AsyncDisposable {
   /** Its base URL, `http://127.0.0.1:{port}`. */
@@ -51,7 +54,7 @@ export async function startTestUpstream(options: TestUpstreamOptions = {}): Prom
     void answerHttp(state, request, response)
   })
   // Offered as the real servers do: a client that accepts it pays for it here too.
-  const wss = new WebSocketServer({ noServer: true, perMessageDeflate: true })
+  const wss = new WebSocketServer({ noServer: true, perMessageDeflate: true, maxPayload: LARGEST_MESSAGE })
   server.on('connection', (socket) => {
     sockets.add(socket)
     socket.on('error', () => {})
@@ -69,8 +72,8 @@ export async function startTestUpstream(options: TestUpstreamOptions = {}): Prom
 
   async function close(): Promise<void> {
     closing.abort()
-    for (const session of state.sessions) session.kill()
     for (const socket of sockets) socket.destroy()
+    for (const session of state.started) session.kill()
     if (server.listening) await new Promise((resolve) => server.close(resolve))
   }
 

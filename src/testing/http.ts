@@ -1,9 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { answerOrigin } from './cors.ts'
 import { strike, type TestOperation } from './faults.ts'
 import {
   contextProblem,
+  findRoute,
   mayUse,
   openRecord,
+  prune,
   visibleSessions,
   type Route,
   type ServerState,
@@ -13,11 +16,10 @@ import type { ServerSession, TestOwner } from './session.ts'
 
 const MAX_SESSIONS = 16
 
-/** An answer: a status and what goes into the body as JSON. */
-type Answer = readonly [status: number, body: unknown]
+/** An answer: a status, what goes into the body as JSON, and headers. */
+type Answer = readonly [status: number, body: unknown, headers?: Record<string, string>]
 
 const NOT_FOUND: Answer = [404, { error: 'Session not found' }]
-const NOT_ALLOWED: Answer = [405, { detail: 'Method Not Allowed' }]
 
 /** Answers one HTTP request as the release would. */
 export async function answerHttp(
@@ -27,6 +29,10 @@ export async function answerHttp(
 ): Promise<void> {
   const { record, route } = openRecord(state, 'http', request)
   request.resume()
+  if (answerOrigin(request, response)) {
+    record.status = response.statusCode
+    return
+  }
   const fault = route && state.nextFault(operationOf(request.method, route))
   if (!(await strike(fault, request.socket, state.closing))) return
   if (typeof fault === 'object' && 'refuse' in fault) {
@@ -34,13 +40,22 @@ export async function answerHttp(
     response.writeHead(fault.refuse, fault.headers).end(fault.body)
     return
   }
-  const [status, body] = route ? answer(state, record, route) : [404, { detail: 'Not Found' }]
+  const [status, body, headers] = route ? answer(state, record, route) : nowhere(state, request)
   if (fault === 'drop') {
     request.socket.destroy()
     return
   }
   record.status = status
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  if (body !== undefined) response.setHeader('content-type', 'application/json')
+  response.writeHead(status, headers).end(JSON.stringify(body))
+}
+
+/** The answer to a path that leads nowhere, but may without the slashes at its end. */
+function nowhere({ behaviour }: ServerState, { url = '', headers }: IncomingMessage): Answer {
+  const shorter = url.replace(/\/+(?=\?|$)/, '')
+  return shorter !== url && !behaviour.orchestrator && findRoute(behaviour, shorter.replace(/\?.*/s, ''))
+    ? [307, undefined, { location: `http://${headers.host}${shorter}` }]
+    : [404, { detail: 'Not Found' }]
 }
 
 function operationOf(method: string | undefined, { sessionId }: Route): TestOperation {
@@ -51,6 +66,11 @@ function operationOf(method: string | undefined, { sessionId }: Route): TestOper
 
 function answer(state: ServerState, { method, headers }: TestRequest, { policyId, sessionId }: Route): Answer {
   const { behaviour, key } = state
+  const [allowed, other] = sessionId === undefined ? ['POST', 'GET'] : ['GET', 'DELETE']
+  const isAllowed = method === allowed || method === other
+  const notAllowed: Answer = [405, { detail: 'Method Not Allowed' }, { allow: allowed }]
+  // An orchestrator passes on what it does not know, but not for everybody.
+  if (!isAllowed && !behaviour.orchestrator) return notAllowed
   const [scheme, token] = (headers['authorization'] ?? '').split(/ (.*)/s)
   if (key !== '' && (scheme?.toLowerCase() !== 'bearer' || token !== key)) {
     const missing = behaviour.orchestrator && headers['authorization'] === undefined
@@ -73,15 +93,14 @@ function answer(state: ServerState, { method, headers }: TestRequest, { policyId
     policyId: policyId ?? 'default',
     contextId,
   }
+  if (!isAllowed) return notAllowed
   const visible = visibleSessions(state, asking)
-  if (sessionId === undefined) {
-    if (method === 'POST') return create(state, asking, visible)
-    if (method === 'GET') return [200, visible.filter((session) => mayUse(state, session, asking)).map(describe)]
-    return NOT_ALLOWED
-  }
-  if (method !== 'GET' && method !== 'DELETE') return NOT_ALLOWED
-  const session = visible.find(({ id }) => id === sessionId)
-  if (!session || !mayUse(state, session, asking)) return NOT_FOUND
+  if (method === 'POST') return create(state, asking, prune(visible))
+  const own = visible.filter((session) => mayUse(state, session, asking))
+  if (sessionId === undefined) return [200, prune(own).map(describe)]
+  const named = own.filter(({ id }) => id === sessionId)
+  const [session] = method === 'GET' ? prune(named) : named
+  if (!session) return NOT_FOUND
   if (method === 'GET') return [200, describe(session)]
   session.kill()
   return [200, { status: 'deleted' }]
@@ -92,8 +111,8 @@ function create(state: ServerState, owner: TestOwner, visible: readonly ServerSe
     return [429, { error: `Maximum number of terminal sessions (${MAX_SESSIONS}) reached` }]
   }
   const session = state.create(owner)
-  // Where the chat is the id, the new one takes the place of the old, whose shell runs on unseen.
-  for (const { id, exit } of visible) if (id === session.id) exit()
+  // Where the chat is the id, the new one takes the place of the old, whose shell and client go on unseen.
+  for (const old of visible) if (old.id === session.id) state.sessions.delete(old)
   return [200, describe(session)]
 }
 

@@ -1,6 +1,21 @@
-/** The releases that a test upstream can be: each differs from the others in what it wants of a client. */
+/**
+ * The releases that a test upstream can be: each differs from the others in what it wants of a client. Of Open
+ * Terminal, one stands for all up to the next:
+ * - `open-terminal@0.8.1`: takes no notice of the chat (`X-Session-Id`);
+ * - `open-terminal@0.11` (0.11.32 to 0.11.34): makes the chat the id of the session;
+ * - `open-terminal@0.14` (0.12.4 to 0.14.1): checks whose a session is, lets one client attach, takes input whole;
+ * - `open-terminal@0.14.2`: also closes the socket with 1000 when the shell ends, however it does;
+ * - `open-terminal@0.14.5`: also refuses a token that is no ASCII string with 4001, rather than dropping the connection.
+ */
 export type TestRelease =
-  'terminals@0.0.2' | 'terminals@0.0.3' | 'terminals@0.2.2' | 'open-terminal@0.11' | 'open-terminal@0.14'
+  | 'terminals@0.0.2'
+  | 'terminals@0.0.3'
+  | 'terminals@0.2.2'
+  | 'open-terminal@0.8.1'
+  | 'open-terminal@0.11'
+  | 'open-terminal@0.14'
+  | 'open-terminal@0.14.2'
+  | 'open-terminal@0.14.5'
 
 /** What sets a release apart. */
 export interface Behaviour {
@@ -12,11 +27,19 @@ export interface Behaviour {
   readonly contexts: boolean
   /** An orchestrator's answer to a session that its container does not know. */
   readonly unknownSession: 'drop' | 'redial'
+  /** The chat is the id of its session: of the Open Terminal inside, too. */
+  readonly chatIsId: boolean
   /**
    * The Open Terminal inside is one that checks who owns a session, lets one client attach at a time, and takes input
-   * whole; the ones before do none of it, and make the chat the id of the session.
+   * whole; the ones before do none of it.
    */
   readonly strictSessions: boolean
+  /** The end of the shell is the end of its client's socket, with 1000, whatever it was. */
+  readonly announcesEnd: boolean
+  /** What becomes of an auth frame that the server trips over: `'late'` says that it was late or malformed. */
+  readonly oddAuth: 'late' | 'drop' | 'refuse'
+  /** The same for a token that cannot be compared: no string, or not ASCII. */
+  readonly oddToken: 'late' | 'drop' | 'refuse'
 }
 
 const terminals: Behaviour = {
@@ -24,15 +47,23 @@ const terminals: Behaviour = {
   keyInHandshake: false,
   contexts: false,
   unknownSession: 'drop',
+  chatIsId: true,
   strictSessions: false,
+  announcesEnd: false,
+  oddAuth: 'late',
+  oddToken: 'drop',
 }
-const openTerminal: Behaviour = { ...terminals, orchestrator: false }
+const lenient: Behaviour = { ...terminals, orchestrator: false, oddToken: 'late' }
+const strict: Behaviour = { ...lenient, chatIsId: false, strictSessions: true, oddAuth: 'drop', oddToken: 'drop' }
 
 /** @see https://github.com/open-webui/terminals and https://github.com/open-webui/open-terminal */
 export const releases: Record<TestRelease, Behaviour> = {
   'terminals@0.0.2': { ...terminals, keyInHandshake: true },
   'terminals@0.0.3': terminals,
   'terminals@0.2.2': { ...terminals, contexts: true, unknownSession: 'redial' },
-  'open-terminal@0.11': openTerminal,
-  'open-terminal@0.14': { ...openTerminal, strictSessions: true },
+  'open-terminal@0.8.1': { ...lenient, chatIsId: false, oddToken: 'refuse' },
+  'open-terminal@0.11': lenient,
+  'open-terminal@0.14': strict,
+  'open-terminal@0.14.2': { ...strict, announcesEnd: true },
+  'open-terminal@0.14.5': { ...strict, announcesEnd: true, oddAuth: 'refuse', oddToken: 'refuse' },
 }

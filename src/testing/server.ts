@@ -58,7 +58,10 @@ export interface ServerState {
   readonly key: string
   readonly authTimeout: number
   readonly redialDelay: number
+  /** Those that can be found. */
   readonly sessions: Set<ServerSession>
+  /** Every shell that was started. */
+  readonly started: ServerSession[]
   readonly requests: RequestRecord[]
   /** Aborts when the server closes. */
   readonly closing: AbortSignal
@@ -82,12 +85,14 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
   }
   if (!start) throw wrongValue('shell', "must be 'echo', 'sh' or a function")
   const sessions = new Set<ServerSession>()
+  const started: ServerSession[] = []
   return {
     behaviour,
     key,
     authTimeout: options.authTimeout ?? 10_000,
     redialDelay: options.redialDelay ?? 1_000,
     sessions,
+    started,
     requests: [],
     closing,
     nextFault: createFaults(faults),
@@ -95,6 +100,7 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
     create(owner) {
       const session = createSession(start, behaviour, owner)
       sessions.add(session)
+      started.push(session)
       return session
     },
   }
@@ -108,7 +114,7 @@ export interface Route {
   readonly sessionId: string | undefined
 }
 
-/** Notes a request down and finds out where it leads: `undefined` if nowhere. */
+/** Notes a request down and finds out where it leads. */
 export function openRecord(
   { behaviour, requests }: ServerState,
   kind: TestRequest['kind'],
@@ -127,10 +133,15 @@ export function openRecord(
     closeCode: undefined,
   }
   requests.push(record)
+  return { record, route: findRoute(behaviour, path) }
+}
+
+/** Finds out where a path leads: `undefined` if nowhere. */
+export function findRoute({ orchestrator }: Behaviour, path: string): Route | undefined {
   // Decoded first, as Python's servers do: an encoded slash is one more segment, and nothing is too broken to decode.
   const found = /^(?:\/p\/([^/]+))?\/api\/terminals(?:\/([^/]+))?$/.exec(unescape(path))
-  if (!found || (found[1] !== undefined && !behaviour.orchestrator)) return { record, route: undefined }
-  return { record, route: { policyId: found[1], sessionId: found[2] } }
+  if (!found || (found[1] !== undefined && !orchestrator)) return undefined
+  return { policyId: found[1], sessionId: found[2] }
 }
 
 /** The sessions that the asking user shares a container with: on a server of one's own, all. */
@@ -138,7 +149,13 @@ export function visibleSessions({ behaviour, sessions }: ServerState, asking: Te
   const isVisible = ({ userId, policyId, contextId }: TestOwner): boolean =>
     !behaviour.orchestrator ||
     (userId === asking.userId && policyId === asking.policyId && contextId === asking.contextId)
-  return [...sessions].filter((session) => session.alive && isVisible(session))
+  return [...sessions].filter((session) => !session.deleted && isVisible(session))
+}
+
+/** Forgets those whose shell has ended, because this is when a server finds out; returns the others. */
+export function prune(sessions: readonly ServerSession[]): ServerSession[] {
+  for (const session of sessions) if (!session.alive) session.kill()
+  return sessions.filter(({ alive }) => alive)
 }
 
 /** Whether a server that checks lets the asking user have the session. */

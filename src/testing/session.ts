@@ -28,7 +28,7 @@ export interface TestSession extends TestOwner {
   readonly size: { readonly cols: number; readonly rows: number }
   /** Prints, as the shell would. */
   readonly output: (data: string | Uint8Array) => Promise<void>
-  /** Ends the shell, which the server does not announce. */
+  /** Ends the shell, which most releases do not announce. */
   readonly exit: () => void
   /** Closes its clients' sockets with this code. */
   close(code: number, reason?: string): void
@@ -72,7 +72,8 @@ const PTY_BUFFER = 65_535
 const PTY_BYTES_PER_MS = 4096
 
 /** Starts a shell in a session. */
-export function createSession(shell: TestShell, { strictSessions }: Behaviour, owner: TestOwner): ServerSession {
+export function createSession(shell: TestShell, behaviour: Behaviour, owner: TestOwner): ServerSession {
+  const { orchestrator, chatIsId, strictSessions, announcesEnd } = behaviour
   const clients = new Set<Client>()
   const unsent: Array<{ chunk: Uint8Array; sent: () => void }> = []
   let alive = true
@@ -80,6 +81,7 @@ export function createSession(shell: TestShell, { strictSessions }: Behaviour, o
   let size = { cols: 80, rows: 24 }
   let sending = false
   let stalled = false
+  let abandoned = false
   let backlog = 0
   let lastInput = 0
 
@@ -87,7 +89,7 @@ export function createSession(shell: TestShell, { strictSessions }: Behaviour, o
     if (sending) return
     sending = true
     for (const client of clients) {
-      const next = stalled ? undefined : unsent.shift()
+      const next = stalled || abandoned ? undefined : unsent.shift()
       if (!next) break
       // To the end of the line: clients of the same PTY take turns, as the real ones steal its output from each other.
       clients.delete(client)
@@ -98,6 +100,18 @@ export function createSession(shell: TestShell, { strictSessions }: Behaviour, o
       next.sent()
     }
     sending = false
+    // What an orchestrator's leg without a client reads is lost, and the shell with it.
+    if (abandoned && unsent.length > 0) kill()
+    if (announcesEnd && !alive && clients.size > 0 && unsent.length === 0) kill()
+  }
+
+  function kill(): void {
+    if (deleted) return
+    alive = false
+    deleted = true
+    running.kill?.()
+    unsent.length = 0
+    if (announcesEnd) for (const client of clients) endClient(client, 1000)
   }
 
   async function output(data: string | Uint8Array): Promise<void> {
@@ -126,12 +140,13 @@ export function createSession(shell: TestShell, { strictSessions }: Behaviour, o
 
   const exit = (): void => {
     alive = false
+    void send()
   }
   const running = shell({ output, exit })
 
   return {
     ...owner,
-    id: (strictSessions ? '' : owner.chatId) || randomUUID().slice(0, 8),
+    id: (chatIsId && owner.chatId) || randomUUID().slice(0, 8),
     createdAt: new Date().toISOString(),
     output,
     exit,
@@ -149,7 +164,11 @@ export function createSession(shell: TestShell, { strictSessions }: Behaviour, o
     },
     attach(client) {
       clients.add(client)
-      client.ws.once('close', () => clients.delete(client))
+      client.ws.once('close', () => {
+        clients.delete(client)
+        abandoned ||= orchestrator
+        void send()
+      })
       void send()
     },
     input(data) {
@@ -160,13 +179,7 @@ export function createSession(shell: TestShell, { strictSessions }: Behaviour, o
       size = { cols, rows }
       running.resize?.(cols, rows)
     },
-    kill() {
-      if (deleted) return
-      alive = false
-      deleted = true
-      running.kill?.()
-      unsent.length = 0
-    },
+    kill,
     close(code, reason) {
       for (const client of clients) endClient(client, code, reason)
     },

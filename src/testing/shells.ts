@@ -7,7 +7,7 @@ export interface TestShellIo {
    * never resolves once the session is gone.
    */
   readonly output: (data: string | Uint8Array) => Promise<void>
-  /** Ends, which the server does not announce. */
+  /** Ends, which most releases do not announce. */
   readonly exit: () => void
 }
 

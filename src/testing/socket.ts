@@ -3,10 +3,13 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket, WebSocketServer } from 'ws'
 import { pause, strike, type TestFault } from './faults.ts'
+import { readJson, type NoObject } from './json.ts'
+import type { Behaviour } from './releases.ts'
 import {
   contextProblem,
   mayUse,
   openRecord,
+  prune,
   visibleSessions,
   type RequestRecord,
   type Route,
@@ -65,8 +68,8 @@ function admit(
   if (typeof fault === 'object' && 'refuse' in fault && fault.refuse < 1000) return { ...fault, status: fault.refuse }
   if (route?.sessionId === undefined) return FORBIDDEN
   if (!behaviour.orchestrator) {
-    const found = [...state.sessions].some(({ id, alive }) => alive && id === route.sessionId)
-    return found ? route : FORBIDDEN
+    const named = [...state.sessions].filter(({ id, deleted }) => !deleted && id === route.sessionId)
+    return prune(named).length > 0 ? route : FORBIDDEN
   }
   if (!behaviour.keyInHandshake) return route
   const isWelcome = (key === '' || query['token'] === key) && query['user_id'] && policyFound(state, route)
@@ -84,6 +87,10 @@ interface Close {
 
 const SILENT_DROP = 1006
 const LONGEST_REASON = 123
+const LATE: Close = { code: 4001, reason: 'Auth timeout or invalid payload' }
+const WRONG_KEY: Close = { code: 4001, reason: 'Invalid API key' }
+const DROP: Close = { code: SILENT_DROP, reason: '' }
+const CLOSES = { late: LATE, refuse: WRONG_KEY, drop: DROP }
 
 type Frame = string | Uint8Array
 
@@ -108,19 +115,25 @@ async function serve(state: ServerState, client: Client, record: RequestRecord, 
     endClient(client, Buffer.byteLength(found.reason) > LONGEST_REASON ? SILENT_DROP : found.code, found.reason)
     return
   }
+  // By its id, which may have become that of another.
+  const forget = (): void => {
+    for (const session of visibleSessions(state, found)) if (session.id === found.id) session.kill()
+  }
+  let crashed = false
   const receive = (frame: Frame): void => {
-    const crashes = typeof frame === 'string' ? poisons(found, frame) : found.deleted
-    if (crashes) {
-      // The handler's crash takes the shell with it; an orchestrator hides the code.
-      found.kill()
-      endClient(client, behaviour.orchestrator ? 1000 : SILENT_DROP)
+    // An orchestrator finds its leg gone when it has something to pass on, and does not say why.
+    if (crashed) endClient(client, 1000)
+    else if (typeof frame === 'string' ? poisons(found, frame) : found.deleted) {
+      crashed = true
+      forget()
+      if (!behaviour.orchestrator) endClient(client, behaviour.announcesEnd ? 1000 : SILENT_DROP)
     } else if (typeof frame !== 'string') found.input(frame)
   }
   for (const frame of early) receive(frame)
   ws.on('message', (data, isBinary) => receive(decode(data, isBinary)))
-  // A server of one's own ends the shell with the connection; an orchestrator keeps its own leg open.
-  if (!behaviour.orchestrator) ws.once('close', () => found.kill())
   found.attach(client)
+  // A server of one's own ends the shell with the connection; an orchestrator keeps its own leg open.
+  if (!behaviour.orchestrator) ws.once('close', forget)
 }
 
 /** Returns the session to attach to, or the code to close with. */
@@ -134,18 +147,16 @@ async function findSession(
   const { behaviour, key } = state
   let chatInFrame = ''
   if (!behaviour.keyInHandshake && (behaviour.orchestrator || behaviour.strictSessions || key !== '')) {
-    const frame = await authFrame(state, ws, early)
-    if (frame?.['type'] !== 'auth') {
-      const wrongType = behaviour.orchestrator ? 'Expected auth message' : 'Invalid API key'
-      return { code: 4001, reason: frame ? wrongType : 'Auth timeout or invalid payload' }
+    const message = await firstMessage(state, ws, early)
+    const frame = typeof message === 'string' ? readJson(message) : message
+    if (frame === undefined || frame === 'no JSON') return LATE
+    if (frame instanceof Uint8Array || typeof frame === 'string') return oddAuth(behaviour, frame)
+    if (frame['type'] !== 'auth') {
+      return behaviour.orchestrator ? { code: 4001, reason: 'Expected auth message' } : WRONG_KEY
     }
-    const { token = '' } = frame
-    if (key !== '') {
-      // Terminals compare with a function that only takes ASCII.
-      if (behaviour.orchestrator && !isAscii(token)) return { code: SILENT_DROP, reason: '' }
-      if (token !== key) return { code: 4001, reason: 'Invalid API key' }
-    }
-    if (typeof frame['chat_id'] === 'string') chatInFrame = frame['chat_id']
+    const { token = '', chat_id: chat = '' } = frame
+    if (key !== '' && token !== key) return isAscii(token) ? WRONG_KEY : CLOSES[behaviour.oddToken]
+    chatInFrame = String(chat)
   }
   const asking: TestOwner = {
     userId: (behaviour.orchestrator ? query['user_id'] : headers['x-user-id']) ?? '',
@@ -159,7 +170,7 @@ async function findSession(
     const problem = contextProblem(asking.contextId)
     if (problem !== undefined) return { code: 4004, reason: problem }
   }
-  const session = visibleSessions(state, asking).find(({ id }) => id === route.sessionId)
+  const [session] = prune(visibleSessions(state, asking).filter(({ id }) => id === route.sessionId))
   if (!session) {
     if (behaviour.unknownSession === 'drop') return { code: SILENT_DROP, reason: '' }
     await pause(4 * state.redialDelay, state.closing)
@@ -170,49 +181,42 @@ async function findSession(
   return session
 }
 
-/** Waits for the first message; `undefined` if it does not come, or is no JSON object. */
-async function authFrame(
-  state: ServerState,
-  ws: WebSocket,
-  early: Frame[],
-): Promise<Record<string, unknown> | undefined> {
+/** Waits for the first message; `undefined` if it does not come. */
+async function firstMessage(state: ServerState, ws: WebSocket, early: Frame[]): Promise<Frame | undefined> {
   try {
     await once(ws, 'message', { signal: AbortSignal.timeout(state.authTimeout) })
-    const frame = early.shift()
-    return typeof frame === 'string' ? parseObject(frame) : undefined
+    return early.shift()
   } catch {
     return undefined
   }
+}
+
+/** How a first message is answered that is no JSON object. */
+function oddAuth({ orchestrator, strictSessions, oddAuth: habit }: Behaviour, frame: NoObject | Uint8Array): Close {
+  if (orchestrator) return { code: 4001, reason: 'Auth failed' }
+  if (frame === 'too deep') return strictSessions ? DROP : LATE
+  if (frame === 'not an object') return habit === 'refuse' ? WRONG_KEY : LATE
+  return habit === 'drop' && frame !== 'too long' ? DROP : LATE
 }
 
 function isAscii(value: unknown): boolean {
   return typeof value === 'string' && Buffer.byteLength(value) === value.length
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
-  const value: unknown = JSON.parse(text)
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value))
-    : undefined
-}
-
 /** Takes a text frame as Open Terminal does, and says whether that was its end. */
 function poisons(session: ServerSession, text: string): boolean {
-  let message: Record<string, unknown> | undefined
-  try {
-    message = parseObject(text)
-  } catch {
-    // No JSON: keystrokes sent as text vanish here.
-    return false
-  }
-  if (!message) return true
+  const message = readJson(text)
+  // Keystrokes sent as text vanish here.
+  if (typeof message === 'string') return message !== 'no JSON'
   if (message['type'] !== 'resize') return false
   const { cols = 80, rows = 24 } = message
   if (session.deleted || !isUnsignedShort(cols) || !isUnsignedShort(rows)) return true
-  session.resize(cols, rows)
+  session.resize(Number(cols), Number(rows))
   return false
 }
 
-function isUnsignedShort(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 65_535
+// To Python, `true` is 1.
+function isUnsignedShort(value: unknown): boolean {
+  const number = typeof value === 'boolean' ? Number(value) : value
+  return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= 65_535
 }

@@ -5,10 +5,12 @@ import {
   create,
   dial,
   KEY,
+  lenient,
   next,
   orchestrators,
   releases,
   start,
+  strict,
   USER,
   type RawSocket,
   type Shape,
@@ -34,7 +36,12 @@ const NO_POLICY = "open, 4004 Policy 'x' not found"
 const UNREACHABLE = 'open, 4003 Terminal instance not reachable'
 const DROPPED = 'open, 1006'
 
-// The columns: terminals@0.0.2, @0.0.3, @0.2.2, open-terminal@0.11, @0.14.
+// The columns: terminals@0.0.2, @0.0.3, @0.2.2, Open Terminals that do not check whose a session is, those that do.
+const columns = Object.fromEntries([
+  ...orchestrators.map((release, column) => [release, column]),
+  ...lenient.map((release) => [release, 3]),
+  ...strict.map((release) => [release, 4]),
+]) as Record<TestRelease, number>
 const table: Array<[shape: string, Shape & { session?: string }, outcomes: string[]]> = [
   [
     '`user_id` only, then the auth frame',
@@ -83,7 +90,7 @@ const table: Array<[shape: string, Shape & { session?: string }, outcomes: strin
 ]
 
 describe.each(table)('a client that sends %s', (_name, { session, ...shape }, outcomes) => {
-  it.each(releases.map((release, column) => [release, outcomes[column]] as const))(
+  it.each(releases.map((release) => [release, outcomes[columns[release]]] as const))(
     'gets from %s: %s',
     async (release, expected) => {
       const options = shape.first?.length === 0 ? impatient : quick
@@ -109,8 +116,8 @@ describe('the auth frame', () => {
     ['terminals@0.0.2', 'attached'],
     ['terminals@0.0.3', LATE],
     ['terminals@0.2.2', LATE],
-    ['open-terminal@0.11', 'attached'],
-    ['open-terminal@0.14', LATE],
+    ...lenient.map((release): [TestRelease, string] => [release, 'attached']),
+    ...strict.map((release): [TestRelease, string] => [release, LATE]),
   ])('is owed to %s also without a key: %s if it is missing', async (release, expected) => {
     const upstream = await start({ ...impatient, release, key: '' })
     expect(await outcome(dial(upstream, (await create(upstream)).id, { first: [] }))).toBe(expected)
@@ -122,20 +129,37 @@ describe('the auth frame', () => {
     expect(await outcome(dial(upstream, id, { query: { user_id: USER }, first: [authFrame('')] }))).toBe('attached')
   })
 
-  describe.each(owing)('that is malformed is answered by %s', (release) => {
-    const orchestrator = release.startsWith('terminals')
-    it.each([
-      [authFrame(undefined, { type: 'hello' }), orchestrator ? 'open, 4001 Expected auth message' : WRONG_KEY],
-      [JSON.stringify({ type: 'auth' }), WRONG_KEY],
-      [`Bearer ${KEY}`, LATE],
-      [authFrame('schlüssel'), orchestrator ? DROPPED : WRONG_KEY],
-      [authFrame(null), orchestrator ? DROPPED : WRONG_KEY],
-      ['[]', expect.stringMatching(/^open, 4001/)],
-      [Buffer.from(authFrame()), expect.stringMatching(/^open, 4001/)],
-    ])('%s → %s', async (frame, expected) => {
-      const upstream = await start({ release, shell: prompting })
-      expect(await outcome(dial(upstream, (await create(upstream)).id, { first: [frame] }))).toEqual(expected)
-    })
+  const EXPECTED = 'open, 4001 Expected auth message'
+  const FAILED = 'open, 4001 Auth failed'
+  // What becomes of: another type, no token, no JSON, a token that is not ASCII, or no string, no object, a number that
+  // is too long, nesting that is too deep, a binary message.
+  describe.each<[TestRelease, string[]]>([
+    ['terminals@0.0.3', [EXPECTED, WRONG_KEY, LATE, DROPPED, DROPPED, FAILED, FAILED, FAILED, FAILED]],
+    ['terminals@0.2.2', [EXPECTED, WRONG_KEY, LATE, DROPPED, DROPPED, FAILED, FAILED, FAILED, FAILED]],
+    ['open-terminal@0.8.1', [WRONG_KEY, WRONG_KEY, LATE, WRONG_KEY, WRONG_KEY, LATE, LATE, LATE, LATE]],
+    ['open-terminal@0.11', [WRONG_KEY, WRONG_KEY, LATE, LATE, LATE, LATE, LATE, LATE, LATE]],
+    ['open-terminal@0.14', [WRONG_KEY, WRONG_KEY, LATE, DROPPED, DROPPED, LATE, LATE, DROPPED, DROPPED]],
+    ['open-terminal@0.14.2', [WRONG_KEY, WRONG_KEY, LATE, DROPPED, DROPPED, LATE, LATE, DROPPED, DROPPED]],
+    ['open-terminal@0.14.5', [WRONG_KEY, WRONG_KEY, LATE, WRONG_KEY, WRONG_KEY, WRONG_KEY, LATE, DROPPED, LATE]],
+  ])('that is malformed is answered by %s', (release, outcomes) => {
+    const frames = [
+      authFrame(undefined, { type: 'hello' }),
+      JSON.stringify({ type: 'auth' }),
+      `Bearer ${KEY}`,
+      authFrame('schlüssel'),
+      authFrame(null),
+      '[]',
+      `{"type":"auth","token":"${KEY}","x":1${'0'.repeat(4300)}}`,
+      '['.repeat(100_000),
+      Buffer.from(authFrame()),
+    ]
+    it.each(frames.map((frame, index) => [frame.slice(0, 40), outcomes[index], frame]))(
+      '%s → %s',
+      async (_, expected, frame) => {
+        const upstream = await start({ release, shell: prompting })
+        expect(await outcome(dial(upstream, (await create(upstream)).id, { first: [frame] }))).toBe(expected)
+      },
+    )
   })
 
   it("that never comes is nobody's fault once the client has left", async () => {
@@ -150,7 +174,7 @@ describe('the auth frame', () => {
   })
 })
 
-describe('open-terminal@0.14', () => {
+describe.each(strict)('%s', (release) => {
   const chat = { 'x-session-id': 'chat-1' }
 
   it.each<[string, Shape, string]>([
@@ -165,13 +189,13 @@ describe('open-terminal@0.14', () => {
       NOT_FOUND,
     ],
   ])('takes the chat of a session %s', async (_where, shape, expected) => {
-    const upstream = await start({ ...quick, release: 'open-terminal@0.14' })
+    const upstream = await start({ ...quick, release })
     const { id } = await create(upstream, chat)
     expect(await outcome(dial(upstream, id, shape))).toBe(expected)
   })
 
   it('closes the second client of a session with 4009 and keeps the first', async () => {
-    const upstream = await start({ ...quick, release: 'open-terminal@0.14' })
+    const upstream = await start({ ...quick, release })
     const { id } = await create(upstream)
     const first = dial(upstream, id)
     expect(await outcome(first)).toBe('attached')
@@ -181,7 +205,7 @@ describe('open-terminal@0.14', () => {
   })
 
   it('does not tell somebody else that a session is in use', async () => {
-    const upstream = await start({ ...quick, release: 'open-terminal@0.14' })
+    const upstream = await start({ ...quick, release })
     const { id } = await create(upstream)
     expect(await outcome(dial(upstream, id))).toBe('attached')
     expect(await outcome(dial(upstream, id, { headers: { 'x-user-id': 'bob' } }))).toBe(NOT_FOUND)

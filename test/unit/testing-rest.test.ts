@@ -1,6 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import type { TestRelease } from '../../src/testing.ts'
-import { API, ask, create, orchestrators, ownServers, releases, start, type Headers } from './support/raw-client.ts'
+import type { TestRelease, TestShell } from '../../src/testing.ts'
+import {
+  API,
+  ask,
+  attach,
+  create,
+  lenient,
+  orchestrators,
+  ownServers,
+  releases,
+  start,
+  strict,
+  withDefaults,
+  type Headers,
+} from './support/raw-client.ts'
 
 const NOT_FOUND = [404, { error: 'Session not found' }]
 const NOT_ALLOWED = [405, { detail: 'Method Not Allowed' }]
@@ -39,6 +52,14 @@ describe.each(releases)('%s', (release) => {
     expect(await ask(upstream, 'DELETE', `${API}/${session.id}`)).toEqual(NOT_FOUND)
     expect(await ask(upstream, 'GET')).toEqual([200, []])
     expect(upstream.sessions).toEqual([])
+  })
+
+  it('deletes a session whose shell has ended, as long as nobody has asked for it', async () => {
+    const upstream = await start({ release })
+    const session = await create(upstream)
+    session.exit()
+    expect(await ask(upstream, 'DELETE', `${API}/${session.id}`)).toEqual([200, { status: 'deleted' }])
+    expect(await ask(upstream, 'DELETE', `${API}/${session.id}`)).toEqual(NOT_FOUND)
   })
 
   it('has room for 16 sessions, and for another when one has ended', async () => {
@@ -153,6 +174,27 @@ describe.each(ownServers)('%s', (release) => {
     expect(await ask(await start({ release }), 'GET', API, { authorization: undefined })).toEqual(INVALID_KEY)
   })
 
+  it('answers 405 before it asks for a key', async () => {
+    const upstream = await start({ release })
+    for (const [path, allow] of [
+      ['', 'POST'],
+      ['/x', 'GET'],
+    ]) {
+      const response = await fetch(`${upstream.url}${API}${path}`, { method: 'PUT' })
+      expect([response.status, response.headers.get('allow')]).toEqual([405, allow])
+    }
+  })
+
+  it('redirects from a slash too many, before it asks for a key', async () => {
+    const upstream = await start({ release })
+    for (const path of ['', '/x']) {
+      const response = await fetch(`${upstream.url}${API}${path}/?a=b`, { method: 'POST', redirect: 'manual' })
+      expect([response.status, await response.text()]).toEqual([307, ''])
+      expect(response.headers.get('location')).toBe(`${upstream.url}${API}${path}?a=b`)
+    }
+    expect(await ask(upstream, 'GET', '/elsewhere/')).toEqual([404, { detail: 'Not Found' }])
+  })
+
   it('creates sessions without a user', async () => {
     expect(await create(await start({ release }), { 'x-user-id': undefined })).toMatchObject({ userId: '' })
   })
@@ -168,7 +210,7 @@ describe.each(ownServers)('%s', (release) => {
   })
 })
 
-describe.each(releases.filter((release) => release !== 'open-terminal@0.14'))('%s', (release) => {
+describe.each<TestRelease>([...orchestrators, 'open-terminal@0.11'])('%s', (release) => {
   it('makes the chat the id of its session', async () => {
     const upstream = await start({ release })
     const session = await create(upstream, { 'x-session-id': 'chat-1' })
@@ -183,32 +225,57 @@ describe.each(releases.filter((release) => release !== 'open-terminal@0.14'))('%
     expect(upstream.sessions).toEqual([second])
     expect(second).not.toBe(first)
   })
+
+  it('lets go of the second session of a chat with the client of the first, whose shell stays', async () => {
+    const killed: number[] = []
+    let shells = 0
+    const shell: TestShell = ({ output }) => {
+      const number = (shells += 1)
+      return { input: () => void output(`${number}`), kill: () => void killed.push(number) }
+    }
+    const upstream = await start({ release: 'open-terminal@0.11', shell })
+    const clients = []
+    for (const _ of 'ab') {
+      await create(upstream, { 'x-session-id': 'chat-1' })
+      clients.push(await attach(upstream, 'chat-1'))
+    }
+    for (const { ws } of clients) ws.send(Buffer.from('x'))
+    await Promise.all(clients.map(({ printed }, index) => printed(`${index + 1}`)))
+    clients[0]?.ws.close()
+    await expect.poll(() => killed, { interval: 5 }).toEqual([2])
+    clients[1]?.ws.send(Buffer.from('x'))
+    expect(await clients[1]?.ended).toBe('open, 1006')
+    await upstream.close()
+    expect(killed).toEqual([2, 1])
+  })
 })
 
-describe('open-terminal@0.11', () => {
+describe.each(lenient)('%s', (release) => {
   it('shows everybody every session', async () => {
-    const upstream = await start({ release: 'open-terminal@0.11' })
+    const upstream = await start({ release })
     const { id } = await create(upstream, { 'x-session-id': 'chat-1' })
     expect((await ask(upstream, 'GET', `${API}/${id}`, { 'x-user-id': 'bob' }))[0]).toBe(200)
     expect((await ask(upstream, 'DELETE', `${API}/${id}`, { 'x-user-id': 'bob' }))[0]).toBe(200)
   })
 })
 
-describe('open-terminal@0.14', () => {
+describe.each<TestRelease>(['open-terminal@0.8.1', ...strict])('%s', (release) => {
   it('does not make the chat the id of a session', async () => {
-    const upstream = await start({ release: 'open-terminal@0.14' })
+    const upstream = await start({ release })
     const session = await create(upstream, { 'x-session-id': 'chat-1' })
     expect(session.chatId).toBe('chat-1')
     expect(session.id).not.toBe('chat-1')
   })
+})
 
+describe.each(strict)('%s', (release) => {
   it.each<[who: string, Headers]>([
     ['another user', { 'x-user-id': 'bob', 'x-session-id': 'chat-1' }],
     ['nobody', { 'x-user-id': undefined, 'x-session-id': 'chat-1' }],
     ['another chat', { 'x-session-id': 'chat-2' }],
     ['no chat', {}],
   ])('hides a session from %s', async (_who, headers) => {
-    const upstream = await start({ release: 'open-terminal@0.14' })
+    const upstream = await start({ release })
     const owner = { 'x-session-id': 'chat-1' }
     const { id } = await create(upstream, owner)
     expect(await ask(upstream, 'GET', API, headers)).toEqual([200, []])
@@ -239,11 +306,45 @@ describe('a context', () => {
     expect(await ask(upstream, 'POST', API, { 'x-terminal-context-id': context })).toEqual([400, { detail }])
   })
 
-  it.each<TestRelease>(['terminals@0.0.2', 'terminals@0.0.3', 'open-terminal@0.11', 'open-terminal@0.14'])(
+  it.each<TestRelease>(['terminals@0.0.2', 'terminals@0.0.3', ...ownServers])(
     'means nothing to %s',
     async (release) => {
       const upstream = await start({ release })
       expect(await create(upstream, { 'x-terminal-context-id': 'x' })).toMatchObject({ contextId: 'default' })
     },
   )
+})
+
+describe.each(releases)('a page of another origin on %s', (release) => {
+  const origin = 'http://page.example'
+  const preflight = { origin, 'access-control-request-method': 'POST' }
+
+  it('is told that it may', async () => {
+    const upstream = await start({ release })
+    const headers = { ...preflight, 'access-control-request-headers': 'authorization,x-user-id' }
+    const response = await fetch(upstream.url + API, { method: 'OPTIONS', headers })
+    expect([response.status, await response.text()]).toEqual([200, 'OK'])
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'access-control-allow-origin': origin,
+      'access-control-allow-credentials': 'true',
+      'access-control-allow-headers': 'authorization,x-user-id',
+      'access-control-allow-methods': 'DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, QUERY',
+    })
+    expect(upstream.requests).toMatchObject([{ method: 'OPTIONS', status: 200 }])
+  })
+
+  it.each([
+    ['GET', '', {}, 200],
+    ['GET', '', { authorization: undefined }, 401],
+    ['GET', '/nowhere', {}, 404],
+    ['GET', '/no/where', {}, 404],
+    ['OPTIONS', '', { 'access-control-request-method': 'TRACE' }, 400],
+    ['OPTIONS', '', {}, 405],
+  ])('may read the answer to %s %s with %j: %i', async (method, path, headers, status) => {
+    const upstream = await start({ release })
+    const all = withDefaults({ origin, ...headers })
+    const response = await fetch(upstream.url + API + path, { method, headers: all })
+    expect(response.status).toBe(status)
+    expect(response.headers.get('access-control-allow-origin')).toBe(origin)
+  })
 })

@@ -70,9 +70,9 @@ describe('sh', () => {
       await socket.printed('$ ')
       socket.ws.send(Buffer.from('exit\n'))
       await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
-      expect((await ask(upstream, 'GET', `${API}/${session.id}`))[0]).toBe(404)
       socket.ws.send(Buffer.from('echo $((6 * 7))\n'))
       expect(await next(socket)).toBe('silence')
+      expect((await ask(upstream, 'GET', `${API}/${session.id}`))[0]).toBe(404)
     },
   )
 

@@ -21,8 +21,11 @@ const releases = {
   'terminals@0.0.2': true,
   'terminals@0.0.3': true,
   'terminals@0.2.2': true,
+  'open-terminal@0.8.1': true,
   'open-terminal@0.11': true,
   'open-terminal@0.14': true,
+  'open-terminal@0.14.2': true,
+  'open-terminal@0.14.5': true,
 } satisfies Record<TestRelease, true>
 
 const answer = ({ output, exit }: TestShellIo): TestShellProcess => ({

@@ -15,7 +15,12 @@ export const USER = 'ada'
 export const API = '/api/terminals'
 
 export const orchestrators = ['terminals@0.0.2', 'terminals@0.0.3', 'terminals@0.2.2'] as const
-export const ownServers = ['open-terminal@0.11', 'open-terminal@0.14'] as const
+export const lenient = ['open-terminal@0.8.1', 'open-terminal@0.11'] as const
+/** Those that check whose a session is, and let one client attach. */
+export const strict = ['open-terminal@0.14', 'open-terminal@0.14.2', 'open-terminal@0.14.5'] as const
+/** Those that close the socket when the shell ends. */
+export const announcing: readonly TestRelease[] = strict.slice(1)
+export const ownServers = [...lenient, ...strict] as const
 export const releases: readonly TestRelease[] = [...orchestrators, ...ownServers]
 
 /** Starts an upstream that ends with the test. */
@@ -28,14 +33,18 @@ export async function start(options: TestUpstreamOptions = {}): Promise<TestUpst
 /** `undefined` leaves a header out. */
 export type Headers = Record<string, string | undefined>
 
-function withDefaults(headers: Headers): Record<string, string> {
+/** The headers of a request, with credentials unless told otherwise. */
+export function withDefaults(headers: Headers): Record<string, string> {
   const all = Object.entries({ authorization: `Bearer ${KEY}`, 'x-user-id': USER, ...headers })
   return Object.fromEntries(all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
 }
 
+/** Where a server is: one of the package's, or a real one. */
+export type Address = Pick<TestUpstream, 'url'>
+
 /** One REST call: status and body, parsed if it is JSON. */
 export async function ask(
-  upstream: TestUpstream,
+  upstream: Address,
   method: string,
   path: string = API,
   headers: Headers = {},
@@ -81,7 +90,7 @@ export interface RawSocket {
 }
 
 /** Opens a socket to a session, with credentials that fit every release unless told otherwise. */
-export function dial(upstream: TestUpstream, sessionId: string, shape: Shape = {}): RawSocket {
+export function dial(upstream: Address, sessionId: string, shape: Shape = {}): RawSocket {
   const { query = { user_id: USER, token: KEY }, headers = {}, first = [authFrame()], prefix = '' } = shape
   const url = `${upstream.url.replace('http', 'ws')}${prefix}${API}/${sessionId}?${new URLSearchParams(query)}`
   const ws = new WebSocket(url, { perMessageDeflate: false, ...shape.options, headers: withDefaults(headers) })
