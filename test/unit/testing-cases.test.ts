@@ -1,0 +1,21 @@
+import { afterAll } from 'vitest'
+import { startTestUpstream, type TestShell } from '../../src/testing.ts'
+import { sh } from '../../src/testing/shells.ts'
+import { standIns } from '../upstream/cases.ts'
+import { describeCases } from '../upstream/suite.ts'
+import { KEY } from './support/raw-client.ts'
+
+/** The `sh` of a test upstream, with a `stty` that knows the size although there is no PTY. */
+const shWithStty: TestShell = (io) => {
+  const shell = sh(io)
+  const type = (line: string): void => shell.input(new TextEncoder().encode(`${line}\n`))
+  type('rows=24 cols=80; stty() { if [ "$1" = size ]; then echo "$rows $cols"; fi; }')
+  return { ...shell, resize: (cols, rows) => type(`rows=${rows} cols=${cols}`) }
+}
+
+for (const standIn of standIns) {
+  const name = `open-terminal@${standIn}` as const
+  const upstream = await startTestUpstream({ release: name, key: KEY, shell: shWithStty, authTimeout: 100 })
+  afterAll(() => upstream.close())
+  describeCases({ name, url: upstream.url, standIn, flood: 50 * 1024 * 1024, silence: 100 })
+}

@@ -1,0 +1,206 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import {
+  connectTerminal,
+  createTerminalSession,
+  deleteTerminalSession,
+  getTerminalSession,
+  listTerminalSessions,
+  type ConnectTerminalOptions,
+  type TerminalConnection,
+} from '../../src/index.ts'
+import { outputWith } from '../unit/support/upstream.ts'
+import { API, ask, dial, KEY, USER, withDefaults, type Headers } from '../unit/support/raw-client.ts'
+import {
+  attaches,
+  attachTo,
+  createOn,
+  differences,
+  harmless,
+  leave,
+  outcomeOf,
+  poisons,
+  runOn,
+  type Subject,
+} from './cases.ts'
+
+declare module 'vitest' {
+  interface TaskMeta {
+    outcome?: { subject: string; column: string; outcome: string }
+  }
+}
+
+const sha256 = (data: Uint8Array | string): string => createHash('sha256').update(data).digest('hex')
+const SHA256 = 'if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi'
+const LINE = '0123456789\n'
+
+/** What connectTerminal promises with a server, and what the server itself does. */
+export function describeCases(subject: Subject): void {
+  describe(subject.name, () => {
+    describe('connectTerminal', () => describePromises(subject))
+    describe('the server', () => describeFacts(subject))
+    afterAll(async () => {
+      const owners: Headers[] = [{}, { 'x-user-id': 'bob' }, { 'x-session-id': 'chat-1' }]
+      const lists = owners.map(async (headers) => ask(subject, 'GET', API, headers))
+      expect(await Promise.all(lists)).toEqual(owners.map(() => [200, []]))
+    })
+  })
+}
+
+function describePromises({ url: base, standIn, flood }: Subject): void {
+  const client = { base, key: KEY, userId: USER }
+
+  async function connect(options: Partial<ConnectTerminalOptions> = {}): Promise<TerminalConnection> {
+    const terminal = await connectTerminal({ ...client, ...options })
+    onTestFinished(async () => void (await terminal.close()))
+    return terminal
+  }
+
+  async function run(terminal: TerminalConnection, command: string): Promise<string> {
+    const output = outputWith(terminal, 'done')
+    await terminal.write(`${command}; echo d'one'\n`)
+    return output
+  }
+
+  it('attaches, types, and deletes its session when it closes', async () => {
+    const terminal = await connect()
+    expect(await run(terminal, 'echo "<$((6 * 7))>"')).toContain('<42>')
+    expect(await listTerminalSessions(client)).toMatchObject([{ id: terminal.sessionId }])
+    expect(await terminal.close()).toMatchObject({ cause: 'local' })
+    expect(await listTerminalSessions(client)).toEqual([])
+  })
+
+  it('tells the size of the window', async () => {
+    const terminal = await connect({ size: { cols: 132, rows: 50 } })
+    expect(await run(terminal, 'stty size')).toContain('50 132')
+    terminal.resize(100, 40)
+    expect(await run(terminal, 'stty size')).toContain('40 100')
+  })
+
+  it('brings a paste of 300 KB through whole', async () => {
+    const terminal = await connect()
+    const paste = randomBytes(230_400).toString('base64')
+    const ready = outputWith(terminal, 'ready')
+    await terminal.write(`stty raw -echo; echo re'ady'; head -c ${paste.length} | (${SHA256}); echo d'one'\n`)
+    await ready
+    const hash = outputWith(terminal, 'done')
+    await terminal.write(paste)
+    expect(await hash).toContain(sha256(paste))
+  })
+
+  it(`takes ${flood} bytes of output whole`, async () => {
+    const terminal = await connect()
+    const ready = outputWith(terminal, 'ready')
+    await terminal.write(`stty -echo -opost; echo re'ady'\n`)
+    await ready
+    await terminal.write(`echo be'gin'; yes ${LINE.trim()} | head -c ${flood}\n`)
+    const chunks: Uint8Array[] = []
+    let received = 0
+    let start = -1
+    for await (const chunk of terminal) {
+      chunks.push(chunk)
+      received += chunk.length
+      if (start < 0) start = Buffer.concat(chunks).indexOf('begin\n')
+      if (start >= 0 && received >= start + 6 + flood) break
+    }
+    const printed = Buffer.concat(chunks).subarray(start + 6, start + 6 + flood)
+    expect(sha256(printed)).toBe(sha256(LINE.repeat(Math.ceil(flood / LINE.length)).slice(0, flood)))
+  })
+
+  it('takes characters that are split between messages', async () => {
+    const terminal = await connect()
+    const chunks: Uint8Array[] = []
+    terminal.onData((chunk) => chunks.push(chunk))
+    await run(terminal, "yes '€' | tr -d '\\n' | head -c 90000")
+    expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThanOrEqual(4096)
+    expect(Buffer.concat(chunks).toString()).toContain('€'.repeat(30_000))
+  })
+
+  it('notices that the shell has ended', async () => {
+    const terminal = await connect()
+    await terminal.write('exit\n')
+    expect(await terminal.closed).toMatchObject({ cause: 'exited' })
+    expect(await listTerminalSessions(client)).toEqual([])
+  })
+
+  it('rejects with ERR_TERMINAL_LIMIT when there are 16 sessions', async () => {
+    const sessions = []
+    for (let count = 0; count < 16; count += 1) sessions.push(await createTerminalSession(client))
+    await expect(connectTerminal(client)).rejects.toMatchObject({ code: 'ERR_TERMINAL_LIMIT', status: 429 })
+    for (const { id: sessionId } of sessions) expect(await deleteTerminalSession({ ...client, sessionId })).toBe(true)
+  })
+
+  it('rejects with ERR_TERMINAL_UNAUTHORIZED with another key', async () => {
+    const connecting = connectTerminal({ ...client, key: 'sk-2' })
+    await expect(connecting).rejects.toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED' })
+  })
+
+  it('attaches to a session of a chat, and leaves it to whoever created it', async () => {
+    const owner = { ...client, chatId: 'chat-1' }
+    const { id: sessionId } = await createTerminalSession(owner)
+    const terminal = await connect({ chatId: 'chat-1', sessionId })
+    expect(await run(terminal, 'echo "<$((6 * 7))>"')).toContain('<42>')
+    expect(await getTerminalSession({ ...owner, sessionId })).toMatchObject({ id: sessionId })
+    await deleteTerminalSession({ ...owner, sessionId })
+  })
+
+  it.runIf(standIn.startsWith('0.14'))('rejects with ERR_TERMINAL_IN_USE when another client is attached', async () => {
+    const { sessionId } = await connect()
+    await expect(connectTerminal({ ...client, sessionId })).rejects.toMatchObject({ code: 'ERR_TERMINAL_IN_USE' })
+  })
+
+  it('rejects with ERR_TERMINAL_NOT_FOUND when there is no such session', async () => {
+    const connecting = connectTerminal({ ...client, sessionId: 'nowhere' })
+    await expect(connecting).rejects.toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND' })
+  })
+}
+
+function describeFacts(subject: Subject): void {
+  it.for(differences)('does what is expected of it with $title', async ({ column, observe, expected }, { task }) => {
+    const outcome = await observe(subject)
+    task.meta.outcome = { subject: subject.name, column, outcome }
+    expect(outcome).toBe(expected[subject.standIn])
+  })
+
+  it.each(attaches)('answers an attach with %s: %3$s', async (_what, { session, ...shape }, expected) => {
+    const id = await createOn(subject)
+    expect(await outcomeOf(dial(subject, session ?? id, shape))).toBe(expected)
+    await ask(subject, 'DELETE', `${API}/${id}`)
+  })
+
+  it.each(harmless)('survives the text %j', async (text) => {
+    const id = await createOn(subject)
+    const socket = await attachTo(subject, id)
+    socket.ws.send(text)
+    expect(await runOn(socket, 'echo "<$((6 * 7))>"')).toContain('<42>')
+    await leave(subject, socket, id)
+  })
+
+  it.each(poisons.map((text) => [text.slice(0, 40), text]))('dies of the text %s', async (_start, text) => {
+    const id = await createOn(subject)
+    const socket = await attachTo(subject, id)
+    socket.ws.send(text)
+    expect(await socket.ended).toMatch(/^open, 100[06]$/)
+    await leave(subject, socket, id)
+  })
+
+  it.each<[method: string, path: string, headers: Headers, answer: [number, unknown]]>([
+    ['GET', '', { authorization: 'Bearer sk-2' }, [401, { detail: 'Invalid API key' }]],
+    ['POST', '', { authorization: undefined }, [401, { detail: 'Invalid API key' }]],
+    ['GET', '/nowhere', {}, [404, { error: 'Session not found' }]],
+    ['DELETE', '/nowhere', {}, [404, { error: 'Session not found' }]],
+    ['PUT', '', { authorization: undefined }, [405, { detail: 'Method Not Allowed' }]],
+    ['POST', '/nowhere', { authorization: undefined }, [405, { detail: 'Method Not Allowed' }]],
+    ['GET', '/', { authorization: undefined }, [307, '']],
+    ['OPTIONS', '', { 'access-control-request-method': 'POST' }, [200, 'OK']],
+    ['OPTIONS', '', { 'access-control-request-method': 'TRACE' }, [400, 'Disallowed CORS method']],
+  ])('answers %s /api/terminals%s with %j, and lets a page read it', async (method, path, headers, answer) => {
+    const origin = 'http://page.example'
+    const request = { method, headers: withDefaults({ origin, ...headers }), redirect: 'manual' } as const
+    const response = await fetch(subject.url + API + path, request)
+    const text = await response.text()
+    const isJson = response.headers.get('content-type') === 'application/json'
+    expect([response.status, isJson ? JSON.parse(text) : text]).toEqual(answer)
+    expect(response.headers.get('access-control-allow-origin')).toBe(origin)
+  })
+}
