@@ -6,7 +6,11 @@ import { nodeResolve } from '@rollup/plugin-node-resolve'
 import * as esbuild from 'esbuild'
 import { rollup } from 'rollup'
 import * as vite from 'vite'
+import { vi } from 'vitest'
 import webpack from 'webpack'
+
+// Vitest says test, and then vite makes no production build and keeps warnings to itself.
+vi.stubEnv('NODE_ENV', 'production')
 
 // It has the types of its CommonJS file for both.
 const commonjs = commonjsPlugin as unknown as typeof commonjsPlugin.default
@@ -58,11 +62,12 @@ export const bundlers: Record<string, Bundler> = {
   async vite(entry, target) {
     const warnings: string[] = []
     const warn = (message: string): void => void warnings.push(message)
+    const customLogger = { ...vite.createLogger('silent'), warn, warnOnce: warn }
     const built = await vite.build({
       root: dirname(entry),
       configFile: false,
-      logLevel: 'silent',
-      customLogger: { ...vite.createLogger('silent'), warn, warnOnce: warn },
+      logLevel: 'warn',
+      customLogger,
       // Without minify, a build for servers is left as it is.
       build: { write: false, minify: true, ssr: target === 'node', rolldownOptions: { input: entry } },
       // Without this, a build for servers leaves packages to be found at run time.
