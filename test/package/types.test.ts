@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { compile } from './support/compile.ts'
+import { compile, type Project } from './support/compile.ts'
 import { installPackage } from './support/install.ts'
 
 const bare = installPackage()
@@ -11,51 +11,92 @@ const withWs = installPackage('@types/node', 'undici-types', '@types/ws')
 const contract = new URL('consumers/contract.ts', import.meta.url)
 const browser = new URL('consumers/browser.ts', import.meta.url)
 const server = new URL('consumers/node.ts', import.meta.url)
-const ws = new URL('consumers/ws.ts', import.meta.url)
+const pure = new URL('consumers/pure.ts', import.meta.url)
 const proxy = new URL('consumers/proxy.ts', import.meta.url)
+const dialler = new URL('consumers/ws.ts', import.meta.url)
 
 /** Copies consumers into the folder, where they find the package instead of our sources, as ESM and as CommonJS. */
 function place(folder: string, ...consumers: URL[]): string[] {
   return consumers.flatMap((consumer) => {
     const source = readFileSync(consumer, 'utf8')
-      .replaceAll('../../../src/index.ts', 'terminal-upstream')
-      .replaceAll('../../../src/proxy.ts', 'terminal-upstream/proxy')
-      .replaceAll('../../../src/testing.ts', 'terminal-upstream/testing')
+      .replaceAll("'../../../src/index.ts'", "'terminal-upstream'")
+      .replaceAll(/'\.\.\/\.\.\/\.\.\/src\/(\w+)\.ts'/g, "'terminal-upstream/$1'")
     const name = basename(consumer.pathname, '.ts')
-    const files = [`${name}.mts`, `${name}.cts`]
-    for (const file of files) writeFileSync(join(folder, file), source)
-    return files
+    return [add(folder, `${name}.mts`, source), add(folder, `${name}.cts`, source)]
   })
+}
+
+function add(folder: string, file: string, source: string): string {
+  writeFileSync(join(folder, file), source)
+  return file
 }
 
 const forBrowsers = place(bare, contract, browser)
 const forNode = place(withNode, contract, server)
+const forWorkers = place(bare, contract)
+const forWs = place(withWs, dialler, proxy)
+const forAnything = place(bare, pure)
 const browsers = { name: 'browsers', folder: bare, lib: ['es2022', 'dom'], types: [], files: forBrowsers }
+const workers = { name: 'workers', folder: bare, lib: ['es2022', 'webworker'], types: [], files: forWorkers }
 const node = { name: 'Node', folder: withNode, lib: ['es2022'], types: ['node'], files: forNode }
-const more = [
-  { name: 'workers', folder: bare, lib: ['es2022', 'webworker'], types: [], files: place(bare, contract) },
-  { name: 'Node with @types/ws', folder: withWs, lib: ['es2022'], types: ['node'], files: place(withWs, ws, proxy) },
-]
+const ws = { name: 'Node with @types/ws', folder: withWs, lib: ['es2022'], types: ['node'], files: forWs }
 
 describe.each([
-  { module: 'nodenext', projects: [browsers, node, ...more] },
-  { module: 'node16', projects: [browsers, node] },
-  { module: 'bundler', projects: [browsers, node] },
+  { module: 'nodenext', projects: [browsers, workers, node, ws] },
+  { module: 'node16', projects: [browsers, workers, node] },
+  { module: 'bundler', projects: [browsers, workers, node] },
 ] as const)('module $module', ({ module, projects }) => {
   test.concurrent.each(projects)('strict code for $name compiles', async (project) => {
     expect(await compile(project.folder, { ...project, module })).toBe('')
   })
 })
 
-test('the declarations lead to no other package', () => {
-  const dist = join(bare, 'node_modules', 'terminal-upstream', 'dist')
-  const declarations = readdirSync(dist).filter((name) => /\.d\.c?ts$/.test(name))
-  const code = declarations.map((name) => readFileSync(join(dist, name), 'utf8').replaceAll(/\/\*\*.*?\*\//gs, ''))
-  const specifiers = [
-    ...code.join('').matchAll(/(?:\bfrom |\bimport |\bimport\(|\brequire\(|<reference (?:types|path)=)['"]([^'"]+)/g),
-  ]
-  expect(declarations.length).toBeGreaterThan(0)
-  const others = specifiers.map(([, specifier]) => specifier).filter((specifier) => !specifier?.startsWith('./'))
-  // Node's own, for the request that `authorize` of the proxy is given.
-  expect(new Set(others)).toEqual(new Set(['node:http']))
+describe('code that spells out what is a type and what is required', () => {
+  // Not a consumer like the others: `import … = require(…)` is more than types to take out.
+  const required = add(
+    bare,
+    'required.cts',
+    `import upstream = require('terminal-upstream')
+    const url: string = upstream.buildUpstreamWsUrl('http://h', 'bearer', 'sk-1', 'ada')
+    const connect: (options: upstream.ConnectTerminalOptions) => Promise<upstream.TerminalConnection> =
+      upstream.connectTerminal
+    // @ts-expect-error -- no such type
+    upstream.buildUpstreamWsUrl('http://h', 'basic', 'sk-1', 'ada')
+    export = { url, connect }`,
+  )
+  const files = [...forBrowsers.filter((file) => file.endsWith('.mts')), required]
+
+  test.concurrent.each(['nodenext', 'node16', 'preserve'] as const)('compiles as module %s', async (module) => {
+    expect(await compile(bare, { ...browsers, module, files, verbatim: true })).toBe('')
+  })
+})
+
+describe('the declarations', () => {
+  const project = { module: 'nodenext', lib: ['es2022'], types: [] } satisfies Omit<Project, 'files'>
+
+  test.concurrent('need URL and AbortSignal of where they are used', async () => {
+    const complaints = (await compile(bare, { ...project, files: forAnything })).matchAll(/error (.*)$/gm)
+    expect(new Set([...complaints].map(([, complaint]) => complaint))).toEqual(
+      new Set(["TS2304: Cannot find name 'URL'.", "TS2304: Cannot find name 'AbortSignal'."]),
+    )
+  })
+
+  test.concurrent('need nothing else', async () => {
+    const source = 'interface URL { href: string }\ninterface AbortSignal { aborted: boolean }\n'
+    const globals = add(bare, 'globals.d.ts', source)
+    expect(await compile(bare, { ...project, files: [globals, ...forAnything] })).toBe('')
+  })
+
+  test('lead to no other package', () => {
+    const dist = join(bare, 'node_modules', 'terminal-upstream', 'dist')
+    const declarations = readdirSync(dist).filter((name) => /\.d\.c?ts$/.test(name))
+    const code = declarations.map((name) => readFileSync(join(dist, name), 'utf8').replaceAll(/\/\*\*.*?\*\//gs, ''))
+    const specifiers = [
+      ...code.join('').matchAll(/(?:\bfrom |\bimport |\bimport\(|\brequire\(|<reference (?:types|path)=)['"]([^'"]+)/g),
+    ]
+    expect(declarations.length).toBeGreaterThan(0)
+    const others = specifiers.map(([, specifier]) => specifier).filter((specifier) => !specifier?.startsWith('./'))
+    // Node's own, for the request that `authorize` of the proxy is given.
+    expect(new Set(others)).toEqual(new Set(['node:http']))
+  })
 })

@@ -7,19 +7,26 @@ const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
 
 /** What makes one project different from another. */
 export interface Project {
-  module: 'nodenext' | 'node16' | 'bundler'
+  /** With `bundler`, `require` is none of TypeScript's business; with `preserve`, bundlers have it too. */
+  module: 'nodenext' | 'node16' | 'bundler' | 'preserve'
   lib: string[]
   types: string[]
   files: string[]
+  /** Whether only what is an import in TypeScript may become one: in CommonJS, nothing but `import … = require(…)`. */
+  verbatim?: boolean
 }
 
+let projects = 0
+
 /** Type-checks files of the folder as strictly as a user may; resolves with what the compiler complains about. */
-export function compile(folder: string, { module, lib, types, files }: Project): Promise<string> {
+export function compile(folder: string, { module, lib, types, files, verbatim = false }: Project): Promise<string> {
   const compilerOptions = {
     noEmit: true,
     strict: true,
     exactOptionalPropertyTypes: true,
     noUncheckedIndexedAccess: true,
+    isolatedModules: true,
+    verbatimModuleSyntax: verbatim,
     skipLibCheck: false,
     allowJs: true,
     checkJs: true,
@@ -28,9 +35,9 @@ export function compile(folder: string, { module, lib, types, files }: Project):
     lib,
     types,
     module: module === 'bundler' ? 'esnext' : module,
-    moduleResolution: module,
+    moduleResolution: module === 'preserve' ? 'bundler' : module,
   }
-  const project = join(folder, `tsconfig.${[module, ...lib, ...types].join('.')}.json`)
+  const project = join(folder, `tsconfig.${(projects += 1)}.json`)
   writeFileSync(project, JSON.stringify({ compilerOptions, files }))
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [compiler, '--project', project], { cwd: folder }, (error, stdout, stderr) => {
