@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -19,13 +20,13 @@ for (const [module, library] of libraries) {
   writeFileSync(join(path, 'index.js'), `module.exports = require('${module}')\n`)
 }
 
-/** How a program gets at the package: the applications that bundlers are for are of modules, libraries need not be. */
+/** How a program gets at the package: it is of ES modules itself, what it depends on need not be. */
 const ways: Array<[way: string, from: (module: string) => string | undefined]> = [
   ['imports', (module) => module],
   ['imports a library that requires', (module) => libraries.get(module)],
 ]
 
-/** What ws would use where it is installed, and says so by trying; only webpack passes that on, and only for Node. */
+/** Packages that ws does without where they are missing; webpack alone tells, when it looks at ws, for Node. */
 const OPTIONAL = /^Module not found: Error: Can't resolve '(?:bufferutil|utf-8-validate)' in '.*\/ws\/lib'/
 
 async function bundle(bundler: Bundler, code: string, target: 'browser' | 'node' = 'browser'): Promise<Bundle> {
@@ -130,9 +131,9 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
         void main()`
       const made = await bundle(bundler, connect + code, 'node')
       expect(packagesIn(made)).toEqual(new Set(['terminal-upstream', 'isomorphic-ws', 'ws']))
-      // Away from all that could be loaded at run time.
-      const elsewhere = join(folder, 'elsewhere')
-      mkdirSync(elsewhere, { recursive: true })
+      // Away from the packages: it must not find them when it runs.
+      const elsewhere = mkdtempSync(join(tmpdir(), 'terminal-upstream-bundle-'))
+      onTestFinished(() => rmSync(elsewhere, { recursive: true }))
       expect(await runNode(elsewhere, made.format, made.code)).toEqual({ stdout: 'hello\n', stderr: '' })
       expect(upstream.requests.map(({ method, status }) => `${method} ${status}`)).toEqual([
         'POST 200',
@@ -142,7 +143,7 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
     })
   })
 
-  test.each(['browser', 'node'] as const)('leaves sockets out of buildUpstreamWsUrl for a %s', async (target) => {
+  test.each(['browser', 'node'] as const)('leaves sockets out of buildUpstreamWsUrl for target %s', async (target) => {
     const code = `import { buildUpstreamWsUrl } from 'terminal-upstream'
       console.log(buildUpstreamWsUrl('http://h', 'bearer', 'sk-1', 'ada'))`
     const made = await bundle(bundler, code, target)
