@@ -31,7 +31,7 @@ export interface SocketLike {
 /**
  * A WebSocket class to dial with: `ws` or a class derived from it, or one with the constructor of browsers.
  *
- * One with a `terminate` method is taken for `ws` and gets its options as the third argument; any other gets the URL
+ * One with an `on` method is taken for `ws` and gets its options as the third argument; any other gets the URL
  * alone and can send no headers.
  */
 export type SocketConstructor = new (url: string, protocols?: string | string[], options?: object) => SocketLike
@@ -45,7 +45,7 @@ export const WebSocket: SocketConstructor | null | undefined = imported?.default
 
 /** Whether sockets of this class can send headers in the handshake. */
 export function sendsHeaders(Socket: SocketConstructor): boolean {
-  return 'terminate' in Socket.prototype
+  return 'on' in Socket.prototype
 }
 
 /** How a socket ended. */
@@ -149,11 +149,12 @@ export function openLink(
   }
   socket.addEventListener('error', (event) => {
     // Node's own class has one too, but it says nothing.
-    if ('error' in event && socket.terminate) failure ??= event.error
+    if ('error' in event && socket.on) failure ??= event.error
     // Node's own WebSocket leaves out the close event when the handshake fails.
     if (!opened) finish(1006, '')
   })
-  socket.addEventListener('close', ({ code, reason }) => finish(code, reason))
+  // Deno's own class says 0 of a connection that dropped.
+  socket.addEventListener('close', ({ code, reason }) => finish(code || 1006, reason))
   // With this listener ws leaves the request to us; without it the status would have to be read out of a message.
   socket.on?.('unexpected-response', (_request: unknown, response: { statusCode: number }) => {
     status = response.statusCode
@@ -169,7 +170,7 @@ export function openLink(
       socket.on?.('pong', sign)
     },
     sendText: (text) => socket.send(text),
-    send: socket.terminate
+    send: socket.on
       ? (frame) =>
           new Promise((resolve, reject) => {
             socket.send(frame, (error) => (error ? reject(error) : resolve()))
@@ -181,8 +182,9 @@ export function openLink(
           }
         },
     ping: () => {
-      socket.ping?.()
-      return socket.ping !== undefined
+      // Bun's own class can too, but does not tell of the answer.
+      if (socket.on) socket.ping?.()
+      return socket.on !== undefined
     },
     // A paused socket would never see the answer to its close.
     pause: () => (closing ? undefined : socket.pause?.()),
@@ -191,7 +193,7 @@ export function openLink(
       closing = true
       socket.resume?.()
       // Only ws may say more than an application.
-      socket.close(socket.terminate || code >= 3000 ? code : 1000, reason)
+      socket.close(socket.on || code >= 3000 ? code : 1000, reason)
       const patience = watchSilence([CLOSE_PATIENCE], drop)
       if (patient) socket.addEventListener('message', patience.stir)
       void whenEnded.then(patience.stop)

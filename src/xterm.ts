@@ -2,7 +2,7 @@ import { wrongType } from './arguments.ts'
 import type { TerminalConnection } from './connection.ts'
 
 /** What xterm.js gives for a listener: `dispose()` takes it away again. */
-export interface XtermListener {
+interface XtermListener {
   dispose(): void
 }
 

@@ -27,9 +27,37 @@ it('is that of ws in Node', () => {
   expect(ownWebSocket).toBe(WebSocket)
 })
 
-it('takes only classes that can end a connection by force for ws, which can send headers', () => {
+it('takes only classes that emit events as Node does for ws, which can send headers', () => {
   expect(sendsHeaders(WebSocket)).toBe(true)
   expect(sendsHeaders(browserSocket)).toBe(false)
+})
+
+it('does not take a class for ws that can do some of the same, as that of Bun', async () => {
+  const seen: string[] = []
+  class BunSocket extends (browserSocket as typeof EventTarget) {
+    ping(): void {
+      seen.push('ping')
+    }
+    terminate(): void {}
+  }
+  const base = await serve((server) => new WebSocketServer({ server }))
+  const link = await linkTo(base, BunSocket as unknown as SocketConstructor)
+  // It would wait for the pong, which that class does not tell of.
+  expect(link.ping()).toBe(false)
+  expect(seen).toEqual([])
+})
+
+it('says 1006 of a connection that dropped, also where the class says 0, as that of Deno', async () => {
+  class DenoSocket extends (browserSocket as typeof EventTarget) {
+    override dispatchEvent(event: Event): boolean {
+      return super.dispatchEvent('code' in event ? Object.assign(event, { code: 0 }) : event)
+    }
+  }
+  const base = await serve((server) => {
+    new WebSocketServer({ server }).once('connection', (ws) => ws.terminate())
+  })
+  const link = await linkTo(base, DenoSocket as unknown as SocketConstructor)
+  expect(await link.ended).toMatchObject({ code: 1006 })
 })
 
 it('closes politely also while it is paused', async () => {

@@ -1,0 +1,72 @@
+// What `npm run demo:web` runs: a page with xterm.js, a server that lets its terminal through to an upstream whose key
+// the page never sees, and as the upstream the test upstream with a real `sh`.
+import { randomBytes } from 'node:crypto'
+import { createServer } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import { createTerminalSession, deleteTerminalSession, getTerminalSession, TerminalError } from 'terminal-upstream'
+import { proxyTerminal } from 'terminal-upstream/proxy'
+import { startTestUpstream } from 'terminal-upstream/testing'
+import { build } from 'vite'
+import { WebSocketServer } from 'ws'
+import { shellWithTerminal } from './shell.mjs'
+
+const key = randomBytes(16).toString('hex')
+const upstream = await startTestUpstream({ release: 'open-terminal@0.14', key, shell: shellWithTerminal })
+const pages = new Map([[randomBytes(16).toString('hex'), { base: upstream.url, key, userId: 'you' }]])
+
+const files = await bundle()
+const server = createServer((request, response) => {
+  const file = files.get(request.url.replace(/^\/$/, '/index.html'))
+  if (file) response.writeHead(200, { 'content-type': file.type }).end(file.content)
+  else void answer(request, response)
+})
+
+const TERMINALS = /^\/api\/terminals(?:\/([^/]+))?$/
+
+/** Does with the upstream's sessions what a page asks for its own user. */
+async function answer({ method, url, headers }, response) {
+  const options = pages.get(headers.authorization?.replace('Bearer ', ''))
+  const [path, sessionId] = TERMINALS.exec(url) ?? []
+  const reply = (status, body) =>
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  if (!path) return reply(404, { detail: 'Not Found' })
+  if (!options) return reply(401, { detail: 'Reload the page from the address that was printed' })
+  try {
+    if (method === 'POST') return reply(200, await createTerminalSession(options))
+    const session = { ...options, sessionId }
+    const found = method === 'DELETE' ? await deleteTerminalSession(session) : await getTerminalSession(session)
+    return found ? reply(200, found) : reply(404, { error: 'Session not found' })
+  } catch (error) {
+    return reply(error.status ?? 502, { detail: error.message })
+  }
+}
+
+const sockets = new WebSocketServer({ server, maxPayload: 16 * 1024 * 1024 })
+sockets.on('connection', async (client, request) => {
+  const { endedBy, code, error } = await proxyTerminal(client, {
+    request,
+    authorize({ token }, { url }) {
+      const options = pages.get(token)
+      if (!options)
+        throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'unknown token', { closeReason: 'Reload the page' })
+      return { ...options, sessionId: new URL(url, 'http://page').pathname.replace(TERMINALS, '$1') }
+    },
+  })
+  console.log(`a terminal was ended by the ${endedBy} with ${code}`, error?.message ?? '')
+})
+
+server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
+  console.log(`http://127.0.0.1:${server.address().port}/#token=${[...pages.keys()][0]}`)
+})
+
+/** Builds the page; resolves with its files by their paths. */
+async function bundle() {
+  const root = fileURLToPath(new URL('.', import.meta.url))
+  const { output } = await build({ root, configFile: false, logLevel: 'warn', build: { write: false } })
+  const types = { html: 'text/html', css: 'text/css', js: 'text/javascript' }
+  return new Map(
+    output.map(({ fileName, code, source }) => {
+      return [`/${fileName}`, { type: types[fileName.split('.').pop()], content: code ?? source }]
+    }),
+  )
+}

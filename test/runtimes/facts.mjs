@@ -1,0 +1,80 @@
+// The cases that find out what a runtime can do, from what a server sees of it; what they find goes into `facts`.
+import { collect, expectEqual, expectRejection } from './expect.mjs'
+
+// ms without a byte after which a flood counts as stopped.
+const STILL = 1_000
+
+export function factCases(library, upstreams, facts) {
+  const { connectTerminal, createTerminalSession, deleteTerminalSession } = library
+  const { key, releases, witness, floodFrames, floodBytes } = upstreams
+  const ada = { key, userId: 'ada' }
+  const visit = (sessionId, options) => connectTerminal({ ...ada, base: witness, sessionId, settle: 50, ...options })
+
+  /** What a session of the witness says first. */
+  async function ask(sessionId, options) {
+    const terminal = await visit(sessionId, options)
+    const { value } = await terminal[Symbol.asyncIterator]().next()
+    await terminal.close()
+    return JSON.parse(new TextDecoder().decode(value))
+  }
+
+  return {
+    async 'finds out whether the handshake carries headers'() {
+      const { url, headers } = await ask('handshake', { tokenInUrl: 'fallback' })
+      facts.headers = headers['x-user-id'] === 'ada' && headers.authorization === `Bearer ${key}`
+      facts.compression = 'sec-websocket-extensions' in headers
+      expectEqual('the URL', url, '/api/terminals/handshake?user_id=ada')
+      expectEqual('X-User-Id', headers['x-user-id'], facts.headers ? 'ada' : undefined)
+    },
+    async 'finds out whether it dials with a WebSocket class of the runtime'() {
+      facts.dialsWithOwn = false
+      if (globalThis.WebSocket === undefined) return
+      const { prototype } = globalThis.WebSocket
+      const { value: send } = Object.getOwnPropertyDescriptor(prototype, 'send')
+      prototype.send = function (...data) {
+        facts.dialsWithOwn = true
+        return send.apply(this, data)
+      }
+      try {
+        await ask('handshake')
+      } finally {
+        prototype.send = send
+      }
+    },
+    async 'sends heartbeats, and finds out whether protocol pings go with them'() {
+      const terminal = await visit('pings', { keepAlive: 20 })
+      // A ping goes right after the heartbeat: by the second heartbeat the first ping has come, or none will.
+      facts.pings = (await collect(terminal).until('heartbeat 2')).includes('ping')
+      await terminal.close()
+    },
+    async 'finds out whether a reader that stops makes the server wait, and loses nothing'() {
+      const terminal = await visit('flood')
+      let sent = 0
+      for (let before = -1; sent !== before && sent < floodBytes;) {
+        await new Promise((resolve) => setTimeout(resolve, STILL))
+        before = sent
+        sent = await ask('flooded')
+      }
+      facts.pauses = sent < floodBytes
+      facts.sentToNobody = sent
+      let frames = 0
+      for await (const chunk of terminal) {
+        const { byteOffset, byteLength, buffer } = chunk
+        expectEqual('the place of a frame', new DataView(buffer, byteOffset, byteLength).getUint32(0), frames)
+        frames += 1
+        if (frames === floodFrames) break
+      }
+      expectEqual('the cause', (await terminal.close()).cause, 'local')
+    },
+    async 'finds out whether the status of a refused handshake is told, and gives a typed error either way'() {
+      const upstream = { ...ada, base: releases['terminals@0.0.2'] }
+      const { id: sessionId } = await createTerminalSession(upstream)
+      const options = { ...upstream, sessionId, tokenInUrl: 'never', retry: { attempts: 1, delay: 0 } }
+      const error = await connectTerminal(options).catch((problem) => problem)
+      facts.refusal = error.status
+      const code = error.status === 403 ? 'ERR_TERMINAL_UNAUTHORIZED' : 'ERR_TERMINAL_UNAVAILABLE'
+      await expectRejection('without the key in the URL', Promise.reject(error), code)
+      await deleteTerminalSession({ ...upstream, sessionId })
+    },
+  }
+}

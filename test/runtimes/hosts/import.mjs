@@ -1,0 +1,5 @@
+// In Node, Bun and Deno, with the copy of the package for import.
+import * as library from 'terminal-upstream'
+import { runSuite } from '../suite.mjs'
+
+console.log(JSON.stringify(await runSuite(library, JSON.parse(process.argv[2]))))

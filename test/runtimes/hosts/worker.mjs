@@ -1,0 +1,9 @@
+// In workerd, as one bundle.
+import * as library from 'terminal-upstream'
+import { runSuite } from '../suite.mjs'
+
+export default {
+  async fetch(request) {
+    return Response.json(await runSuite(library, await request.json()))
+  },
+}

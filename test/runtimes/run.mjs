@@ -1,0 +1,158 @@
+// What `npm run test:runtimes` runs: one suite in every runtime, on the packed tarball, against upstreams on loopback.
+//
+//   npm run test:runtimes -- [node@24 bun …]
+import { execFile } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import { inPage, inProcess, inWorker } from './drivers.mjs'
+import { differences, drawTable, rowOf } from './table.mjs'
+import { startUpstreams } from './upstreams.mjs'
+
+const hosts = ['import.mjs', 'require.cjs', 'own-websocket.mjs']
+const node = (version) => ({ install: { node: version }, drive: inProcess('node/bin/node'), hosts })
+
+const RUNTIMES = {
+  'node@20': { label: 'Node 20', ...node('20.20.2') },
+  'node@22': { label: 'Node 22', ...node('22.23.3') },
+  'node@24': { label: 'Node 24', ...node('24.21.0') },
+  'node@26': { label: 'Node 26', ...node('26.10.0') },
+  bun: { label: 'Bun', install: { bun: '1.4.5' }, drive: inProcess('.bin/bun', '--no-install'), hosts },
+  deno: {
+    label: 'Deno',
+    install: { deno: '2.9.6' },
+    drive: inProcess('.bin/deno', 'run', '-A', '--node-modules-dir=manual', '--quiet'),
+    hosts,
+  },
+  // The newest miniflare that Node 20 can run.
+  workerd: { label: 'workerd', install: { miniflare: '4.20260426.0' }, drive: inWorker, hosts: ['worker.mjs'] },
+  chromium: { label: 'Chromium', install: {}, drive: inPage, hosts: ['index.html'] },
+}
+// ms for one host.
+const PATIENCE = 60_000
+
+const repository = fileURLToPath(new URL('../..', import.meta.url))
+const run = promisify(execFile)
+const quietly = ['--no-audit', '--no-fund', '--loglevel=error']
+
+/** Makes a folder in which the tarball is installed with what it depends on, and the suite is beside it. */
+async function stagePackage(folder, signal) {
+  const pack = ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder]
+  const { stdout } = await run('npm', pack, { cwd: repository, signal })
+  await writeFile(join(folder, 'package.json'), '{ "private": true }')
+  await run('npm', ['install', ...quietly, `./${stdout.trim()}`], { cwd: folder, signal })
+  cpSync(fileURLToPath(new URL('.', import.meta.url)), join(folder, 'runtimes'), { recursive: true })
+}
+
+/** Returns the folder that holds the packages, and installs them if nobody has yet. */
+async function install(packages, signal) {
+  const specs = Object.entries(packages).map(([name, version]) => `${name}@${version}`)
+  if (specs.length === 0) return undefined
+  const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
+  const folder = join(caches, 'terminal-upstream', 'runtimes', specs.join('+'))
+  if (existsSync(folder)) return folder
+  // Under another name until it is whole.
+  const unfinished = `${folder}.${process.pid}`
+  try {
+    mkdirSync(unfinished, { recursive: true })
+    await writeFile(join(unfinished, 'package.json'), '{ "private": true }')
+    await run('npm', ['install', ...quietly, ...specs], { cwd: unfinished, signal })
+    renameSync(unfinished, folder)
+  } finally {
+    rmSync(unfinished, { recursive: true, force: true })
+  }
+  return folder
+}
+
+/** Gives a signal that aborts when the outer one does, and when it takes too long. */
+async function limited(outer, act) {
+  const controller = new AbortController()
+  const stop = () => controller.abort(outer.reason)
+  outer.addEventListener('abort', stop)
+  // Node 20 forgets about the signals of AbortSignal.any and AbortSignal.timeout.
+  const timer = setTimeout(() => controller.abort(new Error(`still running after ${PATIENCE} ms`)), PATIENCE)
+  try {
+    return await act(controller.signal)
+  } finally {
+    clearTimeout(timer)
+    outer.removeEventListener('abort', stop)
+  }
+}
+
+/** Runs a runtime; resolves with its rows of the table, and with how many cases went how. */
+async function test({ label, install: packages, drive, hosts: names }, folder, startTestUpstream, stopping) {
+  const started = performance.now()
+  const upstreams = await startUpstreams(startTestUpstream)
+  const rows = new Map()
+  const failures = []
+  let passed = 0
+
+  async function runHost(name, tools) {
+    const host = join(folder, 'runtimes', 'hosts', name)
+    const report = await limited(stopping, (signal) => drive(host, { folder, tools, urls: upstreams.urls, signal }))
+    if (report === '') return
+    const { results, facts } = JSON.parse(report)
+    const failed = results.filter(({ error }) => error !== undefined)
+    passed += results.length - failed.length
+    failures.push(...failed.map(({ name: title, error }) => `${name}: ${title}: ${error}`))
+    // What a run that failed has found out is not known to be so.
+    if (failed.length === 0) rows.set(rowOf(label, facts).join(), rowOf(label, facts))
+  }
+
+  try {
+    const tools = await install(packages, stopping)
+    for (const name of names) {
+      await runHost(name, tools).catch(({ message, cause }) => {
+        failures.push(`${name}: ${[message, cause?.message].filter(Boolean).join(': ')}`)
+      })
+    }
+    const classes = new Set([...rows.values()].map(([, socketClass]) => socketClass))
+    if (rows.size > classes.size) failures.push('the copy for import and the one for require can do different things')
+    const left = upstreams.left().map(({ id }) => id)
+    if (left.length > 0) failures.push(`sessions left on the upstreams: ${left.join(', ')}`)
+  } catch (error) {
+    failures.push(error.message)
+  } finally {
+    await upstreams.close()
+  }
+  stopping.throwIfAborted()
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  console.log(`${label}: ${passed} passed, ${failures.length} failed, ${seconds} s`)
+  for (const failure of failures) console.log(`  FAILED ${failure}`)
+  return { passed, failed: failures.length, rows: [...rows.values()] }
+}
+
+async function main(names, stopping) {
+  if (!existsSync(join(repository, 'dist', 'index.js'))) throw new Error('There is no dist/: run `npm run build` first')
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'terminal-upstream-')))
+  // Not in a `finally`: miniflare ends the process by itself when that gets a signal.
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  await stagePackage(folder, stopping)
+  const { startTestUpstream } = createRequire(join(folder, 'package.json'))('terminal-upstream/testing')
+  const outcomes = []
+  for (const name of names) outcomes.push(await test(RUNTIMES[name], folder, startTestUpstream, stopping))
+  const rows = outcomes.flatMap((outcome) => outcome.rows)
+  console.log(`\n${drawTable(rows)}\n`)
+  const differing = differences(await readFile(join(repository, 'README.md'), 'utf8'), rows)
+  for (const difference of differing) console.log(`FAILED README.md ${difference}`)
+  const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0)
+  const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, differing.length)
+  console.log(`${passed} passed, ${failed} failed`)
+  return failed === 0
+}
+
+const { positionals } = parseArgs({ allowPositionals: true })
+const names = positionals.length > 0 ? positionals : Object.keys(RUNTIMES)
+const unknown = names.find((name) => !Object.hasOwn(RUNTIMES, name))
+if (unknown !== undefined) {
+  console.error(`There is no runtime ${unknown}, only ${Object.keys(RUNTIMES).join(', ')}`)
+  process.exit(1)
+}
+const stopping = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.once(signal, () => stopping.abort(new Error(`stopped by ${signal}`)))
+process.exitCode = (await main(names, stopping.signal)) ? 0 : 1

@@ -1,0 +1,204 @@
+// The suite, written once for every runtime: the Web's own APIs only, and no runtime's name. What depends on what a
+// runtime can do depends on what was found out in the same run.
+import { collect, expectEqual, expectRejection, runCases } from './expect.mjs'
+import { factCases } from './facts.mjs'
+
+/**
+ * Runs everything; resolves with what was found out and with every case and its error, if it failed, as JSON.
+ *
+ * `settings` are for every terminal.
+ */
+export async function runSuite(tested, upstreams, settings) {
+  const library = { ...tested, connectTerminal: (options) => tested.connectTerminal({ ...settings, ...options }) }
+  const facts = { missing: [] }
+  const found = await runCases(factCases(library, upstreams, facts))
+  // Much of it is waiting; so the releases are waited for at the same time.
+  const held = await Promise.all(
+    Object.entries(upstreams.releases).map(([release, base]) => {
+      const ada = { base, key: upstreams.key, userId: 'ada' }
+      return runCases(releaseCases(library, ada, release, facts), `${release}: `)
+    }),
+  )
+  const rest = await runCases({ ...terminalCases(library, upstreams, facts), ...pureCases(library) })
+  const results = [...found, ...held.flat(), ...rest]
+  return { results, facts }
+}
+
+// Those that let only the user attach who is named in a header of the handshake.
+const WANT_HEADERS = ['open-terminal@0.14', 'open-terminal@0.14.5']
+
+/** What must hold with every release. */
+function releaseCases(library, ada, release, facts) {
+  const { connectTerminal, listTerminalSessions, TerminalError } = library
+  const once = { attempts: 1, delay: 0 }
+
+  /** A terminal with all defaults, or the error that says why there is none from here. */
+  async function attach(options) {
+    if (facts.headers || !WANT_HEADERS.includes(release)) return connectTerminal({ ...ada, ...options })
+    const refused = connectTerminal({ ...ada, retry: once, ...options })
+    const { message } = await expectRejection('without headers', refused, 'ERR_TERMINAL_NOT_FOUND')
+    expectEqual('the advice names the header', message.includes('wants X-User-Id, which cannot be sent'), true)
+    return undefined
+  }
+
+  async function nothingIsLeft() {
+    expectEqual('sessions left', await listTerminalSessions(ada), [])
+  }
+
+  async function echoes(terminal) {
+    const output = collect(terminal)
+    await terminal.write('grüße 🌍\n')
+    await output.until('grüße 🌍\n')
+    const paste = `${'0123456789abcdef'.repeat(1024)}!`
+    await terminal.write(new TextEncoder().encode(paste))
+    await output.until(paste)
+    terminal.resize(132, 50)
+    await output.until('50 rows, 132 columns\n')
+  }
+
+  return {
+    async 'attaches with the defaults, writes, reads, resizes, closes and leaves no session'() {
+      const terminal = await attach()
+      if (terminal) {
+        await echoes(terminal)
+        expectEqual('the close', await terminal.close(), { code: 1000, reason: '', cause: 'local' })
+        expectEqual('closed', await terminal.closed, await terminal.close())
+      } else facts.missing.push(release)
+      await nothingIsLeft()
+    },
+    async 'attaches without the key in the URL until it is needed there'() {
+      const terminal = await attach({ tokenInUrl: 'fallback', size: { cols: 100, rows: 30 } })
+      if (terminal) {
+        await collect(terminal).until('30 rows, 100 columns\n')
+        await terminal.close()
+      }
+      await nothingIsLeft()
+    },
+    async 'notices that the shell has ended'() {
+      const terminal = await attach()
+      if (terminal) {
+        await terminal.write('exit\n')
+        expectEqual('the close', await terminal.closed, { code: 1000, reason: '', cause: 'exited' })
+      }
+      await nothingIsLeft()
+    },
+    async 'gives a typed error for a wrong key, of a request and of an attach'() {
+      const { createTerminalSession, deleteTerminalSession } = library
+      const wrong = { ...ada, key: 'wrong', retry: once }
+      const error = await expectRejection('a request', connectTerminal(wrong), 'ERR_TERMINAL_UNAUTHORIZED')
+      expectEqual('instanceof', [error instanceof TerminalError, error.status], [true, 401])
+      const { id: sessionId } = await createTerminalSession(ada)
+      await expectRejection('an attach', connectTerminal({ ...wrong, sessionId }), 'ERR_TERMINAL_UNAUTHORIZED')
+      expectEqual('it is not ours to delete', await deleteTerminalSession({ ...ada, sessionId }), true)
+    },
+    async 'gives a typed error for a session that is not there'() {
+      const unknown = connectTerminal({ ...ada, sessionId: 'unknown', retry: once })
+      await expectRejection('an attach', unknown, 'ERR_TERMINAL_NOT_FOUND')
+    },
+  }
+}
+
+/** What a terminal and the sessions must do, whichever release there is. */
+function terminalCases(library, { key, releases, witness }, facts) {
+  const { connectTerminal, listTerminalSessions, TerminalError } = library
+  const ada = { base: releases['terminals@0.2.2'], key, userId: 'ada' }
+  const visit = (sessionId) => connectTerminal({ ...ada, base: witness, sessionId, settle: 50 })
+
+  return {
+    async 'creates, lists, finds and deletes sessions'() {
+      const { createTerminalSession, getTerminalSession, deleteTerminalSession } = library
+      const session = await createTerminalSession(ada)
+      const it = { ...ada, sessionId: session.id }
+      expectEqual('listed', await listTerminalSessions(ada), [session])
+      expectEqual('found', await getTerminalSession(it), session)
+      expectEqual('deleted', await deleteTerminalSession(it), true)
+      expectEqual('deleted again', await deleteTerminalSession(it), false)
+      expectEqual('found again', await getTerminalSession(it), undefined)
+    },
+    async 'rejects with the reason of a signal, and leaves no session'() {
+      const reason = new Error('changed my mind')
+      await expectAborted(connectTerminal({ ...ada, signal: AbortSignal.abort(reason) }), reason)
+      const controller = new AbortController()
+      let asked = 0
+      // Asked for the second time when the session is there and the socket is about to be dialled.
+      const late = () => ((asked += 1) === 2 && controller.abort(reason), key)
+      await expectAborted(connectTerminal({ ...ada, key: late, signal: controller.signal }), reason)
+      expectEqual('sessions left', await listTerminalSessions(ada), [])
+    },
+    async 'is read with for await, in bytes, until it closes'() {
+      const terminal = await connectTerminal(ada)
+      await terminal.write('hello')
+      let text = ''
+      for await (const chunk of terminal) {
+        expectEqual('bytes', chunk instanceof Uint8Array, true)
+        text += new TextDecoder().decode(chunk)
+        if (text === '$ hello') void terminal.close()
+      }
+      expectEqual('the output', text, '$ hello')
+    },
+    async 'is closed by disposing of it'() {
+      const terminal = await connectTerminal(ada)
+      await terminal[Symbol.asyncDispose]()
+      expectEqual('the cause', (await terminal.closed).cause, 'local')
+      expectEqual('sessions left', await listTerminalSessions(ada), [])
+    },
+    async 'cannot be used once it is closed'() {
+      const terminal = await connectTerminal(ada)
+      await terminal.close()
+      await expectRejection('write', terminal.write('x'), 'ERR_TERMINAL_CLOSED')
+      const resize = Promise.resolve().then(() => terminal.resize(80, 24))
+      await expectRejection('resize', resize, 'ERR_TERMINAL_CLOSED')
+    },
+    async 'tells the server with 1000 that it closes'() {
+      await (await visit('closing')).close()
+      const terminal = await visit('closed')
+      await collect(terminal).until('1000')
+      await terminal.close()
+    },
+    async 'tells how the server closed, and that a connection was lost'() {
+      const [farewell, reset] = [await visit('farewell'), await visit('reset')]
+      await Promise.all([farewell.write('x'), reset.write('x')])
+      const { error, ...close } = await farewell.closed
+      expectEqual('the close', close, { code: 4321, reason: 'gewiß', cause: 'remote' })
+      expectEqual('its error', [error instanceof TerminalError, error.closeReason], [true, 'gewiß'])
+      const { code, cause } = await reset.closed
+      expectEqual('the loss', { code, cause }, { code: 1006, cause: 'lost' })
+    },
+    async 'sends a cookie, or says that it cannot be sent from here'() {
+      const options = { ...ada, authType: 'session', cookie: 'token=jwt', retry: { attempts: 1, delay: 0 } }
+      const connecting = connectTerminal({ ...options, base: witness, sessionId: 'handshake' })
+      if (!facts.headers) {
+        await expectRejection('no headers', connecting, 'ERR_INVALID_ARG_VALUE')
+        return
+      }
+      const terminal = await connecting
+      await collect(terminal).until('"cookie":"token=jwt"')
+      await terminal.close()
+    },
+    async 'gives a typed error for a server that is not there'() {
+      const nobody = connectTerminal({ ...ada, base: 'http://127.0.0.1:9', retry: { attempts: 1, delay: 0 } })
+      await expectRejection('a request', nobody, 'ERR_TERMINAL_UNAVAILABLE')
+      const socket = { ...ada, base: 'http://127.0.0.1:9', sessionId: 's', retry: { attempts: 1, delay: 0 } }
+      await expectRejection('an attach', connectTerminal(socket), 'ERR_TERMINAL_UNAVAILABLE')
+    },
+  }
+}
+
+async function expectAborted(promise, reason) {
+  const error = await promise.catch((problem) => problem)
+  if (error !== reason) throw new Error(`an abort: ${error}, expected the signal's own reason`)
+}
+
+function pureCases({ buildUpstreamAuth, buildUpstreamWsUrl, connectTerminal }) {
+  return {
+    async 'builds the same URL and credentials everywhere'() {
+      const url = buildUpstreamWsUrl('https://h/x/?a=1', 'bearer', ' Bearer sk-1 ', 'Ada ü', { sessionId: 'a/b' })
+      expectEqual('the URL', url, 'wss://h/x/api/terminals/a%2Fb?a=1&user_id=Ada+%C3%BC&token=sk-1')
+      const auth = buildUpstreamAuth({ authType: 'bearer', key: 'sk-1', userId: 'ada' })
+      const headers = { 'X-User-Id': 'ada', Authorization: 'Bearer sk-1' }
+      expectEqual('the credentials', auth, { headers, message: '{"type":"auth","token":"sk-1"}' })
+      const ftp = connectTerminal({ base: 'ftp://h', userId: 'ada' })
+      await expectRejection('ftp', ftp, 'ERR_TERMINAL_INVALID_URL')
+    },
+  }
+}
