@@ -39,7 +39,7 @@ function examplesOfSource(path: string): Example[] {
   return examplesOf(path, source.replaceAll(/^ *\* ?/gm, ''))
 }
 
-const folder = installPackage('@types/node', 'undici-types', '@types/ws')
+const folder = installPackage('@types/node', 'undici-types', '@types/ws', '@xterm/xterm')
 const readme = join(repository, 'README.md')
 const sources = readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' })
 const examples = [

@@ -34,7 +34,7 @@ it('takes only classes that emit events as Node does for ws, which can send head
 
 it('does not take a class for ws that can do some of the same, as that of Bun', async () => {
   const seen: string[] = []
-  class BunSocket extends (browserSocket as typeof EventTarget) {
+  class BunSocket extends (browserSocket as unknown as typeof EventTarget) {
     ping(): void {
       seen.push('ping')
     }
@@ -48,7 +48,7 @@ it('does not take a class for ws that can do some of the same, as that of Bun', 
 })
 
 it('says 1006 of a connection that dropped, also where the class says 0, as that of Deno', async () => {
-  class DenoSocket extends (browserSocket as typeof EventTarget) {
+  class DenoSocket extends (browserSocket as unknown as typeof EventTarget) {
     override dispatchEvent(event: Event): boolean {
       return super.dispatchEvent('code' in event ? Object.assign(event, { code: 0 }) : event)
     }
