@@ -10,6 +10,7 @@ import { installPackage, runNode } from './support/install.ts'
 /** What runs in browsers, each with one of its exports. */
 const BROWSER_ENTRIES = {
   'terminal-upstream': 'connectTerminal',
+  'terminal-upstream/xterm': 'UpstreamAddon',
 }
 
 const folder = installPackage()

@@ -7,6 +7,7 @@ import { installPackage } from './support/install.ts'
 const bare = installPackage()
 const withNode = installPackage('@types/node', 'undici-types')
 const withWs = installPackage('@types/node', 'undici-types', '@types/ws')
+const withXterm = installPackage('@xterm/xterm')
 
 const contract = new URL('consumers/contract.ts', import.meta.url)
 const browser = new URL('consumers/browser.ts', import.meta.url)
@@ -14,6 +15,7 @@ const server = new URL('consumers/node.ts', import.meta.url)
 const pure = new URL('consumers/pure.ts', import.meta.url)
 const proxy = new URL('consumers/proxy.ts', import.meta.url)
 const dialler = new URL('consumers/ws.ts', import.meta.url)
+const page = new URL('consumers/xterm.ts', import.meta.url)
 
 /** Copies consumers into the folder, where they find the package instead of our sources, as ESM and as CommonJS. */
 function place(folder: string, ...consumers: URL[]): string[] {
@@ -35,16 +37,18 @@ const forBrowsers = place(bare, contract, browser)
 const forNode = place(withNode, contract, server)
 const forWorkers = place(bare, contract)
 const forWs = place(withWs, dialler, proxy)
+const forPages = place(withXterm, page).filter((file) => file.endsWith('.mts')) // for its `await`
 const forAnything = place(bare, pure)
 const browsers = { name: 'browsers', folder: bare, lib: ['es2022', 'dom'], types: [], files: forBrowsers }
 const workers = { name: 'workers', folder: bare, lib: ['es2022', 'webworker'], types: [], files: forWorkers }
+const pages = { name: 'pages with xterm.js', folder: withXterm, lib: ['es2022', 'dom'], types: [], files: forPages }
 const node = { name: 'Node', folder: withNode, lib: ['es2022'], types: ['node'], files: forNode }
 const ws = { name: 'Node with @types/ws', folder: withWs, lib: ['es2022'], types: ['node'], files: forWs }
 
 describe.each([
-  { module: 'nodenext', projects: [browsers, workers, node, ws] },
-  { module: 'node16', projects: [browsers, workers, node] },
-  { module: 'bundler', projects: [browsers, workers, node] },
+  { module: 'nodenext', projects: [browsers, pages, workers, node, ws] },
+  { module: 'node16', projects: [browsers, pages, workers, node] },
+  { module: 'bundler', projects: [browsers, pages, workers, node] },
 ] as const)('module $module', ({ module, projects }) => {
   test.concurrent.each(projects)('strict code for $name compiles', async (project) => {
     expect(await compile(project.folder, { ...project, module })).toBe('')
