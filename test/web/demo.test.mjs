@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { launchBrowser } from '../runtimes/browser.mjs'
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 })
+const patience = { timeout: 10_000 }
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 const home = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
@@ -23,11 +24,11 @@ let browser
 let page
 
 beforeAll(async () => {
-  const [url] = await once(lines, 'line')
+  const [line] = await once(lines, 'line')
   browser = await launchBrowser(home)
   page = await browser.newPage({ viewport: { width: 1000, height: 620 } })
   page.on('pageerror', ({ message }) => problems.push(message))
-  await page.goto(url)
+  await page.goto(/http\S+/.exec(line)[0])
   await open()
 })
 
@@ -51,7 +52,7 @@ async function run(command) {
 /** Resolves once a line of the screen is what it should be. */
 async function shows(line) {
   await expect
-    .poll(async () => (await screen()).includes(line), { timeout: 10_000, message: `no line is ${line}` })
+    .poll(async () => (await screen()).includes(line), { ...patience, message: `no line is ${line}` })
     .toBe(true)
 }
 
@@ -76,7 +77,7 @@ test('the shell knows the size of the window, also when that changes', async () 
   await shows(await sizeShown())
   const before = await sizeShown()
   await page.setViewportSize({ width: 720, height: 480 })
-  await expect.poll(sizeShown).not.toBe(before)
+  await expect.poll(sizeShown, patience).not.toBe(before)
   await run('stty size')
   await shows(await sizeShown())
 })
@@ -106,7 +107,7 @@ test('a paste arrives whole', async () => {
 
 test('the end of the shell is told, and another one is a click away', async () => {
   await run('exit')
-  await expect.poll(() => page.locator('#reason').textContent()).toBe('The shell has ended.')
+  await expect.poll(() => page.locator('#reason').textContent(), patience).toBe('The shell has ended.')
   await page.click('#again')
   await open()
   await run('echo another one')

@@ -11,7 +11,7 @@ import { WebSocketServer } from 'ws'
 import { shellWithTerminal } from './shell.mjs'
 
 const key = randomBytes(16).toString('hex')
-const upstream = await startTestUpstream({ release: 'open-terminal@0.14', key, shell: shellWithTerminal })
+const upstream = await startTestUpstream({ release: 'open-terminal@0.14.5', key, shell: shellWithTerminal })
 const pages = new Map([[randomBytes(16).toString('hex'), { base: upstream.url, key, userId: 'you' }]])
 
 const files = await bundle()
@@ -56,7 +56,8 @@ sockets.on('connection', async (client, request) => {
 })
 
 server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
-  console.log(`http://127.0.0.1:${server.address().port}/#token=${[...pages.keys()][0]}`)
+  const page = `http://127.0.0.1:${server.address().port}/#token=${[...pages.keys()][0]}`
+  console.log(`A shell of this machine, in a page (Ctrl-C ends it): ${page}`)
 })
 
 /** Builds the page; resolves with its files by their paths. */
