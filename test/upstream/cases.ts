@@ -212,6 +212,21 @@ export const attaches: ReadonlyArray<[what: string, shape: Shape & { session?: s
   ['a policy', { prefix: '/p/gold' }, 'HTTP 403'],
 ]
 
+/** Who may attach to the session of a chat where that is checked: those who name it in a header or the auth frame. */
+export const chats: ReadonlyArray<[where: string, chat: string, shape: Shape, isOwner: boolean]> = [
+  ['in a header', 'a', { headers: { 'x-session-id': 'a' } }, true],
+  ['in the auth frame', 'b', { first: [authFrame(KEY, { chat_id: 'b' })] }, true],
+  ['in the auth frame, and another in a header', 'c', inBoth('c', 'x'), false],
+  ['in a header, and another in the auth frame', 'd', inBoth('x', 'd'), true],
+  ['wrong in a header', 'e', { headers: { 'x-session-id': 'x' } }, false],
+  ['wrong in the auth frame', 'f', { first: [authFrame(KEY, { chat_id: 'x' })] }, false],
+  ['nowhere', 'g', {}, false],
+]
+
+function inBoth(frame: string, header: string): Shape {
+  return { first: [authFrame(KEY, { chat_id: frame })], headers: { 'x-session-id': header } }
+}
+
 export const harmless = ['ls', '', '{"type":"ping"}', '{"x":NaN}', '{"type":"resize","cols":true,"rows":24}']
 
 export const poisons = [

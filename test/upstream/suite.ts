@@ -14,6 +14,7 @@ import { API, ask, dial, KEY, USER, withDefaults, type Headers } from '../unit/s
 import {
   attaches,
   attachTo,
+  chats,
   createOn,
   differences,
   harmless,
@@ -166,6 +167,16 @@ function describeFacts(subject: Subject): void {
     const id = await createOn(subject)
     expect(await outcomeOf(dial(subject, session ?? id, shape))).toBe(expected)
     await ask(subject, 'DELETE', `${API}/${id}`)
+  })
+
+  // Each in a chat of its own: where that is the id, one that is still ending would take the next with it.
+  it.each(chats)('answers whoever names the chat %s', async (_where, chat, shape, isOwner) => {
+    const headers = { 'x-session-id': chat }
+    const id = await createOn(subject, headers)
+    const isChecked = subject.standIn.startsWith('0.14')
+    const expected = isOwner || !isChecked ? 'attached' : 'open, 4004 Session not found'
+    expect(await outcomeOf(dial(subject, id, shape))).toBe(expected)
+    await ask(subject, 'DELETE', `${API}/${id}`, headers)
   })
 
   it.each(harmless)('survives the text %j', async (text) => {
