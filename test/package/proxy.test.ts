@@ -8,6 +8,7 @@ import { WebSocket } from 'ws'
 import { startTestUpstream } from '../../src/testing.ts'
 import { installPackage, repository } from './support/install.ts'
 
+const folder = installPackage()
 const example = join(repository, 'test', 'examples', 'proxy.mjs')
 
 test('README.md shows the example server as it is', () => {
@@ -25,7 +26,6 @@ async function freePort(): Promise<number> {
 }
 
 test('the example server joins a page that says who it is to a shell, and turns others away', async () => {
-  const folder = installPackage()
   cpSync(example, join(folder, 'proxy.mjs'))
   const upstream = await startTestUpstream({ key: 'sk-1', shell: 'sh' })
   onTestFinished(() => upstream.close())
