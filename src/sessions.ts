@@ -116,12 +116,17 @@ export async function deleteTerminalSession(options: TerminalSessionOptions): Pr
   return true
 }
 
-interface Answer {
-  /** What was asked and where, to begin a message with. */
-  readonly failed: string
+/** What a server answered, whatever it was. */
+export interface Reply {
   readonly status: number
+  readonly headers: Headers
   /** `undefined` when the body is no JSON. */
   readonly json: unknown
+}
+
+interface Answer extends Reply {
+  /** What was asked and where, to begin a message with. */
+  readonly failed: string
 }
 
 /** Resolves with an answer of 200, or where it is about one session, of 404. */
@@ -136,13 +141,10 @@ async function request(
   if (one) assertSegment('sessionId', one.sessionId)
   const url = httpUrl(one?.sessionId)
   const failed = `Cannot ${what} at ${whereOf(url)}`
-  const { signal } = options
+  const signal = options.signal ?? null
   let answer: Answer
-  let location: string | null
   try {
-    const response = await fetch(url, { method, headers, redirect: 'manual', signal: signal ?? null })
-    location = response.headers.get('location')
-    answer = { failed, status: response.status, json: parseJson(await readText(response)) }
+    answer = { failed, ...(await exchange(url, { method, headers, signal })) }
   } catch (error) {
     if (signal?.aborted) throw signal.reason
     throw failureError(failed, withoutSecrets(error, redact))
@@ -151,15 +153,21 @@ async function request(
   if (status === 200 || (one && status === 404)) return answer
   // A browser does not tell the status, nor the target, of a redirect that it was told not to follow.
   if (status === 0 || (status >= 300 && status < 400)) {
-    throw unexpected(answer, `redirected to ${redact(location ?? 'elsewhere')}`)
+    throw unexpected(answer, `redirected to ${redact(answer.headers.get('location') ?? 'elsewhere')}`)
   }
   throw statusError(failed, status, redact(said(json)))
+}
+
+/** Asks without judging the answer; rejects as fetch does. */
+export async function exchange(url: string, init: RequestInit): Promise<Reply> {
+  const response = await fetch(url, { ...init, redirect: 'manual' })
+  return { status: response.status, headers: response.headers, json: await readJson(response) }
 }
 
 // A list of 16 sessions is 2 KB; an error page that does not end must not fill the memory.
 const LONGEST_ANSWER = 1024 * 1024
 
-async function readText(response: Response): Promise<string> {
+async function readJson(response: Response): Promise<unknown> {
   const reader = response.body?.getReader()
   const decoder = new TextDecoder()
   let text = ''
@@ -167,10 +175,6 @@ async function readText(response: Response): Promise<string> {
     text += decoder.decode(part.value, { stream: true })
   }
   await reader?.cancel()
-  return text
-}
-
-function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -193,7 +197,7 @@ function unexpected({ failed, status }: Answer, problem: string): Error {
 }
 
 /** What the server gave as its reason: FastAPI says `detail`, Open Terminal says `error`. */
-function said(json: unknown): string {
+export function said(json: unknown): string {
   const { error, detail = error } = fieldsOf(json)
   return typeof detail === 'string' ? detail : ''
 }
