@@ -38,8 +38,8 @@ export interface TestUpstreamOptions {
   /** The key that it wants. Default: none, and then it lets everybody in. */
   key?: string | undefined
   /**
-   * What runs in a session: `'echo'` prints what is typed, `'sh'` is a real `sh` on pipes (it prompts, but does not
-   * echo, know its size or take Ctrl-C), a function is a shell of your own. Default: `'echo'`.
+   * What runs in a session: `'echo'` prints what is typed, `'sh'` is a real `sh` on pipes (it prompts and takes
+   * Ctrl-D, but does not echo, know its size or take Ctrl-C), a function is a shell of your own. Default: `'echo'`.
    */
   shell?: 'echo' | 'sh' | TestShell | undefined
   /** What goes wrong. Default: nothing. */

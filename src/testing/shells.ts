@@ -40,7 +40,12 @@ export type TestShell = (io: TestShellIo) => TestShellProcess
 /** Prints what is typed, and nothing of its own. */
 export const echo: TestShell = ({ output }) => ({ input: (data) => void output(data) })
 
-/** A real, interactive `sh`, on pipes rather than a PTY: it prompts, but does not echo, know its size or take Ctrl-C. */
+const END_OF_TRANSMISSION = 4
+
+/**
+ * A real, interactive `sh`, on pipes rather than a PTY: it prompts and takes Ctrl-D, but does not echo, know its size or
+ * take Ctrl-C.
+ */
 export const sh: TestShell = ({ output, exit }) => {
   // Without job control, which it would complain about; in a process group of its own, to kill what it has started too.
   const child = spawn('sh', ['-c', 'exec sh -i +m 2>&1'], {
@@ -59,8 +64,13 @@ export const sh: TestShell = ({ output, exit }) => {
     void output(chunk).then(() => child.stdout.resume())
   })
   return {
-    // As a PTY does: the Enter key of a terminal in raw mode is a carriage return.
-    input: (data) => void child.stdin.write(data.map((byte) => (byte === 13 ? 10 : byte))),
+    // As a PTY does: the Enter key of a terminal in raw mode is a carriage return, and Ctrl-D the end of what is typed.
+    input(data) {
+      const end = data.indexOf(END_OF_TRANSMISSION)
+      const typed = end < 0 ? data : data.subarray(0, end)
+      child.stdin.write(typed.map((byte) => (byte === 13 ? 10 : byte)))
+      if (end >= 0) child.stdin.end()
+    },
     kill() {
       // Once it has exited the number may be somebody else's.
       if (child.exitCode === null && child.signalCode === null) killGroup()

@@ -57,6 +57,15 @@ describe('sh', () => {
     await socket.printed('done\n')
   })
 
+  it('takes Ctrl-D for the end of what is typed, as a PTY does', async () => {
+    const { upstream, socket } = await sh()
+    await socket.printed('$ ')
+    socket.ws.send(Buffer.from('echo d"one"\n\u0004echo never\n'))
+    socket.ws.send(Buffer.from('echo never\n'))
+    await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
+    expect(socket.bytes().toString()).toMatch(/done\n(?!.*never)/s)
+  })
+
   it('prompts, and prints what commands print, errors too', async () => {
     const { socket } = await sh()
     await socket.printed('$ ')
