@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { defineConfig } from 'tsup'
 
-const entries = ['src/index.ts', 'src/proxy.ts', 'src/testing.ts', 'src/xterm.ts']
+const entries = ['src/index.ts', 'src/probe.ts', 'src/proxy.ts', 'src/testing.ts', 'src/xterm.ts']
 
 export default defineConfig({
   // The last is nobody's to import, but makes a chunk of its own of what imports isomorphic-ws: bundlers keep that

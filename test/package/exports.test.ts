@@ -22,6 +22,7 @@ const EXPORTS = {
     'getTerminalSession',
     'listTerminalSessions',
   ],
+  'terminal-upstream/probe': ['probeUpstream'],
   'terminal-upstream/proxy': ['proxyTerminal'],
   'terminal-upstream/testing': ['startTestUpstream'],
   'terminal-upstream/xterm': ['UpstreamAddon'],
@@ -44,15 +45,14 @@ describe('the tarball', () => {
     const files = readdirSync(installed, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1))
-      .map((path) => path.replace(/(chunk|connect|connection)-\w+/, '$1'))
-    const code = ['chunk', 'index', 'proxy', 'testing', 'websocket', 'xterm'].flatMap((name) => [
+      .map((path) => path.replace(/(chunk|connect|connection|upstream)-\w+/, '$1'))
+    const code = ['chunk', 'index', 'probe', 'proxy', 'testing', 'websocket', 'xterm'].flatMap((name) => [
       `${name}.js`,
       `${name}.cjs`,
     ])
-    const types = ['connect', 'connection', 'index', 'proxy', 'testing', 'xterm'].flatMap((name) => [
-      `${name}.d.ts`,
-      `${name}.d.cts`,
-    ])
+    const types = ['connect', 'connection', 'index', 'probe', 'proxy', 'testing', 'upstream', 'xterm'].flatMap(
+      (name) => [`${name}.d.ts`, `${name}.d.cts`],
+    )
     const build = [...code, ...code.map((name) => `${name}.map`), ...types].map((name) => join('dist', name))
     expect(new Set(files)).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...build]))
   })

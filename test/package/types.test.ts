@@ -13,6 +13,7 @@ const contract = new URL('consumers/contract.ts', import.meta.url)
 const browser = new URL('consumers/browser.ts', import.meta.url)
 const server = new URL('consumers/node.ts', import.meta.url)
 const pure = new URL('consumers/pure.ts', import.meta.url)
+const probe = new URL('consumers/probe.ts', import.meta.url)
 const proxy = new URL('consumers/proxy.ts', import.meta.url)
 const dialler = new URL('consumers/ws.ts', import.meta.url)
 const page = new URL('consumers/xterm.ts', import.meta.url)
@@ -34,7 +35,7 @@ function add(folder: string, file: string, source: string): string {
 }
 
 const forBrowsers = place(bare, contract, browser)
-const forNode = place(withNode, contract, server)
+const forNode = place(withNode, contract, server, probe)
 const forWorkers = place(bare, contract)
 const forWs = place(withWs, dialler, proxy)
 const forPages = place(withXterm, page).filter((file) => file.endsWith('.mts')) // for its `await`

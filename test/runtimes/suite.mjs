@@ -91,6 +91,13 @@ function releaseCases(library, ada, release, facts) {
       await expectRejection('an attach', connectTerminal({ ...wrong, sessionId }), 'ERR_TERMINAL_UNAUTHORIZED')
       expectEqual('it is not ours to delete', await deleteTerminalSession({ ...ada, sessionId }), true)
     },
+    async 'is probed, where there is a probe'() {
+      if (!library.probeUpstream) return
+      const { ok, works, checks } = await library.probeUpstream({ ...ada, idle: 100, timeout: 2_000 })
+      expectEqual('the outcome', [ok, works], [true, release === 'terminals@0.0.2' ? 'token+frame' : 'frame'])
+      expectEqual('a refusal', checks.find(({ name }) => name === 'unknown-session').outcome !== 'failed', true)
+      await nothingIsLeft()
+    },
     async 'gives a typed error for a session that is not there'() {
       const unknown = connectTerminal({ ...ada, sessionId: 'unknown', retry: once })
       await expectRejection('an attach', unknown, 'ERR_TERMINAL_NOT_FOUND')

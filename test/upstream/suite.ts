@@ -9,6 +9,7 @@ import {
   type ConnectTerminalOptions,
   type TerminalConnection,
 } from '../../src/index.ts'
+import { probeUpstream } from '../../src/probe.ts'
 import { outputWith } from '../unit/support/upstream.ts'
 import { API, ask, dial, KEY, USER, withDefaults, type Headers } from '../unit/support/raw-client.ts'
 import {
@@ -121,6 +122,14 @@ function describePromises({ url: base, standIn, flood }: Subject): void {
     const terminal = await connect()
     await terminal.write('exit\n')
     expect(await terminal.closed).toMatchObject({ cause: 'exited' })
+    expect(await listTerminalSessions(client)).toEqual([])
+  })
+
+  it('tells its family when it is probed, and what works', async () => {
+    // Too short for the server to say that it misses the auth frame, which is among the facts below.
+    const report = await probeUpstream({ ...client, idle: 500, timeout: 2_000 })
+    const family = standIn.startsWith('0.14') ? 'open-terminal@>=0.12.4' : 'open-terminal@<=0.12.3'
+    expect(report).toMatchObject({ ok: true, works: 'frame', family })
     expect(await listTerminalSessions(client)).toEqual([])
   })
 
