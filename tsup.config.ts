@@ -4,7 +4,7 @@ import { defineConfig } from 'tsup'
 
 const entries = ['src/index.ts', 'src/probe.ts', 'src/proxy.ts', 'src/testing.ts', 'src/xterm.ts']
 
-export default defineConfig({
+const library = defineConfig({
   // The last is nobody's to import, but makes a chunk of its own of what imports isomorphic-ws: bundlers keep that
   // package wherever it is imported, used or not, and so need not meet it in a bundle that does not dial.
   entry: [...entries, 'src/websocket.ts'],
@@ -15,7 +15,6 @@ export default defineConfig({
   // One TerminalError for all entries of a format, also in CommonJS.
   splitting: true,
   sourcemap: true,
-  clean: true,
   dts: {
     entry: entries,
     // AsyncDisposable, which neither ES2022 nor the DOM has.
@@ -36,3 +35,13 @@ export default defineConfig({
     },
   ],
 })
+
+// One file, and for Node only: nobody imports it.
+const command = defineConfig({
+  entry: ['src/cli.ts'],
+  format: 'esm',
+  target: 'node20',
+  splitting: false,
+})
+
+export default [library, command].flat()

@@ -53,7 +53,7 @@ describe('the tarball', () => {
     const types = ['connect', 'connection', 'index', 'probe', 'proxy', 'testing', 'upstream', 'xterm'].flatMap(
       (name) => [`${name}.d.ts`, `${name}.d.cts`],
     )
-    const build = [...code, ...code.map((name) => `${name}.map`), ...types].map((name) => join('dist', name))
+    const build = ['cli.js', ...code, ...code.map((name) => `${name}.map`), ...types].map((name) => join('dist', name))
     expect(new Set(files)).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...build]))
   })
 

@@ -1,3 +1,6 @@
+import { describe } from 'vitest'
+import { describeCommand } from '../cli/suite.ts'
+import { hasTmux } from '../cli/tmux.ts'
 import type { Subject } from './cases.ts'
 import { describeCases } from './suite.ts'
 
@@ -5,3 +8,10 @@ import { describeCases } from './suite.ts'
 const subjects = JSON.parse(process.env['UPSTREAMS'] ?? '[]') as Subject[]
 
 for (const subject of subjects) describeCases(subject)
+
+// The oldest and the newest are one that is silent when the shell ends, and one that says so.
+describe.runIf(hasTmux)('the command, in a terminal', () => {
+  for (const { name, url } of new Set([subjects[0], subjects.at(-1)].flatMap((subject) => subject ?? []))) {
+    describeCommand(name, url)
+  }
+})

@@ -1,0 +1,123 @@
+import { WebSocket } from 'ws'
+import { buildUpstreamAuth } from '../auth.ts'
+import { connectTerminal } from '../connect.ts'
+import type { TerminalConnection } from '../connection.ts'
+import { createTerminalSession } from '../sessions.ts'
+import { startTestUpstream, type TestRelease, type TestUpstream } from '../testing.ts'
+import type { Call, Syntax } from './flags.ts'
+import type { Host } from './host.ts'
+import { paintFor } from './screen.ts'
+
+export const DEMO: Syntax = {
+  name: 'demo',
+  summary: 'Shows what this package does, on servers inside this process; nothing leaves this machine.',
+  takesUrl: false,
+  flags: [],
+}
+
+const key = 'sk-demo'
+const userId = 'ada'
+const releases: readonly TestRelease[] = [
+  'terminals@0.0.2',
+  'terminals@0.0.3',
+  'terminals@0.2.2',
+  'open-terminal@0.11',
+  'open-terminal@0.14',
+]
+const ATTACHED = 'attached'
+
+/** Resolves with the exit status. */
+export async function runDemo(_call: Call, host: Host): Promise<number> {
+  const paint = paintFor(host.stdout, host)
+  const say = (text = ''): void => void host.stdout.write(`${text}\n`)
+  const mark = (outcome: string, width = 0): string => {
+    const [colour, sign] = outcome === ATTACHED ? [paint.green, '✓'] : [paint.red, '✗']
+    return colour(`${sign} ${outcome}`.padEnd(width))
+  }
+  const { bold } = paint
+
+  say()
+  say('Stand-ins for five releases of the servers behind Open WebUI terminals, in this')
+  say('process; nothing leaves this machine.')
+  say()
+  say(bold('1. Where other clients fail'))
+  say('   Terminals 0.0.2 wants the key before it accepts a connection. A shell can be')
+  say('   created, but attaching to it')
+  await using('terminals@0.0.2', async (upstream) => {
+    say(`   - with only user_id in the URL, and the key after that:  ${mark(await attachTheOldWay(upstream))}`)
+    const terminal = await connectTerminal({ base: upstream.url, key, userId })
+    say(`   - with connectTerminal:                                  ${mark(ATTACHED)}`)
+    say()
+    say(bold('2. A real sh behind it'))
+    await showShell(terminal, (lines, command) => say(`${lines}${bold(command)}`.replaceAll(/^/gm, '   ')))
+    const { cause } = await terminal.closed
+    say(`   The terminal has closed by itself: ${cause}.`)
+  })
+
+  say()
+  say(bold('3. The same two calls against every release'))
+  say(`   ${'release'.padEnd(20)}${'only user_id'.padEnd(14)}${'connectTerminal'.padEnd(17)}it sent`)
+  for (const release of releases) {
+    await using(release, async (upstream) => {
+      const before = await attachTheOldWay(upstream)
+      const terminal = await connectTerminal({ base: upstream.url, key, userId })
+      await terminal.close()
+      say(`   ${release.padEnd(20)}${mark(before, 14)}${mark(ATTACHED, 17)}${shapeSeenBy(upstream)}`)
+    })
+  }
+  say()
+  return 0
+}
+
+/** `await using`, for Node 20. */
+async function using(release: TestRelease, use: (upstream: TestUpstream) => Promise<void>): Promise<void> {
+  const upstream = await startTestUpstream({ release, key, shell: 'sh' })
+  try {
+    await use(upstream)
+  } finally {
+    await upstream.close()
+  }
+}
+
+/** Attaches as a naive proxy does: `user_id` in the URL, and the key in a message once the connection is open. */
+async function attachTheOldWay(upstream: TestUpstream): Promise<string> {
+  const { id } = await createTerminalSession({ base: upstream.url, key, userId })
+  const { headers, message } = buildUpstreamAuth({ authType: 'bearer', key, userId })
+  const url = `${upstream.url.replace('http', 'ws')}/api/terminals/${id}?user_id=${userId}`
+  const socket = new WebSocket(url, { headers })
+  return new Promise((resolve) => {
+    socket.once('unexpected-response', (_request, response) => {
+      resolve(`HTTP ${response.statusCode}`)
+      socket.terminate()
+    })
+    socket.on('error', () => {})
+    socket.once('open', () => socket.send(message))
+    socket.once('message', () => {
+      resolve(ATTACHED)
+      socket.close()
+    })
+  })
+}
+
+/** What the last attach carried, as the upstream saw it. */
+function shapeSeenBy({ requests }: TestUpstream): string {
+  let shape = ''
+  for (const { kind, query, frames } of requests) {
+    const hasFrame = frames.some((frame) => String(frame).includes('"type":"auth"'))
+    if (kind === 'websocket') shape = `?${Object.keys(query).join('&')}${hasFrame ? ', auth frame' : ''}`
+  }
+  return shape
+}
+
+/** Types a few commands, each when the shell asks for one, and shows the screen. */
+async function showShell(terminal: TerminalConnection, show: (screen: string, command: string) => void): Promise<void> {
+  const output = terminal[Symbol.asyncIterator]()
+  for (const command of ['echo "hello from $0, process $$"', 'uname -s', 'seq 3 | tr "\\n" " "; echo', 'exit']) {
+    let screen = ''
+    for (let next; !screen.endsWith('$ ') && !(next = await output.next()).done;) {
+      screen += new TextDecoder().decode(next.value)
+    }
+    show(screen, command)
+    await terminal.write(`${command}\n`)
+  }
+}

@@ -1,0 +1,62 @@
+import type { TerminalConnection } from '../connection.ts'
+import { delay } from '../deadline.ts'
+import { createEscape } from './escape.ts'
+import type { Input } from './host.ts'
+
+const END_OF_TRANSMISSION = '\u0004'
+// ms; by then the terminal has noticed if the shell has ended.
+const FIRST_REMINDER = 2_500
+const LAST_REMINDER = 60_000
+
+/** Types whatever is read; `leave` is called for `~.`, and when a terminal is gone. Returns what stops it. */
+export function feed(
+  stdin: Input,
+  terminal: TerminalConnection,
+  countOutput: () => number,
+  leave: () => void,
+): () => void {
+  const stopping = new AbortController()
+  if (stdin.isTTY) typeKeys(stdin, terminal, leave)
+  // It ends with an error when it is stopped, and when the terminal has ended, which tells by itself how it did.
+  else typeAll(stdin, terminal, countOutput, stopping.signal).catch(() => {})
+  return () => {
+    stopping.abort()
+    stdin.destroy()
+  }
+}
+
+/** Without waiting for the server, or `~.` could not be seen when that hangs. */
+function typeKeys(stdin: Input, terminal: TerminalConnection, leave: () => void): void {
+  const readKeys = createEscape()
+  stdin.on('data', (keys: Uint8Array) => {
+    const { send, detach } = readKeys(keys)
+    if (send.length > 0) void terminal.write(send)
+    if (detach) leave()
+  })
+  stdin.on('end', leave)
+  stdin.on('error', leave)
+  stdin.resume()
+}
+
+async function typeAll(
+  stdin: Input,
+  terminal: TerminalConnection,
+  countOutput: () => number,
+  signal: AbortSignal,
+): Promise<void> {
+  let last = ''
+  for await (const chunk of stdin) {
+    const bytes = Buffer.from(chunk)
+    await terminal.write(bytes)
+    last = bytes.toString('latin1').slice(-1)
+  }
+  // A shell that reads a pipe takes a last line that does not end, too.
+  if (/[^\r\n]/.test(last)) await terminal.write('\n')
+  // A pipe's end is there for all that read it. A terminal's is for one, and may be lost while none does: once more.
+  for (let wait = FIRST_REMINDER; ;) {
+    const before = countOutput()
+    await terminal.write(END_OF_TRANSMISSION)
+    await delay(wait, signal)
+    wait = countOutput() > before ? FIRST_REMINDER : Math.min(2 * wait, LAST_REMINDER)
+  }
+}

@@ -1,0 +1,173 @@
+import { parseArgs } from 'node:util'
+
+/** A mistake in how a command was called; the message says what to write instead. */
+export class UsageError extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+export type FlagName =
+  | 'user'
+  | 'auth-type'
+  | 'policy'
+  | 'context'
+  | 'chat'
+  | 'session'
+  | 'key-file'
+  | 'key'
+  | 'show-key'
+  | 'token-in-url'
+  | 'timeout'
+  | 'idle'
+  | 'json'
+  | 'help'
+  | 'version'
+
+interface Flag {
+  /** What kind of value it takes, if it takes one. */
+  readonly value?: string
+  readonly help: string
+}
+
+const FLAGS: Record<FlagName, Flag> = {
+  user: { value: 'ID', help: 'whose terminal it is; default: your login name' },
+  'auth-type': { value: 'TYPE', help: 'bearer (default), session, system_oauth or none' },
+  policy: { value: 'ID', help: "an orchestrator's policy" },
+  context: { value: 'ID', help: "an orchestrator's context: default, chat:… or automation:…" },
+  chat: { value: 'ID', help: 'the chat that the terminal belongs to' },
+  session: { value: 'ID', help: 'attach to this session, and leave it when you go' },
+  'key-file': { value: 'FILE', help: 'read the key from a file' },
+  key: { value: 'KEY', help: 'the key itself, which everybody on this machine can see in ps' },
+  'show-key': { help: 'print the key as well' },
+  'token-in-url': {
+    value: 'WHEN',
+    help: 'whether the key may also be in the URL: always (default), never or fallback',
+  },
+  timeout: { value: 'SECONDS', help: 'how long to wait for the server; default: 30' },
+  idle: { value: 'SECONDS', help: 'how long to see whether a silent connection is cut; default: 65' },
+  json: { help: 'print what was found as JSON' },
+  help: { help: 'print this' },
+  version: { help: 'print the version' },
+}
+
+/** What a command was called with. */
+export interface Call {
+  readonly url: string
+  readonly flags: Readonly<Partial<Record<FlagName, string>>>
+}
+
+/** What sets one command apart from another. */
+export interface Syntax {
+  readonly name: string
+  /** What it does, in one line. */
+  readonly summary: string
+  /** Whether it is given a URL. */
+  readonly takesUrl: boolean
+  readonly flags: readonly FlagName[]
+}
+
+const GLOBAL: readonly FlagName[] = ['help', 'version']
+
+/** Reads what follows the name of a command. */
+export function readCall({ name, takesUrl, flags }: Syntax, args: readonly string[]): Call {
+  const known = [...flags, ...GLOBAL]
+  const options = Object.fromEntries(known.map((flag) => [flag, { type: typeOf(flag) }]))
+  const see = `See terminal-upstream ${name} --help.`
+  const given: Partial<Record<FlagName, string>> = {}
+  const positionals: string[] = []
+  // Not strict, because its errors know neither what is near nor where to look.
+  for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
+    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind !== 'option') continue
+    const flag = token.rawName === '-h' ? 'help' : known.find((one) => one === token.name)
+    if (flag === undefined) {
+      const all = known.map((one) => `--${one}`)
+      throw unknownName('ERR_PARSE_ARGS_UNKNOWN_OPTION', 'flag', token.rawName, all, see)
+    }
+    given[flag] = valueOf(flag, token, see)
+  }
+  const [url = '', ...more] = takesUrl ? positionals : ['', ...positionals]
+  if (given.help !== undefined || given.version !== undefined) return { url, flags: given }
+  if (takesUrl && url === '') {
+    throw new UsageError('ERR_PARSE_ARGS_MISSING_POSITIONAL', `The URL of the server is missing. ${see}`)
+  }
+  // Without quoting it: it may be a key.
+  if (more.length > 0) {
+    throw new UsageError('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', `There is an argument too many. ${see}`)
+  }
+  return { url, flags: given }
+}
+
+function typeOf(flag: FlagName): 'string' | 'boolean' {
+  return FLAGS[flag].value === undefined ? 'boolean' : 'string'
+}
+
+interface OptionToken {
+  readonly value: string | undefined
+  readonly inlineValue: boolean | undefined
+}
+
+/** `''` for a flag that is just there. */
+function valueOf(flag: FlagName, { value, inlineValue = false }: OptionToken, see: string): string {
+  const code = 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE'
+  if (typeOf(flag) === 'boolean') {
+    if (value !== undefined) throw new UsageError(code, `--${flag} takes no value. ${see}`)
+    return ''
+  }
+  // The next flag is no value, but one that was forgotten.
+  if (value === undefined || (!inlineValue && value.startsWith('--'))) {
+    throw new UsageError(code, `--${flag} wants a value. ${see}`)
+  }
+  return value
+}
+
+/** Returns the ms that a flag gives in seconds; `undefined` if it is not there. */
+export function millisecondsOf({ flags }: Call, flag: 'timeout' | 'idle'): number | undefined {
+  const value = flags[flag]
+  if (value === undefined) return undefined
+  const ms = Math.round(Number(value) * 1_000)
+  if (value.trim() === '' || !(ms >= 0)) {
+    throw new UsageError('ERR_PARSE_ARGS_INVALID_OPTION_VALUE', `--${flag} must be a number of seconds.`)
+  }
+  return ms
+}
+
+/** What `--help` prints. */
+export function helpOf({ name, summary, takesUrl, flags }: Syntax): string {
+  const lines = [...flags, ...GLOBAL].map((flag) => {
+    const { help, value = '' } = FLAGS[flag]
+    return `  ${`--${flag} ${value}`.padEnd(23)}${help}`
+  })
+  const key = flags.includes('key') ? KEY_HELP : ''
+  return `terminal-upstream ${name}${takesUrl ? ' URL' : ''} [flags]\n\n${summary}\n${key}\n${lines.join('\n')}\n`
+}
+
+const KEY_HELP = `
+The key is read from TERMINAL_UPSTREAM_KEY or --key-file, or asked for where there is a terminal to ask at.
+`
+
+/** A usage error that names the nearest of what there is, if anything is near. */
+export function unknownName(
+  code: string,
+  what: string,
+  name: string,
+  known: readonly string[],
+  see: string,
+): UsageError {
+  const near = [1, 2].flatMap((edits) => known.filter((one) => isWithin(edits, name, one)))
+  const hint = near.length > 0 ? ` Did you mean ${near[0]}?` : ''
+  return new UsageError(code, `There is no ${what} ${name}.${hint} ${see}`)
+}
+
+/** Whether so many characters that are added, taken out or replaced make one of the other. */
+function isWithin(edits: number, left: string, right: string): boolean {
+  if (edits < 0) return false
+  if (left === '' || right === '') return left.length + right.length <= edits
+  const [shorter, other] = [left.slice(1), right.slice(1)]
+  if (left[0] === right[0]) return isWithin(edits, shorter, other)
+  return isWithin(edits - 1, shorter, right) || isWithin(edits - 1, left, other) || isWithin(edits - 1, shorter, other)
+}

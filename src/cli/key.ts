@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { errorCode } from '../errors.ts'
+import { UsageError, type Call } from './flags.ts'
+import type { Host } from './host.ts'
+import { Interruption } from './signals.ts'
+
+/** Returns the key from where it is given, or asks for it where there is somebody to ask; `undefined` for none. */
+export async function findKey({ flags }: Call, host: Host, signal: AbortSignal): Promise<string | undefined> {
+  const { key, 'key-file': file, 'auth-type': authType } = flags
+  if (authType === 'none') return undefined
+  if (key !== undefined && file !== undefined) {
+    throw new UsageError('ERR_INVALID_ARG_VALUE', 'Give one of --key and --key-file, not both.')
+  }
+  if (key !== undefined) {
+    host.stderr.write('terminal-upstream: ps shows --key to everybody; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
+    return key
+  }
+  if (file !== undefined) return readKeyFile(file)
+  const inherited = host.env['TERMINAL_UPSTREAM_KEY']
+  if (inherited !== undefined) return inherited
+  return host.stdin.isTTY && host.stderr.isTTY ? askForKey(host, signal) : undefined
+}
+
+async function readKeyFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(
+      String(errorCode(error)),
+      `Cannot read --key-file ${file}: check that it is there and yours to read.`,
+    )
+  }
+}
+
+/** Asks without an echo; the end of input is no key. */
+async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<string> {
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: stdin, output: nowhere, terminal: true })
+  stderr.write('Key (Enter for none): ')
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      lines.once('line', resolve)
+      lines.once('SIGINT', () => reject(new Interruption('SIGINT')))
+      lines.once('close', () => resolve(''))
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
+  } finally {
+    lines.close()
+    stderr.write('\n')
+  }
+}

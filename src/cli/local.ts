@@ -1,0 +1,52 @@
+import type { TerminalConnection } from '../connection.ts'
+import type { TerminalSize } from '../protocol.ts'
+import type { Host, Output } from './host.ts'
+import { createModes } from './modes.ts'
+
+/** The terminal that a command was started in, if it was. */
+export interface LocalTerminal {
+  /** Looks at output on its way to it. */
+  readonly see: (chunk: Uint8Array) => void
+  /** Gives it back as it was. */
+  readonly restore: () => void
+}
+
+/** Has every key passed on as it is pressed, until the terminal is restored or the process ends. */
+export function takeTerminal(host: Host): LocalTerminal {
+  const { stdin, stdout } = host
+  const modes = createModes()
+  const restore = (): void => {
+    host.off('exit', restore)
+    if (stdin.isTTY) stdin.setRawMode?.(false)
+    if (stdout.isTTY) stdout.write(modes.undo())
+  }
+  host.on('exit', restore)
+  if (stdin.isTTY) stdin.setRawMode?.(true)
+  return { see: modes.see, restore }
+}
+
+/** Whatever shows the window, even where the output itself goes into a file. */
+function windowOf({ stdout, stderr }: Host): Output | undefined {
+  return [stdout, stderr].find(({ isTTY }) => isTTY)
+}
+
+/** Returns the size of the window, if there is one that has any. */
+export function sizeOf(host: Host): TerminalSize | undefined {
+  const { columns: cols = 0, rows = 0 } = windowOf(host) ?? {}
+  return cols > 0 && rows > 0 ? { cols, rows } : undefined
+}
+
+/** Tells the terminal whenever the size changes; returns what stops that. */
+export function followSize(host: Host, terminal: TerminalConnection): () => void {
+  const window = windowOf(host)
+  const follow = (): void => {
+    const size = sizeOf(host)
+    try {
+      if (size) terminal.resize(size.cols, size.rows)
+    } catch {
+      // It is closing; how is told at its end.
+    }
+  }
+  window?.on('resize', follow)
+  return () => window?.off('resize', follow)
+}

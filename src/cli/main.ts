@@ -1,0 +1,77 @@
+import { TerminalError } from '../errors.ts'
+import { ATTACH, attach } from './attach.ts'
+import { DEMO, runDemo } from './demo.ts'
+import { helpOf, readCall, unknownName, UsageError, type Call, type Syntax } from './flags.ts'
+import type { Host } from './host.ts'
+import { PROBE, runProbe } from './probe.ts'
+import { Interruption } from './signals.ts'
+import { inOwnWords } from './target.ts'
+import { printUrl, URL_SYNTAX } from './url.ts'
+
+interface Command {
+  readonly syntax: Syntax
+  readonly run: (call: Call, host: Host) => Promise<number>
+}
+
+const COMMANDS: readonly Command[] = [
+  { syntax: ATTACH, run: attach },
+  { syntax: PROBE, run: runProbe },
+  { syntax: URL_SYNTAX, run: printUrl },
+  { syntax: DEMO, run: runDemo },
+]
+
+const HELP = `terminal-upstream COMMAND [flags]
+
+Reach an Open WebUI terminal, whichever release of Open Terminal or Terminals answers.
+
+  attach URL   join this terminal, or what is piped in, to a shell on the server
+  probe URL    find out what the server is, what it wants of a client, and what is wrong
+  url URL      print the WebSocket URL that a client dials
+  demo         show it all on servers inside this process
+
+terminal-upstream COMMAND --help tells more. The key is read from TERMINAL_UPSTREAM_KEY.
+`
+
+const WRONG_USE = 2
+
+/** Runs the command with these arguments; resolves with its exit status. */
+export async function main(args: readonly string[], host: Host, version: string): Promise<number> {
+  try {
+    return await run(args, host, version)
+  } catch (error) {
+    if (error instanceof Interruption) return error.status
+    if (!isExpected(error)) throw error
+    host.stderr.write(`terminal-upstream: ${error.code}: ${inOwnWords(error.message)}\n`)
+    return error instanceof TerminalError ? 1 : WRONG_USE
+  }
+}
+
+async function run([name = '', ...args]: readonly string[], host: Host, version: string): Promise<number> {
+  if (name === '--version') return print(host, `${version}\n`)
+  if (['--help', '-h', 'help'].includes(name)) return print(host, HELP)
+  if (name === '') {
+    host.stderr.write(HELP)
+    return WRONG_USE
+  }
+  const command = COMMANDS.find(({ syntax }) => syntax.name === name)
+  if (!command) {
+    const names = COMMANDS.map(({ syntax }) => syntax.name)
+    throw unknownName('ERR_INVALID_ARG_VALUE', 'command', name, names, 'See terminal-upstream --help.')
+  }
+  const call = readCall(command.syntax, args)
+  if (call.flags.help !== undefined) return print(host, helpOf(command.syntax))
+  if (call.flags.version !== undefined) return print(host, `${version}\n`)
+  return command.run(call, host)
+}
+
+function print({ stdout }: Host, text: string): number {
+  stdout.write(text)
+  return 0
+}
+
+/** Whether it is for whoever called the command, rather than a mistake of ours. */
+function isExpected(error: unknown): error is Error & { readonly code: string } {
+  if (error instanceof TerminalError || error instanceof UsageError) return true
+  // What the library says of its arguments.
+  return error instanceof Error && 'code' in error && /^ERR_(INVALID_ARG|OUT_OF_RANGE)/.test(String(error.code))
+}

@@ -1,0 +1,115 @@
+import type { ProbeCheck, ProbeCheckName } from '../probe/facts.ts'
+import { probe, type ProbeReport } from '../probe/report.ts'
+import type { ProbeFamily } from '../probe/verdict.ts'
+import { millisecondsOf, type Call, type Syntax } from './flags.ts'
+import type { Host } from './host.ts'
+import { paintFor, startProgress, type Paint, type Progress } from './screen.ts'
+import { interruptible } from './signals.ts'
+import { inOwnWords, oneOf, readTarget, TARGET_FLAGS } from './target.ts'
+
+export const PROBE: Syntax = {
+  name: 'probe',
+  summary: `Finds out what the server is, which client it wants and what is wrong, and says what to do.
+
+Creates up to eight sessions, as --user, and deletes them. Puts the key into URLs, once or twice, and a wrong one into
+the server's log. The exit status is 0 when a terminal opens and nothing else is wrong.`,
+  takesUrl: true,
+  flags: [...TARGET_FLAGS, 'token-in-url', 'idle', 'json'],
+}
+
+const LABELS: Record<ProbeCheckName, string> = {
+  reachable: 'reachable',
+  tls: 'TLS',
+  rest: 'REST auth',
+  session: 'session created',
+  frame: 'user_id, then auth frame',
+  'token+frame': 'user_id and token, then auth frame',
+  'no-headers': 'the same without any header',
+  'no-user': 'the same without user_id',
+  'wrong-key': 'the same with a wrong key',
+  'unknown-session': 'to a session that is not there',
+  'unknown-policy': 'to a policy that is not there',
+  token: 'without the auth frame',
+  idle: 'left silent',
+  cleanup: 'sessions deleted',
+}
+
+const FAMILIES: Record<ProbeFamily, string> = {
+  'terminals@<=0.0.2': 'Terminals up to 0.0.2',
+  'terminals@>=0.0.3 <0.2.0': 'Terminals from 0.0.3 to 0.1.0',
+  'terminals@>=0.2.0': 'Terminals from 0.2.0 on',
+  'open-terminal@<=0.12.3': 'Open Terminal up to 0.12.3',
+  'open-terminal@>=0.12.4': 'Open Terminal from 0.12.4 on',
+  'open-webui': 'Open WebUI, in front of a terminal server',
+}
+
+/** Resolves with the exit status. */
+export function runProbe(call: Call, host: Host): Promise<number> {
+  return interruptible(host, async (signal) => {
+    const { flags } = call
+    const tokenInUrl = oneOf('choice', ['always', 'never'], flags['token-in-url'])
+    const times = { timeout: millisecondsOf(call, 'timeout'), idle: millisecondsOf(call, 'idle') }
+    const options = { ...(await readTarget(call, host, signal)), ...times, tokenInUrl }
+    const json = flags.json !== undefined
+    const paint = paintFor(host.stdout, host)
+    const print = (text: string): void => void host.stdout.write(`${text}\n`)
+    const status = followChecks(host)
+    const finished = (check: ProbeCheck): void => {
+      status.finished(check.name)
+      if (!json) print(lineOf(check, paint))
+    }
+    try {
+      const report = await probe(options, { started: status.started, finished })
+      print(json ? JSON.stringify(report, undefined, 2) : summaryOf(report, paint))
+      return report.ok ? 0 : 1
+    } finally {
+      status.stop()
+    }
+  })
+}
+
+/** Shows which check is taking so long: of those that are under way, the one that began last. */
+function followChecks(host: Host) {
+  const running = new Map<ProbeCheckName, number>()
+  let progress: Progress | undefined
+  const stop = (): void => progress?.stop()
+  const show = (): void => {
+    stop()
+    const [latest] = [...running].slice(-1)
+    progress = latest && startProgress(host, LABELS[latest[0]], latest[1])
+  }
+  const started = (name: ProbeCheckName): void => {
+    running.set(name, performance.now())
+    show()
+  }
+  const finished = (name: ProbeCheckName): void => {
+    running.delete(name)
+    show()
+  }
+  return { started, finished, stop }
+}
+
+function lineOf({ name, outcome, status, closeCode, detail, ms }: ProbeCheck, paint: Paint): string {
+  const [word, colour] = wordFor(outcome, paint)
+  const words = [word, status && `HTTP ${status}`, closeCode, detail].filter(Boolean).join(' ')
+  return `${LABELS[name].padEnd(36)}${colour(words)} ${paint.dim(`(${ms} ms)`)}`
+}
+
+/** What the rest of the line does not say by itself, and the colour of it all. */
+function wordFor(outcome: ProbeCheck['outcome'], { green, red, dim }: Paint): [word: string, colour: Paint['red']] {
+  if (outcome === 'ok') return ['✓', green]
+  if (outcome === 'attached') return ['attached', green]
+  if (outcome === 'failed') return ['✗', red]
+  if (outcome === 'skipped') return ['–', dim]
+  return [outcome === 'silence' ? 'silence' : '', String]
+}
+
+function summaryOf({ works, family, version, advice }: ProbeReport, { bold }: Paint): string {
+  const release = [family && FAMILIES[family], version && `(says that it is Open Terminal ${version})`]
+  const lines = [
+    ['release', release.filter(Boolean).join(' ') || 'could not be told'],
+    ['attaches with', works ? LABELS[works] : 'nothing'],
+    ['what to do', inOwnWords(advice)],
+  ]
+  return `\n${lines.map(([name = '', text = '']) => `${bold(name.padEnd(36))}${text}`).join('\n')}`
+}

@@ -1,0 +1,75 @@
+import { userInfo } from 'node:os'
+import type { AuthType } from '../auth.ts'
+import type { UpstreamOptions } from '../upstream.ts'
+import { unknownName, UsageError, type Call, type FlagName } from './flags.ts'
+import type { Host } from './host.ts'
+import { findKey } from './key.ts'
+
+/** What every command that has to do with a server takes. */
+export const TARGET_FLAGS: readonly FlagName[] = [
+  'user',
+  'auth-type',
+  'policy',
+  'context',
+  'chat',
+  'key-file',
+  'key',
+  'timeout',
+]
+
+const AUTH_TYPES = ['bearer', 'session', 'system_oauth', 'none'] as const
+
+/** Which server, and as whom. */
+export interface Target extends UpstreamOptions {
+  readonly authType: AuthType
+  readonly key: string | undefined
+}
+
+/** Reads it from the flags, and the key from where it is. */
+export async function readTarget(call: Call, host: Host, signal: AbortSignal): Promise<Target> {
+  const { url: base, flags } = call
+  const authType = oneOf('auth type', AUTH_TYPES, flags['auth-type']) ?? 'bearer'
+  const userId = flags.user ?? loginName()
+  const key = await findKey(call, host, signal)
+  return { base, authType, userId, key, policyId: flags.policy, contextId: flags.context, chatId: flags.chat, signal }
+}
+
+/** Returns the value of a flag if it is one of those that there are. */
+export function oneOf<T extends string>(what: string, known: readonly T[], value: string | undefined): T | undefined {
+  if (value === undefined) return undefined
+  const found = known.find((one) => one === value)
+  if (found === undefined) {
+    throw unknownName('ERR_INVALID_ARG_VALUE', what, value, known, `There are ${known.join(', ')}.`)
+  }
+  return found
+}
+
+function loginName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // In a container, the number of the user may have no name.
+    throw new UsageError(
+      'ERR_INVALID_ARG_VALUE',
+      'Say with --user whose terminal it is: this machine has no name for you.',
+    )
+  }
+}
+
+const FLAG_OF: Record<string, string> = {
+  base: 'the URL',
+  key: 'the key',
+  authType: '--auth-type',
+  userId: '--user',
+  policyId: '--policy',
+  contextId: '--context',
+  chatId: '--chat',
+  sessionId: '--session',
+  tokenInUrl: '--token-in-url',
+  timeout: '--timeout',
+}
+
+/** Says what the library says of its options in the words of the command. */
+export function inOwnWords(text: string): string {
+  return text.replaceAll(/`(\w+)`/g, (quoted, name: string) => FLAG_OF[name] ?? quoted)
+}

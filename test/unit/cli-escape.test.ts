@@ -1,0 +1,61 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { createEscape } from '../../src/cli/escape.ts'
+
+/** What is sent of keys that are typed in these parts, and whether they detach. */
+function type(...parts: string[]): [sent: string, detached: boolean] {
+  const readKeys = createEscape()
+  let sent = ''
+  for (const part of parts) {
+    const { send, detach } = readKeys(new TextEncoder().encode(part))
+    sent += new TextDecoder().decode(send)
+    if (detach) return [sent, true]
+  }
+  return [sent, false]
+}
+
+const paste = 'x'.repeat(20)
+
+it.each<[parts: string[], sent: string, detached: boolean]>([
+  [['~.'], '', true],
+  [['~', '.'], '', true],
+  [['ls\r', '~', '.'], 'ls\r', true],
+  [['ls\n~.'], 'ls\n', true],
+  [['~~.'], '~.', false],
+  [['~', '~', '.'], '~.', false],
+  [['~x'], '~x', false],
+  [['~', '\r', '~', '.'], '~\r', true],
+  [['ls ~.'], 'ls ~.', false],
+  [['ls ~', '.'], 'ls ~.', false],
+  [['.'], '.', false],
+  [['é~.'], 'é~.', false],
+  // A paste may have anything in it.
+  [[`${paste}\n~.`], `${paste}\n~.`, false],
+  [[`~.${paste}`], `~.${paste}`, false],
+  [[`${paste}\n`, '~', '.'], `${paste}\n`, true],
+  [['~', paste], `~${paste}`, false],
+])('of %j, %j is sent; detaches: %s', (parts, sent, detached) => {
+  expect(type(...parts)).toEqual([sent, detached])
+})
+
+it('sends everything else as it is', () => {
+  const harmless = fc.array(fc.string({ unit: 'binary' }).map((text) => text.replaceAll('~', '-')))
+  fc.assert(
+    fc.property(harmless, (parts) => {
+      expect(type(...parts)).toEqual([parts.join(''), false])
+    }),
+  )
+})
+
+it('loses nothing of what has a ~ in it, but the one that was for it', () => {
+  const keys = fc.array(fc.constantFrom('~', '\r', 'a'), { maxLength: 30 })
+  fc.assert(
+    fc.property(keys, (parts) => {
+      // Whatever is still waited for is not sent yet.
+      const [sent] = type(...parts, 'a')
+      const typed = [...parts, 'a'].join('')
+      expect(sent.replaceAll('~', '')).toBe(typed.replaceAll('~', ''))
+      expect(typed.split('~').length - sent.split('~').length).toBe(typed.match(/(?<=^|\r)~~/g)?.length ?? 0)
+    }),
+  )
+})

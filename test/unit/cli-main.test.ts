@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it, vi } from 'vitest'
+import { main } from '../../src/cli/main.ts'
+import { FakeHost, run } from './support/host.ts'
+
+const commands = ['attach', 'probe', 'url', 'demo']
+
+describe('terminal-upstream', () => {
+  it.each([['--help'], ['-h'], ['help']])('%s names the commands', async (flag) => {
+    const { status, stdout, stderr } = await run([flag])
+    for (const name of commands) expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  })
+
+  it('names the commands on stderr where none is given', async () => {
+    const { status, stdout, stderr } = await run([])
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toContain('attach URL')
+  })
+
+  it('--version prints the version', async () => {
+    expect(await run(['--version'])).toEqual({ status: 0, stdout: '1.2.3\n', stderr: '' })
+  })
+
+  it.each([
+    ['atach', 'There is no command atach. Did you mean attach?'],
+    ['prob', 'There is no command prob. Did you mean probe?'],
+    ['--versoin', 'There is no command --versoin.'],
+    ['connect-to-it', 'There is no command connect-to-it. See terminal-upstream --help.'],
+  ])('%s is told what there is', async (name, message) => {
+    const { status, stdout, stderr } = await run([name])
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+    expect(stderr).toMatch(/^terminal-upstream: ERR_INVALID_ARG_VALUE: .*\n$/)
+    expect(stderr).toContain(message)
+  })
+})
+
+describe.each(commands)('terminal-upstream %s', (name) => {
+  it.each([['--help'], ['-h']])('%s explains every flag, whatever else there is', async (flag) => {
+    const { status, stdout, stderr } = await run([name, 'http://h', flag])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(new RegExp(`^terminal-upstream ${name} .*\\n\\n[A-Z]`))
+    expect(stdout).toMatch(/^ {2}--help +print this$/m)
+  })
+
+  it('--version prints the version', async () => {
+    expect(await run([name, '--version'])).toEqual({ status: 0, stdout: '1.2.3\n', stderr: '' })
+  })
+})
+
+const misuse: Array<[args: string[], code: string, message: string]> = [
+  [['attach'], 'MISSING_POSITIONAL', 'The URL of the server is missing. See terminal-upstream attach --help.'],
+  [['attach', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
+  [['demo', 'http://h'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
+  [['attach', 'http://h', '--usr', 'ada'], 'UNKNOWN_OPTION', 'There is no flag --usr. Did you mean --user?'],
+  [['attach', 'http://h', '--polcy=x'], 'UNKNOWN_OPTION', 'There is no flag --polcy. Did you mean --policy?'],
+  [['attach', 'http://h', '--something'], 'UNKNOWN_OPTION', 'There is no flag --something. See'],
+  [['attach', 'http://h', '-x'], 'UNKNOWN_OPTION', 'There is no flag -x.'],
+  [['url', 'http://h', '--idle', '1'], 'UNKNOWN_OPTION', 'There is no flag --idle.'],
+  [['attach', 'http://h', '--user'], 'INVALID_OPTION_VALUE', '--user wants a value.'],
+  [['attach', 'http://h', '--user', '--chat', 'c'], 'INVALID_OPTION_VALUE', '--user wants a value.'],
+  [['probe', 'http://h', '--json=yes'], 'INVALID_OPTION_VALUE', '--json takes no value.'],
+  [['probe', 'http://h', '--idle', 'long'], 'INVALID_OPTION_VALUE', '--idle must be a number of seconds.'],
+  [['probe', 'http://h', '--idle=-1'], 'INVALID_OPTION_VALUE', '--idle must be a number of seconds.'],
+  [['attach', 'http://h', '--timeout='], 'INVALID_OPTION_VALUE', '--timeout must be a number of seconds.'],
+]
+
+it.each(misuse)('%j is refused with what to do', async (args, code, message) => {
+  const { status, stdout, stderr } = await run(args)
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+  expect(stderr).toMatch(new RegExp(`^terminal-upstream: ERR_PARSE_ARGS_${code}: .*\\n$`))
+  expect(stderr).toContain(message)
+  expect(stderr).not.toContain('canary')
+})
+
+const useless: Array<[args: string[], message: string]> = [
+  [['--auth-type', 'beerer'], 'There is no auth type beerer. Did you mean bearer? There are bearer, session'],
+  [['--auth-type', 'basic'], 'There is no auth type basic. There are bearer, session, system_oauth, none.'],
+  [['--token-in-url', 'nevr'], 'There is no choice nevr. Did you mean never?'],
+  [['--user', ''], '--user must not be empty'],
+  [['--session', '..'], '--session must not be "." or ".."'],
+  [['--policy', 'a\n'], '--policy must not be empty'],
+  [['--timeout', '0'], '--timeout must be a whole number from 1'],
+  [['--timeout', '3000000'], '--timeout must be a whole number from 1'],
+]
+
+it.each(useless)('attach http://h %j is refused in its own words', async (args, message) => {
+  const { status, stderr } = await run(['attach', 'http://127.0.0.1:1', ...args])
+  expect(status).toBe(2)
+  expect(stderr).toMatch(/^terminal-upstream: ERR_(INVALID_ARG_VALUE|OUT_OF_RANGE): .*\n$/)
+  expect(stderr).toContain(message)
+})
+
+it('says what is wrong with the URL, and never shows what is in it', async () => {
+  const { status, stderr } = await run(['attach', 'http://me:canary@h'])
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr:
+      'terminal-upstream: ERR_TERMINAL_INVALID_URL: the URL must be an absolute http(s) or ws(s) URL: it holds a user name or password\n',
+  })
+})
+
+it('does not pass a mistake of its own off as one of its user’s', async () => {
+  const host = new FakeHost()
+  vi.spyOn(host.stdout, 'write').mockImplementation(() => {
+    throw new RangeError('broken')
+  })
+  await expect(main(['--help'], host, '1.2.3')).rejects.toThrow('broken')
+})
+
+it('asks for the name of the user where the machine has none for them', async () => {
+  vi.doMock('node:os', async (original) => ({
+    ...(await original<typeof import('node:os')>()),
+    userInfo() {
+      throw new Error('uv_os_get_passwd returned ENOENT')
+    },
+  }))
+  vi.resetModules()
+  const fresh = await import('../../src/cli/main.ts')
+  const host = new FakeHost()
+  expect(await fresh.main(['url', 'http://h'], host, '1.2.3')).toBe(2)
+  expect(host.stderr.text).toContain('Say with --user whose terminal it is')
+  vi.doUnmock('node:os')
+})
+
+it('is what the executable runs', async () => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  const { argv, exitCode } = process
+  const write = vi.spyOn(process.stdout, 'write').mockImplementation(() => true)
+  process.argv = ['node', 'cli.js', '--version']
+  try {
+    await import('../../src/cli.ts')
+    expect(write).toHaveBeenCalledWith(`${version}\n`)
+    expect(process.exitCode).toBe(0)
+  } finally {
+    write.mockRestore()
+    process.argv = argv
+    process.exitCode = exitCode
+  }
+})

@@ -1,0 +1,79 @@
+import xterm from '@xterm/headless'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { createModes } from '../../src/cli/modes.ts'
+
+function undoneOf(...chunks: string[]): string {
+  const modes = createModes()
+  for (const chunk of chunks) modes.see(Buffer.from(chunk, 'latin1'))
+  return modes.undo()
+}
+
+it.each<[chunks: string[], undo: string]>([
+  [['hello\r\n'], ''],
+  [['\x1b[?1049h'], '\x1b[?1049l'],
+  [['\x1b[?1049h', '\x1b[?1049l'], ''],
+  [['\x1b[?1049h\x1b[?25l'], '\x1b[?25h\x1b[?1049l'],
+  [['\x1b[?25l', '\x1b[?25h'], ''],
+  [['\x1b[?7l'], '\x1b[?7h'],
+  [['\x1b[?1000;1006h'], '\x1b[?1006l\x1b[?1000l'],
+  [['\x1b[?1000;1006h\x1b[?1000l'], '\x1b[?1006l'],
+  [['\x1b', '[?2', '004', 'h'], '\x1b[?2004l'],
+  [['\x1b[31', ';1m red'], '\x1b[0m'],
+  [['\x1b[31mred\x1b[m'], ''],
+  [['\x1b[38:2::1:2:3mred\x1b[0m'], ''],
+  [['\x1b='], '\x1b>'],
+  [['\x1b=\x1b>'], ''],
+  [['\x1b[>1u'], '\x1b[=0u'],
+  [['\x1b[>1u\x1b[<u'], ''],
+  [['\x1b[=5;1u'], '\x1b[=0u'],
+  [['\x1b[=5;1u\x1b[=0u'], ''],
+  [['\x1b[>4;2m'], '\x1b[>4m'],
+  [['\x1b[>4;2m\x1b[>4m'], ''],
+  [['\x1b[>4;2m\x1b[>4;0m'], ''],
+  [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b='], '\x1b>\x1b[0m\x1b[?25h\x1b[?1049l'],
+  [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b=\x1bc'], ''],
+])('%j is undone by %j', (chunks, undo) => {
+  expect(undoneOf(...chunks)).toBe(undo)
+})
+
+it('undoes a thing once', () => {
+  const modes = createModes()
+  modes.see(Buffer.from('\x1b[?1049h'))
+  expect(modes.undo()).not.toBe('')
+  expect(modes.undo()).toBe('')
+})
+
+const pieces = fc.array(
+  fc.oneof(
+    fc.constantFrom('vi', '\r\n', '\x1b=', '\x1b>', '\x1b[1;31m', '\x1b[m', '\x1b', '\x1b['),
+    fc
+      .tuple(fc.constantFrom(1, 7, 25, 66, 1000, 1002, 1003, 1004, 1006, 1049, 2004), fc.constantFrom('h', 'l'))
+      .map(([mode, final]) => `\x1b[?${mode}${final}`),
+  ),
+)
+
+it('does not depend on how output is cut into chunks', () => {
+  fc.assert(
+    fc.property(pieces, fc.nat(6), (parts, size) => {
+      const whole = parts.join('')
+      const cut = whole.match(new RegExp(`[^]{1,${size + 1}}`, 'g')) ?? []
+      expect(undoneOf(...cut)).toBe(undoneOf(whole))
+    }),
+  )
+})
+
+it('leaves xterm.js as it was switched on', async () => {
+  await fc.assert(
+    fc.asyncProperty(pieces, async (parts) => {
+      const terminal = new xterm.Terminal({ allowProposedApi: true })
+      const state = (): object => ({ ...terminal.modes, buffer: terminal.buffer.active.type })
+      const before = state()
+      // Cut off where a sequence is not: what is left of one would swallow what comes next.
+      const output = `${parts.join('')}m`
+      await new Promise<void>((done) => terminal.write(output + undoneOf(output), done))
+      expect(state()).toEqual(before)
+      terminal.dispose()
+    }),
+  )
+})

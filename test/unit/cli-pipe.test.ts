@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import type { TestShell } from '../../src/testing.ts'
+import { NEWEST, pipe, prompting, user } from './support/attach.ts'
+import { start } from './support/host.ts'
+import { hashing } from './support/terminal.ts'
+import { releases, until, upstreamOf } from './support/upstream.ts'
+
+/** Prints a lot at the first key, and ends. */
+const flooding: TestShell = ({ output, exit }) => ({
+  input() {
+    for (let count = 0; count < 100; count += 1) void output('x'.repeat(4096))
+    exit()
+  },
+})
+
+describe('in a pipe, attach', () => {
+  it.each(releases)('runs what is piped in on %s, and ends with 0 when the shell has ended', async (release) => {
+    const outcome = await pipe('echo "6 x 7 = $((6 * 7))"; exit\n', { release })
+    expect(outcome).toMatchObject({ status: 0, stdout: expect.stringContaining('6 x 7 = 42\n') as string, stderr: '' })
+    expect(outcome.upstream.sessions).toEqual([])
+  })
+
+  it('ends the shell at the end of the input', async () => {
+    const { status, stdout } = await pipe('echo $((6 * 7))\n')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^\$ 42\n/)
+  })
+
+  it('types the end of a last line that has none', async () => {
+    const { status, stdout } = await pipe('echo $((6 * 7))')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^\$ 42\n/)
+  })
+
+  it('ends a shell that nothing is piped into', async () => {
+    expect(await pipe('')).toMatchObject({ status: 0 })
+  })
+
+  it.each([
+    ['says something of it', (io: Parameters<TestShell>[0]) => void io.output('$ ')],
+    ['does not say anything', () => {}],
+  ])('ends a shell that misses the first end of the input and %s', async (_what, notice) => {
+    let ends = 0
+    const shell: TestShell = (io) => ({
+      input(data) {
+        ends += data.filter((byte) => byte === 4).length
+        if (ends === 2) io.exit()
+        else notice(io)
+      },
+    })
+    expect(await pipe('x\n', { shell })).toMatchObject({ status: 0 })
+    expect(ends).toBe(2)
+  })
+
+  it('brings 300 KB through whole', async () => {
+    const piped = 'x'.repeat(79).concat('\n').repeat(3_750)
+    const hash = createHash('sha256').update(piped).digest('hex')
+    const shell: TestShell = (io) => {
+      const hashed = hashing(piped.length)(io)
+      return { input: (data) => (data.includes(4) ? io.exit() : hashed.input(data)) }
+    }
+    expect(await pipe(piped, { release: 'open-terminal@0.11', shell })).toMatchObject({ status: 0, stdout: hash })
+  })
+
+  it('prints all of it however slowly it is taken', async () => {
+    const { url } = await upstreamOf({ shell: flooding, release: NEWEST })
+    const { host, status } = start(['attach', url, ...user], { piped: 'x' })
+    host.stdout.stick()
+    await until(() => host.stdout.writableNeedDrain)
+    host.stdout.flow()
+    expect(await status).toBe(0)
+    expect(host.stdout.text).toHaveLength(409_600)
+  })
+
+  it('ends like any other program when nobody reads its output any more', async () => {
+    const upstream = await upstreamOf({ shell: prompting })
+    const { host, status } = start(['attach', upstream.url, ...user])
+    await host.stdout.shows('$ ')
+    host.stdout.destroy(new Error('write EPIPE'))
+    expect(await status).toBe(141)
+    expect(host.stderr.text).toBe('')
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('does not wait for a reader that has gone when the shell has ended', async () => {
+    const upstream = await upstreamOf({ shell: flooding, release: NEWEST })
+    const { host, status } = start(['attach', upstream.url, ...user], { piped: 'x' })
+    host.stdout.stick()
+    await until(() => host.stdout.writableNeedDrain && upstream.sessions.length === 0)
+    await until(() => upstream.requests.some(({ method }) => method === 'DELETE'))
+    host.stdout.destroy(new Error('write EPIPE'))
+    expect(await status).toBe(141)
+  })
+
+  it('does not touch the terminal, nor look for ~.', async () => {
+    const upstream = await upstreamOf({ shell: prompting, release: NEWEST })
+    const { host, status } = start(['attach', upstream.url, ...user], { tty: { stdout: true }, piped: '~.\nQ' })
+    expect(await status).toBe(0)
+    expect(host.raw).toEqual([])
+    expect(host.stdout.text).toContain('~.\n')
+  })
+})

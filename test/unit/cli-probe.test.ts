@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import type { ProbeReport } from '../../src/probe.ts'
+import type { TestUpstreamOptions } from '../../src/testing.ts'
+import { inOwnWords } from '../../src/cli/target.ts'
+import { prompting } from './support/attach.ts'
+import { gateway, type Habits } from './support/gateway.ts'
+import { run, start, type HostOptions } from './support/host.ts'
+import { nobody, releases, until, upstreamOf } from './support/upstream.ts'
+
+const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5, policies: [] }
+
+async function probe(server: TestUpstreamOptions = {}, flags: string[] = [], options: HostOptions = {}) {
+  const upstream = await upstreamOf({ ...QUICK, ...server })
+  const { status, stdout, stderr } = await run(['probe', upstream.url, '--user', 'ada', ...flags], options)
+  expect(stdout + stderr).not.toContain('canary')
+  expect(upstream.sessions).toEqual([])
+  return { status, stderr, stdout: Buffer.from(stdout, 'latin1').toString(), upstream }
+}
+
+const quick = ['--idle', '0']
+
+function withoutTimes(table: string): string {
+  return table.replaceAll(/ \(\d+ ms\)$/gm, '')
+}
+
+describe('probe', () => {
+  it('prints what it finds out, as README.md shows it', async () => {
+    const { status, stdout, stderr } = await probe({ release: 'terminals@0.0.2' }, quick)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    const [, shown = ''] = /<!-- probe -->\n+```text\n(.*?)```/s.exec(readme) ?? []
+    expect(shown).toContain('what to do')
+    expect(withoutTimes(stdout)).toBe(withoutTimes(shown))
+  })
+
+  it.each(releases)('tells %s from others', async (release) => {
+    const { status, stdout } = await probe({ release }, quick)
+    expect(status).toBe(0)
+    const [server = '', version = ''] = release.split('@')
+    const name = { terminals: 'Terminals', 'open-terminal': 'Open Terminal' }[server]
+    const range = { '0.0.2': 'up to 0.0.2', '0.0.3': 'from 0.0.3 to 0.1.0', '0.2.2': 'from 0.2.0 on' }[version]
+    const ranges = version.startsWith('0.14') ? 'from 0.12.4 on' : 'up to 0.12.3'
+    expect(stdout).toMatch(new RegExp(`^release +${name} ${range ?? ranges}$`, 'm'))
+  })
+
+  it('prints the same as data', async () => {
+    const { status, stdout } = await probe({ release: 'terminals@0.0.2' }, [...quick, '--json'])
+    expect(status).toBe(0)
+    const report = JSON.parse(stdout) as ProbeReport
+    expect(report).toMatchObject({ ok: true, works: 'token+frame', family: 'terminals@<=0.0.2' })
+    expect(report.checks.map(({ name }) => name)).toContain('unknown-policy')
+  })
+
+  it('ends with 1 when something is wrong, and says what to do in its own words', async () => {
+    const { status, stdout } = await probe({}, [...quick, '--key', 'sk-2'])
+    expect(status).toBe(1)
+    expect(stdout).toMatch(/^REST auth +✗ HTTP 401 Invalid API key/m)
+    expect(stdout).toMatch(/^what to do +Check the key and --auth-type, and/m)
+    expect(stdout).toMatch(/^attaches with +nothing$/m)
+    expect(stdout).toMatch(/^release +could not be told$/m)
+  })
+
+  it('waits as long as the flags say, and keeps the key out of URLs', async () => {
+    const flags = ['--idle', '0.05', '--timeout', '2', '--token-in-url', 'never']
+    const { status, stdout, upstream } = await probe({ release: 'terminals@0.2.2' }, flags)
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^left silent +✓ alive afterwards \(5\d ms\)$/m)
+    expect(stdout).toMatch(/^user_id and token, then auth frame +– no key that may go into the URL/m)
+    expect(upstream.requests.filter(({ query }) => query['token'] === 'sk-canary')).toEqual([])
+  })
+
+  it('tells of silence', async () => {
+    const mute: TestUpstreamOptions = { shell: () => ({ input() {} }) }
+    const { status, stdout } = await probe(mute, [...quick, '--timeout', '0.05'])
+    expect(status).toBe(1)
+    expect(stdout).toMatch(/^user_id, then auth frame +silence/m)
+  })
+
+  it('tells which version a server says that it is', async () => {
+    const upstream = await upstreamOf({ ...QUICK, release: 'open-terminal@0.14.5' })
+    const answer: Habits['answer'] = ({ url }, response) => {
+      if (url !== '/openapi.json') return false
+      response.end('{"info":{"title":"Open Terminal","version":"0.14.5"}}')
+      return true
+    }
+    const { stdout } = await run(['probe', await gateway(upstream, { answer }), '--user', 'ada', ...quick])
+    expect(stdout).toMatch(/^release +Open Terminal from 0.12.4 on \(says that it is Open Terminal 0.14.5\)$/m)
+  })
+
+  it('speaks of flags where the library speaks of options', () => {
+    const text = 'Set `keepAlive`, check `key` and `authType`.'
+    expect(inOwnWords(text)).toBe('Set `keepAlive`, check the key and --auth-type.')
+  })
+
+  it('has colours on a terminal', async () => {
+    const { stdout } = await probe({}, quick, { tty: true })
+    expect(stdout).toContain('\x1b[32mattached\x1b[0m')
+    expect(stdout).toContain('\x1b[1mwhat to do')
+  })
+
+  it('says what takes so long', async () => {
+    const slow: TestUpstreamOptions = { faults: { create: [{ delay: 1_300 }] } }
+    const { stderr } = await probe(slow, quick, { tty: true })
+    expect(Buffer.from(stderr, 'latin1').toString()).toBe('\r\x1b[Ksession created … 1 s\r\x1b[K')
+  })
+
+  it('ends with 130 at Ctrl-C, and deletes what it has created', async () => {
+    const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000 })
+    const { host, status } = start(['probe', upstream.url, '--user', 'ada'], { tty: true })
+    await host.stdout.shows('policy')
+    await until(() => upstream.sessions.length > 0)
+    host.emit('SIGINT', 'SIGINT')
+    expect(await status).toBe(130)
+    expect(upstream.sessions).toEqual([])
+    expect(host.eventNames()).toEqual([])
+  })
+
+  it('does not take a URL for a server that is none', async () => {
+    const { status, stdout } = await run(['probe', await nobody(), '--user', 'ada'])
+    expect(status).toBe(1)
+    expect(stdout).toContain('nothing listens')
+    expect((await run(['probe', 'localhost:8000', '--user', 'ada'])).stderr).toContain('ERR_TERMINAL_INVALID_URL')
+  })
+})

@@ -1,0 +1,124 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { run, start } from './support/host.ts'
+
+const url = (...flags: string[]): string[] => ['url', 'https://h/x', '--user', 'ada', ...flags]
+
+function keyFile(content: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'key'), content)
+  return join(folder, 'key')
+}
+
+it('prints the URL with the key masked', async () => {
+  const target = ['--session', 's1', '--policy', 'gold', '--context', 'chat:1']
+  expect(await run(url(...target))).toEqual({
+    status: 0,
+    stdout: 'wss://h/x/p/gold/api/terminals/s1?user_id=ada&context_id=chat%3A1&token=***\n',
+    stderr: '',
+  })
+})
+
+it('prints the key too where that is asked for', async () => {
+  expect((await run(url('--show-key'))).stdout).toBe('wss://h/x?user_id=ada&token=sk-canary\n')
+})
+
+it('leaves what only looks like the key as it is', async () => {
+  const { stdout } = await run(['url', 'https://h/?mytoken=1&token=old', '--user', 'token=x'])
+  expect(stdout).toBe('wss://h/?mytoken=1&user_id=token%3Dx&token=***\n')
+})
+
+it.each([['session'], ['system_oauth'], ['none']])('has no key in it with %s', async (type) => {
+  expect((await run(url('--auth-type', type))).stdout).toBe('wss://h/x?user_id=ada\n')
+})
+
+it('is for the user who is logged in unless it says otherwise', async () => {
+  expect((await run(['url', 'https://h'])).stdout).toMatch(/^wss:\/\/h\/\?user_id=.+&token=\*\*\*\n$/)
+})
+
+it('takes the key from a file, whatever the environment has', async () => {
+  const { stdout } = await run(url('--show-key', '--key-file', keyFile('sk-file\n')))
+  expect(stdout).toContain('token=sk-file\n')
+})
+
+it('says that there is no such file, and no more', async () => {
+  const { status, stderr } = await run(url('--key-file', '/nowhere/key'))
+  expect(status).toBe(2)
+  expect(stderr).toBe(
+    'terminal-upstream: ENOENT: Cannot read --key-file /nowhere/key: check that it is there and yours to read.\n',
+  )
+})
+
+it('warns of a key that everybody can see', async () => {
+  const { status, stdout, stderr } = await run(url('--show-key', '--key', 'sk-flag'))
+  expect({ status, stdout }).toEqual({ status: 0, stdout: 'wss://h/x?user_id=ada&token=sk-flag\n' })
+  expect(stderr).toBe('terminal-upstream: ps shows --key to everybody; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
+})
+
+it('takes one key', async () => {
+  const { status, stderr } = await run(url('--key', 'sk-canary', '--key-file', 'key'))
+  expect({ status, stderr }).toEqual({
+    status: 2,
+    stderr: 'terminal-upstream: ERR_INVALID_ARG_VALUE: Give one of --key and --key-file, not both.\n',
+  })
+})
+
+it('does not quote a key that cannot be one', async () => {
+  const { status, stderr } = await run(url(), { env: { TERMINAL_UPSTREAM_KEY: 'canaryé' } })
+  expect(status).toBe(2)
+  expect(stderr).toBe('terminal-upstream: ERR_INVALID_ARG_VALUE: the key must be printable ASCII\n')
+})
+
+/** Starts with no key in the environment. */
+function startKeyless(tty: boolean): ReturnType<typeof start> {
+  return start(url('--show-key'), { tty, env: { TERMINAL_UPSTREAM_KEY: undefined } })
+}
+
+it('has no key where there is nobody to ask', async () => {
+  const { host, status } = startKeyless(false)
+  expect(await status).toBe(0)
+  expect(host.stdout.text).toBe('wss://h/x?user_id=ada\n')
+})
+
+it('asks for the key without showing it', async () => {
+  const { host, status } = startKeyless(true)
+  await host.stderr.shows('Key (Enter for none): ')
+  expect(host.raw).toEqual([true])
+  host.stdin.write('sk-tipped\u007f\u007f\u007f\u007f\u007fyped\r')
+  expect(await status).toBe(0)
+  expect(host.stdout.text).toBe('wss://h/x?user_id=ada&token=sk-typed\n')
+  expect(host.stderr.text).toBe('Key (Enter for none): \n')
+  expect(host.raw).toEqual([true, false])
+})
+
+it.each([
+  ['Enter', '\r'],
+  ['Ctrl-D', '\u0004'],
+])('takes %s for no key', async (_name, key) => {
+  const { host, status } = startKeyless(true)
+  await host.stderr.shows('Key')
+  host.stdin.write(key)
+  expect(await status).toBe(0)
+  expect(host.stdout.text).toBe('wss://h/x?user_id=ada\n')
+})
+
+it('ends with 130 at Ctrl-C while it asks', async () => {
+  const { host, status } = startKeyless(true)
+  await host.stderr.shows('Key')
+  host.stdin.write('sk-\u0003')
+  expect(await status).toBe(130)
+  expect(host.stdout.text).toBe('')
+  expect(host.raw).toEqual([true, false])
+})
+
+it('ends with 143 at SIGTERM while it asks, and listens to signals no more', async () => {
+  const { host, status } = startKeyless(true)
+  await host.stderr.shows('Key')
+  host.emit('SIGTERM', 'SIGTERM')
+  expect(await status).toBe(143)
+  expect(host.raw).toEqual([true, false])
+  expect(host.eventNames()).toEqual([])
+})

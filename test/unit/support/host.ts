@@ -1,0 +1,101 @@
+import { EventEmitter, once } from 'node:events'
+import { PassThrough, Writable } from 'node:stream'
+import type { Host } from '../../../src/cli/host.ts'
+import { main } from '../../../src/cli/main.ts'
+
+/** What a command is started with. */
+export interface HostOptions {
+  /** Which of the streams are terminals, and of what size. */
+  tty?: boolean | { stdin?: boolean; stdout?: boolean; stderr?: boolean }
+  columns?: number
+  rows?: number
+  /** Beside a key, unless that is `undefined`. */
+  env?: Record<string, string | undefined>
+  /** What is piped in, all of it; nothing more comes then. */
+  piped?: string
+}
+
+/** A process that is none, whose terminal is a list of what was done to it. */
+export class FakeHost extends EventEmitter implements Host {
+  readonly stdin: PassThrough & { isTTY?: boolean; setRawMode?: (raw: boolean) => void }
+  readonly stdout: Screen
+  readonly stderr: Screen
+  readonly env: Record<string, string | undefined>
+  /** Whether keys come as they are pressed; every change of it. */
+  readonly raw: boolean[] = []
+  readonly exits: number[] = []
+
+  constructor({ tty = false, columns = 80, rows = 24, env = {}, piped }: HostOptions = {}) {
+    super()
+    const all = typeof tty === 'boolean' ? { stdin: tty, stdout: tty, stderr: tty } : tty
+    this.stdin = new PassThrough()
+    if (all.stdin) Object.assign(this.stdin, { isTTY: true, setRawMode: (raw: boolean) => this.raw.push(raw) })
+    this.stdout = new Screen(all.stdout ? { columns, rows } : undefined)
+    this.stderr = new Screen(all.stderr ? { columns, rows } : undefined)
+    this.env = { TERMINAL_UPSTREAM_KEY: 'sk-canary', ...env }
+    if (piped !== undefined) this.stdin.end(piped)
+  }
+
+  exit(status: number): void {
+    this.exits.push(status)
+  }
+}
+
+/** Keeps all that is written to it. */
+export class Screen extends Writable {
+  readonly isTTY: boolean
+  columns: number
+  rows: number
+  text = ''
+  /** Whether what is written is taken; set back with {@link flow}. */
+  stuck: (() => void) | undefined
+
+  constructor(size?: { columns: number; rows: number }) {
+    super({ highWaterMark: 1024 })
+    this.isTTY = size !== undefined
+    this.columns = size?.columns ?? 0
+    this.rows = size?.rows ?? 0
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text += chunk.toString('latin1')
+    this.emit('text')
+    if (this.stuck) this.stuck = done
+    else done()
+  }
+
+  resizeTo(columns: number, rows: number): void {
+    Object.assign(this, { columns, rows })
+    this.emit('resize')
+  }
+
+  stick(): void {
+    this.stuck = () => {}
+  }
+
+  flow(): void {
+    const done = this.stuck
+    this.stuck = undefined
+    done?.()
+  }
+
+  /** Resolves once the text is there. */
+  async shows(text: string): Promise<void> {
+    while (!this.text.includes(text)) await once(this, 'text')
+  }
+}
+
+/** Starts a command; its status is what it ends with. */
+export function start(args: readonly string[], options: HostOptions = {}): { host: FakeHost; status: Promise<number> } {
+  const host = new FakeHost(options)
+  return { host, status: main(args, host, '1.2.3') }
+}
+
+/** Runs a command to its end. */
+export async function run(
+  args: readonly string[],
+  options: HostOptions = {},
+): Promise<{ status: number; stdout: string; stderr: string }> {
+  const { host, status } = start(args, options)
+  return { status: await status, stdout: host.stdout.text, stderr: host.stderr.text }
+}
