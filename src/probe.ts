@@ -4,7 +4,7 @@ import { probe, type ProbeReport } from './probe/report.ts'
 export type { ProbeOptions } from './probe/context.ts'
 export type { ProbeCheck, ProbeCheckName, ProbeOutcome, ProbeShape } from './probe/facts.ts'
 export type { ProbeReport } from './probe/report.ts'
-export type { ProbeFamily } from './probe/verdict.ts'
+export type { ProbeFamily } from './probe/family.ts'
 
 /**
  * Finds out what an upstream is, what it wants of a client, and what is wrong with it or with what is in between.

@@ -23,15 +23,13 @@ const EXITED = 0
 const DETACHED = 1
 // For the signal itself says which.
 const INTERRUPTED = 1
-// As of a program that was ended by SIGPIPE.
-const BROKEN_PIPE = 141
 
 /** Resolves with the exit status. */
 export function attach(call: Call, host: Host): Promise<number> {
   return interruptible(host, async (signal) => {
     const { session: sessionId, 'token-in-url': choice } = call.flags
     const tokenInUrl = oneOf('choice', ['always', 'never', 'fallback'], choice)
-    const timeout = millisecondsOf(call, 'timeout')
+    const timeout = millisecondsOf(call, 'timeout', 0.001)
     const target = await readTarget(call, host, signal)
     const progress = startProgress(host, 'Waiting for the terminal')
     const connecting = connectTerminal({ ...target, sessionId, tokenInUrl, timeout, size: sizeOf(host) })
@@ -57,7 +55,6 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
   }
   const interrupt = (): void => leave(INTERRUPTED)
   signal.addEventListener('abort', interrupt)
-  stdout.on('error', () => leave(BROKEN_PIPE))
   const local = takeTerminal(host)
   const stopFollowing = followSize(host, terminal)
   let chunks = 0

@@ -21,7 +21,7 @@ export function createEscape(): ReadKeys {
       if (isTilde && key !== TILDE) send.push(TILDE)
       if (!isFirstTilde) send.push(key)
       isTilde = isFirstTilde
-      isLineStart = isFirstTilde || key === CARRIAGE_RETURN || key === LINE_FEED
+      isLineStart = key === CARRIAGE_RETURN || key === LINE_FEED
     }
     return { send: Uint8Array.from(send), detach: false }
   }

@@ -45,7 +45,7 @@ const FLAGS: Record<FlagName, Flag> = {
   'show-key': { help: 'print the key as well' },
   'token-in-url': {
     value: 'WHEN',
-    help: 'whether the key may also be in the URL: always (default), never or fallback',
+    help: 'whether the key may be in the URL, too: always (default), never or, to attach, fallback',
   },
   timeout: { value: 'SECONDS', help: 'how long to wait for the server; default: 30' },
   idle: { value: 'SECONDS', help: 'how long to see whether a silent connection is cut; default: 65' },
@@ -125,15 +125,19 @@ function valueOf(flag: FlagName, { value, inlineValue = false }: OptionToken, se
   return value
 }
 
+// More would not fit into a timer.
+const MOST_SECONDS = 2_147_483
+
 /** Returns the ms that a flag gives in seconds; `undefined` if it is not there. */
-export function millisecondsOf({ flags }: Call, flag: 'timeout' | 'idle'): number | undefined {
+export function millisecondsOf({ flags }: Call, flag: 'timeout' | 'idle', least: number): number | undefined {
   const value = flags[flag]
   if (value === undefined) return undefined
-  const ms = Math.round(Number(value) * 1_000)
-  if (value.trim() === '' || !(ms >= 0)) {
-    throw new UsageError('ERR_PARSE_ARGS_INVALID_OPTION_VALUE', `--${flag} must be a number of seconds.`)
+  const seconds = Number(value)
+  if (value.trim() === '' || !(seconds >= least && seconds <= MOST_SECONDS)) {
+    const range = `a number of seconds from ${least} to ${MOST_SECONDS}`
+    throw new UsageError('ERR_PARSE_ARGS_INVALID_OPTION_VALUE', `--${flag} must be ${range}.`)
   }
-  return ms
+  return Math.round(seconds * 1_000)
 }
 
 /** What `--help` prints. */

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 
 /** The part of a process that the commands use; tests have their own. It emits signals, and its end. */
-export interface Host extends Pick<EventEmitter, 'on' | 'off'> {
+export interface Host extends Pick<EventEmitter, 'on' | 'off' | 'emit'> {
   readonly stdin: Input
   readonly stdout: Output
   readonly stderr: Output

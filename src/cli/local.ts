@@ -15,13 +15,24 @@ export interface LocalTerminal {
 export function takeTerminal(host: Host): LocalTerminal {
   const { stdin, stdout } = host
   const modes = createModes()
+  const setRaw = (raw: boolean): void => {
+    if (stdin.isTTY) stdin.setRawMode?.(raw)
+  }
+  // After it was stopped: the shell has used the terminal meanwhile, and the window may have another size.
+  const resume = (): void => {
+    setRaw(false)
+    setRaw(true)
+    host.emit('SIGWINCH', 'SIGWINCH')
+  }
   const restore = (): void => {
+    host.off('SIGCONT', resume)
     host.off('exit', restore)
-    if (stdin.isTTY) stdin.setRawMode?.(false)
+    setRaw(false)
     if (stdout.isTTY) stdout.write(modes.undo())
   }
+  host.on('SIGCONT', resume)
   host.on('exit', restore)
-  if (stdin.isTTY) stdin.setRawMode?.(true)
+  setRaw(true)
   return { see: modes.see, restore }
 }
 

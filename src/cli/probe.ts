@@ -1,6 +1,6 @@
 import type { ProbeCheck, ProbeCheckName } from '../probe/facts.ts'
 import { probe, type ProbeReport } from '../probe/report.ts'
-import type { ProbeFamily } from '../probe/verdict.ts'
+import type { ProbeFamily } from '../probe/family.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { paintFor, startProgress, type Paint, type Progress } from './screen.ts'
@@ -48,7 +48,7 @@ export function runProbe(call: Call, host: Host): Promise<number> {
   return interruptible(host, async (signal) => {
     const { flags } = call
     const tokenInUrl = oneOf('choice', ['always', 'never'], flags['token-in-url'])
-    const times = { timeout: millisecondsOf(call, 'timeout'), idle: millisecondsOf(call, 'idle') }
+    const times = { timeout: millisecondsOf(call, 'timeout', 0.001), idle: millisecondsOf(call, 'idle', 0) }
     const options = { ...(await readTarget(call, host, signal)), ...times, tokenInUrl }
     const json = flags.json !== undefined
     const paint = paintFor(host.stdout, host)
@@ -91,7 +91,7 @@ function followChecks(host: Host) {
 
 function lineOf({ name, outcome, status, closeCode, detail, ms }: ProbeCheck, paint: Paint): string {
   const [word, colour] = wordFor(outcome, paint)
-  const words = [word, status && `HTTP ${status}`, closeCode, detail].filter(Boolean).join(' ')
+  const words = [word, status && `HTTP ${status}`, closeCode, inOwnWords(detail)].filter(Boolean).join(' ')
   return `${LABELS[name].padEnd(36)}${colour(words)} ${paint.dim(`(${ms} ms)`)}`
 }
 

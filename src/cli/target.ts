@@ -67,6 +67,7 @@ const FLAG_OF: Record<string, string> = {
   sessionId: '--session',
   tokenInUrl: '--token-in-url',
   timeout: '--timeout',
+  idle: '--idle',
 }
 
 /** Says what the library says of its options in the words of the command. */

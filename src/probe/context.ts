@@ -37,8 +37,8 @@ export interface Context {
   readonly signal: AbortSignal | undefined
   /** How many sessions have been created. */
   created: number
-  /** Why those that could not be deleted could not. */
-  readonly leftovers: string[]
+  /** Those that could not be deleted, and why. */
+  readonly leftovers: Map<string, string>
 }
 
 /** Checks the options, and asks for the key. */
@@ -49,7 +49,7 @@ export async function createContext(options: ProbeOptions): Promise<Context> {
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertWhole('idle', idle, 0, LONGEST_TIMER)
   const keyMayShow = upstream.tokenInUrl && tokenInUrl === 'always'
-  return { upstream, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: [] }
+  return { upstream, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: new Map() }
 }
 
 /** Calls with a signal that aborts with the outer one, and when it takes longer than `ms`. */
@@ -68,15 +68,25 @@ export async function limited<T>(
 }
 
 /** One GET. */
-export function ask({ timeout, signal }: Context, url: string, headers: Record<string, string>): Promise<Reply> {
-  return limited(timeout, signal, (limit) => exchange(url, { headers, signal: limit }))
+export function ask(
+  { timeout, signal }: Context,
+  url: string,
+  headers: Record<string, string>,
+  patience: number = timeout,
+): Promise<Reply> {
+  return limited(Math.min(timeout, patience), signal, (limit) => exchange(url, { headers, signal: limit }))
 }
 
 // Open Terminal gives a shell 3 s to end before it answers, and others wait in line.
 const DELETE_PATIENCE = 15_000
+const RETRY_DELAY = 1_500
 
-/** Creates a session, and deletes it when `use` is done. */
-export async function inSession<T>(context: Context, use: (sessionId: string) => Promise<T>): Promise<T> {
+/** Creates a session, and deletes it when `use` is done; one that `use` does not attach to has to be there then. */
+export async function inSession<T>(
+  context: Context,
+  use: (sessionId: string) => Promise<T>,
+  mayBeGone = true,
+): Promise<T> {
   const { target, timeout, signal } = context
   const lease = leaseSession(target, undefined)
   const sessionId = await limited(timeout, signal, (limit) => lease.acquire(limit))
@@ -84,17 +94,35 @@ export async function inSession<T>(context: Context, use: (sessionId: string) =>
   try {
     return await use(sessionId)
   } finally {
-    // Not with the caller's signal: what was created has to go.
-    const deleting = limited(DELETE_PATIENCE, undefined, (limit) =>
+    await remove(context, sessionId, mayBeGone)
+  }
+}
+
+/** Not with the caller's signal: what was created has to go. */
+async function remove(context: Context, sessionId: string, mayBeGone: boolean): Promise<void> {
+  const { target, leftovers } = context
+  try {
+    const wasThere = await limited(DELETE_PATIENCE, undefined, (limit) =>
       deleteTerminalSession({ ...target, sessionId, signal: limit }),
     )
-    await deleting.catch((error: unknown) => context.leftovers.push(describeFailure(context, error)))
+    if (wasThere || mayBeGone) leftovers.delete(sessionId)
+    else leftovers.set(sessionId, 'not found')
+  } catch (error) {
+    leftovers.set(sessionId, describeFailure(context, error))
   }
+}
+
+/** Tries once more, after a while, to delete what could not be deleted; returns whether all is gone. */
+export async function removeLeftovers(context: Context): Promise<boolean> {
+  const { leftovers } = context
+  if (leftovers.size > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY))
+  for (const sessionId of leftovers.keys()) await remove(context, sessionId, false)
+  return leftovers.size === 0
 }
 
 /** What went wrong, in a few words. */
 export function describeFailure({ upstream }: Pick<Context, 'upstream'>, error: unknown): string {
   if (!(error instanceof TerminalError)) return withoutSecrets(error, upstream.redact).message
-  // The line that it is shown in says what failed.
-  return error.message.replace(/^Cannot .*? at \S+: /, '')
+  // What failed is said by the line that it is shown in, and what to do by the last.
+  return error.message.replace(/^Cannot .*? at \S+: (.*?)\. [A-Z].*$/s, '$1')
 }

@@ -60,15 +60,20 @@ export interface ProbeCheck extends ProbeOutcome {
   readonly ms: number
 }
 
-/** What a request was answered with. */
+/** Whether a handshake got the 403 of the server itself: others have something to say to it. */
+export function isBare403(check: ProbeCheck | undefined): boolean {
+  return check?.status === 403 && check.detail === ''
+}
+
+/** What a request that failed was answered with. */
 export interface Answer {
   readonly status: number
   /** Whether it is a web page. */
   readonly html: boolean
   /** What the server gave as its reason. */
   readonly said: string
-  /** Where it redirects to, without the query. */
-  readonly location: string | undefined
+  /** Where it redirects to: the base of another server, or some other place, without a query. */
+  readonly redirect?: { readonly base?: string; readonly place: string } | undefined
 }
 
 /** All that a verdict is based on; filled while the probe goes on. */
@@ -78,6 +83,7 @@ export interface Facts {
   readonly hasKey: boolean
   readonly chatId: string | undefined
   readonly policyId: string | undefined
+  readonly contextId: string | undefined
   readonly checks: Map<ProbeCheckName, ProbeCheck>
   /** The code of what failed on the way to the server. */
   code?: string | undefined
@@ -93,8 +99,10 @@ export interface Facts {
   terminalsOff?: boolean
   /** Whether the chat has a session already, which another would take the place of. */
   chatIsOpen?: boolean
-  /** Whether the session was there after an attach to it had not succeeded. */
-  alive?: boolean
+  /** Whether a session was there when it had just been created, or an attach to it been refused. */
+  alive?: boolean | undefined
+  /** Why a session for one of the shapes could not be created. */
+  sessionless?: string
 }
 
 export const ok = (detail: string): ProbeOutcome => ({ outcome: 'ok', detail })

@@ -40,8 +40,11 @@ async function visit<S extends Socket>(
 ): Promise<string> {
   const visited = new Promise<string>((resolve, reject) => {
     socket.once(event, () => resolve(describe(socket)))
-    // OpenSSL's own words for it are in the middle of much that is only for its developers.
-    socket.on('error', (error) => reject('reason' in error ? new Error(String(error.reason), { cause: error }) : error))
+    socket.on('error', (error) => {
+      // OpenSSL's message has the reason in the middle of much that is for its developers.
+      if ('reason' in error) error.message = String(error.reason)
+      reject(error)
+    })
   })
   return abortable(visited, signal).finally(() => socket.destroy())
 }

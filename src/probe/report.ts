@@ -2,13 +2,14 @@ import { whereOf } from '../url.ts'
 import type { ProbeOptions } from './context.ts'
 import { CHECKS, type ProbeCheck } from './facts.ts'
 import { gatherFacts, type ProbeListener } from './run.ts'
-import { conclude, type ProbeFamily } from './verdict.ts'
+import type { ProbeFamily } from './family.ts'
+import { conclude } from './verdict.ts'
 
 /** What a probe has found out. */
 export interface ProbeReport {
   /** The server, without a query. */
   readonly upstream: string
-  /** Whether `connectTerminal` attaches, and nothing else was found that will go wrong. */
+  /** Whether `connectTerminal` attaches with these options, and nothing else was found that will go wrong. */
   readonly ok: boolean
   /**
    * The first shape that attaches: `'frame'` needs no key in the URL (`tokenInUrl: 'never'`), `'token+frame'` does.
@@ -25,17 +26,14 @@ export interface ProbeReport {
   readonly checks: readonly ProbeCheck[]
 }
 
-// What a terminal opens in spite of.
-const WEAKNESSES = ['idle', 'cleanup'] as const
-
 /** Probes an upstream, and tells meanwhile what it is at. */
 export async function probe(options: ProbeOptions, listener: ProbeListener): Promise<ProbeReport> {
   const facts = await gatherFacts(options, listener)
-  const { works, family, advice } = conclude(facts)
+  const { ok, works, family, advice } = conclude(facts)
   const { url, version, checks } = facts
   return {
     upstream: whereOf(url.href),
-    ok: works !== undefined && !WEAKNESSES.some((name) => checks.get(name)?.outcome === 'failed'),
+    ok,
     ...(works && { works }),
     ...(family && { family }),
     ...(version !== undefined && { version }),

@@ -8,45 +8,64 @@ import { isHtml } from './shapes.ts'
 /** An id that nothing has; it also tells whoever reads the server's log. */
 export const NOWHERE = 'terminal-upstream-probe'
 
+/** What a base is followed by. */
+export function pathOf(policyId: string | undefined): string {
+  return `${policyId === undefined ? '' : `/p/${encodeURIComponent(policyId)}`}/api/terminals`
+}
+
+// ms for what is good to know, but not needed.
+const CURIOSITY = 5_000
+
 /** Lists the sessions; where that works, finds out from a few more requests which server it is. */
 export async function checkRequests(context: Context, facts: Facts): Promise<ProbeOutcome> {
   const { headers, httpUrl, redact } = context.upstream
   const url = httpUrl()
   const reply = await ask(context, url, headers)
   const { status, json } = reply
+  const also = (other: string, others = headers): Promise<Partial<Reply>> =>
+    ask(context, other, others, CURIOSITY).catch(() => ({}))
   if (status !== 200 || !Array.isArray(json)) {
-    const answer = readAnswer(reply, url, redact)
+    const answer = readAnswer(reply, url, facts, redact)
     facts.answer = answer
-    if (status === 404) facts.terminalsOff = saysOff((await ask(context, beside(url, '/api/config'), headers)).json)
+    if (status === 404) facts.terminalsOff = saysOff((await also(beside(url, '/api/config'))).json)
     return { ...failed(describe(answer)), status }
   }
   const { 'X-User-Id': _, ...nameless } = headers
-  facts.orchestrator = (await ask(context, url, nameless)).status === 422
-  if (facts.orchestrator) {
-    const elsewhere = { ...headers, 'X-Terminal-Context-Id': NOWHERE }
-    facts.contexts = (await ask(context, url, elsewhere)).status === 400
-  } else {
-    // Not of an orchestrator: it would start a container to answer.
-    facts.version = versionIn((await ask(context, beside(url, '/openapi.json'), headers)).json)
-  }
-  facts.chatIsOpen = json.some((session: unknown) => idOf(session) === facts.chatId)
+  facts.contexts = (await also(url, { ...headers, 'X-Terminal-Context-Id': NOWHERE })).status === 400
+  facts.orchestrator = facts.contexts || (await also(url, nameless)).status === 422
+  // An orchestrator would start a container to answer.
+  if (!facts.orchestrator) facts.version = versionIn((await also(beside(url, '/openapi.json'))).json)
+  const { chatId } = facts
+  facts.chatIsOpen = chatId !== undefined && json.some((session: unknown) => idOf(session) === chatId)
   // What every real server, and each in a row of them, says of itself.
   const others = (reply.headers.get('server') ?? '').replaceAll(/uvicorn(?:, )?/g, '')
   return ok(`accepted, ${count(json.length, 'session')}${others === '' ? '' : `, through ${redact(others)}`}`)
 }
 
-function readAnswer({ status, headers, json }: Reply, url: string, redact: Redact): Answer {
+function readAnswer({ status, headers, json }: Reply, url: string, { policyId }: Facts, redact: Redact): Answer {
   const location = headers.get('location')
   return {
     status,
     html: isHtml(headers.get('content-type')),
     said: redact(said(json)),
-    location: location === null ? undefined : redact(whereOf(beside(new URL(location, url).href, ''))),
+    redirect: location === null ? undefined : readLocation(location, url, policyId, redact),
   }
 }
 
-function describe({ html, said: words, location }: Answer): string {
-  if (location !== undefined) return `redirected to ${location}`
+function readLocation(location: string, url: string, policyId: string | undefined, redact: Redact): Answer['redirect'] {
+  let place: string
+  try {
+    place = redact(whereOf(new URL(location, url).href))
+  } catch {
+    return { place: 'nowhere' }
+  }
+  const path = pathOf(policyId)
+  const base = place.replace(/\/$/, '')
+  return base.endsWith(path) ? { place, base: base.slice(0, -path.length) } : { place }
+}
+
+function describe({ html, said: words, redirect }: Answer): string {
+  if (redirect) return `redirected to ${redirect.place}`
   return html ? 'a web page' : words
 }
 
@@ -65,7 +84,8 @@ function saysOff(json: unknown): boolean {
 
 function versionIn(json: unknown): string | undefined {
   const { info }: { info?: { title?: unknown; version?: unknown } } = Object(json)
-  return info?.title === 'Open Terminal' && typeof info.version === 'string' ? info.version : undefined
+  const [version] = /^\d+\.\d+\.\d+\w{0,9}$/.exec(String(info?.version)) ?? []
+  return info?.title === 'Open Terminal' ? version : undefined
 }
 
 function idOf(session: unknown): unknown {

@@ -2,10 +2,18 @@ import { errorCode, TerminalError } from '../errors.ts'
 import { getTerminalSession } from '../sessions.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream.ts'
 import { whereOf } from '../url.ts'
-import { createContext, describeFailure, inSession, limited, type Context, type ProbeOptions } from './context.ts'
+import {
+  createContext,
+  describeFailure,
+  inSession,
+  limited,
+  removeLeftovers,
+  type Context,
+  type ProbeOptions,
+} from './context.ts'
 import { count, failed, ok, skipped, type Facts, type ProbeCheck, type ProbeOutcome, type ProbeShape } from './facts.ts'
 import { endpointOf, reach, shakeHands } from './network.ts'
-import { checkRequests, NOWHERE } from './requests.ts'
+import { checkRequests, NOWHERE, pathOf } from './requests.ts'
 import { dialShape, type Held, type Shape } from './shapes.ts'
 
 /** Is told what is being checked, and what came of it. */
@@ -47,10 +55,10 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
     (facts.url.protocol === 'http:' || (await check('tls', visit(shakeHands)))) &&
     (await check('rest', () => checkRequests(context, facts))) &&
     (await check('session', () => checkSession(context, facts)))
-  const cleanUp = async (): Promise<unknown> => check('cleanup', async () => describeCleanup(context))
   // Not one more that cannot be deleted.
-  if (context.leftovers.length > 0) await cleanUp()
-  if (!canTalk || context.leftovers.length > 0) return facts
+  const isClean = await removeLeftovers(context)
+  if (!isClean) await check('cleanup', () => checkCleanup(context))
+  if (!canTalk || !isClean) return facts
 
   let idling: Promise<unknown> | undefined
   try {
@@ -60,7 +68,11 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
       check('idle', () => checkIdle(context, withoutKey ? 'frame' : 'token+frame'))
     const mayIdle = idle > 0 && (withoutKey || withKey)
     // Two sessions of one chat would be one where the chat is the id.
-    if (mayIdle && facts.chatId === undefined) idling = holding()
+    if (mayIdle && facts.chatId === undefined) {
+      idling = holding()
+      // An abort ends it too, perhaps before anybody waits for it.
+      idling.catch(() => {})
+    }
     for (const shape of OTHERS) {
       // No more of the key in URLs than there has to be.
       await check(shape, () => tryShape(context, facts, shape, shape === 'token' || !withoutKey))
@@ -69,28 +81,28 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
   } finally {
     await idling?.catch(() => {})
   }
-  await cleanUp()
+  await check('cleanup', () => checkCleanup(context))
   return facts
 }
 
 function startFacts({ upstream, target }: Context): Facts {
-  const { authType = 'bearer', chatId, policyId } = target
+  const { authType = 'bearer', chatId, policyId, contextId } = target
   const url = new URL(whereOf(upstream.httpUrl()))
-  const path = policyId === undefined ? '/api/terminals' : `/p/${encodeURIComponent(policyId)}/api/terminals`
-  url.pathname = url.pathname.slice(0, -path.length)
-  return { url, authType, hasKey: 'Authorization' in upstream.headers, chatId, policyId, checks: new Map() }
+  url.pathname = url.pathname.slice(0, -pathOf(policyId).length)
+  return { url, authType, hasKey: 'Authorization' in upstream.headers, chatId, policyId, contextId, checks: new Map() }
 }
 
 /** Keeps what a verdict needs of an error. */
 function note(facts: Facts, error: unknown): void {
   facts.code = errorCode(error instanceof TerminalError ? (error.cause ?? error) : error)
   if (!(error instanceof TerminalError) || error.status === undefined) return
-  facts.answer = { status: error.status, html: false, said: error.message, location: undefined }
+  facts.answer = { status: error.status, html: false, said: error.message }
 }
 
-async function checkSession(context: Context, { chatIsOpen }: Facts): Promise<ProbeOutcome> {
-  if (chatIsOpen) return skipped('a terminal of this chat is open')
-  return inSession(context, async () => ok('created'))
+async function checkSession(context: Context, facts: Facts): Promise<ProbeOutcome> {
+  if (facts.chatIsOpen) return skipped('a terminal of this chat is open')
+  facts.alive = await inSession(context, (sessionId) => isAlive(context, sessionId), false)
+  return facts.alive === false ? failed('created, and not found when it was asked for') : ok('created')
 }
 
 /** Dials a shape, in a session of its own where it wants one that exists. */
@@ -100,42 +112,51 @@ async function tryShape(
   name: ProbeShape,
   keyInUrl = name !== 'frame',
 ): Promise<ProbeOutcome> {
-  const { upstream, keyMayShow, timeout, signal } = context
+  const { keyMayShow, timeout, signal } = context
   if (name === 'token+frame' && !keyMayShow) return skipped('no key that may go into the URL')
   if (name === 'wrong-key' && facts.authType === 'none') return skipped('no key is sent')
   const dial = async (sessionId: string): Promise<ProbeOutcome> => {
     const shape = await shapeOf(context, name, sessionId, keyInUrl && keyMayShow)
-    return dialShape(shape, upstream.redact, timeout, signal, async ({ outcome }) => outcome)
+    return dialShape(shape, timeout, signal, async ({ outcome }) => outcome)
   }
   if (name.startsWith('unknown')) return dial(NOWHERE)
+  if (context.leftovers.size > 0 && !(await removeLeftovers(context))) return skipped('others cannot be deleted')
   let isThere = false
   try {
     return await inSession(context, async (sessionId) => {
       isThere = true
       const outcome = await dial(sessionId)
-      if (name.endsWith('frame') && outcome.outcome !== 'attached') facts.alive = await isAlive(context, sessionId)
+      // Not of one that had been opened: hanging up has ended it.
+      if (name.endsWith('frame') && outcome.outcome === 'refused') facts.alive = await isAlive(context, sessionId)
       return outcome
     })
   } catch (error) {
     if (isThere) throw error
     signal?.throwIfAborted()
-    return skipped(describeFailure(context, error))
+    facts.sessionless = describeFailure(context, error)
+    return skipped(facts.sessionless)
   }
 }
 
-async function isAlive({ target, timeout, signal }: Context, sessionId: string): Promise<boolean> {
+/** Whether it is there; `undefined` when nobody says. */
+async function isAlive({ target, timeout, signal }: Context, sessionId: string): Promise<boolean | undefined> {
   const looking = limited(timeout, signal, (limit) => getTerminalSession({ ...target, sessionId, signal: limit }))
-  return (await looking) !== undefined
+  return looking.then(
+    (session) => session !== undefined,
+    () => undefined,
+  )
 }
 
 async function shapeOf(context: Context, name: ProbeShape, sessionId: string, keyInUrl: boolean): Promise<Shape> {
-  const { headers, message, wsUrl } = await resolveUpstream({ ...context.target, ...differenceOf(name) })
+  const { headers, message, redact, wsUrl } = await resolveUpstream({ ...context.target, ...differenceOf(name) })
   const url = new URL(wsUrl(sessionId, keyInUrl))
   if (name === 'no-user') url.searchParams.delete('user_id')
   return {
     url: url.href,
     headers: name === 'no-headers' ? {} : headers,
     message: name === 'token' ? undefined : message,
+    // A key that is asked for anew may be another.
+    redact: (text) => redact(context.upstream.redact(text)),
   }
 }
 
@@ -146,7 +167,7 @@ function differenceOf(name: ProbeShape): Partial<UpstreamOptions> {
 
 /** Leaves a terminal alone for a while, and then sees whether it still answers. */
 async function checkIdle(context: Context, works: 'frame' | 'token+frame'): Promise<Found> {
-  const { upstream, timeout, signal, idle } = context
+  const { timeout, signal, idle } = context
   const wait = async ({ outcome, silence, pressEnter }: Held): Promise<Found> => {
     if (outcome.outcome !== 'attached') return skipped('it did not attach once more')
     const began = performance.now()
@@ -158,12 +179,12 @@ async function checkIdle(context: Context, works: 'frame' | 'token+frame'): Prom
   }
   return inSession(context, async (sessionId) => {
     const shape = await shapeOf(context, works, sessionId, works === 'token+frame')
-    return dialShape(shape, upstream.redact, timeout, signal, wait)
+    return dialShape(shape, timeout, signal, wait)
   })
 }
 
-function describeCleanup({ created, leftovers }: Context): ProbeOutcome {
-  return leftovers.length === 0
-    ? ok(`${count(created, 'session')} created and deleted`)
-    : failed(`${leftovers.length} of ${count(created, 'session')} could not be deleted: ${leftovers[0]}`)
+async function checkCleanup(context: Context): Promise<ProbeOutcome> {
+  if (await removeLeftovers(context)) return ok(`${count(context.created, 'session')} created and deleted`)
+  const [reason = ''] = context.leftovers.values()
+  return failed(`${context.leftovers.size} of ${count(context.created, 'session')} could not be deleted: ${reason}`)
 }

@@ -10,6 +10,8 @@ export interface Shape {
   readonly headers: Record<string, string>
   /** The auth frame, if it is to be sent. */
   readonly message: string | undefined
+  /** For what the server says. */
+  readonly redact: Redact
 }
 
 /** A terminal that has been dialled, and not been hung up on yet. */
@@ -32,19 +34,20 @@ const attached: ProbeOutcome = { outcome: 'attached', detail: '' }
 
 /** Dials, and lends what comes of it; hangs up once `use` is done. */
 export async function dialShape<T>(
-  { url, headers, message }: Shape,
-  redact: Redact,
+  { url, headers, message, redact }: Shape,
   timeout: number,
   signal: AbortSignal | undefined,
   use: (held: Held) => Promise<T>,
 ): Promise<T> {
-  let html = false
+  let body = ''
   /** Hears what a handshake was refused with before the link, which only looks at the status, ends it. */
   class Attentive extends WebSocket {
     constructor(...parameters: ConstructorParameters<typeof WebSocket>) {
       super(...parameters)
       this.once('unexpected-response', (_request, response) => {
-        html = isHtml(response.headers['content-type'])
+        const { 'content-type': type, 'content-length': length } = response.headers
+        // The servers have nothing to say to that: who does is somebody else.
+        if (length !== '0') body = isHtml(type) ? 'a web page' : 'with a text'
       })
     }
   }
@@ -56,7 +59,7 @@ export async function dialShape<T>(
     output = nextOutput()
   })
   const done = new AbortController()
-  const ended = link.ended.then((ending) => describe(ending, html, redact))
+  const ended = link.ended.then((ending) => describe(ending, body, redact))
   const silence = (ms: number): Promise<ProbeOutcome | undefined> => Promise.race([ended, delay(ms, done.signal)])
 
   function answer(some: Promise<void>, patience: number): Promise<ProbeOutcome | undefined> {
@@ -91,13 +94,13 @@ export async function dialShape<T>(
   }
 }
 
-function describe({ opened, status, code, reason, failure }: Ending, html: boolean, redact: Redact): ProbeOutcome {
-  if (status !== undefined) return { outcome: 'refused', status, detail: html ? 'a web page' : '' }
+function describe({ opened, status, code, reason, failure }: Ending, body: string, redact: Redact): ProbeOutcome {
+  if (status !== undefined) return { outcome: 'refused', status, detail: body }
   if (!opened) return failed(withoutSecrets(failure, redact).message)
   return { outcome: 'closed', closeCode: code, detail: redact(reason) }
 }
 
 /** Whether an answer is a web page. */
 export function isHtml(contentType: string | null | undefined): boolean {
-  return /^text\/html/i.test(contentType ?? '')
+  return /^text\/html/i.test(String(contentType))
 }

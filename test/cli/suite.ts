@@ -88,6 +88,20 @@ export function describeCommand(name: string, url: string): void {
       await pane.shows(/status 0/)
     })
 
+    it('goes on after it was stopped, with the size that the window has then', async () => {
+      const pane = await sit()
+      kill('SIGTSTP')
+      await pane.shows(/^local\$ ?$/m)
+      await pane.resize(132, 40)
+      // As shells with line editing do by themselves.
+      await pane.press('stty sane', 'C-j')
+      await pane.enter('clear; fg')
+      await pane.enter('clear; stty size')
+      expect(await pane.shows(/^40 132$/m)).not.toContain('clear')
+      await pane.enter('exit')
+      await pane.shows(/The shell has ended/)
+    })
+
     it('detaches at ~.', async () => {
       const pane = await sit()
       await pane.enter('~~')

@@ -88,6 +88,8 @@ describe('in a terminal, attach', () => {
     expect(host.raw).toEqual([true, false])
     expect(host.stderr.text).toBe('The shell has ended.\n')
     expect(host.eventNames()).toEqual([])
+    expect(host.stdin.destroyed).toBe(true)
+    expect(host.stdout.listenerCount('resize')).toBe(0)
   })
 
   it.each(releases.filter((release) => !announcing.includes(release)))(
@@ -201,6 +203,16 @@ describe('in a terminal, attach', () => {
     expect(host.exits).toEqual([])
     host.emit('SIGTERM', 'SIGTERM')
     expect(host.exits).toEqual([143])
+  })
+
+  it('takes the terminal again, and looks at its size, when it goes on after it was stopped', async () => {
+    const { host, status, session } = await sit()
+    host.on('SIGWINCH', () => host.stdout.resizeTo(100, 40))
+    host.emit('SIGCONT', 'SIGCONT')
+    expect(host.raw).toEqual([true, false, true])
+    await until(() => session.size.cols === 100)
+    host.stdin.write('Q')
+    expect(await status).toBe(0)
   })
 
   it('gives the terminal back when the process ends', async () => {

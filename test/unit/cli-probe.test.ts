@@ -116,6 +116,15 @@ describe('probe', () => {
     expect(host.eventNames()).toEqual([])
   })
 
+  it('ends with 141 when nobody reads what it prints, and deletes what it has created', async () => {
+    const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000 })
+    const { host, status } = start(['probe', upstream.url, '--user', 'ada'])
+    await host.stdout.shows('policy')
+    host.stdout.destroy(new Error('write EPIPE'))
+    expect(await status).toBe(141)
+    expect(upstream.sessions).toEqual([])
+  })
+
   it('does not take a URL for a server that is none', async () => {
     const { status, stdout } = await run(['probe', await nobody(), '--user', 'ada'])
     expect(status).toBe(1)

@@ -15,6 +15,7 @@ function factsOf(outcomes: Partial<Record<ProbeCheckName, Partial<ProbeOutcome>>
     hasKey: true,
     chatId: undefined,
     policyId: undefined,
+    contextId: undefined,
     checks: new Map(checks),
     ...more,
   }
@@ -30,7 +31,12 @@ describe('what to do', () => {
     ['EACCES', 'See what listens at h:8000: it cannot be connected to.'],
     [undefined, 'See what listens at h:8000: it cannot be connected to.'],
   ])('about a connection that fails with %s', (code, advice) => {
-    expect(conclude(factsOf({ reachable: {} }, { code }))).toEqual({ works: undefined, family: undefined, advice })
+    expect(conclude(factsOf({ reachable: {} }, { code }))).toEqual({
+      ok: false,
+      works: undefined,
+      family: undefined,
+      advice,
+    })
   })
 
   it.each([
@@ -39,7 +45,10 @@ describe('what to do', () => {
     ['DEPTH_ZERO_SELF_SIGNED_CERT', /NODE_EXTRA_CA_CERTS/],
     ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /all of its chain/],
     ['ERR_SSL_WRONG_VERSION_NUMBER', /^Use http:\/\/ for h:8000/],
-    ['ECONNRESET', /^Use http:\/\/ for h:8000/],
+    ['ECONNRESET', /^See which TLS versions/],
+    ['ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL', /offers HTTP\/1\.1/],
+    ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', /client certificates/],
+    ['ETIMEDOUT', /^See which TLS versions/],
   ])('about TLS that fails with %s', (code, advice) => {
     const facts = factsOf({ reachable: { outcome: 'ok' }, tls: {} }, { code })
     expect(conclude(facts).advice).toMatch(advice)
@@ -56,6 +65,7 @@ describe('what to do', () => {
     const refused = { outcome: 'refused', status: 403 } as const
     const facts = factsOf({ frame: refused, 'token+frame': { outcome: 'skipped' } }, { orchestrator: true })
     expect(conclude({ ...facts, authType: 'session' })).toEqual({
+      ok: false,
       works: undefined,
       family: 'terminals@<=0.0.2',
       advice:
@@ -63,13 +73,26 @@ describe('what to do', () => {
     })
   })
 
-  it('is one sentence, and has no secret in it', () => {
-    const closes = [1000, 1006, 4001, 4002, 4003, 4004, 4009]
-    for (const closeCode of closes) {
-      const { advice } = conclude(factsOf({ frame: { outcome: 'closed', closeCode, detail: 'sk-canary' } }))
+  it('about a session that is gone when it is attached to', () => {
+    const refused = { outcome: 'refused', status: 403 } as const
+    expect(conclude(factsOf({ frame: refused }, { alive: false })).advice).toContain('ends as soon as it starts')
+  })
+
+  it('is one sentence', () => {
+    for (const closeCode of [1000, 1006, 4001, 4002, 4003, 4004, 4009]) {
+      const { advice } = conclude(factsOf({ frame: { outcome: 'closed', closeCode } }))
       expect(advice).toMatch(/^[A-Z][^\n]*\.$/)
-      expect(advice).not.toContain('canary')
     }
+  })
+
+  it('about a context that is refused', () => {
+    const answer = { status: 400, html: false, said: 'context_id is too long' }
+    expect(conclude(factsOf({ rest: {} }, { answer, contextId: 'x' })).advice).toContain('Check `contextId`')
+  })
+
+  it('about a server that wants a certificate', () => {
+    const answer = { status: 400, html: true, said: '' }
+    expect(conclude(factsOf({ rest: {} }, { answer })).advice).toContain('such as a certificate')
   })
 })
 

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { probeUpstream, type ProbeCheck, type ProbeOptions, type ProbeReport } from '../../src/probe.ts'
-import type { TestRelease, TestShell, TestUpstreamOptions } from '../../src/testing.ts'
+import type { TestFaults, TestRelease, TestShell, TestUpstreamOptions } from '../../src/testing.ts'
 import { certificate, privateKey } from './support/certificate.ts'
 import { gateway, page, refuse, type Habits } from './support/gateway.ts'
 import { afterwards, listen, nobody, rejection, serve, upstreamOf, withoutCanary } from './support/upstream.ts'
@@ -18,6 +18,10 @@ const prompting: TestShell = ({ output }) => {
 
 const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5 }
 const who = { key: 'sk-canary', userId: 'ada', idle: 0, timeout: 2_000 }
+
+const TERMINALS = 'terminals@0.2.2'
+const OLDEST = 'terminals@0.0.2'
+const NEWEST = 'open-terminal@0.14.5'
 
 async function probe(base: string, options: Partial<ProbeOptions> = {}): Promise<ProbeReport> {
   return withoutCanary(await probeUpstream({ ...who, base, ...options }))
@@ -95,7 +99,10 @@ describe('probeUpstream', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('creates no more than three sessions at a time, and as many requests as it says', async () => {
+  it.each([
+    ['three sessions', undefined, 3],
+    ['one session of a chat', 'c1', 1],
+  ])('has no more than %s at a time, and no timer left', async (_what, chatId, allowed) => {
     let most = 0
     const upstream = await upstreamOf({
       ...QUICK,
@@ -104,8 +111,11 @@ describe('probeUpstream', () => {
         return prompting(io)
       },
     })
-    await probe(upstream.url, { idle: 100 })
-    expect(most).toBeLessThanOrEqual(3)
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    const before = timers()
+    await probe(upstream.url, { idle: 100, chatId, timeout: 60_000 })
+    expect(timers()).toBeLessThanOrEqual(before)
+    expect(most).toBeLessThanOrEqual(allowed)
     expect(upstream.requests.filter(({ method }) => method === 'POST')).toHaveLength(8)
     expect(upstream.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(8)
   })
@@ -179,6 +189,7 @@ describe('what is wrong on the way to the server', () => {
   it('is https:// where it does not speak TLS', async () => {
     const base = (await nobodyElse()).replace('http:', 'https:')
     expect(await failing(base)).toEqual(['tls failed', expect.stringMatching(/Use http:\/\/ for/)])
+    expect((await probe(base)).checks.at(-1)?.detail).toBe('wrong version number')
   })
 
   it('is nothing with TLS where the certificate is trusted', async () => {
@@ -205,9 +216,11 @@ describe('what is wrong on the way to the server', () => {
 })
 
 const answers: Array<[what: string, status: number, body: string, headers: Record<string, string>, advice: RegExp]> = [
-  ['a page', 200, '<html>', { 'content-type': 'text/html' }, /web page/],
-  ['a login', 403, '<html>', { 'content-type': 'text/html' }, /web page/],
+  ['a page', 200, '<html>', { 'content-type': 'text/html' }, /a site or a login/],
+  ['a login', 403, '<html>', { 'content-type': 'text/html' }, /a site or a login/],
   ['a page about TLS', 400, '<html>', { 'content-type': 'text/html' }, /Use https:/],
+  ['a redirect to a login', 302, '', { location: 'https://sso.example/login?next=canary' }, /a site or a login/],
+  ['a redirect to nowhere', 302, '', { location: 'http://[' }, /a site or a login/],
   ['a redirect', 307, '', { location: 'https://h/base/api/terminals?token=canary' }, /^Use https:\/\/h\/base instead/],
   ['another key', 401, '{"detail":"Invalid API key"}', {}, /Check `key` and `authType`/],
   ['no Authorization', 401, '{"detail":"Missing Authorization header"}', {}, /Authorization header on/],
@@ -216,8 +229,9 @@ const answers: Array<[what: string, status: number, body: string, headers: Recor
   ['no terminals', 404, '{"features":{"terminal":false}}', {}, /OPEN_TERMINAL_ENABLE_TERMINAL/],
   ['another id', 404, `{"error":"Terminal server 'x' not found"}`, {}, /last part of the URL/],
   ['no user', 422, '{"detail":[]}', {}, /X-User-Id header on/],
-  ['a context', 400, '{"detail":"context_id is too long"}', {}, /contextId/],
-  ['too many', 429, '{"error":"Maximum"}', {}, /Delete sessions/],
+  ['a request that it cannot read', 400, '{}', {}, /no release answers like this/],
+  ['too many sessions', 429, '{"error":"Maximum number of terminal sessions (16) reached"}', {}, /Delete sessions/],
+  ['too many requests', 429, '<html>', { 'content-type': 'text/html' }, /limit on how many requests/],
   ['a gateway', 502, '<html>', { 'content-type': 'text/html' }, /server behind what answers/],
   ['no list', 200, '{}', {}, /no release answers like this/],
 ]
@@ -226,6 +240,13 @@ describe('what is wrong with the answers', () => {
   it.each(answers)('is told of %s (HTTP %i)', async (_what, status, body, headers, advice) => {
     const base = await answering(status, body, headers)
     expect(await failing(`${base}/base`)).toEqual([`rest failed ${status}`, expect.stringMatching(advice)])
+  })
+
+  it('is told what the server says, without what it repeats of the key', async () => {
+    const base = await answering(401, '{"detail":"sk-canary is wrong"}', { server: 'gate sk-canary' })
+    expect((await probe(base)).checks.at(-1)?.detail).toBe('[redacted] is wrong')
+    const list = await answering(200, '[]', { server: 'gate sk-canary' })
+    expect((await probe(list)).checks.find(({ name }) => name === 'rest')?.detail).toContain('through gate [redacted]')
   })
 
   it('is told of a key that is missing', async () => {
@@ -240,8 +261,35 @@ describe('what is wrong with the answers', () => {
   })
 
   it('is told of sessions that cannot be created', async () => {
-    const { url } = await upstreamOf({ ...QUICK, faults: { create: { refuse: 429, body: '{"error":"Maximum"}' } } })
+    const full = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
+    const { url } = await upstreamOf({ ...QUICK, faults: { create: full } })
     expect(await failing(url)).toEqual(['session failed', expect.stringMatching(/Delete sessions/)])
+  })
+
+  it('is told of a method that is not let through', async () => {
+    const { url } = await upstreamOf({ ...QUICK, faults: { create: { refuse: 405 } } })
+    expect(await failing(url)).toEqual(['session failed', expect.stringMatching(/^Have POST requests/)])
+  })
+
+  it('is told of a redirect of a policy', async () => {
+    const base = await answering(308, '', { location: 'https://h/x/p/gold/api/terminals/' })
+    expect((await failing(base, { policyId: 'gold' }))[1]).toMatch(/^Use https:\/\/h\/x instead/)
+  })
+
+  it('does not care for what is beside the sessions', async () => {
+    const upstream = await upstreamOf({ ...QUICK, release: NEWEST })
+    const answer: Habits['answer'] = ({ url, headers, socket }) => {
+      const isBeside = url !== '/api/terminals' && !url?.startsWith('/api/terminals/')
+      if (isBeside || !('x-user-id' in headers)) socket.destroy()
+      return socket.destroyed
+    }
+    const report = await probe(await gateway(upstream, { answer }))
+    expect(report).toMatchObject({ ok: true, family: 'open-terminal@>=0.12.4' })
+  })
+
+  it.each(['[null]', '[{}]', '[1]'])('takes the list %s for one', async (list) => {
+    const report = await probe(await answering(200, list))
+    expect(outcomes(report)).toMatchObject({ rest: 'ok', session: 'failed' })
   })
 
   it('is told of sessions that take too long', async () => {
@@ -252,6 +300,31 @@ describe('what is wrong with the answers', () => {
   it('is told of sessions that cannot be deleted, and then no more are created', async () => {
     const upstream = await upstreamOf({ ...QUICK, faults: { delete: { refuse: 405 } } })
     expect(await failing(upstream.url)).toEqual(['cleanup failed', expect.stringMatching(/DELETE/)])
+    expect(upstream.sessions).toHaveLength(1)
+  })
+
+  it('is told of sessions that are not found when they are to be deleted', async () => {
+    const { url } = await upstreamOf({ ...QUICK, faults: { delete: { refuse: 404, body: '{}' } } })
+    expect(await failing(url)).toEqual(['cleanup failed', expect.stringMatching(/\(1 of 1 session .* not found\)/)])
+  })
+
+  it('deletes a session at the second try, if it can', async () => {
+    const upstream = await upstreamOf({ ...QUICK, faults: { delete: [undefined, { refuse: 503 }, { refuse: 503 }] } })
+    expect(await probe(upstream.url)).toMatchObject({ ok: true })
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('creates no more sessions once they cannot be deleted any more', async () => {
+    const faults: TestFaults = {}
+    let created = 0
+    const shell: TestShell = (io) => {
+      created += 1
+      if (created === 2) faults.delete = { refuse: 503 }
+      return prompting(io)
+    }
+    const upstream = await upstreamOf({ ...QUICK, release: TERMINALS, shell, faults })
+    const report = await probe(upstream.url)
+    expect(outcomes(report)).toMatchObject({ frame: 'attached', 'token+frame': 'skipped', cleanup: 'failed' })
     expect(upstream.sessions).toHaveLength(1)
   })
 
@@ -266,10 +339,6 @@ describe('what is wrong with the answers', () => {
     expect(upstream.sessions).toHaveLength(1)
   })
 })
-
-const TERMINALS = 'terminals@0.2.2'
-const OLDEST = 'terminals@0.0.2'
-const NEWEST = 'open-terminal@0.14.5'
 
 function withoutQuery(request: { url?: string | undefined }): void {
   request.url = request.url?.replace(/\?.*/, '')
@@ -287,9 +356,23 @@ const habits: Array<[what: string, release: TestRelease, habits: Habits, frame: 
   [
     'lets no WebSockets through',
     NEWEST,
-    { upgrade: (_request, socket) => refuse(socket, 403, 'text/html') },
+    { upgrade: (_request, socket) => refuse(socket, 403, 'text/html', '<p>No') },
     'refused 403',
     /refuses them by itself/,
+  ],
+  [
+    'has rules of its own',
+    'terminals@0.0.3',
+    { upgrade: (_request, socket) => refuse(socket, 403, 'text/plain', 'RBAC: access denied') },
+    'refused 403',
+    /refuses them by itself/,
+  ],
+  [
+    'counts WebSockets',
+    NEWEST,
+    { upgrade: (_request, socket) => refuse(socket, 429) },
+    'refused 429',
+    /limit on how many WebSockets/,
   ],
   [
     'wants a login for WebSockets',
@@ -332,10 +415,43 @@ describe('a reverse proxy', () => {
     expect(upstream.sessions).toEqual([])
   })
 
+  it('that does not let a key in the URL through is told of', async () => {
+    const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
+    const base = await gateway(upstream, {
+      passes: ({ url = '' }) => !url.includes('token='),
+      upgrade: (_request, socket) => refuse(socket, 403),
+    })
+    const report = await probe(base)
+    expect(report).toMatchObject({ ok: false, works: 'frame', family: 'terminals@>=0.2.0' })
+    expect(report.advice).toMatch(/^Use `tokenInUrl` 'never'/)
+    expect(await probe(base, { tokenInUrl: 'never' })).toMatchObject({ ok: true, works: 'frame' })
+  })
+
+  it('that wants a header of WebSockets is told of', async () => {
+    const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
+    const base = await gateway(upstream, {
+      passes: ({ headers }) => 'authorization' in headers,
+      upgrade: (_request, socket) => refuse(socket, 401),
+    })
+    const report = await probe(base)
+    expect(report).toMatchObject({ ok: true, works: 'frame' })
+    expect(report.advice).toContain('those that cannot, such as browsers, are refused')
+  })
+
+  it.each([
+    [OLDEST, 'terminals@<=0.0.2'],
+    ['terminals@0.0.3', 'terminals@>=0.0.3 <0.2.0'],
+    [TERMINALS, 'terminals@>=0.2.0'],
+  ] as const)('that names a user of its own does not hide that it is in front of %s', async (release, family) => {
+    const upstream = await upstreamOf({ ...QUICK, release })
+    const base = await gateway(upstream, { change: ({ headers }) => (headers['x-user-id'] ??= 'ada') })
+    expect(await probe(base)).toMatchObject({ family })
+  })
+
   it('that answers with a page is told of', async () => {
     const upstream = await upstreamOf(QUICK)
     const base = await gateway(upstream, { answer: (_request, response) => page(response, 200) })
-    expect((await failing(base))[1]).toContain('a web page')
+    expect((await failing(base))[1]).toContain('a site or a login')
   })
 
   it('that cuts silent connections is told of, and after how long', async () => {
@@ -390,6 +506,25 @@ describe('a server', () => {
     expect(report.family).toBeUndefined()
   })
 
+  it('that closes every socket with a reason of its own is quoted', async () => {
+    const base = await serverWith((socket) => socket.close(4003, 'A saved chat is required'))
+    expect((await probe(base, { timeout: 40 })).advice).toContain('says "A saved chat is required"')
+  })
+
+  it('that repeats a key that is another each time gets none into the report', async () => {
+    let asked = 0
+    const base = await serverWith((socket, { url }) => socket.close(4003, String(tokenIn(url))), {
+      version: 'sk-canary',
+    })
+    const report = await probe(base, { key: () => `canary-${String((asked += 1)).repeat(20)}`, timeout: 40 })
+    expect(asked).toBeGreaterThan(5)
+    expect(report).not.toHaveProperty('version')
+  })
+
+  function tokenIn(url = ''): string | null {
+    return new URL(url, 'http://h').searchParams.get('token')
+  }
+
   it('that wants a key for WebSockets only is told of', async () => {
     const base = await serverWith((socket) => socket.close(4001))
     const { advice } = await probe(base, { key: undefined, timeout: 40 })
@@ -398,7 +533,7 @@ describe('a server', () => {
 
   it('that loses its sessions at once is told of', async () => {
     const base = await serverWith((socket) => socket.close(4004), { found: '' })
-    expect((await probe(base, { timeout: 40 })).advice).toContain('gone as soon as it is created')
+    expect((await probe(base, { timeout: 40 })).advice).toContain('load balancer')
   })
 
   it.each([
@@ -420,6 +555,13 @@ describe('a server', () => {
     const report = await probe(base, { timeout: 40 })
     expect(report).toMatchObject({ ok: true, works: 'token+frame' })
     expect(report.advice).toContain('as well as in the auth frame')
+  })
+
+  it('that refuses to say what became of a session is told of by how it refuses to attach', async () => {
+    const unknown = { refuse: 503 }
+    const faults: TestFaults = { attach: { refuse: 403 }, get: [undefined, unknown, unknown] }
+    const { url } = await upstreamOf({ ...QUICK, release: NEWEST, faults })
+    expect((await probe(url)).advice).toContain('to the same server')
   })
 
   it('that dies in silence is told of', async () => {
@@ -547,6 +689,18 @@ describe('an abort', () => {
     expect(upstream.sessions).toEqual([])
   })
 
+  it.each([6, 7])('ends one that is silent, whichever session goes first', async (slow) => {
+    const controller = new AbortController()
+    const deletions = Array.from({ length: 9 }, (_, index) => (index === slow ? { delay: 200 } : undefined))
+    const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000, faults: { delete: deletions } })
+    const options = { ...who, base: upstream.url, idle: 60_000, timeout: 60_000, signal: controller.signal }
+    const probing = probeUpstream(options)
+    await vi.waitUntil(() => upstream.requests.filter(({ kind }) => kind === 'websocket').length >= 9)
+    controller.abort(new Error('enough'))
+    await expect(probing).rejects.toThrow('enough')
+    expect(upstream.sessions).toEqual([])
+  })
+
   it.each(['create', 'list', 'attach'] as const)('ends one that waits for %s', async (operation) => {
     const controller = new AbortController()
     const upstream = await upstreamOf({ ...QUICK, faults: { [operation]: 'stall' } })
@@ -567,6 +721,7 @@ it('goes on without a shape that gets no session', async () => {
   const upstream = await upstreamOf({ ...QUICK, faults: { create: [undefined, undefined, full] } })
   const report = await probe(upstream.url)
   expect(outcomes(report)).toMatchObject({ frame: 'attached', 'token+frame': 'skipped', 'no-headers': 'attached' })
+  expect(report).toMatchObject({ ok: false, works: 'frame', advice: expect.stringMatching(/^Probe again/) as string })
 })
 
 it.each(['reset', 'drop', 'stall', { refuse: 503 }] as const)('survives an attach that meets %j', async (fault) => {

@@ -11,12 +11,17 @@ export interface Habits {
   answer?: (request: IncomingMessage, response: ServerResponse) => boolean
   /** Does with a handshake what it likes, instead of passing it on. */
   upgrade?: (request: IncomingMessage, socket: Duplex) => void
+  /** Which handshakes it passes on all the same. Default: none. */
+  passes?: (request: IncomingMessage) => boolean
   /** ms of silence after which it cuts a connection. */
   cutAfter?: number
 }
 
 /** Puts a reverse proxy in front of an upstream, as others have it, and returns its base URL. */
-export function gateway(upstream: { url: string }, { change, answer, upgrade, cutAfter }: Habits): Promise<string> {
+export function gateway(
+  upstream: { url: string },
+  { change, answer, upgrade, passes, cutAfter }: Habits,
+): Promise<string> {
   const proxy = createProxyServer({ target: upstream.url, ws: true })
   proxy.on('error', () => {})
   return serve((server) => {
@@ -26,7 +31,7 @@ export function gateway(upstream: { url: string }, { change, answer, upgrade, cu
     })
     server.on('upgrade', (request, socket, head) => {
       change?.(request, true)
-      if (upgrade) upgrade(request, socket)
+      if (upgrade && !passes?.(request)) upgrade(request, socket)
       else proxy.ws(request, socket, head)
       if (cutAfter !== undefined) request.socket.setTimeout(cutAfter, () => socket.destroy())
     })
@@ -34,8 +39,9 @@ export function gateway(upstream: { url: string }, { change, answer, upgrade, cu
 }
 
 /** Answers a handshake with a status, and a web page if that is asked for. */
-export function refuse(socket: Duplex, status: number, type = 'text/plain'): void {
-  socket.end(`HTTP/1.1 ${status} No\r\ncontent-type: ${type}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`)
+export function refuse(socket: Duplex, status: number, type = 'text/plain', body = ''): void {
+  const head = `HTTP/1.1 ${status} No\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\nconnection: close`
+  socket.end(`${head}\r\n\r\n${body}`)
 }
 
 /** Says that there is a web page. */
