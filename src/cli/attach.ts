@@ -1,12 +1,14 @@
-import { connectTerminal } from '../connect.ts'
+import { connectTerminal, type ConnectTerminalOptions } from '../connect.ts'
 import type { TerminalConnection } from '../connection.ts'
-import { abortable } from '../deadline.ts'
+import { abortable, askBriefly } from '../deadline.ts'
+import { TerminalError } from '../errors.ts'
+import { terminalError } from '../protocol.ts'
+import { getTerminalSession } from '../sessions.ts'
 import { feed } from './feed.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host, Output } from './host.ts'
 import { followSize, sizeOf, takeTerminal } from './local.ts'
-import { startProgress } from './screen.ts'
-import { interruptible } from './signals.ts'
+import { startProgress, type Progress } from './screen.ts'
 import { oneOf, readTarget, TARGET_FLAGS } from './target.ts'
 
 export const ATTACH: Syntax = {
@@ -21,40 +23,63 @@ The exit status is 0 when the shell has ended, and another when something else h
 
 const EXITED = 0
 const DETACHED = 1
-// For the signal itself says which.
-const INTERRUPTED = 1
 
 /** Resolves with the exit status. */
-export function attach(call: Call, host: Host): Promise<number> {
-  return interruptible(host, async (signal) => {
-    const { session: sessionId, 'token-in-url': choice } = call.flags
-    const tokenInUrl = oneOf('choice', ['always', 'never', 'fallback'], choice)
-    const timeout = millisecondsOf(call, 'timeout', 0.001)
-    const target = await readTarget(call, host, signal)
-    const progress = startProgress(host, 'Waiting for the terminal')
-    const connecting = connectTerminal({ ...target, sessionId, tokenInUrl, timeout, size: sizeOf(host) })
-    const terminal = await connecting.finally(() => progress.stop())
-    const status = await join(terminal, host, signal)
-    if (status === DETACHED) say(host, `Detached${sessionId === undefined ? '; the shell has been ended.' : '.'}`)
-    if (status === EXITED && host.stdin.isTTY) say(host, 'The shell has ended.')
-    return status
-  })
+export async function attach(call: Call, host: Host, signal: AbortSignal): Promise<number> {
+  const { session: sessionId, 'token-in-url': choice } = call.flags
+  const tokenInUrl = oneOf('--token-in-url', ['always', 'never', 'fallback'], choice)
+  const timeout = millisecondsOf(call, 'timeout', 0.001)
+  const target = await readTarget(call, host, signal)
+  const progress = startProgress(host, 'Waiting for the terminal')
+  const options = { ...target, sessionId, tokenInUrl, timeout, size: sizeOf(host) }
+  const terminal = await connect(options).finally(() => progress.stop())
+  const status = await join(terminal, host, signal)
+  if (status === DETACHED) host.stderr.write('Detached.\n')
+  if (status === EXITED && host.stdin.isTTY) host.stderr.write('The shell has ended.\n')
+  return status
 }
 
-function say({ stderr }: Host, text: string): void {
-  stderr.write(`${text}\n`)
+async function connect(options: ConnectTerminalOptions): Promise<TerminalConnection> {
+  const terminal = await connectTerminal(options).catch((error: unknown) => {
+    if (options.key !== undefined || !(error instanceof TerminalError) || error.code !== 'ERR_TERMINAL_UNAUTHORIZED') {
+      throw error
+    }
+    throw new TerminalError(
+      error.code,
+      `${error.message} None was given: set TERMINAL_UPSTREAM_KEY, or use --key-file.`,
+    )
+  })
+  // An orchestrator may let a client in to a session that is not there, and then it would seem to have ended.
+  if (options.sessionId !== undefined && (await isGone(options, options.sessionId))) {
+    await terminal.close()
+    throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot attach', 'the session does not exist, or has ended')
+  }
+  return terminal
+}
+
+function isGone(options: ConnectTerminalOptions, sessionId: string): Promise<boolean> {
+  const looking = askBriefly((signal) => getTerminalSession({ ...options, sessionId, signal }), options.signal)
+  return looking.then(
+    (session) => session === undefined,
+    () => false,
+  )
 }
 
 /** Resolves with the exit status once the terminal has ended; rejects if it should not have. */
 async function join(terminal: TerminalConnection, host: Host, signal: AbortSignal): Promise<number> {
   const { stdin, stdout } = host
-  let status = EXITED
-  const leave = (why: number): void => {
-    status ||= why
+  let status: number | undefined
+  let closing: Progress | undefined
+  const leave = (): void => {
+    closing ??= startProgress(host, 'Closing the terminal')
     void terminal.close()
   }
-  const interrupt = (): void => leave(INTERRUPTED)
-  signal.addEventListener('abort', interrupt)
+  const detach = (): void => {
+    status = DETACHED
+    leave()
+  }
+  signal.addEventListener('abort', leave)
+  if (signal.aborted) leave()
   const local = takeTerminal(host)
   const stopFollowing = followSize(host, terminal)
   let chunks = 0
@@ -62,24 +87,21 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
     chunks += 1
     local.see(chunk)
   }
-  const stopFeeding = feed(
-    stdin,
-    terminal,
-    () => chunks,
-    () => leave(DETACHED),
-  )
+  const stopFeeding = feed(stdin, terminal, () => chunks, detach)
   const printing = print(terminal, stdout, see)
   let hasExited = false
   try {
     const { error } = await terminal.closed
-    // Whoever reads the last of it may take the time; whoever has left does not wait for that.
-    if (status === EXITED) await abortable(printing, signal)
     signal.throwIfAborted()
+    if (status !== undefined) return status
+    // Whoever reads the last of it may take the time.
+    await abortable(printing, signal)
     if (error) throw error
-    hasExited = status === EXITED
-    return status
+    hasExited = true
+    return EXITED
   } finally {
-    signal.removeEventListener('abort', interrupt)
+    signal.removeEventListener('abort', leave)
+    closing?.stop()
     stopFollowing()
     local.restore()
     stopFeeding()

@@ -27,9 +27,12 @@ const releases: readonly TestRelease[] = [
 const ATTACHED = 'attached'
 
 /** Resolves with the exit status. */
-export async function runDemo(_call: Call, host: Host): Promise<number> {
+export async function runDemo(_call: Call, host: Host, signal: AbortSignal): Promise<number> {
   const paint = paintFor(host.stdout, host)
-  const say = (text = ''): void => void host.stdout.write(`${text}\n`)
+  const say = (text = ''): void => {
+    signal.throwIfAborted()
+    host.stdout.write(`${text}\n`)
+  }
   const mark = (outcome: string, width = 0): string => {
     const [colour, sign] = outcome === ATTACHED ? [paint.green, '✓'] : [paint.red, '✗']
     return colour(`${sign} ${outcome}`.padEnd(width))

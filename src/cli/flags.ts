@@ -1,14 +1,19 @@
 import { parseArgs } from 'node:util'
 
-/** A mistake in how a command was called; the message says what to write instead. */
-export class UsageError extends Error {
+/** What is wrong here rather than with a server, most of all how a command was called; says what to write instead. */
+export class CommandError extends Error {
   readonly code: string
+  readonly status: number
 
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, status: number = WRONG_USE) {
     super(message)
     this.code = code
+    this.status = status
   }
 }
+
+/** The exit status for a command that was called wrongly. */
+export const WRONG_USE = 2
 
 export type FlagName =
   | 'user'
@@ -93,11 +98,11 @@ export function readCall({ name, takesUrl, flags }: Syntax, args: readonly strin
   const [url = '', ...more] = takesUrl ? positionals : ['', ...positionals]
   if (given.help !== undefined || given.version !== undefined) return { url, flags: given }
   if (takesUrl && url === '') {
-    throw new UsageError('ERR_PARSE_ARGS_MISSING_POSITIONAL', `The URL of the server is missing. ${see}`)
+    throw new CommandError('ERR_PARSE_ARGS_MISSING_POSITIONAL', `The URL of the server is missing. ${see}`)
   }
   // Without quoting it: it may be a key.
   if (more.length > 0) {
-    throw new UsageError('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', `There is an argument too many. ${see}`)
+    throw new CommandError('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', `There is an argument too many. ${see}`)
   }
   return { url, flags: given }
 }
@@ -115,12 +120,12 @@ interface OptionToken {
 function valueOf(flag: FlagName, { value, inlineValue = false }: OptionToken, see: string): string {
   const code = 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE'
   if (typeOf(flag) === 'boolean') {
-    if (value !== undefined) throw new UsageError(code, `--${flag} takes no value. ${see}`)
+    if (value !== undefined) throw new CommandError(code, `--${flag} takes no value. ${see}`)
     return ''
   }
   // The next flag is no value, but one that was forgotten.
   if (value === undefined || (!inlineValue && value.startsWith('--'))) {
-    throw new UsageError(code, `--${flag} wants a value. ${see}`)
+    throw new CommandError(code, `--${flag} wants a value. ${see}`)
   }
   return value
 }
@@ -135,7 +140,7 @@ export function millisecondsOf({ flags }: Call, flag: 'timeout' | 'idle', least:
   const seconds = Number(value)
   if (value.trim() === '' || !(seconds >= least && seconds <= MOST_SECONDS)) {
     const range = `a number of seconds from ${least} to ${MOST_SECONDS}`
-    throw new UsageError('ERR_PARSE_ARGS_INVALID_OPTION_VALUE', `--${flag} must be ${range}.`)
+    throw new CommandError('ERR_PARSE_ARGS_INVALID_OPTION_VALUE', `--${flag} must be ${range}.`)
   }
   return Math.round(seconds * 1_000)
 }
@@ -154,17 +159,17 @@ const KEY_HELP = `
 The key is read from TERMINAL_UPSTREAM_KEY or --key-file, or asked for where there is a terminal to ask at.
 `
 
-/** A usage error that names the nearest of what there is, if anything is near. */
+/** An error that names the nearest of what there is, if anything is near. */
 export function unknownName(
   code: string,
   what: string,
   name: string,
   known: readonly string[],
   see: string,
-): UsageError {
+): CommandError {
   const near = [1, 2].flatMap((edits) => known.filter((one) => isWithin(edits, name, one)))
   const hint = near.length > 0 ? ` Did you mean ${near[0]}?` : ''
-  return new UsageError(code, `There is no ${what} ${name}.${hint} ${see}`)
+  return new CommandError(code, `There is no ${what} ${name.replaceAll(/[^\w-]/g, '?')}.${hint} ${see}`)
 }
 
 /** Whether so many characters that are added, taken out or replaced make one of the other. */

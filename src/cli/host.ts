@@ -19,6 +19,8 @@ export interface Input extends NodeJS.ReadableStream {
 
 /** That of a terminal has a size. */
 export interface Output extends NodeJS.WritableStream {
+  /** Bytes that nobody has taken yet. */
+  readonly writableLength: number
   readonly isTTY?: boolean
   readonly columns?: number
   readonly rows?: number

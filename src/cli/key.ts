@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { errorCode } from '../errors.ts'
-import { UsageError, type Call } from './flags.ts'
+import { CommandError, type Call } from './flags.ts'
 import type { Host } from './host.ts'
 import { Interruption } from './signals.ts'
 
@@ -11,7 +11,7 @@ export async function findKey({ flags }: Call, host: Host, signal: AbortSignal):
   const { key, 'key-file': file, 'auth-type': authType } = flags
   if (authType === 'none') return undefined
   if (key !== undefined && file !== undefined) {
-    throw new UsageError('ERR_INVALID_ARG_VALUE', 'Give one of --key and --key-file, not both.')
+    throw new CommandError('ERR_INVALID_ARG_VALUE', 'Give one of --key and --key-file, not both.')
   }
   if (key !== undefined) {
     host.stderr.write('terminal-upstream: ps shows --key to everybody; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
@@ -27,7 +27,7 @@ async function readKeyFile(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    throw new UsageError(
+    throw new CommandError(
       String(errorCode(error)),
       `Cannot read --key-file ${file}: check that it is there and yours to read.`,
     )
@@ -42,6 +42,8 @@ async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<
   try {
     return await new Promise<string>((resolve, reject) => {
       lines.once('line', resolve)
+      // Stopped here, it would not go on again.
+      lines.on('SIGTSTP', () => {})
       lines.once('SIGINT', () => reject(new Interruption('SIGINT')))
       lines.once('close', () => resolve(''))
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })

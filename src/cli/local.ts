@@ -13,7 +13,7 @@ export interface LocalTerminal {
 
 /** Has every key passed on as it is pressed, until the terminal is restored or the process ends. */
 export function takeTerminal(host: Host): LocalTerminal {
-  const { stdin, stdout } = host
+  const { stdin } = host
   const modes = createModes()
   const setRaw = (raw: boolean): void => {
     if (stdin.isTTY) stdin.setRawMode?.(raw)
@@ -28,7 +28,7 @@ export function takeTerminal(host: Host): LocalTerminal {
     host.off('SIGCONT', resume)
     host.off('exit', restore)
     setRaw(false)
-    if (stdout.isTTY) stdout.write(modes.undo())
+    windowOf(host)?.write(modes.undo())
   }
   host.on('SIGCONT', resume)
   host.on('exit', restore)

@@ -1,16 +1,16 @@
 import { TerminalError } from '../errors.ts'
 import { ATTACH, attach } from './attach.ts'
 import { DEMO, runDemo } from './demo.ts'
-import { helpOf, readCall, unknownName, UsageError, type Call, type Syntax } from './flags.ts'
+import { CommandError, helpOf, readCall, unknownName, WRONG_USE, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { PROBE, runProbe } from './probe.ts'
-import { Interruption } from './signals.ts'
+import { interruptible, Interruption } from './signals.ts'
 import { inOwnWords } from './target.ts'
 import { printUrl, URL_SYNTAX } from './url.ts'
 
 interface Command {
   readonly syntax: Syntax
-  readonly run: (call: Call, host: Host) => Promise<number>
+  readonly run: (call: Call, host: Host, signal: AbortSignal) => Promise<number>
 }
 
 const COMMANDS: readonly Command[] = [
@@ -32,36 +32,55 @@ Reach an Open WebUI terminal, whichever release of Open Terminal or Terminals an
 terminal-upstream COMMAND --help tells more. The key is read from TERMINAL_UPSTREAM_KEY.
 `
 
-const WRONG_USE = 2
-
 /** Runs the command with these arguments; resolves with its exit status. */
 export async function main(args: readonly string[], host: Host, version: string): Promise<number> {
   try {
-    return await run(args, host, version)
+    return await interruptible(host, (signal) => run(args, host, version, signal))
   } catch (error) {
-    if (error instanceof Interruption) return error.status
+    if (error instanceof Interruption) {
+      // What nobody takes would keep the process.
+      if (host.stdout.writableLength > 0) host.exit(error.status)
+      return error.status
+    }
     if (!isExpected(error)) throw error
     host.stderr.write(`terminal-upstream: ${error.code}: ${inOwnWords(error.message)}\n`)
-    return error instanceof TerminalError ? 1 : WRONG_USE
+    return statusOf(error)
   }
 }
 
-async function run([name = '', ...args]: readonly string[], host: Host, version: string): Promise<number> {
+async function run(
+  [name = '', ...args]: readonly string[],
+  host: Host,
+  version: string,
+  signal: AbortSignal,
+): Promise<number> {
   if (name === '--version') return print(host, `${version}\n`)
+  if (name === 'help' && args[0] !== undefined) return run([args[0], '--help'], host, version, signal)
   if (['--help', '-h', 'help'].includes(name)) return print(host, HELP)
   if (name === '') {
     host.stderr.write(HELP)
     return WRONG_USE
   }
   const command = COMMANDS.find(({ syntax }) => syntax.name === name)
-  if (!command) {
-    const names = COMMANDS.map(({ syntax }) => syntax.name)
-    throw unknownName('ERR_INVALID_ARG_VALUE', 'command', name, names, 'See terminal-upstream --help.')
-  }
+  if (!command) throw unknownCommand(name)
   const call = readCall(command.syntax, args)
   if (call.flags.help !== undefined) return print(host, helpOf(command.syntax))
   if (call.flags.version !== undefined) return print(host, `${version}\n`)
-  return command.run(call, host)
+  return command.run(call, host, signal)
+}
+
+function unknownCommand(name: string): CommandError {
+  const see = 'See terminal-upstream --help.'
+  // Without quoting it: it may be a flag with a key.
+  if (name.startsWith('-'))
+    return new CommandError('ERR_INVALID_ARG_VALUE', `A command comes first, then its flags. ${see}`)
+  return unknownName(
+    'ERR_INVALID_ARG_VALUE',
+    'command',
+    name,
+    COMMANDS.map(({ syntax }) => syntax.name),
+    see,
+  )
 }
 
 function print({ stdout }: Host, text: string): number {
@@ -71,7 +90,12 @@ function print({ stdout }: Host, text: string): number {
 
 /** Whether it is for whoever called the command, rather than a mistake of ours. */
 function isExpected(error: unknown): error is Error & { readonly code: string } {
-  if (error instanceof TerminalError || error instanceof UsageError) return true
+  if (error instanceof TerminalError || error instanceof CommandError) return true
   // What the library says of its arguments.
   return error instanceof Error && 'code' in error && /^ERR_(INVALID_ARG|OUT_OF_RANGE)/.test(String(error.code))
+}
+
+function statusOf(error: Error & { readonly code: string }): number {
+  if (error instanceof CommandError) return error.status
+  return error instanceof TerminalError && error.code !== 'ERR_TERMINAL_INVALID_URL' ? 1 : WRONG_USE
 }

@@ -2,14 +2,17 @@
 export interface Modes {
   /** Looks at output on its way to the terminal. */
   readonly see: (chunk: Uint8Array) => void
-  /** Returns what undoes it, and forgets it. */
+  /** Returns what undoes it. */
   readonly undo: () => string
 }
 
 const ESC = '\u001b'
-// What spoils a shell: private modes (alternate screen, mouse reports, bracketed paste, hidden cursor…), colours, keys
-// that are reported at length (kitty's way and xterm's), the keypad, and a reset of it all.
-const SEQUENCES = new RegExp(`${ESC}(?:\\[\\?[\\d;]*[hl]|\\[[\\d;:]*m|\\[[<=>][\\d;]*u|\\[>4[\\d;]*m|[=>c])`, 'g')
+// What spoils a shell: private modes (alternate screen, mouse reports, bracketed paste, hidden cursor…), insert mode, a
+// scroll region, colours, keys that are reported at length (kitty's way and xterm's), the keypad, and a reset of it all.
+const SEQUENCES = new RegExp(
+  `${ESC}(?:\\[\\?[\\d;]*[hl]|\\[4[hl]|\\[[\\d;]*r|\\[[\\d;:]*m|\\[[<=>][\\d;]*u|\\[>4[\\d;]*m|[=>c])`,
+  'g',
+)
 // What may still become one.
 const UNFINISHED = new RegExp(`${ESC}(?:\\[[?<=>]?[\\d;:]{0,32})?$`)
 // A terminal wraps lines and shows the cursor when it is switched on.
@@ -35,6 +38,9 @@ export function createModes(): Modes {
     else if (final === 'u') change(body[1] !== '<' && parameters[0] !== '0', `${ESC}[=0u`)
     else if (final === 'm' && body[1] === '>') change(Number(parameters[1] ?? 0) > 0, `${ESC}[>4m`)
     else if (final === 'm') change(/[1-9]/.test(body), `${ESC}[0m`)
+    // That moves the cursor, so it is put back.
+    else if (final === 'r') change(body !== '[r', `${ESC}7${ESC}[r${ESC}8`)
+    else if (body[1] === '4') change(final === 'h', `${ESC}[4l`)
     else {
       for (const mode of parameters) {
         const isOnAtFirst = ON_AT_FIRST.includes(mode)
@@ -52,7 +58,6 @@ export function createModes(): Modes {
     undo() {
       let sequences = ''
       for (const undo of undoing) sequences = undo + sequences
-      undoing.clear()
       return sequences
     },
   }

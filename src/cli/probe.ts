@@ -4,7 +4,6 @@ import type { ProbeFamily } from '../probe/family.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { paintFor, startProgress, type Paint, type Progress } from './screen.ts'
-import { interruptible } from './signals.ts'
 import { inOwnWords, oneOf, readTarget, TARGET_FLAGS } from './target.ts'
 
 export const PROBE: Syntax = {
@@ -44,28 +43,26 @@ const FAMILIES: Record<ProbeFamily, string> = {
 }
 
 /** Resolves with the exit status. */
-export function runProbe(call: Call, host: Host): Promise<number> {
-  return interruptible(host, async (signal) => {
-    const { flags } = call
-    const tokenInUrl = oneOf('choice', ['always', 'never'], flags['token-in-url'])
-    const times = { timeout: millisecondsOf(call, 'timeout', 0.001), idle: millisecondsOf(call, 'idle', 0) }
-    const options = { ...(await readTarget(call, host, signal)), ...times, tokenInUrl }
-    const json = flags.json !== undefined
-    const paint = paintFor(host.stdout, host)
-    const print = (text: string): void => void host.stdout.write(`${text}\n`)
-    const status = followChecks(host)
-    const finished = (check: ProbeCheck): void => {
-      status.finished(check.name)
-      if (!json) print(lineOf(check, paint))
-    }
-    try {
-      const report = await probe(options, { started: status.started, finished })
-      print(json ? JSON.stringify(report, undefined, 2) : summaryOf(report, paint))
-      return report.ok ? 0 : 1
-    } finally {
-      status.stop()
-    }
-  })
+export async function runProbe(call: Call, host: Host, signal: AbortSignal): Promise<number> {
+  const { flags } = call
+  const tokenInUrl = oneOf('--token-in-url', ['always', 'never'], flags['token-in-url'])
+  const times = { timeout: millisecondsOf(call, 'timeout', 0.001), idle: millisecondsOf(call, 'idle', 0) }
+  const options = { ...(await readTarget(call, host, signal)), ...times, tokenInUrl }
+  const json = flags.json !== undefined
+  const paint = paintFor(host.stdout, host)
+  const print = (text: string): void => void host.stdout.write(`${text}\n`)
+  const status = followChecks(host)
+  const finished = (check: ProbeCheck): void => {
+    status.finished(check.name)
+    if (!json) print(lineOf(check, paint))
+  }
+  try {
+    const report = await probe(options, { started: status.started, finished })
+    print(json ? JSON.stringify(report, undefined, 2) : summaryOf(report, paint))
+    return report.ok ? 0 : 1
+  } finally {
+    status.stop()
+  }
 }
 
 /** Shows which check is taking so long: of those that are under way, the one that began last. */

@@ -9,10 +9,15 @@ export interface Paint {
 }
 
 /** Returns what colours text for a stream: as it is for no terminal, and for those who want none. */
-export function paintFor({ isTTY = false }: Output, { env }: Host): Paint {
-  const isColoured = isTTY && !env['NO_COLOR'] && env['TERM'] !== 'dumb'
+export function paintFor({ isTTY = false }: Output, host: Host): Paint {
+  const isColoured = isTTY && !host.env['NO_COLOR'] && !isDumb(host)
   const paint = (code: number) => (text: string) => (isColoured ? `\u001b[${code}m${text}\u001b[0m` : text)
   return { bold: paint(1), dim: paint(2), red: paint(31), green: paint(32) }
+}
+
+/** Whether it is a terminal that can do nothing but print. */
+function isDumb({ env }: Host): boolean {
+  return env['TERM'] === 'dumb'
 }
 
 /** A line that tells what is taking so long, and for how long. */
@@ -26,8 +31,9 @@ const PATIENCE = 1_000
 const PATIENCE_OF_LOGS = 5_000
 
 /** Begins to tell; where the line could not be taken away again, because it is no terminal, just once. */
-export function startProgress({ stderr }: Host, text: string, since: number = performance.now()): Progress {
-  if (!stderr.isTTY) {
+export function startProgress(host: Host, text: string, since: number = performance.now()): Progress {
+  const { stderr } = host
+  if (!stderr.isTTY || isDumb(host)) {
     const timer = setTimeout(() => stderr.write(`${text} …\n`), PATIENCE_OF_LOGS)
     return { stop: () => clearTimeout(timer) }
   }

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os'
 import type { AuthType } from '../auth.ts'
 import type { UpstreamOptions } from '../upstream.ts'
-import { unknownName, UsageError, type Call, type FlagName } from './flags.ts'
+import { unknownName, CommandError, type Call, type FlagName } from './flags.ts'
 import type { Host } from './host.ts'
 import { findKey } from './key.ts'
 
@@ -28,7 +28,10 @@ export interface Target extends UpstreamOptions {
 /** Reads it from the flags, and the key from where it is. */
 export async function readTarget(call: Call, host: Host, signal: AbortSignal): Promise<Target> {
   const { url: base, flags } = call
-  const authType = oneOf('auth type', AUTH_TYPES, flags['auth-type']) ?? 'bearer'
+  if (!/^\w+:\/\//.test(base)) {
+    throw new CommandError('ERR_TERMINAL_INVALID_URL', 'Begin the URL with http:// or https://.')
+  }
+  const authType = oneOf('--auth-type', AUTH_TYPES, flags['auth-type']) ?? 'bearer'
   const userId = flags.user ?? loginName()
   const key = await findKey(call, host, signal)
   return { base, authType, userId, key, policyId: flags.policy, contextId: flags.context, chatId: flags.chat, signal }
@@ -49,7 +52,7 @@ function loginName(): string {
     return userInfo().username
   } catch {
     // In a container, the number of the user may have no name.
-    throw new UsageError(
+    throw new CommandError(
       'ERR_INVALID_ARG_VALUE',
       'Say with --user whose terminal it is: this machine has no name for you.',
     )

@@ -1,5 +1,7 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished } from 'vitest'
 
@@ -34,14 +36,21 @@ export interface Pane {
 const patience = { timeout: 20_000, interval: 50 }
 
 /** Opens a terminal that closes with the test; the prompt of its shell is `local$`. */
-export async function openPane(env: Record<string, string> = {}, cols = 100, rows = 30): Promise<Pane> {
-  const server = ['-L', `terminal-upstream-${randomUUID()}`, '-f', '/dev/null']
+export async function openPane(
+  env: Record<string, string> = {},
+  { cols = 100, rows = 30, shell = 'sh' } = {},
+): Promise<Pane> {
+  const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
+  const server = ['-S', join(folder, 'tmux'), '-f', '/dev/null']
   const tmux = async (...args: string[]): Promise<string> => (await run('tmux', [...server, ...args])).stdout
   const variables = Object.entries({ ENV: '', HISTFILE: '', LC_ALL: 'C.UTF-8', ...env })
-  await run('tmux', [...server, 'new-session', '-d', '-x', `${cols}`, '-y', `${rows}`, 'sh'], {
+  await run('tmux', [...server, 'new-session', '-d', '-x', `${cols}`, '-y', `${rows}`, shell], {
     env: { PATH: process.env['PATH'], TERM: 'xterm-256color', ...Object.fromEntries(variables) },
   })
-  onTestFinished(() => tmux('kill-server').then(undefined, () => {}) as Promise<void>)
+  onTestFinished(async () => {
+    await tmux('kill-server').catch(() => {})
+    rmSync(folder, { recursive: true, force: true })
+  })
   const screen = async (): Promise<string> => (await tmux('capture-pane', '-p')).trimEnd()
   const shows = async (pattern: RegExp): Promise<string> => {
     await expect.poll(screen, patience).toMatch(pattern)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { createTerminalSession } from '../../src/index.ts'
 import type { TestFaults, TestUpstreamOptions } from '../../src/testing.ts'
 import { pipe, prompting, sit, user, type Seated } from './support/attach.ts'
 import { run, start } from './support/host.ts'
@@ -16,12 +17,15 @@ describe('attach', () => {
     expect(dialled?.query).toEqual({ user_id: 'ada', context_id: 'chat:1' })
   })
 
-  it('attaches to the session of a chat, and leaves it to whoever created it', async () => {
-    const upstream = await upstreamOf({ shell: prompting, release: 'terminals@0.2.2' })
-    const headers = { authorization: 'Bearer sk-canary', 'x-user-id': 'ada' }
-    const created = await fetch(`${upstream.url}/api/terminals`, { method: 'POST', headers })
-    const { id } = (await created.json()) as { id: string }
-    const { host, status } = start(['attach', upstream.url, ...user, '--session', id], { tty: true })
+  /** Creates a session, and attaches to it. */
+  async function revisit(faults: TestFaults = {}) {
+    const upstream = await upstreamOf({ shell: prompting, release: 'terminals@0.2.2', faults })
+    const { id } = await createTerminalSession({ base: upstream.url, key: 'sk-canary', userId: 'ada' })
+    return { ...start(['attach', upstream.url, ...user, '--session', id], { tty: true }), upstream, id }
+  }
+
+  it.each([{}, { get: { refuse: 503 } }])('leaves a session to whoever created it (%j)', async (faults) => {
+    const { host, status, upstream, id } = await revisit(faults)
     await host.stdout.shows('$ ')
     host.stdin.write('~.')
     expect(await status).toBe(1)
@@ -29,9 +33,23 @@ describe('attach', () => {
     expect(upstream.sessions.map((session) => session.id)).toEqual([id])
   })
 
+  it('can be interrupted while it looks whether the session is there', async () => {
+    const { host, status, upstream } = await revisit({ get: 'stall' })
+    await until(() => upstream.requests.some(({ method, status: answered }) => method === 'GET' && !answered))
+    host.emit('SIGTERM', 'SIGTERM')
+    expect(await status).toBe(143)
+    await until(() => upstream.sessions[0]?.attached === 0)
+  })
+
   const failures: Array<[what: string, server: TestUpstreamOptions, flags: string[], error: RegExp]> = [
     ['the key is wrong', {}, ['--key', 'sk-2'], /ERR_TERMINAL_UNAUTHORIZED: .* Check the key and --auth-type\.$/m],
     ['the session is not there', {}, ['--session', 's1'], /ERR_TERMINAL_NOT_FOUND: .* its own --user and --chat/],
+    [
+      'the server hides that the session is not there',
+      { release: 'terminals@0.2.2' },
+      ['--session', 's1'],
+      /ERR_TERMINAL_NOT_FOUND: /,
+    ],
     [
       'nobody answers in time',
       { faults: { create: 'stall' } },
@@ -133,7 +151,7 @@ describe('in a terminal, attach', () => {
     host.stdin.write('~')
     host.stdin.write('.')
     expect(await status).toBe(1)
-    expect(host.stderr.text).toBe('\nDetached; the shell has been ended.\n')
+    expect(host.stderr.text).toBe('\nDetached.\n')
     expect(host.raw).toEqual([true, false])
     expect(upstream.sessions).toEqual([])
   })
@@ -183,6 +201,17 @@ describe('in a terminal, attach', () => {
     host.emit('SIGTERM', 'SIGTERM')
     expect(await status).toBe(143)
     expect(upstream.sessions).toEqual([])
+    // What is stuck would keep the process.
+    expect(host.exits).toEqual([143])
+  })
+
+  it('says that it is closing when that takes long', async () => {
+    const { host, status } = await sit({ faults: { delete: { delay: 1_200 } } })
+    host.stdin.write('~.')
+    expect(await status).toBe(1)
+    expect(Buffer.from(host.stderr.text, 'latin1').toString()).toBe(
+      '\r\x1b[KClosing the terminal … 1 s\r\x1b[K\nDetached.\n',
+    )
   })
 
   it('ends at a signal that comes when the shell has ended and its output has not been taken', async () => {
@@ -196,13 +225,13 @@ describe('in a terminal, attach', () => {
     expect(await status).toBe(143)
   })
 
-  it('ends at once at a second signal', async () => {
+  it('ends at once at a second Ctrl-C, and at no other signal', async () => {
     const faults: TestFaults = { delete: 'stall' }
     const { host } = await sit({ faults })
-    host.emit('SIGTERM', 'SIGTERM')
+    for (const name of ['SIGHUP', 'SIGHUP', 'SIGTERM']) host.emit(name, name)
     expect(host.exits).toEqual([])
-    host.emit('SIGTERM', 'SIGTERM')
-    expect(host.exits).toEqual([143])
+    host.emit('SIGINT', 'SIGINT')
+    expect(host.exits).toEqual([130])
   })
 
   it('takes the terminal again, and looks at its size, when it goes on after it was stopped', async () => {

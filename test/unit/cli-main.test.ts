@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import { main } from '../../src/cli/main.ts'
-import { FakeHost, run } from './support/host.ts'
+import { brokenPipe, FakeHost, run } from './support/host.ts'
 
 const commands = ['attach', 'probe', 'url', 'demo']
 
@@ -25,13 +25,19 @@ describe('terminal-upstream', () => {
   it.each([
     ['atach', 'There is no command atach. Did you mean attach?'],
     ['prob', 'There is no command prob. Did you mean probe?'],
-    ['--versoin', 'There is no command --versoin.'],
+    ['--key=sk-canary', 'A command comes first, then its flags. See terminal-upstream --help.'],
+    ['a\u001b[2J', 'There is no command a??2J.'],
     ['connect-to-it', 'There is no command connect-to-it. See terminal-upstream --help.'],
   ])('%s is told what there is', async (name, message) => {
     const { status, stdout, stderr } = await run([name])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toMatch(/^terminal-upstream: ERR_INVALID_ARG_VALUE: .*\n$/)
     expect(stderr).toContain(message)
+    expect(stderr).not.toContain('canary')
+  })
+
+  it('help attach is attach --help', async () => {
+    expect(await run(['help', 'attach'])).toEqual(await run(['attach', '--help']))
   })
 })
 
@@ -88,9 +94,9 @@ it.each(misuse)('%j is refused with what to do', async (args, code, message) => 
 })
 
 const useless: Array<[args: string[], message: string]> = [
-  [['--auth-type', 'beerer'], 'There is no auth type beerer. Did you mean bearer? There are bearer, session'],
-  [['--auth-type', 'basic'], 'There is no auth type basic. There are bearer, session, system_oauth, none.'],
-  [['--token-in-url', 'nevr'], 'There is no choice nevr. Did you mean never?'],
+  [['--auth-type', 'beerer'], 'There is no --auth-type beerer. Did you mean bearer? There are bearer, session'],
+  [['--auth-type', 'basic'], 'There is no --auth-type basic. There are bearer, session, system_oauth, none.'],
+  [['--token-in-url', 'nevr'], 'There is no --token-in-url nevr. Did you mean never?'],
   [['--user', ''], '--user must not be empty'],
   [['--session', '..'], '--session must not be "." or ".."'],
   [['--policy', 'a\n'], '--policy must not be empty'],
@@ -106,10 +112,26 @@ it.each(useless)('attach http://h %j is refused in its own words', async (args, 
 it('says what is wrong with the URL, and never shows what is in it', async () => {
   const { status, stderr } = await run(['attach', 'http://me:canary@h'])
   expect({ status, stderr }).toEqual({
-    status: 1,
+    status: 2,
     stderr:
       'terminal-upstream: ERR_TERMINAL_INVALID_URL: the URL must be an absolute http(s) or ws(s) URL: it holds a user name or password\n',
   })
+})
+
+it.each(['127.0.0.1:8000', 'localhost:8000', 'terminals.example/x'])('says what the URL %s lacks', async (url) => {
+  const { status, stderr } = await run(['attach', url])
+  expect({ status, stderr }).toEqual({
+    status: 2,
+    stderr: 'terminal-upstream: ERR_TERMINAL_INVALID_URL: Begin the URL with http:// or https://.\n',
+  })
+})
+
+it('does not mind that nobody reads its help, or its errors', async () => {
+  const host = new FakeHost()
+  const status = main(['--help'], host, '1.2.3')
+  host.stdout.destroy(brokenPipe())
+  host.stderr.destroy(brokenPipe('EIO'))
+  expect(await status).toBe(0)
 })
 
 it('does not pass a mistake of its own off as one of its user’s', async () => {

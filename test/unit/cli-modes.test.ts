@@ -22,6 +22,10 @@ it.each<[chunks: string[], undo: string]>([
   [['\x1b[31', ';1m red'], '\x1b[0m'],
   [['\x1b[31mred\x1b[m'], ''],
   [['\x1b[38:2::1:2:3mred\x1b[0m'], ''],
+  [['\x1b[4h'], '\x1b[4l'],
+  [['\x1b[4h\x1b[4l'], ''],
+  [['\x1b[3;8r'], '\x1b7\x1b[r\x1b8'],
+  [['\x1b[3;8r\x1b[r'], ''],
   [['\x1b='], '\x1b>'],
   [['\x1b=\x1b>'], ''],
   [['\x1b[>1u'], '\x1b[=0u'],
@@ -37,16 +41,9 @@ it.each<[chunks: string[], undo: string]>([
   expect(undoneOf(...chunks)).toBe(undo)
 })
 
-it('undoes a thing once', () => {
-  const modes = createModes()
-  modes.see(Buffer.from('\x1b[?1049h'))
-  expect(modes.undo()).not.toBe('')
-  expect(modes.undo()).toBe('')
-})
-
 const pieces = fc.array(
   fc.oneof(
-    fc.constantFrom('vi', '\r\n', '\x1b=', '\x1b>', '\x1b[1;31m', '\x1b[m', '\x1b', '\x1b['),
+    fc.constantFrom('vi', '\r\n', '\x1b=', '\x1b>', '\x1b[1;31m', '\x1b[m', '\x1b[4h', '\x1b[2;9r', '\x1b', '\x1b['),
     fc
       .tuple(fc.constantFrom(1, 7, 25, 66, 1000, 1002, 1003, 1004, 1006, 1049, 2004), fc.constantFrom('h', 'l'))
       .map(([mode, final]) => `\x1b[?${mode}${final}`),

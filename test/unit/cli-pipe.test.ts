@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { TestShell } from '../../src/testing.ts'
 import { NEWEST, pipe, prompting, user } from './support/attach.ts'
-import { start } from './support/host.ts'
+import { brokenPipe, run, start } from './support/host.ts'
 import { hashing, inputFrames } from './support/terminal.ts'
 import { releases, until, upstreamOf } from './support/upstream.ts'
 
@@ -53,8 +53,8 @@ describe('in a pipe, attach', () => {
     expect(ends).toBe(2)
   })
 
-  it('brings 300 KB through whole', async () => {
-    const piped = 'x'.repeat(79).concat('\n').repeat(3_750)
+  it('brings 50 KB through whole', async () => {
+    const piped = 'x'.repeat(79).concat('\n').repeat(625)
     const hash = createHash('sha256').update(piped).digest('hex')
     const shell: TestShell = (io) => {
       const hashed = hashing(piped.length)(io)
@@ -77,10 +77,38 @@ describe('in a pipe, attach', () => {
     const upstream = await upstreamOf({ shell: prompting })
     const { host, status } = start(['attach', upstream.url, ...user])
     await host.stdout.shows('$ ')
-    host.stdout.destroy(new Error('write EPIPE'))
+    host.stdout.destroy(brokenPipe())
     expect(await status).toBe(141)
     expect(host.stderr.text).toBe('')
     expect(upstream.sessions).toEqual([])
+  })
+
+  it('says what is wrong when its output cannot be written', async () => {
+    const upstream = await upstreamOf({ shell: prompting })
+    const { host, status } = start(['attach', upstream.url, ...user])
+    await host.stdout.shows('$ ')
+    host.stdout.destroy(brokenPipe('ENOSPC'))
+    expect(await status).toBe(1)
+    expect(host.stderr.text).toBe('terminal-upstream: ENOSPC: The output cannot be written: write ENOSPC.\n')
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('says that there was no key when one is wanted', async () => {
+    const upstream = await upstreamOf()
+    const { status, stderr } = await run(['attach', upstream.url, ...user], {
+      env: { TERMINAL_UPSTREAM_KEY: undefined },
+    })
+    expect(status).toBe(1)
+    expect(stderr).toMatch(
+      /Check the key and --auth-type\. None was given: set TERMINAL_UPSTREAM_KEY, or use --key-file\.\n$/,
+    )
+  })
+
+  it('types no more at once than old servers can take', async () => {
+    const { status, upstream } = await pipe(`${': '.repeat(5_120)}\nexit\n`)
+    expect(status).toBe(0)
+    const sizes = inputFrames(upstream).map(({ length }) => length)
+    expect(Math.max(...sizes)).toBe(1024)
   })
 
   it('does not wait for a reader that has gone when the shell has ended', async () => {
@@ -89,7 +117,7 @@ describe('in a pipe, attach', () => {
     host.stdout.stick()
     await until(() => host.stdout.writableNeedDrain && upstream.sessions.length === 0)
     await until(() => upstream.requests.some(({ method }) => method === 'DELETE'))
-    host.stdout.destroy(new Error('write EPIPE'))
+    host.stdout.destroy(brokenPipe())
     expect(await status).toBe(141)
   })
 

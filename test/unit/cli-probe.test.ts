@@ -5,7 +5,7 @@ import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { inOwnWords } from '../../src/cli/target.ts'
 import { prompting } from './support/attach.ts'
 import { gateway, type Habits } from './support/gateway.ts'
-import { run, start, type HostOptions } from './support/host.ts'
+import { brokenPipe, run, start, type HostOptions } from './support/host.ts'
 import { nobody, releases, until, upstreamOf } from './support/upstream.ts'
 
 const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5, policies: [] }
@@ -120,7 +120,7 @@ describe('probe', () => {
     const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000 })
     const { host, status } = start(['probe', upstream.url, '--user', 'ada'])
     await host.stdout.shows('policy')
-    host.stdout.destroy(new Error('write EPIPE'))
+    host.stdout.destroy(brokenPipe())
     expect(await status).toBe(141)
     expect(upstream.sessions).toEqual([])
   })

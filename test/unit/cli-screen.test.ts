@@ -55,6 +55,14 @@ describe('a line of progress', () => {
     expect(Buffer.from(host.stderr.text, 'latin1').toString()).toBe('Waiting …\n')
   })
 
+  it('is a line like any other on a terminal that can only print', () => {
+    const host = new FakeHost({ tty: true, env: { TERM: 'dumb' } })
+    const progress = startProgress(host, 'Waiting')
+    vi.advanceTimersByTime(60_000)
+    progress.stop()
+    expect(host.stderr.text).not.toContain('\x1b')
+  })
+
   it('is not there where it is no terminal for what is over in 5 s', () => {
     const host = new FakeHost()
     const progress = startProgress(host, 'Waiting')

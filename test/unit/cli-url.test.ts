@@ -23,20 +23,22 @@ it('prints the URL with the key masked', async () => {
 })
 
 it('prints the key too where that is asked for', async () => {
-  expect((await run(url('--show-key'))).stdout).toBe('wss://h/x?user_id=ada&token=sk-canary\n')
+  expect((await run(url('--show-key'))).stdout).toBe('wss://h/x/api/terminals/SESSION_ID?user_id=ada&token=sk-canary\n')
 })
 
 it('leaves what only looks like the key as it is', async () => {
   const { stdout } = await run(['url', 'https://h/?mytoken=1&token=old', '--user', 'token=x'])
-  expect(stdout).toBe('wss://h/?mytoken=1&user_id=token%3Dx&token=***\n')
+  expect(stdout).toBe('wss://h/api/terminals/SESSION_ID?mytoken=1&user_id=token%3Dx&token=***\n')
 })
 
 it.each([['session'], ['system_oauth'], ['none']])('has no key in it with %s', async (type) => {
-  expect((await run(url('--auth-type', type))).stdout).toBe('wss://h/x?user_id=ada\n')
+  expect((await run(url('--auth-type', type))).stdout).toBe('wss://h/x/api/terminals/SESSION_ID?user_id=ada\n')
 })
 
 it('is for the user who is logged in unless it says otherwise', async () => {
-  expect((await run(['url', 'https://h'])).stdout).toMatch(/^wss:\/\/h\/\?user_id=.+&token=\*\*\*\n$/)
+  expect((await run(['url', 'https://h'])).stdout).toMatch(
+    /^wss:\/\/h\/api\/terminals\/SESSION_ID\?user_id=.+&token=\*\*\*\n$/,
+  )
 })
 
 it('takes the key from a file, whatever the environment has', async () => {
@@ -54,7 +56,10 @@ it('says that there is no such file, and no more', async () => {
 
 it('warns of a key that everybody can see', async () => {
   const { status, stdout, stderr } = await run(url('--show-key', '--key', 'sk-flag'))
-  expect({ status, stdout }).toEqual({ status: 0, stdout: 'wss://h/x?user_id=ada&token=sk-flag\n' })
+  expect({ status, stdout }).toEqual({
+    status: 0,
+    stdout: 'wss://h/x/api/terminals/SESSION_ID?user_id=ada&token=sk-flag\n',
+  })
   expect(stderr).toBe('terminal-upstream: ps shows --key to everybody; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
 })
 
@@ -80,7 +85,7 @@ function startKeyless(tty: boolean): ReturnType<typeof start> {
 it('has no key where there is nobody to ask', async () => {
   const { host, status } = startKeyless(false)
   expect(await status).toBe(0)
-  expect(host.stdout.text).toBe('wss://h/x?user_id=ada\n')
+  expect(host.stdout.text).toBe('wss://h/x/api/terminals/SESSION_ID?user_id=ada\n')
 })
 
 it('asks for the key without showing it', async () => {
@@ -89,9 +94,17 @@ it('asks for the key without showing it', async () => {
   expect(host.raw).toEqual([true])
   host.stdin.write('sk-tipped\u007f\u007f\u007f\u007f\u007fyped\r')
   expect(await status).toBe(0)
-  expect(host.stdout.text).toBe('wss://h/x?user_id=ada&token=sk-typed\n')
+  expect(host.stdout.text).toBe('wss://h/x/api/terminals/SESSION_ID?user_id=ada&token=sk-typed\n')
   expect(host.stderr.text).toBe('Key (Enter for none): \n')
   expect(host.raw).toEqual([true, false])
+})
+
+it('does not stop at Ctrl-Z, which it would not come back from', async () => {
+  const { host, status } = startKeyless(true)
+  await host.stderr.shows('Key')
+  host.stdin.write('sk-\u001atyped\r')
+  expect(await status).toBe(0)
+  expect(host.stdout.text).toContain('token=sk-typed\n')
 })
 
 it.each([
@@ -102,7 +115,7 @@ it.each([
   await host.stderr.shows('Key')
   host.stdin.write(key)
   expect(await status).toBe(0)
-  expect(host.stdout.text).toBe('wss://h/x?user_id=ada\n')
+  expect(host.stdout.text).toBe('wss://h/x/api/terminals/SESSION_ID?user_id=ada\n')
 })
 
 it('ends with 130 at Ctrl-C while it asks', async () => {

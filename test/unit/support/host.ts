@@ -85,6 +85,11 @@ export class Screen extends Writable {
   }
 }
 
+/** What comes of writing to a pipe that nobody reads any more. */
+export function brokenPipe(code = 'EPIPE'): Error {
+  return Object.assign(new Error(`write ${code}`), { code })
+}
+
 /** Starts a command; its status is what it ends with. */
 export function start(args: readonly string[], options: HostOptions = {}): { host: FakeHost; status: Promise<number> } {
   const host = new FakeHost(options)
