@@ -15,6 +15,7 @@ export class CommandError extends Error {
 /** The exit status for a command that was called wrongly. */
 export const WRONG_USE = 2
 
+/** Every flag that some command has. */
 export type FlagName =
   | 'user'
   | 'auth-type'
@@ -68,7 +69,7 @@ export interface Call {
 /** What sets one command apart from another. */
 export interface Syntax {
   readonly name: string
-  /** What it does, in one line. */
+  /** What it does, for its help. */
   readonly summary: string
   /** Whether it is given a URL. */
   readonly takesUrl: boolean

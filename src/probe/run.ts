@@ -37,12 +37,12 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
     signal?.throwIfAborted()
     listener.started(name)
     const began = performance.now()
-    const found = await act().catch((error: unknown) => {
+    const found: Found = await act().catch((error: unknown) => {
       signal?.throwIfAborted()
       note(facts, error)
       return failed(describeFailure(context, error))
     })
-    const finished = { name, ms: Math.round(performance.now() - began), ...found }
+    const finished = { name, ...found, ms: found.ms ?? Math.round(performance.now() - began) }
     facts.checks.set(name, finished)
     listener.finished(finished)
     return ['ok', 'attached'].includes(found.outcome)

@@ -1,0 +1,69 @@
+import type { IncomingMessage } from 'node:http'
+import { WebSocketServer, type WebSocket } from 'ws'
+import { expect } from 'vitest'
+import { probeUpstream, type ProbeCheck, type ProbeOptions, type ProbeReport } from '../../../src/probe.ts'
+import type { TestShell, TestUpstreamOptions } from '../../../src/testing.ts'
+import { serve, withoutCanary } from './upstream.ts'
+
+/** Prompts, and then prints what is typed. */
+export const prompting: TestShell = ({ output }) => {
+  void output('$ ')
+  return { input: (data) => void output(data) }
+}
+
+export const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5 }
+export const who = { key: 'sk-canary', userId: 'ada', idle: 0, timeout: 2_000 }
+
+export const TERMINALS = 'terminals@0.2.2'
+export const OLDEST = 'terminals@0.0.2'
+export const NEWEST = 'open-terminal@0.14.5'
+
+export async function probe(base: string, options: Partial<ProbeOptions> = {}): Promise<ProbeReport> {
+  return withoutCanary(await probeUpstream({ ...who, base, ...options }))
+}
+
+/** What came of each check, in short. */
+export function outcomes({ checks }: ProbeReport): Record<string, string> {
+  return Object.fromEntries(checks.map((check) => [check.name, inShort(check)]))
+}
+
+function inShort({ outcome, status, closeCode }: ProbeCheck): string {
+  return [outcome, status, closeCode].filter(Boolean).join(' ')
+}
+
+/** How a probe ends that does not get to dialling, and what it advises. */
+export async function failing(
+  base: string,
+  options: Partial<ProbeOptions> = {},
+): Promise<[last: string, advice: string]> {
+  const report = await probe(base, options)
+  expect(report.ok).toBe(false)
+  expect(report.works).toBeUndefined()
+  const last = report.checks.at(-1)
+  return [`${last?.name} ${last && inShort(last)}`, report.advice]
+}
+
+export function answering(status: number, body: string, headers: Record<string, string> = {}): Promise<string> {
+  return serve((server) => {
+    server.on('request', (_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
+    })
+  })
+}
+
+/** A server of whose sessions nothing is known but what becomes of their sockets. */
+export async function serverWith(
+  onConnection: (socket: WebSocket, request: IncomingMessage) => void,
+  { version, created = '{"id":"s1"}', found = created }: { version?: string; created?: string; found?: string } = {},
+): Promise<string> {
+  return serve((server) => {
+    server.on('request', ({ method, url = '' }, response) => {
+      response.setHeader('content-type', 'application/json')
+      if (url.endsWith('/openapi.json')) response.end(JSON.stringify({ info: { title: 'Open Terminal', version } }))
+      else if (method === 'POST') response.end(created)
+      else if (url.endsWith('/s1')) response.writeHead(found === '' ? 404 : 200).end(found)
+      else response.end('[]')
+    })
+    new WebSocketServer({ server }).on('connection', onConnection)
+  })
+}
