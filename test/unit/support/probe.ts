@@ -2,14 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { expect } from 'vitest'
 import { probeUpstream, type ProbeCheck, type ProbeOptions, type ProbeReport } from '../../../src/probe.ts'
-import type { TestShell, TestUpstreamOptions } from '../../../src/testing.ts'
+import type { TestUpstreamOptions } from '../../../src/testing.ts'
+import { prompting } from './attach.ts'
 import { serve, withoutCanary } from './upstream.ts'
-
-/** Prompts, and then prints what is typed. */
-export const prompting: TestShell = ({ output }) => {
-  void output('$ ')
-  return { input: (data) => void output(data) }
-}
 
 export const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5 }
 export const who = { key: 'sk-canary', userId: 'ada', idle: 0, timeout: 2_000 }
