@@ -3,8 +3,8 @@ import { probe, type ProbeReport } from './probe/report.ts'
 
 export type { ProbeOptions } from './probe/context.ts'
 export type { ProbeCheck, ProbeCheckName, ProbeOutcome, ProbeShape } from './probe/facts.ts'
-export type { ProbeReport } from './probe/report.ts'
 export type { ProbeFamily } from './probe/family.ts'
+export type { ProbeReport } from './probe/report.ts'
 
 /**
  * Finds out what an upstream is, what it wants of a client, and what is wrong with it or with what is in between.
@@ -29,6 +29,8 @@ export type { ProbeFamily } from './probe/family.ts'
  * @throws {TypeError} ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE when an option is of no use.
  * @throws {RangeError} ERR_OUT_OF_RANGE when a number is.
  * @throws The `reason` of `signal` when that aborts.
+ * @see https://github.com/open-webui/terminals/blob/v0.2.2/terminals/routers/proxy.py `_validate_ws_auth`, and for the
+ * oldest https://github.com/open-webui/terminals/blob/v0.0.2/terminals/routers/proxy.py `ws_terminal_proxy`
  */
 export function probeUpstream(options: ProbeOptions): Promise<ProbeReport> {
   return probe(options, { started() {}, finished() {} })

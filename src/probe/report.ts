@@ -1,8 +1,8 @@
 import { whereOf } from '../url.ts'
 import type { ProbeOptions } from './context.ts'
 import { CHECKS, type ProbeCheck } from './facts.ts'
-import { gatherFacts, type ProbeListener } from './run.ts'
 import type { ProbeFamily } from './family.ts'
+import { gatherFacts, type ProbeListener } from './run.ts'
 import { conclude } from './verdict.ts'
 
 /** What a probe has found out. */
