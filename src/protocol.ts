@@ -106,7 +106,7 @@ const CLOSES: Partial<Record<number, Failure>> = {
 // The server failed or is restarting. (1014 is a gateway's 502.)
 const UNAVAILABLE_CLOSES = [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014]
 // Of the two things that 4003 says, the one that may pass: the container is not there yet.
-const NOT_REACHABLE = /not reachable|failed to resolve/i
+export const NOT_REACHABLE: RegExp = /not reachable|failed to resolve/i
 
 function codeForClose(closeCode: number, closeReason: string): Failure {
   const passes = closeCode === 4003 ? NOT_REACHABLE.test(closeReason) : UNAVAILABLE_CLOSES.includes(closeCode)

@@ -68,14 +68,14 @@ function isGone(options: ConnectTerminalOptions, sessionId: string): Promise<boo
 /** Resolves with the exit status once the terminal has ended; rejects if it should not have. */
 async function join(terminal: TerminalConnection, host: Host, signal: AbortSignal): Promise<number> {
   const { stdin, stdout } = host
-  let status: number | undefined
+  let detached = false
   let closing: Progress | undefined
   const leave = (): void => {
     closing ??= startProgress(host, 'Closing the terminal')
     void terminal.close()
   }
   const detach = (): void => {
-    status = DETACHED
+    detached = true
     leave()
   }
   signal.addEventListener('abort', leave)
@@ -93,7 +93,7 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
   try {
     const { error } = await terminal.closed
     signal.throwIfAborted()
-    if (status !== undefined) return status
+    if (detached) return DETACHED
     // Whoever reads the last of it may take the time.
     await abortable(printing, signal)
     if (error) throw error

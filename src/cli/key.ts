@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
+import { abortable } from '../deadline.ts'
 import { errorCode } from '../errors.ts'
 import { CommandError, type Call } from './flags.ts'
 import type { Host } from './host.ts'
@@ -40,14 +41,14 @@ async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<
   const lines = createInterface({ input: stdin, output: nowhere, terminal: true })
   stderr.write('Key (Enter for none): ')
   try {
-    return await new Promise<string>((resolve, reject) => {
+    const answer = new Promise<string>((resolve, reject) => {
       lines.once('line', resolve)
       // Stopped here, it would not go on again.
       lines.on('SIGTSTP', () => {})
       lines.once('SIGINT', () => reject(new Interruption('SIGINT')))
       lines.once('close', () => resolve(''))
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     })
+    return await abortable(answer, signal)
   } finally {
     lines.close()
     stderr.write('\n')

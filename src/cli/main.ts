@@ -72,8 +72,9 @@ async function run(
 function unknownCommand(name: string): CommandError {
   const see = 'See terminal-upstream --help.'
   // Without quoting it: it may be a flag with a key.
-  if (name.startsWith('-'))
+  if (name.startsWith('-')) {
     return new CommandError('ERR_INVALID_ARG_VALUE', `A command comes first, then its flags. ${see}`)
+  }
   return unknownName(
     'ERR_INVALID_ARG_VALUE',
     'command',

@@ -1,3 +1,4 @@
+import { NOT_REACHABLE } from '../protocol.ts'
 import { isBare403, type Facts, type ProbeCheck } from './facts.ts'
 import { isBehindOpenWebUI, wantsHeaders } from './family.ts'
 
@@ -26,7 +27,7 @@ export function adviseOnRefusal(facts: Facts): string {
     case 4002:
       return 'Have the reverse proxy pass the query of the URL on: user_id does not arrive.'
     case 4003:
-      return /^$|not reachable|failed to resolve/i.test(dialled.detail)
+      return dialled.detail === '' || NOT_REACHABLE.test(dialled.detail)
         ? 'See on the orchestrator why it cannot start or reach the container of this user.'
         : `See who may have this terminal: the server says "${dialled.detail}".`
     case 4004:

@@ -17,8 +17,9 @@ export function familyOf(facts: Facts): ProbeFamily | undefined {
     checks.get(name),
   )
   // The only ones that look at the key before they accept; the first, too, that do not wait for the auth frame.
-  if (isBare403(frame) && (orchestrator || checks.get('token+frame')?.outcome === 'attached'))
+  if (isBare403(frame) && (orchestrator || checks.get('token+frame')?.outcome === 'attached')) {
     return 'terminals@<=0.0.2'
+  }
   if (orchestrator && frameless?.outcome === 'attached') return 'terminals@<=0.0.2'
   if (contexts) return 'terminals@>=0.2.0'
   // Something in between may have put the user into every request; not into the query.

@@ -1,4 +1,3 @@
-import { whereOf } from '../url.ts'
 import type { ProbeOptions } from './context.ts'
 import { CHECKS, type ProbeCheck } from './facts.ts'
 import type { ProbeFamily } from './family.ts'
@@ -32,7 +31,7 @@ export async function probe(options: ProbeOptions, listener: ProbeListener): Pro
   const { ok, works, family, advice } = conclude(facts)
   const { url, version, checks } = facts
   return {
-    upstream: whereOf(url.href),
+    upstream: url.href,
     ok,
     ...(works && { works }),
     ...(family && { family }),

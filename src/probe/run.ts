@@ -57,7 +57,7 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
     (await check('session', () => checkSession(context, facts)))
   // Not one more that cannot be deleted.
   const isClean = await removeLeftovers(context)
-  if (!isClean) await check('cleanup', () => checkCleanup(context))
+  if (!isClean) await check('cleanup', async () => describeCleanup(context))
   if (!canTalk || !isClean) return facts
 
   let idling: Promise<unknown> | undefined
@@ -81,7 +81,10 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
   } finally {
     await idling?.catch(() => {})
   }
-  await check('cleanup', () => checkCleanup(context))
+  await check('cleanup', async () => {
+    await removeLeftovers(context)
+    return describeCleanup(context)
+  })
   return facts
 }
 
@@ -120,7 +123,7 @@ async function tryShape(
     return dialShape(shape, timeout, signal, async ({ outcome }) => outcome)
   }
   if (name.startsWith('unknown')) return dial(NOWHERE)
-  if (context.leftovers.size > 0 && !(await removeLeftovers(context))) return skipped('others cannot be deleted')
+  if (!(await removeLeftovers(context))) return skipped('others cannot be deleted')
   let isThere = false
   try {
     return await inSession(context, async (sessionId) => {
@@ -183,8 +186,9 @@ async function checkIdle(context: Context, works: 'frame' | 'token+frame'): Prom
   })
 }
 
-async function checkCleanup(context: Context): Promise<ProbeOutcome> {
-  if (await removeLeftovers(context)) return ok(`${count(context.created, 'session')} created and deleted`)
-  const [reason = ''] = context.leftovers.values()
-  return failed(`${context.leftovers.size} of ${count(context.created, 'session')} could not be deleted: ${reason}`)
+function describeCleanup({ created, leftovers }: Context): ProbeOutcome {
+  const [reason] = leftovers.values()
+  return reason === undefined
+    ? ok(`${count(created, 'session')} created and deleted`)
+    : failed(`${leftovers.size} of ${count(created, 'session')} could not be deleted: ${reason}`)
 }
