@@ -69,7 +69,7 @@ describe('attach', () => {
   })
 
   it('ends with 1 and says why when there is no server', async () => {
-    const { status, stderr } = await run(['attach', await nobody(), ...user, '--timeout', '0.2'])
+    const { status, stderr } = await run(['attach', await nobody(), ...user, '--timeout', '1'])
     expect(status).toBe(1)
     expect(stderr).toMatch(/^terminal-upstream: ERR_TERMINAL_TIMEOUT: .*ECONNREFUSED.*\n$/)
   })

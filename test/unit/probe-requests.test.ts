@@ -67,7 +67,7 @@ describe('what is wrong on the way to the server', () => {
   it('is nothing with TLS where the certificate is trusted', async () => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-    const report = await probe(await tlsServer(), { timeout: 500 })
+    const report = await probe(await tlsServer())
     vi.unstubAllEnvs()
     const tls = report.checks.find(({ name }) => name === 'tls')
     expect(tls).toMatchObject({
@@ -78,7 +78,7 @@ describe('what is wrong on the way to the server', () => {
 
   it('is a server that takes connections and does not answer', async () => {
     const base = await rawServer(() => {})
-    const outcome = await failing(base, { timeout: 100 })
+    const outcome = await failing(base, { timeout: 500 })
     expect(outcome).toEqual(['rest failed', expect.stringMatching(/hangs/)])
   })
 
@@ -166,7 +166,7 @@ describe('what is wrong with the answers', () => {
 
   it('is told of sessions that take too long', async () => {
     const { url } = await upstreamOf({ ...QUICK, faults: { create: 'stall' } })
-    expect(await failing(url, { timeout: 100 })).toEqual(['session failed', expect.stringMatching(/longer `timeout`/)])
+    expect(await failing(url, { timeout: 500 })).toEqual(['session failed', expect.stringMatching(/longer `timeout`/)])
   })
 
   it('is told of sessions that cannot be deleted, and then no more are created', async () => {

@@ -111,25 +111,31 @@ describe('a client that floods', () => {
 })
 
 describe('a client that is flooded', () => {
-  it.each([4096, 64 * 1024])('leaves its neighbours their turns, with messages of %i bytes', async (size) => {
-    const { socket, upstream, client } = await startFlood(size)
-    const other = await pair()
-    other.upstream.on('message', (data) => other.upstream.send(data))
-    client.tell()
-    upstream.tell()
-    await until(() => tcp(socket).bytesWritten > 8 * MIB)
-    const meanwhile: number[] = []
-    while (meanwhile.length < 50) {
-      const before = tcp(socket).bytesWritten
-      other.ws.send(Buffer.from('x'))
-      await once(other.ws, 'message')
-      meanwhile.push(tcp(socket).bytesWritten - before)
-    }
-    // There and back takes four turns of the event loop; in the first the other may not be known to be there.
-    const ranked = meanwhile.sort((a, b) => b - a)
-    expect(ranked[0]).toBeGreaterThan(0)
-    expect(ranked[5]).toBeLessThan(MIB)
-  })
+  it.each([4096, 64 * 1024])(
+    'leaves its neighbours their turns, with messages of %i bytes',
+    async (size) => {
+      const { socket, upstream, client } = await startFlood(size)
+      const other = await pair()
+      other.upstream.on('message', (data) => other.upstream.send(data))
+      client.tell()
+      upstream.tell()
+      await until(() => tcp(socket).bytesWritten > 8 * MIB)
+      const meanwhile: number[] = []
+      while (meanwhile.length < 50) {
+        const before = tcp(socket).bytesWritten
+        expect(before).toBeLessThan(FLOOD)
+        other.ws.send(Buffer.from('x'))
+        await once(other.ws, 'message')
+        const moved = tcp(socket).bytesWritten - before
+        // Where the machine has no time for the flood's processes, there is nothing to leave a turn to.
+        if (moved > 0) meanwhile.push(moved)
+      }
+      // There and back takes four turns of the event loop; in the first the other may not be known to be there.
+      const ranked = meanwhile.sort((a, b) => b - a)
+      expect(ranked[5]).toBeLessThan(MIB)
+    },
+    60_000,
+  )
 })
 
 interface End {

@@ -63,6 +63,7 @@ describe('sh', () => {
     socket.ws.send(Buffer.from('echo d"one"\n\u0004echo never\n'))
     socket.ws.send(Buffer.from('echo never\n'))
     await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
+    await roundTrip(socket)
     expect(socket.bytes().toString()).toMatch(/done\n(?!.*never)/s)
   })
 
