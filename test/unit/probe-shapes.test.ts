@@ -158,7 +158,7 @@ describe('a server', () => {
     expect(outcomes(report)).toMatchObject({ frame: 'silence' })
     expect(report).toMatchObject({ ok: false, advice: expect.stringContaining('nothing comes') as string })
     expect(report.family).toBeUndefined()
-  }, 30_000)
+  })
 
   it('that closes every socket with a reason of its own is quoted', async () => {
     const base = await serverWith((socket) => socket.close(4003, 'A saved chat is required'))

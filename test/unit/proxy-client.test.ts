@@ -46,7 +46,7 @@ it('is ended by force when it does not answer the close, or breaks the protocol 
     { code: 1006, reason: '' },
     { code: 1006, reason: '' },
   ])
-}, 10_000)
+})
 
 it('may be one that does not show what it is on top of', async () => {
   const upstream = await upstreamOf()

@@ -224,7 +224,7 @@ describe('the end by the upstream', () => {
     Reflect.get(upstream, '_socket').write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
     expect(await closed).toEqual({ code: 1014, reason: '' })
     expect(await served.summary).toMatchObject({ endedBy: 'upstream', code: 1006, error: { code: expect.any(String) } })
-  }, 10_000)
+  })
 
   it('tells the client nothing of where it is, nor of a key', async () => {
     const { upstream, session, closed, served } = await joinOpen()

@@ -79,7 +79,7 @@ describe('the end', () => {
       })
     })
     expect(await terminal.closed).toMatchObject({ code: 1001, cause: 'remote' })
-  }, 10_000)
+  })
 
   it('by a socket of another client that comes too late to be refused leaves the session alone', async () => {
     const { terminal, session, upstream } = await open()

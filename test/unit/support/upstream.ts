@@ -90,5 +90,5 @@ export function outputWith(terminal: Pick<TerminalConnection, 'onData'>, text: s
 
 /** Resolves once the condition holds; for what no event tells of. */
 export async function until(condition: () => boolean): Promise<void> {
-  await expect.poll(condition, { interval: 5, timeout: 4_000 }).toBe(true)
+  await expect.poll(condition, { interval: 5 }).toBe(true)
 }
