@@ -392,26 +392,26 @@ describe('time', () => {
     ['trying again', { attach: { refuse: 502 } }, 'still waiting to try again'],
   ])('runs out with ERR_TERMINAL_TIMEOUT while %s', async (_doing, faults, message) => {
     const upstream = await upstreamOf({ faults })
-    const options = { ...clientOf(upstream), timeout: 60, retry: { attempts: 5, delay: 60_000 } }
+    const options = { ...clientOf(upstream), timeout: 400, retry: { attempts: 5, delay: 60_000 } }
     const error = await rejection(connectTerminal(options))
     expect(error).toMatchObject({
       code: 'ERR_TERMINAL_TIMEOUT',
-      message: expect.stringContaining(`${message} after 60 ms`),
+      message: expect.stringContaining(`${message} after 400 ms`),
     })
     expectNothingLeft(upstream)
   })
 
   it('tells what failed last when it runs out between two tries', async () => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 502 } } })
-    const options = { ...clientOf(upstream), timeout: 60, retry: { attempts: 5, delay: 60_000 } }
+    const options = { ...clientOf(upstream), timeout: 400, retry: { attempts: 5, delay: 60_000 } }
     const error = await rejection(connectTerminal(options))
     expect(error).toMatchObject({ cause: { status: 502 } })
     expect(error.message).toMatch(/ms\. The last try: Cannot attach at .+: HTTP 502\. /)
   })
 
   it('does not leave a session behind that the server created too late', async () => {
-    const upstream = await upstreamOf({ faults: { create: { delay: 150 } } })
-    const error = await rejection(connectTerminal({ ...clientOf(upstream), timeout: 20 }))
+    const upstream = await upstreamOf({ faults: { create: { delay: 800 } } })
+    const error = await rejection(connectTerminal({ ...clientOf(upstream), timeout: 400 }))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_TIMEOUT' })
     await until(() => upstream.requests.some(({ method, status }) => method === 'DELETE' && status === 200))
     expect(upstream.sessions).toEqual([])

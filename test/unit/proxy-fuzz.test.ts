@@ -512,7 +512,7 @@ describe('1 000 clients that come and go at random moments', () => {
     expect(summaries).toHaveLength(1_000)
     // Otherwise they have not been where it hurts.
     for (const by of ['client', 'upstream', 'proxy']) expect(summaries.map(({ endedBy }) => endedBy)).toContain(by)
-    expect(summaries.filter(({ sessionId }) => sessionId !== undefined).length).toBeGreaterThan(300)
+    expect(summaries.filter(({ sessionId }) => sessionId !== undefined).length).toBeGreaterThan(100)
     expect(kept).toEqual([])
     // A session that was still being created is deleted when it is there.
     const forgotten = ({ sessions, requests }: TestUpstream): TestSession[] =>
