@@ -39,8 +39,7 @@ it.each<[parts: string[], sent: string, detached: boolean]>([
 })
 
 it('sends everything else as it is', () => {
-  const bytes = fc.uint8Array().map((part) => Buffer.from(part).toString('latin1'))
-  const harmless = fc.array(bytes.map((text) => text.replaceAll('~', '-')))
+  const harmless = fc.array(fc.uint8Array().map((keys) => Buffer.from(keys).toString('latin1').replaceAll('~', '-')))
   fc.assert(
     fc.property(harmless, (parts) => {
       expect(type(...parts)).toEqual([parts.join(''), false])

@@ -65,7 +65,9 @@ describe('probe', () => {
     const flags = ['--idle', '0.05', '--timeout', '9', '--token-in-url', 'never']
     const { status, stdout, upstream } = await probe({ release: 'terminals@0.2.2' }, flags)
     expect(status).toBe(0)
-    expect(stdout).toMatch(/^left silent +✓ alive afterwards \(\d+ ms\)$/m)
+    const [, ms] = /^left silent +✓ alive afterwards \((\d+) ms\)$/m.exec(stdout) ?? []
+    // Timers may be a millisecond early.
+    expect(Number(ms)).toBeGreaterThanOrEqual(49)
     expect(stdout).toMatch(/^user_id and token, then auth frame +– no key that may go into the URL/m)
     expect(upstream.requests.filter(({ query }) => query['token'] === 'sk-canary')).toEqual([])
   })
