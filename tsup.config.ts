@@ -5,9 +5,10 @@ import { defineConfig } from 'tsup'
 const entries = ['src/index.ts', 'src/probe.ts', 'src/proxy.ts', 'src/testing.ts', 'src/xterm.ts']
 
 const library = defineConfig({
-  // The last is nobody's to import, but makes a chunk of its own of what imports isomorphic-ws: bundlers keep that
-  // package wherever it is imported, used or not, and so need not meet it in a bundle that does not dial.
-  entry: [...entries, 'src/websocket.ts'],
+  // The last three are not public. websocket.ts isolates isomorphic-ws, whose import bundlers never drop. package.json
+  // chooses one of the two transports as `#http`.
+  entry: [...entries, 'src/websocket.ts', 'src/http-node.ts', 'src/http-fetch.ts'],
+  external: ['#http'],
   format: ['esm', 'cjs'],
   target: 'es2022',
   // The root entry must run in browsers, and everything in it: tsup must not add anything of Node's.
@@ -42,6 +43,9 @@ const command = defineConfig({
   format: 'esm',
   target: 'node20',
   splitting: false,
+  esbuildOptions(options) {
+    options.alias = { '#http': './src/http-node.ts' }
+  },
 })
 
 export default [library, command].flat()

@@ -1,5 +1,5 @@
 /** Names what was passed without showing it: it may be a secret. */
-function typeName(value: unknown): string {
+export function typeName(value: unknown): string {
   return value === null ? 'null' : typeof value
 }
 
@@ -58,7 +58,10 @@ export function assertContext(name: string, value: unknown): asserts value is st
 
 /** Throws unless `value` is an `AbortSignal`, of whichever realm, or left out. */
 export function assertSignal(value: unknown): asserts value is AbortSignal | undefined {
-  if (value !== undefined && !('aborted' in Object(value))) throw wrongType('signal', 'an AbortSignal', value)
+  const { aborted, addEventListener, removeEventListener } = Object(value)
+  const isSignal =
+    typeof aborted === 'boolean' && typeof addEventListener === 'function' && typeof removeEventListener === 'function'
+  if (value !== undefined && !isSignal) throw wrongType('signal', 'an AbortSignal', value)
 }
 
 /** Throws a `RangeError` unless `value` is a whole number within the bounds. */

@@ -41,14 +41,20 @@ export function startDeadline(ms: number, outer: AbortSignal | undefined, expire
   }
 }
 
-const PATIENCE = 3_000
+/** ms for what a server is asked in the background, where only this package needs the answer. */
+export const BRIEFLY = 3_000
 
-/** Asks a server something that nobody but us needs an answer to any more, and so does not wait long for one. */
-export async function askBriefly<T>(ask: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
-  const patience = startDeadline(PATIENCE, outer, () => undefined)
+/** Calls with a signal that aborts after `ms`, or with `outer`; rejects then, even if the call does not settle. */
+export async function withDeadline<T>(
+  ms: number,
+  outer: AbortSignal | undefined,
+  act: (limit: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = (): Error => Object.assign(new Error(`no answer in ${ms} ms`), { code: 'ETIMEDOUT' })
+  const deadline = startDeadline(ms, outer, late)
   try {
-    return await ask(patience.signal)
+    return await abortable(act(deadline.signal), deadline.signal)
   } finally {
-    patience.stop()
+    deadline.stop()
   }
 }

@@ -105,7 +105,7 @@ export type Redact = (text: string) => string
 
 const LONGEST_TEXT = 4096
 const LONGEST_QUOTE = 200
-// A close reason ends after 123 bytes, and a log line somewhere: the beginning of a secret is one too.
+// A close reason ends after 123 bytes, and a log line somewhere: the beginning of a secret is a secret, too.
 const SHORTEST_PART = 8
 
 /**
@@ -113,32 +113,16 @@ const SHORTEST_PART = 8
  * to a line that can be logged.
  */
 export function createRedact(secrets: Iterable<string>): Redact {
-  const spellings: string[] = []
-  for (const secret of secrets) {
-    // As it is, in JSON, and in a form. Percent-encodings have as many spellings as encoders: those are decoded.
-    for (const spelling of [secret, JSON.stringify(secret).slice(1, -1), secret.replaceAll(' ', '+')]) {
-      spellings.push(spelling, decodePercents(spelling))
-    }
-  }
-
-  /** How many characters from `start` on are a secret, or the beginning of one. */
-  function secretAt(text: string, start: number): number {
-    let longest = 0
-    for (const spelling of spellings) {
-      let length = 0
-      while (length < spelling.length && text[start + length] === spelling[length]) length += 1
-      if (length === spelling.length || length >= SHORTEST_PART) longest = Math.max(longest, length)
-    }
-    return longest
-  }
-
+  // Built for the first text: most requests need none, and a cookie has hundreds of values.
+  let secretAt: ((text: string, start: number) => number) | undefined
   return (text) => {
-    const decoded = decodePercents(text.slice(0, LONGEST_TEXT))
+    secretAt ??= createSearch(new Set([...secrets].flatMap(spellingsOf)))
+    const decoded = visible(decodePercents(text.slice(0, LONGEST_TEXT)))
     let clean = ''
-    for (let index = 0; index < decoded.length;) {
-      const length = secretAt(decoded, index)
-      clean += length === 0 ? decoded.charAt(index) : '[redacted]'
-      index += length || 1
+    for (let at = 0; at < decoded.length;) {
+      const length = secretAt(decoded, at)
+      clean += length === 0 ? decoded.charAt(at) : '[redacted]'
+      at += length || 1
     }
     const line = clean
       .replaceAll(/\?[^\s"'<>]+/g, '?[redacted]')
@@ -146,6 +130,43 @@ export function createRedact(secrets: Iterable<string>): Redact {
       .trim()
     return line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)}…` : line
   }
+}
+
+/** A secret as it is, in JSON, and in a form; percent-encodings have too many spellings, so the text is decoded. */
+function spellingsOf(secret: string): string[] {
+  return [secret, JSON.stringify(secret).slice(1, -1), secret.replaceAll(' ', '+')].flatMap((spelling) => [
+    visible(spelling),
+    visible(decodePercents(spelling)),
+  ])
+}
+
+/** Returns a function that tells how many characters of a text, from a place on, are a secret or the beginning of one. */
+function createSearch(spellings: Iterable<string>): (text: string, start: number) => number {
+  // Grouped by their beginnings, so that a place is compared with few of them.
+  const groups = new Map<string, string[]>()
+  for (const spelling of spellings) {
+    const beginning = spelling.slice(0, SHORTEST_PART)
+    const group = groups.get(beginning)
+    if (group) group.push(spelling)
+    else groups.set(beginning, [spelling])
+  }
+  const lengths = new Set([...groups.keys()].map((beginning) => beginning.length))
+  return (text, start) => {
+    let longest = 0
+    for (const beginning of lengths) {
+      for (const spelling of groups.get(text.slice(start, start + beginning)) ?? []) {
+        let length = Math.min(beginning, spelling.length)
+        while (length < spelling.length && text[start + length] === spelling[length]) length += 1
+        longest = Math.max(longest, length)
+      }
+    }
+    return longest
+  }
+}
+
+/** Removes characters that nobody sees, and that reorder or split what is seen. */
+function visible(text: string): string {
+  return text.replaceAll(/\p{Cf}/gu, '')
 }
 
 function decodePercents(text: string): string {
@@ -158,21 +179,38 @@ function decodePercents(text: string): string {
   })
 }
 
-/** What an error was made of: fetch hides the reason one level down, and a dual-stack dial one more. */
-function reasonOf(error: unknown): unknown {
-  if (error instanceof AggregateError) return error.errors[0]
-  return error instanceof Error ? error.cause : undefined
+/** The part of an error that this package reads. `instanceof Error` is false for errors of another realm, as in Jest. */
+interface ErrorLike {
+  readonly message?: unknown
+  readonly code?: unknown
+  readonly cause?: unknown
+  /** Of an `AggregateError`. */
+  readonly errors?: unknown
 }
 
-function innermost(error: unknown): unknown {
-  const reason = reasonOf(error)
-  return reason === undefined ? error : innermost(reason)
+function isErrorLike(value: unknown): value is ErrorLike {
+  return typeof value === 'object' && value !== null
+}
+
+/** Returns the error that an error was made of: fetch hides it one level down, and a dual-stack dial one more. */
+function reasonOf({ errors, cause }: ErrorLike): unknown {
+  return Array.isArray(errors) ? errors[0] : cause
+}
+
+const DEEPEST = 10
+
+/** Returns an error and the errors that it was made of, the outermost first; the chain may be a circle. */
+function chainOf(error: unknown): ErrorLike[] {
+  const chain: ErrorLike[] = []
+  for (let next = error; isErrorLike(next) && chain.length < DEEPEST; next = reasonOf(next)) chain.push(next)
+  return chain
 }
 
 /** The `code` of a Node or ws error, wherever the runtime put it. */
 export function errorCode(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null) return undefined
-  return 'code' in error && typeof error.code === 'string' ? error.code : errorCode(reasonOf(error))
+  return chainOf(error)
+    .map(({ code }) => code)
+    .find((code) => typeof code === 'string')
 }
 
 /**
@@ -180,8 +218,8 @@ export function errorCode(error: unknown): string | undefined {
  * those hold the credentials.
  */
 export function withoutSecrets(error: unknown, redact: Redact): Error {
-  const reason = innermost(error)
-  const copy = new Error(redact(reason instanceof Error ? reason.message : String(reason)))
+  const { message = String(error) } = chainOf(error).at(-1) ?? {}
+  const copy = new Error(redact(String(message)))
   const code = errorCode(error)
   copy.stack = `${copy.name}: ${copy.message}`
   return code === undefined ? copy : Object.assign(copy, { code })

@@ -59,11 +59,17 @@ export function terminalError(
   return new TerminalError(code, `${failed}: ${why}. ${advice}`, options)
 }
 
-/** Returns the error for an HTTP status that is not a success; `said` is what the server had to say, already redacted. */
-export function statusError(failed: string, status: number, said = ''): TerminalError {
-  const why = `HTTP ${status}${quoted(said)}`
+/** Returns the error for an HTTP status that is not a success; `message` is the server's own, already redacted. */
+export function statusError(failed: string, status: number, message = '', hasKey = true): TerminalError {
+  const why = `HTTP ${status}${quoted(message)}`
   const otherwise = status >= 500 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
-  return terminalError(STATUSES[status] ?? otherwise, failed, why, { status })
+  const advice = status === 401 ? adviceOnKey(hasKey) : undefined
+  return terminalError(STATUSES[status] ?? otherwise, failed, why, { status, advice })
+}
+
+/** Returns the advice for a key that was not accepted; `undefined` for the usual one. */
+export function adviceOnKey(hasKey: boolean): string | undefined {
+  return hasKey ? undefined : 'No key was sent: check `key` and `authType`.'
 }
 
 const STATUSES: Partial<Record<number, Failure>> = {
@@ -127,20 +133,17 @@ export function failureError(
   return terminalError(reported === undefined ? withoutCode : known, failed, cause.message, { cause })
 }
 
-// Statuses, close codes, and what Node and undici say.
-const PASSING: unknown[] = [
-  502,
-  503,
-  504,
-  1006,
-  1012,
-  1013,
-  4003,
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'UND_ERR_SOCKET',
-]
+// What Node, undici and Bun say of a connection that ended before the answer.
+const CUT = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'ConnectionClosed']
+
+/** Whether a connection ended before the answer to a request, which may have been performed all the same. */
+export function isCut(error: unknown): boolean {
+  const code = errorCode(error instanceof TerminalError ? error.cause : error)
+  return code !== undefined && CUT.includes(code)
+}
+
+// Statuses, close codes, and what runtimes say.
+const PASSING: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED', ...CUT]
 
 /** Whether the server could not be reached, or could not do what it was asked. */
 export function isUnavailable(error: unknown): error is TerminalError {

@@ -1,8 +1,11 @@
-import { assertSegment } from './arguments.ts'
+import { sendHttp } from '#http'
+import { assertObject, assertSegment } from './arguments.ts'
+import { abortable } from './deadline.ts'
 import { withoutSecrets } from './errors.ts'
-import { failureError, statusError, terminalError } from './protocol.ts'
+import type { HttpAnswer, HttpRequest } from './http.ts'
+import { failureError, statusError, terminalError, isCut } from './protocol.ts'
 import { resolveUpstream, type UpstreamOptions } from './upstream.ts'
-import { whereOf } from './url.ts'
+import { readBase, whereOf } from './url.ts'
 
 /** A shell on the server, attached to or not. */
 export interface TerminalSession {
@@ -41,9 +44,44 @@ export interface TerminalSessionOptions extends UpstreamOptions {
  * ERR_TERMINAL_NOT_FOUND or ERR_TERMINAL_PROTOCOL when {@link TerminalErrorCode} says so.
  * @see https://github.com/open-webui/open-terminal/blob/v0.11.34/open_terminal/main.py `create_terminal`
  */
-export async function createTerminalSession(options: UpstreamOptions): Promise<TerminalSession> {
-  const answer = await request('create a terminal session', options, 'POST')
-  return parseSession(answer, answer.json)
+export function createTerminalSession(options: UpstreamOptions): Promise<TerminalSession> {
+  return createSession(options)
+}
+
+/** The same; once `background` aborts, the request no longer keeps the process alive. */
+export async function createSession(options: UpstreamOptions, background?: AbortSignal): Promise<TerminalSession> {
+  assertObject('options', options)
+  // The caller may change its object while the key is asked for.
+  const asked = { ...options, base: readBase(options.base) }
+  const sentAt = performance.now()
+  try {
+    const answer = await request('create a terminal session', asked, { method: 'POST', background })
+    return parseSession(answer, answer.json)
+  } catch (error) {
+    const lost = isCut(error) && (await findLostSession(asked, sentAt).catch(() => undefined))
+    if (lost) return lost
+    throw error
+  }
+}
+
+/**
+ * Finds the session that a request has created although its answer was lost. Without this, the session would take one
+ * of 16 places until the server restarts.
+ *
+ * The session is the only one that was created since then. Open Terminal up to 0.11 shows the sessions of every user to
+ * every user, and there only the chat, which is the id, tells whose a session is.
+ */
+async function findLostSession(options: UpstreamOptions, sentAt: number): Promise<TerminalSession | undefined> {
+  const answer = await request('list the terminal sessions', options, { method: 'GET' })
+  // By the server's clock only: that of this machine may differ.
+  const sent = Date.parse(answer.header('date') ?? '') - (performance.now() - sentAt)
+  const [session, ...others] = parseSessions(answer).filter(({ createdAt }) => Date.parse(createdAt) >= sent)
+  if (!session || others.length > 0) return undefined
+  if (session.id === options.chatId) return session
+  const { headers, httpUrl } = await resolveUpstream(options)
+  const { 'X-User-Id': _, ...nameless } = headers
+  const { status } = await exchange(httpUrl(session.id), { method: 'GET', headers: nameless, signal: options.signal })
+  return status === 200 ? undefined : session
 }
 
 /**
@@ -64,10 +102,7 @@ export async function createTerminalSession(options: UpstreamOptions): Promise<T
  * @throws {TerminalError} ERR_TERMINAL_PROTOCOL when the answer is no list of sessions.
  */
 export async function listTerminalSessions(options: UpstreamOptions): Promise<TerminalSession[]> {
-  const answer = await request('list the terminal sessions', options, 'GET')
-  const { json } = answer
-  if (!Array.isArray(json)) throw unexpected(answer, 'the answer is no list')
-  return json.map((item: unknown) => parseSession(answer, item))
+  return parseSessions(await request('list the terminal sessions', options, { method: 'GET' }))
 }
 
 /**
@@ -88,7 +123,7 @@ export async function listTerminalSessions(options: UpstreamOptions): Promise<Te
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when the id cannot be a segment of a path.
  */
 export async function getTerminalSession(options: TerminalSessionOptions): Promise<TerminalSession | undefined> {
-  const answer = await request('look up the terminal session', options, 'GET', options)
+  const answer = await request('look up the terminal session', options, { method: 'GET', one: options })
   return answer.status === 404 ? undefined : parseSession(answer, answer.json)
 }
 
@@ -110,71 +145,86 @@ export async function getTerminalSession(options: TerminalSessionOptions): Promi
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when the id cannot be a segment of a path.
  */
 export async function deleteTerminalSession(options: TerminalSessionOptions): Promise<boolean> {
-  const answer = await request('delete the terminal session', options, 'DELETE', options)
+  const answer = await request('delete the terminal session', options, { method: 'DELETE', one: options })
   if (answer.status === 404) return false
   if (answer.json === undefined) throw unexpected(answer, 'the answer is no JSON')
   return true
 }
 
 /** What a server answered, whatever it was. */
-export interface Reply {
-  readonly status: number
-  readonly headers: Headers
+export interface Reply extends Pick<HttpAnswer, 'status' | 'header'> {
   /** `undefined` when the body is no JSON. */
   readonly json: unknown
 }
 
 interface Answer extends Reply {
   /** What was asked and where, to begin a message with. */
-  readonly failed: string
+  readonly action: string
 }
 
-/** Resolves with an answer of 200, or where it is about one session, of 404. */
-async function request(
-  what: string,
-  options: UpstreamOptions,
-  method: string,
-  one?: { sessionId: string },
-): Promise<Answer> {
+interface RequestPlan {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  /** The session that the request is about; without it, the request is about all of them. */
+  readonly one?: { readonly sessionId: string }
+  readonly background?: AbortSignal | undefined
+}
+
+/** Resolves with an answer of 200, or where the request is about one session, with the server's own 404. */
+async function request(what: string, options: UpstreamOptions, plan: RequestPlan): Promise<Answer> {
+  const { method, one, background } = plan
   const { headers, redact, httpUrl } = await resolveUpstream(options)
   // A forgotten id must not turn into a request for all of them.
   if (one) assertSegment('sessionId', one.sessionId)
   const url = httpUrl(one?.sessionId)
-  const failed = `Cannot ${what} at ${whereOf(url)}`
-  const signal = options.signal ?? null
+  const action = `Cannot ${what} at ${whereOf(url)}`
+  const { signal } = options
   let answer: Answer
   try {
-    answer = { failed, ...(await exchange(url, { method, headers, signal })) }
+    answer = { action, ...(await exchange(url, { method, headers, signal, background })) }
   } catch (error) {
     if (signal?.aborted) throw signal.reason
-    throw failureError(failed, withoutSecrets(error, redact))
+    throw failureError(action, withoutSecrets(error, redact))
   }
   const { status, json } = answer
-  if (status === 200 || (one && status === 404)) return answer
+  if (status === 200 || (one && isOwnNotFound(answer))) return answer
   // A browser does not tell the status, nor the target, of a redirect that it was told not to follow.
   if (status === 0 || (status >= 300 && status < 400)) {
-    throw unexpected(answer, `redirected to ${redact(answer.headers.get('location') ?? 'elsewhere')}`)
+    throw unexpected(answer, `redirected to ${redact(answer.header('location') ?? 'elsewhere')}`)
   }
-  throw statusError(failed, status, redact(said(json)))
+  throw statusError(action, status, redact(serverMessage(json)), 'Authorization' in headers)
 }
 
-/** Asks without judging the answer; rejects as fetch does. */
-export async function exchange(url: string, init: RequestInit): Promise<Reply> {
-  const response = await fetch(url, { ...init, redirect: 'manual' })
-  return { status: response.status, headers: response.headers, json: await readJson(response) }
+/**
+ * Whether it is a terminal server that says 404: it gives a reason in JSON. A reverse proxy that has lost its server
+ * says 404, too, and that is not the end of a shell.
+ */
+function isOwnNotFound({ status, json }: Reply): boolean {
+  return status === 404 && serverMessage(json) !== ''
 }
 
-// A list of 16 sessions is 2 KB; an error page that does not end must not fill the memory.
-const LONGEST_ANSWER = 1024 * 1024
+/**
+ * Sends a request and reads the answer, whatever it is; rejects as the runtime does, and with the reason of `signal`.
+ *
+ * A server may end a kept-alive connection right after an answer, and the next request on it fails. GET and DELETE are
+ * then sent again, on a connection of their own. POST cannot be repeated, so it never uses a kept-alive connection.
+ */
+export async function exchange(
+  url: string,
+  { signal, ...request }: Omit<HttpRequest, 'ownConnection'>,
+): Promise<Reply> {
+  signal?.throwIfAborted()
+  const send = (ownConnection: boolean): Promise<HttpAnswer> =>
+    // The transport knows the signal, too, but some runtimes never settle a body that is broken.
+    abortable(sendHttp(url, { ...request, signal, ownConnection }), signal)
+  const isRepeatable = request.method !== 'POST'
+  const { status, header, body } = await send(!isRepeatable).catch((error: unknown) => {
+    if (!isRepeatable || signal?.aborted || !isCut(error)) throw error
+    return send(true)
+  })
+  return { status, header, json: parseJson(body) }
+}
 
-async function readJson(response: Response): Promise<unknown> {
-  const reader = response.body?.getReader()
-  const decoder = new TextDecoder()
-  let text = ''
-  for (let part; text.length < LONGEST_ANSWER && (part = await reader?.read()) && !part.done;) {
-    text += decoder.decode(part.value, { stream: true })
-  }
-  await reader?.cancel()
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -182,8 +232,14 @@ async function readJson(response: Response): Promise<unknown> {
   }
 }
 
+function parseSessions(answer: Answer): TerminalSession[] {
+  const { json } = answer
+  if (!Array.isArray(json)) throw unexpected(answer, 'the answer is no list')
+  return json.map((item: unknown) => parseSession(answer, item))
+}
+
 function parseSession(answer: Answer, json: unknown): TerminalSession {
-  const { id, created_at: createdAt = '', pid = 0 } = fieldsOf(json)
+  const { id, created_at: createdAt = '', pid = 0 } = asRecord(json)
   try {
     assertSegment('id', id)
   } catch {
@@ -192,17 +248,17 @@ function parseSession(answer: Answer, json: unknown): TerminalSession {
   return { id, createdAt: String(createdAt), pid: Number(pid) }
 }
 
-function unexpected({ failed, status }: Answer, problem: string): Error {
-  return terminalError('ERR_TERMINAL_PROTOCOL', failed, problem, { status })
+function unexpected({ action, status }: Answer, problem: string): Error {
+  return terminalError('ERR_TERMINAL_PROTOCOL', action, problem, { status })
 }
 
-/** What the server gave as its reason: FastAPI says `detail`, Open Terminal says `error`. */
-export function said(json: unknown): string {
-  const { error, detail = error } = fieldsOf(json)
+/** Returns the reason that the server gave, or `''`. FastAPI says `detail`, Open Terminal says `error`. */
+export function serverMessage(json: unknown): string {
+  const { error, detail = error } = asRecord(json)
   return typeof detail === 'string' ? detail : ''
 }
 
-/** Of an object whatever it has, of anything else nothing. */
-function fieldsOf(json: unknown): Record<string, unknown> {
+/** Returns the fields of an object, `{}` for anything else. */
+function asRecord(json: unknown): Record<string, unknown> {
   return typeof json === 'object' ? { ...json } : {}
 }

@@ -2,7 +2,7 @@ import { assertObject, assertSignal } from './arguments.ts'
 import { buildUpstreamAuth, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
 import { abortable } from './deadline.ts'
 import { createRedact, type Redact } from './errors.ts'
-import { buildUpstreamHttpUrl, buildUpstreamWsUrl, parseBase } from './url.ts'
+import { buildUpstreamHttpUrl, buildUpstreamWsUrl, readBase } from './url.ts'
 
 /** Which upstream, and as whom. */
 export interface UpstreamOptions {
@@ -29,7 +29,8 @@ export interface UpstreamOptions {
    *
    * Open Terminal up to 0.11 makes it the id of the session, so there a second session of the same chat takes the place
    * of the first. Terminals up to 0.2.2 passes it on when a session is created but not when one is attached to, so
-   * behind it Open Terminal from 0.12.4 on ends every attach to a session that has one.
+   * behind it Open Terminal from 0.12.4 on refuses every attach to a session that has one. `connectTerminal` then
+   * replaces the session by one without a chat.
    */
   chatId?: string | undefined
   /** The user's `Cookie` header, sent on with `session` and `system_oauth`, ignored with the others. Default: none. */
@@ -53,12 +54,14 @@ export interface Upstream extends UpstreamAuth {
 /** Asks for the key and derives URLs, headers and auth frame from it. */
 export async function resolveUpstream(options: UpstreamOptions): Promise<Upstream> {
   assertObject('options', options)
-  const { base, authType = 'bearer', userId, cookie, signal } = options
+  const { authType = 'bearer', userId, cookie, signal } = options
   assertSignal(signal)
+  // Before the wait for the key: the caller may change its URL meanwhile, and the key must not go to another server.
+  const base = readBase(options.base)
   const key = typeof options.key === 'function' ? await abortable(Promise.resolve(options.key()), signal) : options.key
   const { headers, message } = buildUpstreamAuth({ ...options, authType, key })
   const { token, tokenInUrl } = resolveCredential(authType, key)
-  const gateKeys = parseBase(base).searchParams.values()
+  const gateKeys = new URL(base).searchParams.values()
   return {
     headers,
     message,

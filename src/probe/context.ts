@@ -1,6 +1,6 @@
 import { assertWhole, wrongValue } from '../arguments.ts'
-import { LONGEST_TIMER } from '../connect.ts'
-import { startDeadline } from '../deadline.ts'
+import { LONGEST_TIMER } from '../settings.ts'
+import { withDeadline } from '../deadline.ts'
 import { TerminalError, withoutSecrets } from '../errors.ts'
 import { leaseSession } from '../lease.ts'
 import { deleteTerminalSession, exchange, type Reply } from '../sessions.ts'
@@ -52,21 +52,6 @@ export async function createContext(options: ProbeOptions): Promise<Context> {
   return { upstream, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: new Map() }
 }
 
-/** Calls with a signal that aborts with the outer one, and when it takes longer than `ms`. */
-export async function limited<T>(
-  ms: number,
-  outer: AbortSignal | undefined,
-  act: (limit: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const late = (): Error => Object.assign(new Error(`no answer in ${ms} ms`), { code: 'ETIMEDOUT' })
-  const deadline = startDeadline(ms, outer, late)
-  try {
-    return await act(deadline.signal)
-  } finally {
-    deadline.stop()
-  }
-}
-
 /** One GET. */
 export function ask(
   { timeout, signal }: Context,
@@ -74,7 +59,9 @@ export function ask(
   headers: Record<string, string>,
   patience: number = timeout,
 ): Promise<Reply> {
-  return limited(Math.min(timeout, patience), signal, (limit) => exchange(url, { headers, signal: limit }))
+  return withDeadline(Math.min(timeout, patience), signal, (limit) =>
+    exchange(url, { method: 'GET', headers, signal: limit }),
+  )
 }
 
 // Open Terminal gives a shell 3 s to end before it answers, and others wait in line.
@@ -88,8 +75,8 @@ export async function inSession<T>(
   mayBeGone = true,
 ): Promise<T> {
   const { target, timeout, signal } = context
-  const lease = leaseSession(target, undefined)
-  const sessionId = await limited(timeout, signal, (limit) => lease.acquire(limit))
+  const lease = leaseSession(undefined)
+  const sessionId = await withDeadline(timeout, signal, (limit) => lease.acquire(target, limit))
   context.created += 1
   try {
     return await use(sessionId)
@@ -102,7 +89,7 @@ export async function inSession<T>(
 async function remove(context: Context, sessionId: string, mayBeGone: boolean): Promise<void> {
   const { target, leftovers } = context
   try {
-    const wasThere = await limited(DELETE_PATIENCE, undefined, (limit) =>
+    const wasThere = await withDeadline(DELETE_PATIENCE, undefined, (limit) =>
       deleteTerminalSession({ ...target, sessionId, signal: limit }),
     )
     if (wasThere || mayBeGone) leftovers.delete(sessionId)

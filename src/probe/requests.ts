@@ -1,5 +1,5 @@
 import type { Redact } from '../errors.ts'
-import { said, type Reply } from '../sessions.ts'
+import { serverMessage, type Reply } from '../sessions.ts'
 import { whereOf } from '../url.ts'
 import { ask, type Context } from './context.ts'
 import { count, failed, ok, type Answer, type Facts, type ProbeOutcome } from './facts.ts'
@@ -38,17 +38,17 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
   const { chatId } = facts
   facts.chatIsOpen = chatId !== undefined && json.some((session: unknown) => idOf(session) === chatId)
   // What every real server, and each in a row of them, says of itself.
-  const others = (reply.headers.get('server') ?? '').replaceAll(/uvicorn(?:, )?/g, '')
+  const others = (reply.header('server') ?? '').replaceAll(/uvicorn(?:, )?/g, '')
   return ok(`accepted, ${count(json.length, 'session')}${others === '' ? '' : `, through ${redact(others)}`}`)
 }
 
-function readAnswer({ status, headers, json }: Reply, url: string, { policyId }: Facts, redact: Redact): Answer {
-  const location = headers.get('location')
+function readAnswer({ status, header, json }: Reply, url: string, { policyId }: Facts, redact: Redact): Answer {
+  const location = header('location')
   return {
     status,
-    html: isHtml(headers.get('content-type')),
-    said: redact(said(json)),
-    redirect: location === null ? undefined : readLocation(location, url, policyId, redact),
+    html: isHtml(header('content-type')),
+    said: redact(serverMessage(json)),
+    redirect: location === undefined ? undefined : readLocation(location, url, policyId, redact),
   }
 }
 

@@ -1,3 +1,4 @@
+import { withDeadline } from '../deadline.ts'
 import { errorCode, TerminalError } from '../errors.ts'
 import { getTerminalSession } from '../sessions.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream.ts'
@@ -6,7 +7,6 @@ import {
   createContext,
   describeFailure,
   inSession,
-  limited,
   removeLeftovers,
   type Context,
   type ProbeOptions,
@@ -49,7 +49,8 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
   }
 
   const endpoint = endpointOf(facts.url)
-  const visit = (go: typeof reach) => async () => ok(await limited(timeout, signal, (limit) => go(endpoint, limit)))
+  const visit = (go: typeof reach) => async () =>
+    ok(await withDeadline(timeout, signal, (limit) => go(endpoint, limit)))
   const canTalk =
     (await check('reachable', visit(reach))) &&
     (facts.url.protocol === 'http:' || (await check('tls', visit(shakeHands)))) &&
@@ -143,7 +144,7 @@ async function tryShape(
 
 /** Whether it is there; `undefined` when nobody says. */
 async function isAlive({ target, timeout, signal }: Context, sessionId: string): Promise<boolean | undefined> {
-  const looking = limited(timeout, signal, (limit) => getTerminalSession({ ...target, sessionId, signal: limit }))
+  const looking = withDeadline(timeout, signal, (limit) => getTerminalSession({ ...target, sessionId, signal: limit }))
   return looking.then(
     (session) => session !== undefined,
     () => undefined,

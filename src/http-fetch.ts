@@ -1,0 +1,23 @@
+import { LONGEST_ANSWER, type SendHttp } from './http.ts'
+
+/** The transport of browsers, workers, Bun and Deno. */
+export const sendHttp: SendHttp = async (url, { method, headers, signal = null }) => {
+  const response = await fetch(url, { method, headers, signal, redirect: 'manual' })
+  return {
+    status: response.status,
+    header: (name) => response.headers.get(name) ?? undefined,
+    body: await readBody(response),
+  }
+}
+
+async function readBody(response: Response): Promise<string> {
+  const reader = response.body?.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  for (let part; text.length < LONGEST_ANSWER && (part = await reader?.read()) && !part.done;) {
+    text += decoder.decode(part.value, { stream: true })
+  }
+  // Not awaited: a runtime may never settle it.
+  reader?.cancel().catch(() => {})
+  return text
+}

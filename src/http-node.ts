@@ -1,0 +1,53 @@
+import http, { type ClientRequest } from 'node:http'
+import https from 'node:https'
+import { LONGEST_ANSWER, type HttpRequest, type SendHttp } from './http.ts'
+
+/**
+ * The transport of Node. Its own `fetch` costs three times the memory and three times the time.
+ *
+ * @see https://nodejs.org/api/http.html#httprequesturl-options-callback
+ */
+export const sendHttp: SendHttp = (url, options) =>
+  new Promise((resolve, reject) => {
+    const request = start(url, options)
+    const abort = (): void => void request.destroy()
+    const { signal, background } = options
+    signal?.addEventListener('abort', abort)
+    const release = (): void => void request.socket?.unref()
+    background?.addEventListener('abort', release)
+    request.on('error', reject)
+    request.once('close', () => {
+      signal?.removeEventListener('abort', abort)
+      background?.removeEventListener('abort', release)
+      // Node reports no error of its own for an answer such as 101.
+      reject(Object.assign(new Error('the connection ended without an answer'), { code: 'ECONNRESET' }))
+    })
+    request.once('response', (response) => {
+      const { statusCode: status = 0, headers } = response
+      let body = ''
+      const finish = (): void => {
+        resolve({ status, header: (name) => headers[name]?.toString(), body })
+      }
+      response.setEncoding('utf8')
+      response.on('data', (text: string) => {
+        body += text
+        if (body.length < LONGEST_ANSWER) return
+        finish()
+        request.destroy()
+      })
+      response.once('end', finish)
+      response.on('error', reject)
+    })
+    request.end()
+  })
+
+function start(url: string, { method, headers, ownConnection }: HttpRequest): ClientRequest {
+  const { request, globalAgent, Agent } = url.startsWith('https:') ? https : http
+  return request(url, { method, headers, agent: ownConnection ? withoutPool(globalAgent, Agent) : globalAgent })
+}
+
+/** Returns an agent that opens a connection for each request, with the settings of the global one, its proxy included. */
+function withoutPool(agent: http.Agent, Class: new (options: object) => http.Agent): http.Agent {
+  // A program that has replaced the global agent knows how to connect, and a plain agent may not.
+  return agent.constructor === Class ? new Class({ ...Reflect.get(agent, 'options'), keepAlive: false }) : agent
+}

@@ -1,0 +1,27 @@
+/** One HTTP request, as a transport gets it. */
+export interface HttpRequest {
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Ends the request. */
+  readonly signal?: AbortSignal | undefined
+  /** Asks for a connection that no other request uses. Runtimes that have only `fetch` cannot give one. */
+  readonly ownConnection: boolean
+  /** Once it aborts, the request goes on, but no longer keeps the process alive. */
+  readonly background?: AbortSignal | undefined
+}
+
+/** What a server answered. */
+export interface HttpAnswer {
+  /** 0 where a browser hides a redirect. */
+  readonly status: number
+  /** Returns the value of a header. The name is in lower case. */
+  readonly header: (name: string) => string | undefined
+  /** At most about {@link LONGEST_ANSWER} characters; the rest is not read. */
+  readonly body: string
+}
+
+/** Sends a request; rejects with the runtime's own error when no answer comes. It never follows a redirect. */
+export type SendHttp = (url: string, request: HttpRequest) => Promise<HttpAnswer>
+
+/** Characters. A list of 16 sessions has 2 000, and an error page that does not end must not fill the memory. */
+export const LONGEST_ANSWER: number = 1024 * 1024

@@ -1,0 +1,163 @@
+import { once } from 'node:events'
+import http, { type Server, type ServerResponse } from 'node:http'
+import https from 'node:https'
+import { createServer, type Socket } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { LONGEST_ANSWER, type SendHttp } from '../../src/http.ts'
+import { sendHttp as sendByFetch } from '../../src/http-fetch.ts'
+import { sendHttp as sendByNode } from '../../src/http-node.ts'
+import { certificate, privateKey } from './support/certificate.ts'
+import { afterwards, listen, nobody, serve } from './support/upstream.ts'
+
+const transports: ReadonlyArray<[string, SendHttp]> = [
+  ['node', sendByNode],
+  ['fetch', sendByFetch],
+]
+const get = { method: 'GET', headers: {}, ownConnection: false }
+
+function answer(respond: (response: ServerResponse) => void): Promise<string> {
+  return serve((server) => server.on('request', (_request, response) => respond(response)))
+}
+
+describe.each(transports)('the %s transport', (_name, sendHttp) => {
+  it('sends the method and the headers, and returns status, headers and body', async () => {
+    const url = await serve((server) => {
+      server.on('request', ({ method, headers }, response) => {
+        response.writeHead(201, { 'x-answer': 'grüezi' })
+        response.end(`${method} ${headers['x-user-id']} ${headers['content-length']}`)
+      })
+    })
+    const { status, header, body } = await sendHttp(url, { ...get, method: 'POST', headers: { 'X-User-Id': 'adaü' } })
+    expect({ status, body }).toEqual({ status: 201, body: 'POST adaü 0' })
+    expect(header('x-answer')).toBe('grüezi')
+    expect(header('x-nothing')).toBeUndefined()
+  })
+
+  it('does not follow a redirect', async () => {
+    const url = await answer((response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end())
+    const { status, header } = await sendHttp(url, get)
+    expect([status, header('location')]).toEqual([302, 'http://127.0.0.1:1/'])
+  })
+
+  it('reads UTF-8 that is split between two packets', async () => {
+    const [first, second] = [Buffer.from('grü').subarray(0, 3), Buffer.from('grü').subarray(3)]
+    const url = await answer((response) => {
+      response.write(first, () => setTimeout(() => response.end(second), 20))
+    })
+    expect((await sendHttp(url, get)).body).toBe('grü')
+  })
+
+  it('reads no more than it needs of a body that does not end', async () => {
+    const flood = Buffer.alloc(64 * 1024, 'x')
+    const url = await answer((response) => {
+      const pour = (): void => {
+        while (!response.destroyed && response.write(flood));
+      }
+      response.on('drain', pour)
+      pour()
+    })
+    const { body } = await sendHttp(url, get)
+    expect(body.length).toBeGreaterThanOrEqual(LONGEST_ANSWER)
+    expect(body.length).toBeLessThan(2 * LONGEST_ANSWER)
+  })
+
+  it('rejects with the code of the connection that is refused', async () => {
+    const error: unknown = await sendHttp(await nobody(), get).catch((problem: unknown) => problem)
+    expect(error).toSatisfy((problem: { code?: string; cause?: { code?: string } }) =>
+      [problem.code, problem.cause?.code].includes('ECONNREFUSED'),
+    )
+  })
+
+  it('rejects when the body is cut', async () => {
+    const url = await answer((response) => {
+      response.writeHead(200, { 'content-length': '100' })
+      response.write('half', () => response.destroy())
+    })
+    await expect(sendHttp(url, get)).rejects.toThrow()
+  })
+
+  it('ends the request when the signal aborts', async () => {
+    let gone: Promise<unknown> = Promise.resolve()
+    const controller = new AbortController()
+    const url = await serve((server) => {
+      server.on('request', ({ socket }) => {
+        gone = once(socket, 'close')
+        controller.abort()
+      })
+    })
+    await expect(sendHttp(url, { ...get, signal: controller.signal })).rejects.toThrow()
+    await gone
+  })
+})
+
+describe("Node's transport", () => {
+  it('rejects when the answer is 101', async () => {
+    const server = createServer((socket) => {
+      socket.once('data', () =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'),
+      )
+      socket.on('error', () => {})
+    })
+    afterwards(server)
+    await expect(sendByNode(await listen(server), get)).rejects.toMatchObject({ code: 'ECONNRESET' })
+  })
+
+  it('returns the bytes of a compressed body that it did not ask for, whole or broken', async () => {
+    const url = await answer((response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('{}'))
+    })
+    expect((await sendByNode(url, get)).body).not.toBe('{}')
+  })
+
+  it('takes a connection of its own for each request that asks for one, and keeps the others alive', async () => {
+    const used = new Set<Socket>()
+    const url = await serve((server: Server) => {
+      server.on('request', ({ socket }, response) => {
+        used.add(socket)
+        response.end()
+      })
+    })
+    for (const ownConnection of [false, false, true, true]) await sendByNode(url, { ...get, ownConnection })
+    expect(used.size).toBe(3)
+  })
+
+  it('asks a global agent of another class for every connection', async () => {
+    class Counting extends http.Agent {
+      asked = 0
+      addRequest(...request: unknown[]): void {
+        this.asked += 1
+        Reflect.get(http.Agent.prototype, 'addRequest').apply(this, request)
+      }
+    }
+    const { globalAgent } = http
+    afterwards({ close: () => (http.globalAgent = globalAgent) })
+    const agent = new Counting()
+    http.globalAgent = agent
+    const url = await answer((response) => response.end())
+    await sendByNode(url, get)
+    await sendByNode(url, { ...get, ownConnection: true })
+    expect(agent.asked).toBe(2)
+  })
+
+  it('verifies certificates as the global agent does, also on a connection of its own', async () => {
+    const server = https.createServer({ key: privateKey, cert: certificate }, (_request, response) => {
+      response.end('secure')
+    })
+    const url = (await listen(server)).replace('http', 'https')
+    const { options } = https.globalAgent
+    afterwards({
+      close() {
+        delete options.ca
+        https.globalAgent.destroy()
+        server.close()
+      },
+    })
+    const own = { ...get, ownConnection: true }
+    await expect(sendByNode(url, get)).rejects.toMatchObject({ code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+    await expect(sendByNode(url, own)).rejects.toMatchObject({ code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+    options.ca = certificate
+    expect((await sendByNode(url, get)).body).toBe('secure')
+    expect((await sendByNode(url, own)).body).toBe('secure')
+  })
+})

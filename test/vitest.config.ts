@@ -1,0 +1,14 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    root: fileURLToPath(new URL('..', import.meta.url)),
+    // In the package, a condition of package.json chooses the transport.
+    alias: { '#http': fileURLToPath(new URL('../src/http-node.ts', import.meta.url)) },
+    // No more than the shortest limit of the library, which is 10 s, so that a test still notices it.
+    testTimeout: 10_000,
+    expect: { poll: { timeout: 4_000 } },
+    coverage: { include: ['src'], thresholds: { lines: 100, branches: 100 } },
+  },
+})
