@@ -1,21 +1,17 @@
 import type { IncomingMessage } from 'node:http'
 import { assertObject, assertSignal, assertWhole, wrongType } from './arguments.ts'
-import {
-  attachTerminal,
-  KEEP_ALIVE,
-  LONGEST_TIMER,
-  MAX_BUFFERED,
-  type ConnectTerminalOptions,
-  type OpenTerminal,
-} from './connect.ts'
-import { abortable } from './deadline.ts'
+import { attachTerminal, type OpenTerminal } from './attach.ts'
+import type { ConnectTerminalOptions } from './connect.ts'
+import { abortable, startDeadline } from './deadline.ts'
 import { TerminalError } from './errors.ts'
 import { isSocket, OPEN, takeClient, type Client, type ClientSocket } from './proxy/client.ts'
-import { cutReason, passOn, refusalFor, withoutAddresses } from './proxy/closing.ts'
-import { readAuth, type ClientAuth } from './proxy/commands.ts'
+import { explainThrown, passOn, withoutAddresses } from './proxy/closing.ts'
+import { LONGEST_TEXT, readAuth, type ClientAuth } from './proxy/commands.ts'
 import { createDownlink, type Downlink } from './proxy/downlink.ts'
 import type { Tally } from './proxy/tally.ts'
 import { createUplink, type Uplink } from './proxy/uplink.ts'
+import { KEEP_ALIVE, LONGEST_TIMER, MAX_BUFFERED } from './settings.ts'
+import { parseBase } from './url.ts'
 
 export type { ClientSocket } from './proxy/client.ts'
 export type { ClientAuth } from './proxy/commands.ts'
@@ -26,6 +22,10 @@ export interface AuthorizeOptions {
    * Is given what the client says of itself in its first message, `{"type":"auth","token":…,"chat_id":…}`, and returns
    * the upstream and its credentials, which the client never sees.
    *
+   * Until it has answered, no message is parsed but the first, which may have 64 KiB, and what the client sends is
+   * limited to 2 MiB. Check whose `chatId` it is: on Open Terminal up to 0.11 a chat is the id of its session, and a user
+   * who names the chat of another user gets, or ends, that user's shell.
+   *
    * A `TerminalError` that it throws picks the close code: `ERR_TERMINAL_UNAUTHORIZED` 4001, `ERR_TERMINAL_FORBIDDEN`
    * 4003, `ERR_TERMINAL_NOT_FOUND` 4004; its `closeReason` is what the client is told, its message is not. Anything else
    * that it throws is 4003 with no detail.
@@ -33,7 +33,10 @@ export interface AuthorizeOptions {
   authorize: (auth: ClientAuth, request?: IncomingMessage) => ConnectTerminalOptions | Promise<ConnectTerminalOptions>
   /** The client's handshake, for `authorize`. Default: none. */
   request?: IncomingMessage | undefined
-  /** ms for the client's first message, from 1 to 2147483647. Default: 10 000, as Open WebUI. */
+  /**
+   * ms for the client's first message, and as many again for `authorize`, from 1 to 2147483647. Default: 10 000, as
+   * Open WebUI.
+   */
   authTimeout?: number | undefined
 }
 
@@ -50,19 +53,23 @@ export interface ProxySummary extends Readonly<Tally> {
   readonly reason: string
   /** What went wrong, for the log: its message is for the operator. Absent when the shell ended or the client left. */
   readonly error?: Error
-  /** The session that it was joined to, if it came to that. */
+  /** The session that the client was joined to, if it came to that. */
   readonly sessionId?: string
+  /** The chat of that session; absent where the server took none. */
+  readonly chatId?: string
 }
 
 type End = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
 
 /**
  * Joins a client's WebSocket to a terminal of an upstream, whose key the client never sees; resolves when both have
- * ended and the session that was created for it is gone. Never rejects, whatever either side does.
+ * ended and the session that was created for it is gone. Never rejects, whatever either side does; only a `client` that
+ * is no socket is thrown back.
  *
  * For proxies: call it as soon as the connection is there, because what the client sends before is lost (or `pause()`
  * the socket until then). Messages go through as they are, both ways, text and binary, but that input is cut into frames
- * and paced as `write` does, and that text frames that would kill the shell are dropped. A side that does not keep up
+ * and paced as `write` does, that empty messages are left out, and that text frames are dropped that would kill the shell
+ * or have more than 64 KiB. A side that does not keep up
  * makes the other wait; the upstream is read on until `maxBuffered` bytes wait for the client. Pings end at each leg. If
  * one side ends, so does the other, with the same close code where that may be sent.
  *
@@ -87,9 +94,16 @@ type End = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
  * server.listen(8080)
  * ```
  *
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE at once when `client` is no WebSocket of `ws`.
  * @see https://github.com/open-webui/open-webui/blob/main/backend/open_webui/routers/terminals.py `ws_terminal`
  */
-export async function proxyTerminal(client: ClientSocket, options: ProxyOptions): Promise<ProxySummary> {
+export function proxyTerminal(client: ClientSocket, options: ProxyOptions): Promise<ProxySummary> {
+  if (!isSocket(client)) throw wrongType('client', 'a WebSocket of ws', client)
+  return join(client, options)
+}
+
+async function join(client: ClientSocket, options: ProxyOptions): Promise<ProxySummary> {
+  // Given up at the end: it is a tenth of what an idle session takes in memory.
   let stop: AbortController | undefined = new AbortController()
   let end: (end: End) => void
   const ended = new Promise<End>((resolve) => (end = resolve))
@@ -97,20 +111,16 @@ export async function proxyTerminal(client: ClientSocket, options: ProxyOptions)
     end(how)
     stop?.abort()
   }
-
-  const tally: Tally = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
-  if (!isSocket(client)) {
-    const error = wrongType('client', 'a WebSocket of ws', client)
-    return { endedBy: 'proxy', code: 1006, reason: '', error, ...tally }
-  }
-  const leg = takeClient(client)
   const overflow = (): void =>
     finish({ endedBy: 'proxy', code: 1009, reason: 'Too much input before the terminal was open' })
+
+  const tally: Tally = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
+  const leg = takeClient(client, overflow)
+  leg.keepAlive(KEEP_ALIVE)
   const uplink = createUplink({ pause: leg.pause, resume: leg.resume, overflow }, tally)
   void leg.gone.then((departure) => finish({ endedBy: 'client', ...departure }))
 
   const opening = open({ client, options, leg, uplink, tally, finish, signal: stop.signal }).finally(() => {
-    // A tenth of what an idle session takes in memory.
     stop = undefined
   })
   const how = await ended
@@ -125,11 +135,8 @@ export async function proxyTerminal(client: ClientSocket, options: ProxyOptions)
   const terminal = await opening
   await Promise.all([leg.gone, terminal?.attached.close(farewell.code, farewell.reason)])
   leg.release()
-  return {
-    ...how,
-    ...(terminal && { sessionId: terminal.attached.sessionId }),
-    ...tally,
-  }
+  const { sessionId, chatId } = terminal?.attached ?? {}
+  return { ...how, ...(sessionId !== undefined && { sessionId }), ...(chatId !== undefined && { chatId }), ...tally }
 }
 
 // For an end that no close frame can say: that of the client, and that of the upstream.
@@ -152,25 +159,29 @@ async function open(opening: Opening): Promise<OpenTerminal<Downlink> | undefine
   const { client, options, leg, uplink, tally, finish, signal } = opening
   let mayQuote = true
   let outer: AbortSignal | undefined
-  const abort = (): void => finish({ endedBy: 'proxy', code: GOING_AWAY, reason: '', error: toError(outer?.reason) })
+  const abort = (): void => {
+    const { error } = explainThrown(outer?.reason, false)
+    finish({ endedBy: 'proxy', code: GOING_AWAY, reason: '', error })
+  }
   try {
     assertObject('options', options)
     // Nobody is there any more for whom to start a shell.
     if (client.readyState !== OPEN) return undefined
     const wanted = 'authorize' in options ? await authorized(opening, options) : options
     mayQuote = false
-    leg.receive(uplink.take)
     assertObject('options', wanted)
     assertSignal(wanted.signal)
+    const { keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED, base } = wanted
+    const { hostname } = parseBase(base)
+    leg.limitBytes(undefined)
+    leg.receive(uplink.take)
+    uplink.authorized(maxBuffered)
     outer = wanted.signal
     if (outer?.aborted) abort()
     else outer?.addEventListener('abort', abort)
-    const { keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED } = wanted
-    uplink.limit(maxBuffered)
     const terminal = await attachTerminal({ ...wanted, signal }, (most, source) =>
       createDownlink(client, most, source, tally, leg.stir),
     )
-    const { hostname } = new URL(wanted.base)
     leg.keepAlive(keepAlive)
     uplink.open(terminal.attached)
     void terminal.attached.closed.then(({ code, reason, error }) => {
@@ -178,20 +189,16 @@ async function open(opening: Opening): Promise<OpenTerminal<Downlink> | undefine
     })
     return terminal
   } catch (error) {
-    const { code, reason } = refusalFor(error)
-    const quote = mayQuote && error instanceof TerminalError ? error.closeReason : undefined
-    const told = typeof quote === 'string' ? cutReason(quote) : reason
-    finish({ endedBy: 'proxy', code, reason: told, error: toError(error) })
+    finish({ endedBy: 'proxy', ...explainThrown(error, mayQuote) })
     return undefined
   } finally {
     outer?.removeEventListener('abort', abort)
   }
 }
 
-/** Whoever writes `authorize` may throw anything, and whoever reads a summary wants its message. */
-function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error('Something that is no Error was thrown', { cause: thrown })
-}
+// Bytes of a client that has not said who it is, and of one that nobody has authorized yet.
+const UNKNOWN_LIMIT = 2 * LONGEST_TEXT
+const UNAUTHORIZED_LIMIT = 2 * MAX_BUFFERED
 
 /** Waits for the client to say who it is, and asks which upstream that means. */
 async function authorized(
@@ -200,11 +207,13 @@ async function authorized(
 ): Promise<ConnectTerminalOptions> {
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
+  leg.limitBytes(UNKNOWN_LIMIT)
   let timer: ReturnType<typeof setTimeout> | undefined
   const first = new Promise<ClientAuth | undefined>((resolve) => {
     timer = setTimeout(resolve, authTimeout, undefined)
     leg.receive((data, isBinary) => {
       leg.receive(uplink.take)
+      leg.limitBytes(UNAUTHORIZED_LIMIT)
       resolve(readAuth(data, isBinary))
     })
   })
@@ -213,5 +222,12 @@ async function authorized(
     const message = `The client's first message was no auth frame, or did not come within ${authTimeout} ms`
     throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', message, { closeReason: 'Auth timeout or invalid payload' })
   }
-  return abortable(Promise.resolve(authorize(auth, request)), signal)
+  const late = (): TerminalError =>
+    new TerminalError('ERR_TERMINAL_TIMEOUT', `\`authorize\` has not answered within ${authTimeout} ms`)
+  const deadline = startDeadline(authTimeout, signal, late)
+  try {
+    return await abortable(Promise.resolve(authorize(auth, request)), deadline.signal)
+  } finally {
+    deadline.stop()
+  }
 }

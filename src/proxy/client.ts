@@ -1,4 +1,6 @@
 import { watchSilence, type Watch } from '../watch.ts'
+import { createInbox, type Receive } from './inbox.ts'
+import { limitBytes } from './tcp.ts'
 
 /** The part of a server-side WebSocket of `ws` that this package uses; yours need not be of the same copy of `ws`. */
 export interface ClientSocket {
@@ -42,14 +44,19 @@ interface Departure {
 export interface Client {
   /** Resolves once, however it ends; never rejects. */
   readonly gone: Promise<Departure>
-  /** Has the messages from now on go here, or nowhere. */
-  receive(onMessage: ((data: Buffer, isBinary: boolean) => void) | undefined): void
-  /** Pings after so many ms of silence; two that are not answered end it. 0 never does. */
+  /** Has the messages from now on go to `onMessage`, or nowhere. */
+  receive(onMessage: Receive | undefined): void
+  /** Pings after so many ms of silence; two that are not answered end the connection. 0 never does. */
   keepAlive(interval: number): void
-  /** It has shown that it is there in another way. */
+  /** The client has shown that it is there in another way. */
   readonly stir: () => void
   readonly pause: () => void
   readonly resume: () => void
+  /**
+   * Ends the connection at once when it has brought more than so many bytes since it was handed over, unfinished messages
+   * included. `undefined` takes the limit away.
+   */
+  readonly limitBytes: (most: number | undefined) => void
   /** Closes it, by force if it does not answer in time; `gone` tells when it has. */
   close(code: number | undefined, reason: string): void
   /** Leaves nothing of ours behind on a socket that has gone. */
@@ -61,19 +68,28 @@ export const OPEN = 1
 const CLOSED = 3
 const CLOSE_PATIENCE = 5_000
 const MISSED_PINGS = 2
-
-/** Takes a client's socket over: from now on nothing that it does can throw. */
-export function takeClient(socket: ClientSocket): Client {
-  let onMessage: ((data: Buffer, isBinary: boolean) => void) | undefined
+/**
+ * Takes a client's socket over: from now on nothing that it does can throw. `exceeded` is called before the connection
+ * ends because of {@link Client.limitBytes}.
+ */
+export function takeClient(socket: ClientSocket, exceeded: () => void = () => {}): Client {
+  let onMessage: Receive | undefined
+  const inbox = createInbox((data, isBinary) => onMessage?.(data, isBinary), socket)
+  // Whether the socket is paused for the upstream: then pongs are not received either.
   let paused = false
-  let closing = false
+  // Pings without an answer.
   let missed = 0
   let heartbeat: Watch | undefined
+  // Runs from the close on.
   let patience: ReturnType<typeof setTimeout> | undefined
   let leave: (departure: Departure) => void
   const gone = new Promise<Departure>((resolve) => {
     leave = resolve
     if (socket.readyState === CLOSED) resolve({ code: 1006, reason: '' })
+  })
+  const limit = limitBytes(socket, () => {
+    exceeded()
+    socket.terminate()
   })
 
   const stir = (): void => {
@@ -91,7 +107,7 @@ export function takeClient(socket: ClientSocket): Client {
       'message',
       (data: Buffer, isBinary: boolean): void => {
         sign()
-        onMessage?.(data, isBinary)
+        inbox.push(data, isBinary)
       },
     ],
     ['ping', sign],
@@ -109,7 +125,7 @@ export function takeClient(socket: ClientSocket): Client {
   ]
   for (const [event, listener] of listeners) socket.on(event, listener)
   socket.binaryType = 'nodebuffer'
-  // Whoever had something else to do first has paused it, so that nothing is lost.
+  // The owner of the socket may have paused it, so that no message is lost.
   socket.resume()
 
   return {
@@ -117,10 +133,12 @@ export function takeClient(socket: ClientSocket): Client {
     receive(listener) {
       onMessage = listener
     },
+    limitBytes: limit,
     keepAlive(interval) {
-      if (heartbeat || interval === 0 || socket.readyState !== OPEN) return
+      heartbeat?.stop()
+      if (interval === 0 || socket.readyState !== OPEN) return
       heartbeat = watchSilence([interval], () => {
-        // A paused socket does not see the answers; but whoever takes nothing either is gone.
+        // A paused socket does not see the answers, but a client that takes nothing either is gone.
         if (paused && socket.bufferedAmount === 0) stir()
         if (missed === MISSED_PINGS) return socket.terminate()
         socket.ping()
@@ -130,25 +148,23 @@ export function takeClient(socket: ClientSocket): Client {
     },
     stir,
     pause() {
-      if (closing) return
       paused = true
-      socket.pause()
+      inbox.pause()
     },
     resume() {
       paused = false
-      socket.resume()
+      inbox.resume()
     },
     close(code, reason) {
       if (socket.readyState === CLOSED) return
-      // A paused socket would never see the answer.
-      closing = true
-      socket.resume()
+      inbox.close()
       if (code === undefined) socket.close()
       else socket.close(code, reason)
       endSoon()
     },
     release() {
       for (const [event, listener] of listeners) socket.off(event, listener)
+      limit(undefined)
     },
   }
 }

@@ -65,12 +65,44 @@ export function refusalFor(error: unknown): Refusal {
   return error instanceof TerminalError && Object.hasOwn(REFUSALS, error.code) ? REFUSALS[error.code] : DENIED
 }
 
-// A URL; a name with a port, but not the time of day; an IPv4 or IPv6 address.
-const ADDRESSES =
-  /\w+:\/\/\S+|\b(?!\d+:)[\w.-]+:\d+\b|\b\d+(?:\.\d+){3}\b|\[?[\da-f]*:[\da-f]*:[\da-f:.]*\]?(?::\d+)?/gi
+/** Returns what a client and its operator are told of something that was thrown. Never throws. */
+export function explainThrown(thrown: unknown, mayQuote: boolean): Refusal & { readonly error: Error } {
+  try {
+    const { code, reason } = refusalFor(thrown)
+    const quote = mayQuote && thrown instanceof TerminalError ? thrown.closeReason : undefined
+    return { code, reason: typeof quote === 'string' ? cutReason(quote) : reason, error: toError(thrown) }
+  } catch {
+    // A value that throws when it is looked at.
+    return { ...DENIED, error: new Error('A value that cannot be read was thrown') }
+  }
+}
 
-/** Takes out of a reason what it says about where the upstream is. */
+/** Returns an error as it is, of whichever realm; the operator wants a message of anything else, too. */
+function toError(thrown: unknown): Error {
+  return isError(thrown) ? thrown : new Error('A value that is no Error was thrown', { cause: thrown })
+}
+
+function isError(value: unknown): value is Error {
+  return typeof value === 'object' && value !== null && 'message' in value && typeof value.message === 'string'
+}
+
+// A word, a short number or a time of day, in quotes or brackets, before a mark. Host names, paths and addresses have
+// other characters inside, or more digits.
+const PLAIN = /^["'(]*(?:[\p{L}\p{M}\p{Sc}\p{So}]+(?:['’]\p{L}+)*|\d{1,4}|\d\d?:\d\d|user_id|context_id)?[)"',.;:!?]*$/u
+
+/** Takes out of a reason what it may say about where the upstream is: only plain words are left. */
 export function withoutAddresses(reason: string, hostname: string): string {
-  const name = new RegExp(hostname.replaceAll(/[^\w-]/g, String.raw`\$&`), 'gi')
-  return reason.replaceAll(ADDRESSES, '[redacted]').replaceAll(name, '[redacted]')
+  const isAddress = /^[\d.]*$|:/.test(hostname)
+  const names = new Set(['localhost', ...(isAddress ? [] : hostname.toLowerCase().split('.'))])
+  let isName = false
+  return reason
+    .split(' ')
+    .map((word) => {
+      const bare = word.toLowerCase().replaceAll(/[^\p{L}\d-]/gu, '')
+      const isHidden = isName || names.has(bare) || !PLAIN.test(word)
+      // As in "Cannot connect to host postgres".
+      isName = ['host', 'hostname'].includes(bare)
+      return isHidden && word !== '' ? '[redacted]' : word
+    })
+    .join(' ')
 }

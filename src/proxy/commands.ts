@@ -1,34 +1,34 @@
-/** A text frame of the client's, and what becomes of it. */
+/** A text frame of the client's that is sent on. */
 export interface Command {
-  /** What to send on; `undefined` if nothing may be. */
-  readonly forward: string | undefined
+  readonly forward: string
   readonly isResize: boolean
 }
 
+/** Bytes. A JWT has a few hundred, with every group of a large company's directory a few thousand. */
+export const LONGEST_TEXT = 65_536
 const LARGEST_SIZE = 65_535
 
 /**
- * Reads a text frame as the server would, and stops what would kill the shell: JSON that is no object, and a resize to
- * anything but whole numbers. An auth frame is stopped too: it holds what the client says to us, not to the server.
+ * Reads a text frame as the server would. Returns `'dropped'` for what would kill the shell: JSON that is no object, and
+ * a resize to anything but whole numbers. Returns `'auth'` for an auth frame, which is for the proxy.
  *
  * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `ws_terminal`
  */
-export function readCommand(text: string): Command {
-  if (isTooMuch(text)) return STOPPED
+export function readCommand(text: string): Command | 'dropped' | 'auth' {
+  if (isTooMuch(text)) return 'dropped'
   // Python takes these for numbers.
   const message = parse(text.replaceAll(/NaN|-?Infinity/g, 'null'))
   if (message === NO_JSON) return { forward: text, isResize: false }
-  if (!isObject(message)) return STOPPED
+  if (!isObject(message)) return 'dropped'
   const { type, cols = 80, rows = 24 } = message
-  if (type === 'auth') return STOPPED
+  if (type === 'auth') return 'auth'
   if (type !== 'resize') return { forward: text, isResize: false }
-  if (!isSize(cols) || !isSize(rows)) return STOPPED
+  if (!isSize(cols) || !isSize(rows)) return 'dropped'
   // 80.0 is a whole number here, and none in Python.
   const forward = /\d[.eE]/.test(text) ? JSON.stringify({ type, cols, rows }) : text
   return { forward, isResize: true }
 }
 
-const STOPPED: Command = { forward: undefined, isResize: false }
 // The server drops it without harm.
 const NO_JSON = Symbol('no JSON')
 
@@ -77,12 +77,9 @@ export interface ClientAuth {
   readonly chatId?: string
 }
 
-// A JWT has a few hundred bytes, with every group of a large company's directory a few thousand.
-const LONGEST_AUTH = 65_536
-
 /** Returns what a client's first message says, or `undefined` if it is no auth frame. */
 export function readAuth(data: Buffer, isBinary: boolean): ClientAuth | undefined {
-  if (isBinary || data.length > LONGEST_AUTH) return undefined
+  if (isBinary || data.length > LONGEST_TEXT) return undefined
   const message = parse(data.toString())
   if (!isObject(message)) return undefined
   const { type, token, chat_id: chatId } = message

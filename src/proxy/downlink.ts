@@ -1,6 +1,7 @@
 import { MESSAGE_OVERHEAD, type FlowControl, type Sink } from '../output.ts'
 import { OPEN, type ClientSocket } from './client.ts'
 import type { Tally } from './tally.ts'
+import { tcpOf } from './tcp.ts'
 
 /** Everything that goes from the upstream to the client. */
 export interface Downlink extends Sink {
@@ -31,7 +32,7 @@ export function createDownlink(
   tally: Tally,
   onProgress: () => void,
 ): Downlink {
-  const socket = corkable(client)
+  const socket = tcpOf(client)
   const session = Symbol('session')
   // Messages that have not left yet.
   let waiting = 0
@@ -131,19 +132,4 @@ function takeTurn(session: symbol): number {
   if (lastMover && lastMover !== session) lastChange = now
   lastMover = session
   return now - lastChange < COMPANY_STAYS ? SHARE_IN_COMPANY : SHARE_ALONE
-}
-
-interface Corkable {
-  cork(): void
-  uncork(): void
-}
-
-/** The TCP or TLS socket under a client of `ws`, which has no public name for it; elsewhere there may be none. */
-function corkable(client: ClientSocket): Corkable | undefined {
-  const socket: unknown = Reflect.get(client, '_socket')
-  return isCorkable(socket) ? socket : undefined
-}
-
-function isCorkable(socket: unknown): socket is Corkable {
-  return typeof socket === 'object' && socket !== null && 'cork' in socket && 'uncork' in socket
 }

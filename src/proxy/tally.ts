@@ -4,6 +4,6 @@ export interface Tally {
   bytesToClient: number
   /** Bytes of input and commands that the upstream's socket has taken. */
   bytesToUpstream: number
-  /** Text frames of the client that were not forwarded, because they would have killed the shell or were auth frames. */
+  /** Text frames of the client that were not sent on: they would have killed the shell, or had more than 64 KiB. */
   dropped: number
 }

@@ -1,7 +1,8 @@
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TerminalError, type TerminalErrorCode } from '../../src/errors.ts'
-import { cutReason, passOn, refusalFor, withoutAddresses } from '../../src/proxy/closing.ts'
+import { cutReason, explainThrown, passOn, refusalFor, withoutAddresses } from '../../src/proxy/closing.ts'
 
 describe('passOn', () => {
   it.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4001, 4999])(
@@ -119,7 +120,7 @@ describe('withoutAddresses', () => {
     ['Terminal instance not reachable', 'Terminal instance not reachable'],
     ['keepalive ping timeout', 'keepalive ping timeout'],
     ['exit code 1, at 12:30', 'exit code 1, at 12:30'],
-    ['open-terminal 0.14.5 says: no', 'open-terminal 0.14.5 says: no'],
+    ['open-terminal 0.14.5 says: no', '[redacted] [redacted] says: no'],
     ['http://open-terminal.internal:8000/api/terminals/s1 refused', '[redacted] refused'],
     ['dial wss://other.example/x?y=1', 'dial [redacted]'],
     ['cannot connect to open-terminal.internal:8000 (no)', 'cannot connect to [redacted] (no)'],
@@ -132,7 +133,15 @@ describe('withoutAddresses', () => {
     ['connect ECONNREFUSED fd00::7:8000', 'connect ECONNREFUSED [redacted]'],
     ['connect ECONNREFUSED ::1:8000', 'connect ECONNREFUSED [redacted]'],
     // As aiohttp, under the orchestrator, says what it cannot reach: the user's container, which is not the base.
-    ['Cannot connect to host terminals-ada:8000 ssl:default', 'Cannot connect to host [redacted] ssl:default'],
+    ['Cannot connect to host terminals-ada:8000 ssl:default', 'Cannot connect to host [redacted] [redacted]'],
+    // Without a port, and in the other ways to write an address.
+    ['no such host postgres', 'no such host [redacted]'],
+    ['terminals-ada is gone', '[redacted] is gone'],
+    ['Terminal internal error', 'Terminal [redacted] error'],
+    ['localhost is gone', '[redacted] is gone'],
+    ['cannot read /etc/terminals.toml', 'cannot read [redacted]'],
+    ['0x0a000005 and 167772165 are gone', '[redacted] and [redacted] are gone'],
+    ['user_id does not match authenticated identity', 'user_id does not match authenticated identity'],
   ])('of %j leaves %j', (reason, left) => {
     expect(withoutAddresses(reason, hostname)).toBe(left)
   })
@@ -151,9 +160,35 @@ describe('withoutAddresses', () => {
 
   it('leaves words alone', () => {
     fc.assert(
-      fc.property(fc.stringMatching(/^[\w ,()'-]*$/), (reason) => {
-        expect(withoutAddresses(reason, hostname)).toBe(reason)
+      fc.property(fc.array(fc.stringMatching(/^\(?[a-gi-z]*\)?[,.]?$/)), (words) => {
+        const reason = words.join(' ')
+        expect(withoutAddresses(reason, '10.0.3.7')).toBe(reason)
       }),
     )
   })
 })
+
+describe('explainThrown', () => {
+  const trap = (): never => {
+    throw new Error('a trap')
+  }
+  const hostile = new Proxy({}, { get: trap, has: trap, getPrototypeOf: trap, ownKeys: trap })
+
+  it.each<[string, unknown]>([
+    ['a proxy whose traps throw', hostile],
+    ['a TerminalError whose closeReason throws', Object.defineProperty(terminalError(), 'closeReason', { get: trap })],
+    ['a TerminalError whose code throws', Object.defineProperty(terminalError(), 'code', { get: trap })],
+    ['a TerminalError whose code is an object', Object.defineProperty(terminalError(), 'code', { value: hostile })],
+  ])('of %s is 4003 with no detail and an Error', (_what, thrown) => {
+    expect(explainThrown(thrown, true)).toMatchObject({ code: 4003, reason: '', error: expect.any(Error) })
+  })
+
+  it('keeps an error of another realm as it is', () => {
+    const foreign: unknown = runInNewContext('new Error("why")')
+    expect(explainThrown(foreign, true).error).toBe(foreign)
+  })
+})
+
+function terminalError(): TerminalError {
+  return new TerminalError('ERR_TERMINAL_FORBIDDEN', 'no')
+}

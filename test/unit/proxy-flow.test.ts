@@ -77,9 +77,9 @@ describe('a client that floods', () => {
     async (_what, kinds) => {
       const { ws, upstream, received, served } = await pair()
       upstream.pause()
-      const text = Buffer.from(`~${noise(192 * 1024).toString('base64')}`)
+      const text = Buffer.from(`~${noise(40 * 1024).toString('base64')}`)
       const sent: Buffer[] = []
-      while (sent.length < 128) {
+      while (sent.length < 512) {
         for (const isBinary of kinds) {
           const data = isBinary ? noise(4096, sent.length) : text
           sent.push(data)

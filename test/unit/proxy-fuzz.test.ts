@@ -333,10 +333,13 @@ describe('a proxy', () => {
   })
 
   it('makes a client wait that sends text to an upstream that does not read', async () => {
-    const { ws, session, served } = await join({}, { maxBuffered: 100_000 })
+    const { ws, session, served, printed } = await join({}, { maxBuffered: 100_000 })
+    // Before the terminal is open, so much would be too much.
+    await session.output('ready')
+    await printed('ready')
     session.stall()
-    const text = `{"type":"ping","more":"${'x'.repeat(1_000_000)}"}`
-    for (let sent = 0; sent < 60; sent += 1) ws.send(text)
+    const text = `{"type":"ping","more":"${'x'.repeat(60_000)}"}`
+    for (let sent = 0; sent < 1_000; sent += 1) ws.send(text)
     await until(() => served.socket.isPaused)
     session.reset()
     expect(await served.summary).toMatchObject({ endedBy: 'upstream', code: 1006 })
