@@ -1,4 +1,4 @@
-import { askBriefly } from './deadline.ts'
+import { BRIEFLY, withDeadline } from './deadline.ts'
 import { TerminalError, withoutSecrets, type Redact } from './errors.ts'
 import { createInput } from './input.ts'
 import type { Lease } from './lease.ts'
@@ -18,12 +18,13 @@ export interface TerminalClose {
   /**
    * - `local`: `close()` was called;
    * - `exited`: the shell has ended; most servers do not announce it, so they are asked when the terminal falls silent,
-   *   1, 4 and 16 s after the last output or input, and then not before there is some again;
+   *   1, 4 and 16 s after the last output or input, and then not before there is some again. Only a terminal server's own
+   *   404 counts, not that of a proxy in between;
    * - `remote`: the server closed the connection;
    * - `lost`: the connection dropped, or the server stopped answering.
    */
   readonly cause: 'local' | 'exited' | 'remote' | 'lost'
-  /** What went wrong, unless nothing did. */
+  /** The error; absent after a normal end. */
   readonly error?: TerminalError
 }
 
@@ -51,6 +52,11 @@ export interface TerminalClose {
 export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisposable {
   /** The session that it is attached to. */
   readonly sessionId: string
+  /**
+   * The chat of the session. `undefined` without one, and where the server cannot attach to a session that has one: then
+   * the session was replaced by one without it.
+   */
+  readonly chatId: string | undefined
   /** Resolves once when it has ended, whoever ended it, and the session that was created for it is gone; never rejects. */
   readonly closed: Promise<TerminalClose>
   /**
@@ -106,13 +112,17 @@ export interface Attachment {
   readonly keepAlive: number
 }
 
-// Then no more until there is traffic again: orchestrators stop containers that nobody asks for.
+// ms of silence. Then no more until there is traffic again: orchestrators stop containers without requests.
 const EXIT_CHECKS = [1_000, 4_000, 16_000]
+// ms between two requests for the session while there is traffic: the reaper of an orchestrator does not see WebSocket
+// messages, and its shortest limit is a minute.
+const UPKEEP_INTERVAL = 45_000
 const MISSED_PINGS = 2
 
 /** A terminal that is open, but for its output, which goes to the sink. */
 export interface Attached {
   readonly sessionId: string
+  readonly chatId: string | undefined
   readonly closed: Promise<TerminalClose>
   readonly write: (data: string | Uint8Array) => Promise<void>
   readonly resize: (cols: number, rows: number) => void
@@ -123,9 +133,11 @@ export interface Attached {
 }
 
 /** Gives the terminal that users hold its output. */
-export function readable({ sessionId, closed, write, resize, close }: Attached, output: Output): TerminalConnection {
+export function readable(attached: Attached, output: Output): TerminalConnection {
+  const { sessionId, chatId, closed, write, resize, close } = attached
   return {
     sessionId,
+    chatId,
     closed,
     write,
     resize,
@@ -142,23 +154,29 @@ export function readable({ sessionId, closed, write, resize, close }: Attached, 
 export function openConnection(attachment: Attachment): Attached {
   const { link, sink, lease, sessionId, options, redact, where, keepAlive } = attachment
   const failed = `The terminal at ${where} has ended`
+  // The look-up that is under way, to end it with the terminal.
   let asking: AbortController | undefined
   let open = true
   // Why, when it is us who end it.
   let leaving: 'local' | 'exited' | 'lost' | undefined
+  // Counted, so that a look-up knows whether output has come since it was sent.
   let messages = 0
+  // Pings without an answer.
   let missed = 0
+  // Runs while there is traffic.
+  let upkeep: ReturnType<typeof setTimeout> | undefined
 
   const input = createInput(async (frame) => {
     assertOpen()
     // A command is not what a shell ends after.
-    if (typeof frame !== 'string') exits.stir()
+    if (typeof frame !== 'string') onTraffic()
     await link.send(frame).catch(() => {
       throw closedError()
     })
   }, assertOpen)
 
-  const exits = watchSilence(EXIT_CHECKS, () => void checkExit())
+  // A reader that is slow has yet to let the last words of the shell in.
+  const exits = watchSilence(EXIT_CHECKS, () => (sink.isPaused() ? exits.stir() : void checkExit()))
   const heartbeat = watchSilence(keepAlive === 0 ? [] : [keepAlive], () => {
     // A paused socket does not see the answers.
     if (sink.isPaused()) missed = 0
@@ -172,12 +190,22 @@ export function openConnection(attachment: Attachment): Attached {
       messages += 1
       missed = 0
       heartbeat.stir()
-      exits.stir()
+      if (open) onTraffic()
+      // A server that floods a terminal which is closing must not fill the memory.
+      else if (sink.isPaused()) link.drop()
     },
     () => {
       missed = 0
     },
   )
+
+  function onTraffic(): void {
+    exits.stir()
+    upkeep ??= setTimeout(() => {
+      upkeep = undefined
+      void checkExit()
+    }, UPKEEP_INTERVAL)
+  }
 
   function closedError(): TerminalError {
     return terminalError('ERR_TERMINAL_CLOSED', `Cannot use the terminal at ${where}`, 'it is closed')
@@ -188,12 +216,12 @@ export function openConnection(attachment: Attachment): Attached {
   }
 
   function lookUp(outer?: AbortSignal): Promise<TerminalSession | undefined> {
-    return askBriefly((signal) => getTerminalSession({ ...options, sessionId, signal }), outer)
+    return withDeadline(BRIEFLY, outer, (signal) => getTerminalSession({ ...options, sessionId, signal }))
   }
 
   async function checkExit(): Promise<void> {
     const before = messages
-    if (asking || sink.isPaused()) return exits.stir()
+    if (asking) return exits.stir()
     asking = new AbortController()
     // Only an answer counts: a server that cannot be asked says nothing about the shell.
     const session = await lookUp(asking.signal).catch(() => 'unknown')
@@ -204,7 +232,8 @@ export function openConnection(attachment: Attachment): Attached {
   }
 
   function leave(cause: 'local' | 'exited' | 'lost', code?: number, reason?: string): void {
-    if (!open) return
+    // Once the server has begun to close, or the connection has failed, that is how the terminal ends.
+    if (!open || (cause !== 'local' && link.isClosing())) return
     open = false
     leaving = cause
     if (cause === 'local') sink.discard()
@@ -231,6 +260,7 @@ export function openConnection(attachment: Attachment): Attached {
     open = false
     exits.stop()
     heartbeat.stop()
+    clearTimeout(upkeep)
     asking?.abort()
     sink.end()
     const close = await explain(ending)
@@ -242,13 +272,14 @@ export function openConnection(attachment: Attachment): Attached {
   const closed = finish()
   return {
     sessionId,
+    chatId: options.chatId,
     closed,
     write: input.write,
     command: input.command,
     resize(cols, rows) {
       const frame = encodeResize(cols, rows)
       assertOpen()
-      exits.stir()
+      onTraffic()
       link.sendText(frame)
     },
     close(code, reason) {

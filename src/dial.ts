@@ -1,47 +1,71 @@
-import { abortable } from './deadline.ts'
-import { withoutSecrets, type Redact, type TerminalError } from './errors.ts'
+import { abortable, delay, withDeadline } from './deadline.ts'
+import { TerminalError, withoutSecrets, type Redact } from './errors.ts'
 import type { CreateSink, Sink } from './output.ts'
-import { closeError, failureError, isBareClose, isUnavailable, statusError, terminalError } from './protocol.ts'
+import {
+  adviceOnKey,
+  closeError,
+  failureError,
+  HEARTBEAT,
+  isBareClose,
+  isCut,
+  isUnavailable,
+  statusError,
+  terminalError,
+} from './protocol.ts'
 import { getTerminalSession, type TerminalSessionOptions } from './sessions.ts'
+import type { Settings } from './settings.ts'
 import type { Upstream } from './upstream.ts'
-import { openLink, type Ending, type Link, type SocketConstructor } from './websocket.ts'
+import { openLink, type Ending, type Link } from './websocket.ts'
 
 /** How to dial. */
-export interface Dialling<S extends Sink> {
-  readonly Socket: SocketConstructor
-  /** The frame that sets the size, if one was asked for. */
-  readonly resize: string | undefined
-  /** ms of silence after which an attach counts as accepted. */
-  readonly settle: number
-  readonly maxBuffered: number
+export interface Dialling<S extends Sink> extends Pick<Settings, 'Socket' | 'resize' | 'settle' | 'maxBuffered'> {
   readonly createSink: CreateSink<S>
 }
 
-/** Dials, authenticates and waits until the server has accepted; resolves with how it ended if it has not. */
+/** Why a dial did not lead to a terminal: how the link ended, or because the session is not there. */
+export type Refused = Ending | 'session gone'
+
+// ms after the auth frame. By then a shell has shown its prompt, and an orchestrator knows whether its own connection
+// was refused; it says so only when it is sent something.
+const HEARTBEAT_DELAY = 250
+
+/** Dials, authenticates and waits until the server has accepted. `isGone` asks whether the session is not there. */
 export async function dial<S extends Sink>(
   { Socket, resize, settle, maxBuffered, createSink }: Dialling<S>,
   { headers, message, redact }: Upstream,
   url: string,
   failed: string,
+  isGone: (signal: AbortSignal) => Promise<boolean>,
   signal: AbortSignal,
-): Promise<{ link: Link; sink: S } | Ending> {
+): Promise<{ readonly link: Link; readonly sink: S } | { readonly refused: Refused }> {
   signal.throwIfAborted()
   const sink = createSink(maxBuffered, { pause: () => link.pause(), resume: () => link.resume() })
   const link = tryOpen(() => openLink(Socket, url, headers, sink.push), failed, redact)
-  let timer: ReturnType<typeof setTimeout> | undefined
+  // Ends what still waits when the outcome is known.
+  const done = new AbortController()
+  const confirmSilence = async (): Promise<'session gone' | undefined> => {
+    const began = performance.now()
+    await delay(Math.min(HEARTBEAT_DELAY, settle / 2), done.signal)
+    link.sendText(HEARTBEAT)
+    // A server that cannot be asked, or a proxy that answers in its place, says nothing about the session.
+    if (await isGone(done.signal).catch(() => false)) return 'session gone'
+    await delay(Math.max(0, began + settle - performance.now()), done.signal)
+    return undefined
+  }
   try {
-    const refused = await abortable(Promise.race([link.opened, link.ended]), signal)
-    if (refused) return refused
+    const failure = await abortable(Promise.race([link.opened, link.ended]), signal)
+    if (failure) return { refused: failure }
     link.sendText(message)
     if (resize !== undefined) link.sendText(resize)
-    const silence = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, settle, undefined)))
-    const ending = await abortable(Promise.race([sink.started, silence, link.ended]), signal)
-    return ending ?? { link, sink }
+    const refused = await abortable(Promise.race([sink.started, link.ended, confirmSilence()]), signal)
+    if (!refused) return { link, sink }
+    link.drop()
+    return { refused }
   } catch (error) {
     link.drop()
     throw error
   } finally {
-    clearTimeout(timer)
+    done.abort()
   }
 }
 
@@ -59,8 +83,10 @@ export interface Refusal {
   readonly error: unknown
   /** Whether the server says that the session is not there. */
   readonly sessionGone?: true
-  /** Whether the handshake may have been refused for want of the key. */
+  /** Whether the handshake may have been refused for want of the key in the URL. */
   readonly keyMayHelp?: boolean
+  /** Whether the terminal may open without the chat. */
+  readonly chatMayHurt?: boolean
 }
 
 /** What a refused attach had with it. */
@@ -69,53 +95,94 @@ export interface Attempt {
   readonly failed: string
   readonly redact: Redact
   readonly sendsHeaders: boolean
+  readonly hasKey: boolean
   readonly keyInUrl: boolean
+  /** Whether there is a key that may still be added to the URL. */
+  readonly canAddKey: boolean
 }
 
-/** Finds out what a refusal means; one that does not say why is followed by one look at the session. */
+// ms. A server without REST, such as a bare WebSocket server, may never answer.
+const EXPLANATION_PATIENCE = 2_000
+
+/** Finds out what a refusal means; where it does not say why, with one look at the session. */
 export async function explainRefusal(
-  ending: Ending,
+  ending: Refused,
   attempt: Attempt,
   options: TerminalSessionOptions,
 ): Promise<Refusal> {
-  const error = errorFor(ending, attempt)
-  if (saysWhy(ending, error)) return { error }
-  const { opened, status } = ending
+  if (ending === 'session gone') return sessionGone(attempt)
+  if (saysWhy(ending, attempt)) return { error: errorFor(ending, attempt) }
+  const { opened, code, status } = ending
+  const { canAddKey } = attempt
   try {
-    if (await getTerminalSession(options)) return { error, keyMayHelp: !opened }
+    const session = await withDeadline(EXPLANATION_PATIENCE, options.signal, (signal) =>
+      getTerminalSession({ ...options, signal }),
+    )
+    if (!session) return sessionGone(attempt, status)
+    const error = errorFor(ending, attempt, ', although the session is there')
+    // An orchestrator closes with a bare 1000 when its own connection was refused.
+    const chatMayHurt = opened && code === 1000 && options.chatId !== undefined
+    return { error, keyMayHelp: canAddKey && !opened && !wasCut(ending), chatMayHurt }
   } catch (problem) {
-    // Not for a key that is wrong: the URL would be logged for nothing.
-    return { error: problem, keyMayHelp: !opened && isUnavailable(problem) }
+    options.signal?.throwIfAborted()
+    const keyMayHelp = canAddKey && !opened && !isUnauthorized(problem)
+    // A server that cuts handshakes and answers requests with an error of its own is no terminal server.
+    if (wasCut(ending)) return { error: errorFor(ending, attempt), keyMayHelp: keyMayHelp && isAnswer(problem) }
+    if (problem instanceof TerminalError) return { error: problem, keyMayHelp }
+    return { error: errorFor(ending, attempt, ', and no answer when it was asked for the session'), keyMayHelp }
   }
+}
+
+function sessionGone({ failed }: Attempt, status?: number): Refusal {
   const why = 'the session does not exist, or has ended'
-  return {
-    error: terminalError('ERR_TERMINAL_NOT_FOUND', attempt.failed, why, { status }),
-    sessionGone: true,
-  }
+  return { error: terminalError('ERR_TERMINAL_NOT_FOUND', failed, why, { status }), sessionGone: true }
 }
 
-function saysWhy({ code, status, failure }: Ending, error: TerminalError): boolean {
-  if (status !== undefined) return status !== 401 && status !== 403
-  if (failure !== undefined) return true
+function isUnauthorized(problem: unknown): boolean {
+  return problem instanceof TerminalError && problem.code === 'ERR_TERMINAL_UNAUTHORIZED'
+}
+
+/** Whether a request was answered, but not by a server that is about to come back. */
+function isAnswer(problem: unknown): boolean {
+  return problem instanceof TerminalError && problem.status !== undefined && problem.status < 500
+}
+
+/** Whether the connection ended before the answer to the handshake. */
+function wasCut({ opened, failure }: Ending): boolean {
+  return !opened && isCut(failure)
+}
+
+// How servers refuse a handshake that has no key; the real ones say 403.
+const REFUSALS = [400, 401, 403]
+
+function saysWhy(ending: Ending, attempt: Attempt): boolean {
+  const { code, status, failure } = ending
+  if (status !== undefined) return !REFUSALS.includes(status)
+  if (failure !== undefined) return !(attempt.canAddKey && wasCut(ending))
   // Terminals 0.2.2 says "not reachable" of a session that its container does not know, too.
-  return !isBareClose(code) && !(code === 4003 && isUnavailable(error))
+  return !isBareClose(code) && !(code === 4003 && isUnavailable(errorFor(ending, attempt)))
 }
 
-function errorFor({ code, reason, status, failure }: Ending, attempt: Attempt): TerminalError {
-  const { failed, redact, sendsHeaders, keyInUrl } = attempt
+function errorFor({ code, reason, status, failure }: Ending, attempt: Attempt, found = ''): TerminalError {
+  const { failed, redact, sendsHeaders, hasKey, keyInUrl } = attempt
   if (status === 401 || status === 403) {
-    const why = `HTTP ${status} to the handshake, although the session is there`
     const advice = keyInUrl
-      ? 'Check that what is in between passes WebSockets on, with the key in the URL.'
+      ? 'Check `key`, and that what is in between passes WebSockets on, with the key in the URL.'
       : 'Terminals up to 0.0.2 wants a `bearer` key in the URL: check `key`, `authType` and `tokenInUrl`.'
+    const why = `HTTP ${status} to the handshake${found}`
     return terminalError('ERR_TERMINAL_UNAUTHORIZED', failed, why, { status, advice })
   }
   if (status !== undefined) return statusError(failed, status)
   // ws has no code for a handshake that is none.
   if (failure !== undefined) return failureError(failed, withoutSecrets(failure, redact), 'ERR_TERMINAL_PROTOCOL')
-  const advice =
-    code === 4004 && !sendsHeaders
-      ? 'Open Terminal from 0.12.4 on wants X-User-Id, which cannot be sent by this WebSocket: connect from a server.'
-      : undefined
-  return closeError(failed, code, reason, redact, advice)
+  return closeError(failed, code, reason, redact, adviceOnClose(code, sendsHeaders, hasKey))
+}
+
+function adviceOnClose(code: number, sendsHeaders: boolean, hasKey: boolean): string | undefined {
+  if (code === 4001) return adviceOnKey(hasKey)
+  if (code === 1000) {
+    return 'An orchestrator does this when another client has the session, or when it was created with a `chatId`: leave `sessionId` out.'
+  }
+  if (code !== 4004 || sendsHeaders) return undefined
+  return 'Open Terminal from 0.12.4 on wants X-User-Id, which cannot be sent by this WebSocket: connect from a server.'
 }

@@ -1,53 +1,62 @@
-import { abortable, askBriefly } from './deadline.ts'
-import { createTerminalSession, deleteTerminalSession } from './sessions.ts'
+import { abortable, BRIEFLY, delay, withDeadline } from './deadline.ts'
+import { TerminalError } from './errors.ts'
+import { createSession, deleteTerminalSession, type TerminalSessionOptions } from './sessions.ts'
 import type { UpstreamOptions } from './upstream.ts'
 
-/** The session that a terminal runs in, and whose it is to end. */
+/** The session that a terminal runs in, and the duty to end it. */
 export interface Lease {
-  /** Returns the id, creating the session if there is none yet. */
-  acquire(signal: AbortSignal): Promise<string>
+  /** Returns the id; creates the session if there is none yet. */
+  acquire(upstream: UpstreamOptions, signal: AbortSignal): Promise<string>
+  /** Whether the session was created here, so that it can be replaced, and is deleted in the end. */
+  isOwned(): boolean
   /** Resolves when the session has been deleted, or when that took too long; never rejects. */
   release(): Promise<void>
-  /** The session is not, or no longer, ours: it will not be deleted. Returns whether it was. */
+  /** Gives the session up without deleting it. Returns whether it was owned. */
   disown(): boolean
 }
 
-// An orchestrator starts a container first, and what was asked for is made even when nobody waits for it any more.
+// ms. An orchestrator starts a container first, and creates the session although the caller has given up.
 const ORPHAN_PATIENCE = 30_000
+// ms before the second try to delete a session; then it doubles.
+const DELETE_DELAY = 250
 
-/** A session of our own, deleted when the terminal ends, however it ends; or the caller's, which never is. */
-export function leaseSession(options: UpstreamOptions, named: string | undefined): Lease {
-  let owned: string | undefined
-
-  async function remove(sessionId: string): Promise<void> {
-    // Best effort: whoever ends a terminal cannot do anything about a server that does not answer.
-    await askBriefly((signal) => deleteTerminalSession({ ...options, sessionId, signal })).catch(() => {})
-  }
+/** Holds a session of our own, deleted when the terminal ends, however it ends; or the caller's, which never is. */
+export function leaseSession(named: string | undefined): Lease {
+  // The session that was created, and as whom: only the same user and chat may delete it.
+  let owned: TerminalSessionOptions | undefined
 
   return {
-    async acquire(signal) {
-      const known = named ?? owned
+    async acquire(upstream, signal) {
+      const known = named ?? owned?.sessionId
       if (known !== undefined) return known
       signal.throwIfAborted()
-      // Not cancelled with the caller: the server would create the session all the same, and nobody would know its id.
+      // Not cancelled with the caller: the server would create the session all the same, and its id would be lost.
       const patience = new AbortController()
-      const creating = createTerminalSession({ ...options, signal: patience.signal })
+      const background = new AbortController()
+      const creating = createSession({ ...upstream, signal: patience.signal }, background.signal)
       try {
-        owned = (await abortable(creating, signal)).id
-        return owned
+        const { id } = await abortable(creating, signal)
+        owned = { ...upstream, sessionId: id }
+        return id
       } catch (error) {
+        background.abort()
         const timer = setTimeout(() => patience.abort(), ORPHAN_PATIENCE)
+        // The process may end before: a silent server must not keep it.
+        unref(timer)
         void creating
           .then(
-            ({ id }) => remove(id),
+            ({ id }) => remove({ ...upstream, sessionId: id }),
             () => {},
           )
           .finally(() => clearTimeout(timer))
         throw error
       }
     },
+    isOwned: () => owned !== undefined,
     async release() {
-      if (owned !== undefined) await remove(owned)
+      const session = owned
+      owned = undefined
+      if (session) await remove(session)
     },
     disown() {
       const was = owned !== undefined
@@ -55,4 +64,30 @@ export function leaseSession(options: UpstreamOptions, named: string | undefined
       return was
     },
   }
+}
+
+/** Deletes a session; resolves when it is gone, or when that took too long. */
+async function remove(session: TerminalSessionOptions): Promise<void> {
+  await withDeadline(BRIEFLY, undefined, async (signal) => {
+    for (let wait = DELETE_DELAY; ; wait *= 2) {
+      try {
+        await deleteTerminalSession({ ...session, signal })
+        return
+      } catch (error) {
+        if (!isFromBetween(error)) throw error
+        await delay(wait, signal)
+      }
+    }
+    // The caller has ended the terminal, and cannot do anything about a server that does not answer.
+  }).catch(() => {})
+}
+
+/** Whether a reverse proxy answered instead of its server, which may be back in a moment. */
+function isFromBetween(error: unknown): boolean {
+  return error instanceof TerminalError && [404, 502, 503, 504].includes(error.status ?? 0)
+}
+
+/** Node has timers that keep a process alive; the timers of browsers are numbers. */
+function unref(timer: { unref?(): void } | number): void {
+  if (typeof timer === 'object') timer.unref?.()
 }

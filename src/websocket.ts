@@ -5,6 +5,8 @@ import { watchSilence } from './watch.ts'
 export interface SocketLike {
   /** Set to `arraybuffer`, for `ws` to `nodebuffer`. */
   binaryType: string
+  /** As in the WHATWG WebSocket standard: 1 while the connection is open. */
+  readonly readyState?: number
   /** Bytes that have been sent but not left yet. */
   readonly bufferedAmount: number
   /** Sends a message; `ws` calls back when it has left. */
@@ -73,6 +75,8 @@ export interface Link {
   send(frame: string | ArrayBuffer): Promise<void>
   /** Sends a protocol ping where the runtime can, and says whether it did. */
   ping(): boolean
+  /** Whether the closing handshake has begun, from either side. */
+  isClosing(): boolean
   pause(): void
   resume(): void
   /**
@@ -86,6 +90,8 @@ export interface Link {
 
 /** Bytes; as large as the messages that uvicorn, the server under every upstream, takes itself. */
 export const MAX_MESSAGE: number = 16 * 1024 * 1024
+// A `readyState` of the WHATWG standard.
+const CLOSING = 2
 const CLOSE_PATIENCE = 2_000
 // For ws, whoever began, and whatever still comes.
 const CLOSE_LIMIT = 5_000
@@ -150,6 +156,9 @@ export function openLink(
   socket.addEventListener('error', (event) => {
     // Node's own class has one too, but it says nothing.
     if ('error' in event && socket.on) failure ??= event.error
+    // After an error ws waits 5 s for the other side to end the connection. A look at the session meanwhile would take
+    // the failure for the end of the shell.
+    if (opened && socket.on) drop()
     // Node's own WebSocket leaves out the close event when the handshake fails.
     if (!opened) finish(1006, '')
   })
@@ -186,6 +195,7 @@ export function openLink(
       if (socket.on) socket.ping?.()
       return socket.on !== undefined
     },
+    isClosing: () => socket.readyState === CLOSING,
     // A paused socket would never see the answer to its close.
     pause: () => (closing ? undefined : socket.pause?.()),
     resume: () => socket.resume?.(),

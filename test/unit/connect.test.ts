@@ -25,6 +25,11 @@ import {
 
 type Upgrade = [request: IncomingMessage, socket: Duplex, head: Buffer]
 
+const prompting: TestShell = ({ output }) => {
+  void output('$ ')
+  return { input: () => {} }
+}
+
 const quickRetry = { attempts: 5, delay: 1 }
 
 function handshakes({ requests }: TestUpstream): TestUpstream['requests'] {
@@ -47,20 +52,21 @@ function expectNothingLeft(upstream: TestUpstream): void {
 describe.each(releases)('connectTerminal to %s', (release) => {
   it('attaches with its defaults, says who it is everywhere, and then the size, and then the user speaks', async () => {
     const upstream = await upstreamOf({ release })
-    const terminal = await connectTerminal({ ...clientOf(upstream), chatId: '7', size: { cols: 132, rows: 50 } })
+    const terminal = await connectTerminal({ ...clientOf(upstream), size: { cols: 132, rows: 50 } })
     afterwards(terminal)
     await terminal.write('hello')
     expect(await outputWith(terminal, 'hello')).toBe('hello')
     expect(upstream.sessions).toMatchObject([{ id: terminal.sessionId, attached: 1, size: { cols: 132, rows: 50 } }])
-    expect(handshakes(upstream)).toMatchObject([
+    expect(handshakes(upstream).slice(release === 'terminals@0.0.2' ? 1 : 0)).toMatchObject([
       {
         path: `/api/terminals/${terminal.sessionId}`,
-        query: { user_id: 'ada', token: 'sk-canary' },
-        headers: { authorization: 'Bearer sk-canary', 'x-user-id': 'ada', 'x-session-id': '7' },
+        query: { user_id: 'ada' },
+        headers: { authorization: 'Bearer sk-canary', 'x-user-id': 'ada' },
         status: 101,
         frames: [
-          '{"type":"auth","token":"sk-canary","chat_id":"7"}',
+          '{"type":"auth","token":"sk-canary"}',
           '{"type":"resize","cols":132,"rows":50}',
+          '{"type":"ping"}',
           new TextEncoder().encode('hello'),
         ],
       },
@@ -69,11 +75,7 @@ describe.each(releases)('connectTerminal to %s', (release) => {
   })
 
   it('attaches with the first output, without waiting for silence', async () => {
-    const shell: TestShell = ({ output }) => {
-      void output('$ ')
-      return { input: () => {} }
-    }
-    const upstream = await upstreamOf({ release, shell })
+    const upstream = await upstreamOf({ release, shell: prompting })
     const terminal = await connectTerminal({ ...clientOf(upstream), settle: 60_000 })
     afterwards(terminal)
     expect(await outputWith(terminal, '$ ')).toBe('$ ')
@@ -87,7 +89,7 @@ describe.each(releases)('connectTerminal to %s', (release) => {
     await outputWith(terminal, 'x')
     expect(handshakes(upstream)[0]).toMatchObject({
       query: { user_id: 'ada' },
-      frames: ['{"type":"auth","token":""}', expect.anything()],
+      frames: ['{"type":"auth","token":""}', '{"type":"ping"}', expect.anything()],
     })
   })
 
@@ -105,7 +107,7 @@ describe.each(releases)('connectTerminal to %s', (release) => {
     ['ws', undefined],
     ["a browser's socket", browserSocket],
   ])("puts the key into the URL only where it must with tokenInUrl: 'fallback' and %s", async (_which, Socket) => {
-    const upstream = await upstreamOf({ release })
+    const upstream = await upstreamOf({ release, shell: prompting })
     // A browser cannot say on the socket whose session it is.
     const identity =
       Socket && release.startsWith('open-terminal@0.14') ? { sessionId: await sessionOfNobody(upstream.url) } : {}
@@ -200,8 +202,6 @@ describe('a refused attach', () => {
     [{ refuse: 500 }, 'ERR_TERMINAL_UNAVAILABLE', { status: 500 }],
     [{ refuse: 200, body: '{"id":"s1"}' }, 'ERR_TERMINAL_PROTOCOL', { status: 200 }],
     [{ refuse: 302, headers: { location: 'http://127.0.0.1:1/' } }, 'ERR_TERMINAL_PROTOCOL', { status: 302 }],
-    [{ refuse: 401 }, 'ERR_TERMINAL_UNAUTHORIZED', { status: 401 }],
-    [{ refuse: 403 }, 'ERR_TERMINAL_UNAUTHORIZED', { status: 403 }],
     [{ refuse: 1000 }, 'ERR_TERMINAL_UNAVAILABLE', { closeCode: 1000 }],
     [{ refuse: 1008, body: 'policy' }, 'ERR_TERMINAL_PROTOCOL', { closeCode: 1008, closeReason: 'policy' }],
     [{ refuse: 4003, body: 'Access denied' }, 'ERR_TERMINAL_FORBIDDEN', { closeCode: 4003 }],
@@ -216,7 +216,7 @@ describe('a refused attach', () => {
   })
 
   it.each<[string, object, string]>([
-    ['the key was in the URL', {}, 'Check that what is in between passes WebSockets on, with the key in the URL.'],
+    ['the key was in the URL', {}, 'Check `key`, and that what is in between passes WebSockets on, with the key in'],
     ['the key was kept out of it', { tokenInUrl: 'never' }, 'Terminals up to 0.0.2 wants a `bearer` key in the URL'],
     ['the auth type never puts one there', { authType: 'session' }, 'Terminals up to 0.0.2 wants a `bearer` key'],
   ])('by the handshake gets the advice that fits when %s', async (_when, options, advice) => {
@@ -264,7 +264,9 @@ describe('a refused attach', () => {
 
   it.each<[TestFault, boolean[]]>([
     [{ refuse: 401 }, [false]],
-    [{ refuse: 404 }, [false]],
+    [{ refuse: 404, body: '{"error":"Session not found"}' }, [false]],
+    [{ refuse: 404, body: '<h1>default backend</h1>' }, [false, true]],
+    [{ refuse: 426 }, [false, true]],
     [{ refuse: 500 }, [false, true]],
   ])('is not tried again with the key in the URL unless that may help: session answers %j', async (get, tokens) => {
     const upstream = await upstreamOf({ release: 'terminals@0.0.2', faults: { get } })
@@ -339,7 +341,7 @@ describe('what may pass', () => {
       upstream.sessions[0]?.reset()
       const terminal = await connecting
       afterwards(terminal)
-      expect(operations(upstream)).toEqual(['POST', 'attach', 'GET', 'POST', 'attach'])
+      expect(operations(upstream)).toEqual(['POST', 'attach', 'GET', 'POST', 'attach', 'GET'])
     },
   )
 
@@ -349,7 +351,7 @@ describe('what may pass', () => {
     await until(() => handshakes(upstream).length === 1)
     upstream.sessions[0]?.exit()
     afterwards(await connecting)
-    expect(operations(upstream)).toEqual(['POST', 'attach', 'attach', 'GET', 'POST', 'attach'])
+    expect(operations(upstream)).toEqual(['POST', 'attach', 'attach', 'GET', 'POST', 'attach', 'GET'])
   })
 
   it('is tried again until somebody listens', async () => {
@@ -501,7 +503,7 @@ describe('options', () => {
     ['maxBuffered', 0, 'ERR_OUT_OF_RANGE'],
     ['retry', 3, 'ERR_INVALID_ARG_TYPE'],
     ['retry', { attempts: -1, delay: 0 }, 'ERR_OUT_OF_RANGE'],
-    ['retry', { attempts: 1 }, 'ERR_OUT_OF_RANGE'],
+    ['retry', { delay: '1' }, 'ERR_OUT_OF_RANGE'],
     ['size', { cols: 0, rows: 24 }, 'ERR_OUT_OF_RANGE'],
     ['size', '80x24', 'ERR_INVALID_ARG_TYPE'],
     ['WebSocket', {}, 'ERR_INVALID_ARG_TYPE'],
@@ -555,9 +557,10 @@ describe('options', () => {
       return 'sk-canary'
     }
     const terminal = await connectTerminal({ ...clientOf(upstream), key })
-    expect(asked).toBe(2)
-    await terminal.close()
+    // The session, the dial, and the look-up that confirms its silence.
     expect(asked).toBe(3)
+    await terminal.close()
+    expect(asked).toBe(4)
   })
 })
 

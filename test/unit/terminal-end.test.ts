@@ -25,7 +25,7 @@ describe('the end', () => {
     expect(await terminal.closed).toBe(close)
     expect(await terminal.close()).toBe(close)
     expect(upstream.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(1)
-    expect(upstream.requests.at(-2)).toMatchObject({ kind: 'websocket' })
+    expect(upstream.requests.at(-1)).toMatchObject({ method: 'DELETE' })
   })
 
   it('comes with the end of its scope', async () => {
@@ -148,12 +148,15 @@ describe('the shell that ends in silence', () => {
     let say = (_chunk: Uint8Array): void => {}
     const answered: number[] = []
     const base = await serve((server) => {
-      new WebSocketServer({ server }).on('connection', (ws) => (say = (chunk) => ws.send(chunk)))
+      new WebSocketServer({ server }).on('connection', (ws) => {
+        say = (chunk) => ws.send(chunk)
+        say(new Uint8Array(1))
+      })
       server.on('request', (_request, response) => {
         response.once('finish', () => answered.push(response.statusCode))
         // The answer that the session is gone overtakes the last of its output.
         if (answered.length === 0) say(new Uint8Array(10_000))
-        setTimeout(() => response.writeHead(404).end(), 50)
+        setTimeout(() => response.writeHead(404).end('{"error":"Session not found"}'), 50)
       })
     })
     const terminal = await connectTerminal({ base, userId: 'ada', sessionId: 's1', settle: 20 })
@@ -164,7 +167,7 @@ describe('the shell that ends in silence', () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
     say(new Uint8Array(5_000))
     expect(await terminal.closed).toMatchObject({ cause: 'exited' })
-    expect(received).toBe(15_000)
+    expect(received).toBe(15_001)
   })
 
   it('is not asked for while a slow reader has yet to let its last words in', async () => {
@@ -212,9 +215,10 @@ describe('the heartbeat', () => {
     await outputWith(terminal, 'still here')
   })
 
-  it('is not sent with keepAlive: 0', async () => {
+  it('is sent only to confirm the attach with keepAlive: 0', async () => {
     const { upstream } = await open({}, { keepAlive: 0 })
     await new Promise((resolve) => setTimeout(resolve, 50))
-    expect(upstream.requests.at(-1)?.frames).toHaveLength(1)
+    const frames = upstream.requests.flatMap((request) => request.frames)
+    expect(frames).toEqual([expect.stringContaining('"auth"'), '{"type":"ping"}'])
   })
 })

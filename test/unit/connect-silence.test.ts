@@ -1,0 +1,56 @@
+import { expect, it } from 'vitest'
+import { connectTerminal } from '../../src/index.ts'
+import { afterwards, clientOf, outputWith, rejection, releases, until, upstreamOf } from './support/upstream.ts'
+
+const patient = { settle: 60_000, timeout: 60_000 }
+
+it.each(releases)('a session that is not there is ERR_TERMINAL_NOT_FOUND on %s before silence is over', async (release) => {
+  const upstream = await upstreamOf({ release, redialDelay: 60_000 })
+  const error = await rejection(connectTerminal({ ...clientOf(upstream), ...patient, sessionId: 'gone' }))
+  expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND' })
+  expect(error.message).toContain('the session does not exist, or has ended')
+})
+
+it('a silent attach is accepted after one answer about its session, however long that takes', async () => {
+  const upstream = await upstreamOf({ faults: { get: { delay: 200 } } })
+  const terminal = await connectTerminal(clientOf(upstream))
+  afterwards(terminal)
+  expect(upstream.requests.map(({ method, status }) => `${method} ${status}`)).toEqual([
+    'POST 200',
+    'GET 101',
+    'GET 200',
+  ])
+})
+
+it('a silent attach that is refused at the first heartbeat is not accepted', async () => {
+  const upstream = await upstreamOf({ shell: () => ({ input: () => {} }) })
+  const connecting = rejection(connectTerminal({ ...clientOf(upstream), ...patient, settle: 1_000 }))
+  await until(() => upstream.requests.some(({ frames }) => frames.includes('{"type":"ping"}')))
+  upstream.sessions[0]?.close(4003, 'Access denied')
+  expect(await connecting).toMatchObject({ code: 'ERR_TERMINAL_FORBIDDEN', closeCode: 4003 })
+})
+
+it.each([
+  ['does not answer', 'stall'],
+  ['is a reverse proxy with a page of its own', { refuse: 404, body: '<h1>default backend</h1>' }],
+  ['is a reverse proxy without a server', { refuse: 502 }],
+  ['does not accept the key there', { refuse: 401 }],
+] as const)('a silent attach is accepted when what is asked for the session %s', async (_what, get) => {
+  const upstream = await upstreamOf({ faults: { get } })
+  const terminal = await connectTerminal(clientOf(upstream))
+  afterwards(terminal)
+  await terminal.write('alive')
+  await outputWith(terminal, 'alive')
+})
+
+it('an attach with output is accepted without a heartbeat and without a look at the session', async () => {
+  const upstream = await upstreamOf({
+    shell({ output }) {
+      void output('$ ')
+      return { input: () => {} }
+    },
+  })
+  afterwards(await connectTerminal(clientOf(upstream)))
+  expect(upstream.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
+  expect(upstream.requests[1]?.frames).toHaveLength(1)
+})
