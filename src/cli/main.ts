@@ -1,11 +1,10 @@
-import { TerminalError } from '../errors.ts'
 import { ATTACH, attach } from './attach.ts'
 import { DEMO, runDemo } from './demo.ts'
+import { isExpected, printFailure, statusOf } from './failure.ts'
 import { CommandError, helpOf, readCall, unknownName, WRONG_USE, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { PROBE, runProbe } from './probe.ts'
 import { interruptible, Interruption } from './signals.ts'
-import { inOwnWords } from './target.ts'
 import { printUrl, URL_SYNTAX } from './url.ts'
 
 interface Command {
@@ -43,7 +42,7 @@ export async function main(args: readonly string[], host: Host, version: string)
       return error.status
     }
     if (!isExpected(error)) throw error
-    host.stderr.write(`terminal-upstream: ${error.code}: ${inOwnWords(error.message)}\n`)
+    printFailure(host, error)
     return statusOf(error)
   }
 }
@@ -87,16 +86,4 @@ function unknownCommand(name: string): CommandError {
 function print({ stdout }: Host, text: string): number {
   stdout.write(text)
   return 0
-}
-
-/** Whether it is for whoever called the command, rather than a mistake of ours. */
-function isExpected(error: unknown): error is Error & { readonly code: string } {
-  if (error instanceof TerminalError || error instanceof CommandError) return true
-  // What the library says of its arguments.
-  return error instanceof Error && 'code' in error && /^ERR_(INVALID_ARG|OUT_OF_RANGE)/.test(String(error.code))
-}
-
-function statusOf(error: Error & { readonly code: string }): number {
-  if (error instanceof CommandError) return error.status
-  return error instanceof TerminalError && error.code !== 'ERR_TERMINAL_INVALID_URL' ? 1 : WRONG_USE
 }

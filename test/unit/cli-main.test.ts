@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it, vi } from 'vitest'
 import { main } from '../../src/cli/main.ts'
 import { brokenPipe, FakeHost, run } from './support/host.ts'
@@ -134,12 +135,36 @@ it('does not mind that nobody reads its help, or its errors', async () => {
   expect(await status).toBe(0)
 })
 
-it('does not pass a mistake of its own off as one of its user’s', async () => {
+/** Runs the command, whose first output fails with the error. */
+function failWith(error: unknown): { host: FakeHost; status: Promise<number> } {
   const host = new FakeHost()
   vi.spyOn(host.stdout, 'write').mockImplementation(() => {
-    throw new RangeError('broken')
+    throw error
   })
-  await expect(main(['--help'], host, '1.2.3')).rejects.toThrow('broken')
+  return { host, status: main(['--help'], host, '1.2.3') }
+}
+
+it('explains a wrong argument although the error is of another realm', async () => {
+  const error: unknown = runInNewContext(
+    `Object.assign(new TypeError('\`key\` must be short'), { code: 'ERR_INVALID_ARG_VALUE' })`,
+  )
+  expect(error).not.toBeInstanceOf(Error)
+  const { host, status } = failWith(error)
+  expect(await status).toBe(2)
+  expect(host.stderr.text).toBe('terminal-upstream: ERR_INVALID_ARG_VALUE: the key must be short\n')
+})
+
+it.each([
+  new RangeError('broken'),
+  Object.assign(new Error('broken'), { code: 'ENOENT' }),
+  Object.assign(new Error('broken'), { code: 5 }),
+  { code: 'ERR_INVALID_ARG_VALUE' },
+  'broken',
+  undefined,
+])('does not explain %j, which is a mistake in the program', async (error) => {
+  const { host, status } = failWith(error)
+  await expect(status).rejects.toBe(error)
+  expect(host.stderr.text).toBe('')
 })
 
 it('asks for the name of the user where the machine has none for them', async () => {

@@ -1,0 +1,29 @@
+import { TerminalError } from '../errors.ts'
+import { CommandError, WRONG_USE } from './flags.ts'
+import type { Host } from './host.ts'
+import { inOwnWords } from './target.ts'
+
+/** An error that the user can do something about. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+}
+
+/** Returns `false` for a mistake in this program, which deserves a stack trace. */
+export function isExpected(error: unknown): error is Failure {
+  if (error instanceof TerminalError || error instanceof CommandError) return true
+  // The rest are the library's complaints about arguments. `instanceof Error` is false for those of another realm.
+  const { code, message }: { code?: unknown; message?: unknown } = Object(error)
+  return typeof code === 'string' && typeof message === 'string' && /^ERR_(INVALID_ARG|OUT_OF_RANGE)/.test(code)
+}
+
+/** Returns the exit status for the error. */
+export function statusOf(error: Failure): number {
+  if (error instanceof CommandError) return error.status
+  return error instanceof TerminalError && error.code !== 'ERR_TERMINAL_INVALID_URL' ? 1 : WRONG_USE
+}
+
+/** Prints the error as one line. */
+export function printFailure({ stderr }: Host, { code, message }: Failure): void {
+  stderr.write(`terminal-upstream: ${code}: ${inOwnWords(message)}\n`)
+}
