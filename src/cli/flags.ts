@@ -48,7 +48,7 @@ const FLAGS: Record<FlagName, Flag> = {
   session: { value: 'ID', help: 'attach to this session, and leave it when you go' },
   'key-file': { value: 'FILE', help: 'read the key from a file' },
   key: { value: 'KEY', help: 'the key itself, which everybody on this machine can see in ps' },
-  'show-key': { help: 'print the key as well' },
+  'show-key': { help: 'print the key, and the other values, instead of ***' },
   'token-in-url': {
     value: 'WHEN',
     help: 'whether the key may be in the URL, too: always (default), never or, to attach, fallback',

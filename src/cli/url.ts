@@ -5,8 +5,9 @@ import { readTarget } from './target.ts'
 
 export const URL_SYNTAX: Syntax = {
   name: 'url',
-  summary:
-    'Prints the WebSocket URL that connectTerminal dials, with *** for the key; SESSION_ID if you name no --session.',
+  summary: `Prints the WebSocket URL that every release accepts; SESSION_ID stands in it if you name no --session.
+
+*** stands for the key and for the values in the query of your URL, which may be secrets, too.`,
   takesUrl: true,
   flags: ['session', 'user', 'auth-type', 'policy', 'context', 'key-file', 'key', 'show-key'],
 }
@@ -17,6 +18,12 @@ export async function printUrl(call: Call, host: Host, signal: AbortSignal): Pro
   const target = { sessionId: call.flags.session ?? 'SESSION_ID', policyId, contextId }
   const url = buildUpstreamWsUrl(base, authType, key, userId, target)
   const isShown = call.flags['show-key'] !== undefined
-  host.stdout.write(`${isShown ? url : url.replace(/([?&]token=).*$/, '$1***')}\n`)
+  host.stdout.write(`${isShown ? url : withoutSecrets(url)}\n`)
   return 0
+}
+
+/** Hides every value of the query but those that this command adds and that are no secrets. */
+function withoutSecrets(url: string): string {
+  // No parameter of the caller's URL has these two names: buildUpstreamWsUrl removes them.
+  return url.replaceAll(/([?&](?!(?:user_id|context_id)=)[^=&]*=)[^&]*/g, '$1***')
 }

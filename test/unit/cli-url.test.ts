@@ -13,7 +13,7 @@ function keyFile(content: string): string {
   return join(folder, 'key')
 }
 
-it('prints the URL with the key masked', async () => {
+it('prints the URL with *** for the key', async () => {
   const target = ['--session', 's1', '--policy', 'gold', '--context', 'chat:1']
   expect(await run(url(...target))).toEqual({
     status: 0,
@@ -26,9 +26,28 @@ it('prints the key too where that is asked for', async () => {
   expect((await run(url('--show-key'))).stdout).toBe('wss://h/x/api/terminals/SESSION_ID?user_id=ada&token=sk-canary\n')
 })
 
-it('leaves what only looks like the key as it is', async () => {
-  const { stdout } = await run(['url', 'https://h/?mytoken=1&token=old', '--user', 'token=x'])
-  expect(stdout).toBe('wss://h/api/terminals/SESSION_ID?mytoken=1&user_id=token%3Dx&token=***\n')
+const QUERY = '?user_id=old&sig=a=b%2F&gate&Context_Id=x?y=z&%73ig=c&token=old'
+
+it('prints *** for every value in the query of the base, and leaves the names as they are', async () => {
+  const { stdout } = await run(['url', `https://h/${QUERY}`, '--user', 'token=x', '--context', 'chat:1'])
+  expect(stdout).toBe(
+    'wss://h/api/terminals/SESSION_ID?sig=***&gate&Context_Id=***&%73ig=***&user_id=token%3Dx&context_id=chat%3A1&token=***\n',
+  )
+})
+
+it.each(['?user_id', '%3fuser_id', '+user_id'])(
+  'prints *** for the value of %s, which is not user_id',
+  async (name) => {
+    const { stdout } = await run(['url', `https://h/?${name}=secret`, '--user', 'ada', '--auth-type', 'none'])
+    expect(stdout).toBe(`wss://h/api/terminals/SESSION_ID?${name}=***&user_id=ada\n`)
+  },
+)
+
+it('prints the values in the query of the base with --show-key', async () => {
+  const { stdout } = await run(['url', `https://h/${QUERY}`, '--user', 'ada', '--show-key'])
+  expect(stdout).toBe(
+    'wss://h/api/terminals/SESSION_ID?sig=a=b%2F&gate&Context_Id=x?y=z&%73ig=c&user_id=ada&token=sk-canary\n',
+  )
 })
 
 it.each([['session'], ['system_oauth'], ['none']])('has no key in it with %s', async (type) => {
