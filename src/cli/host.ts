@@ -6,6 +6,8 @@ export interface Host extends Pick<EventEmitter, 'on' | 'off' | 'emit'> {
   readonly stdout: Output
   readonly stderr: Output
   readonly env: Readonly<Record<string, string | undefined>>
+  /** The operating system. */
+  readonly platform: NodeJS.Platform
   /** Ends at once. */
   exit(status: number): void
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { abortable } from '../deadline.ts'
@@ -7,7 +7,7 @@ import { CommandError, type Call } from './flags.ts'
 import type { Host } from './host.ts'
 import { Interruption } from './signals.ts'
 
-/** Returns the key from where it is given, or asks for it where there is somebody to ask; `undefined` for none. */
+/** Finds the key in the flags or the environment, or asks for it on a terminal; `undefined` stands for no key. */
 export async function findKey({ flags }: Call, host: Host, signal: AbortSignal): Promise<string | undefined> {
   const { key, 'key-file': file, 'auth-type': authType } = flags
   if (authType === 'none') return undefined
@@ -18,15 +18,26 @@ export async function findKey({ flags }: Call, host: Host, signal: AbortSignal):
     host.stderr.write('terminal-upstream: ps shows --key to everybody; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
     return key
   }
-  if (file !== undefined) return readKeyFile(file)
+  if (file !== undefined) return readKeyFile(file, host)
   const inherited = host.env['TERMINAL_UPSTREAM_KEY']
   if (inherited !== undefined) return inherited
   return host.stdin.isTTY && host.stderr.isTTY ? askForKey(host, signal) : undefined
 }
 
-async function readKeyFile(file: string): Promise<string> {
+/** The permissions of all users but the owner. */
+const OTHERS = 0o077
+
+async function readKeyFile(file: string, { platform, stderr }: Host): Promise<string> {
   try {
-    return await readFile(file, 'utf8')
+    const key = await readFile(file, 'utf8')
+    const stats = await stat(file)
+    // A pipe or a terminal is no file that stays readable. Windows does not keep permissions in the mode.
+    if (platform !== 'win32' && stats.isFile() && (stats.mode & OTHERS) !== 0) {
+      const mode = (stats.mode & 0o777).toString(8).padStart(3, '0')
+      const advice = `better: chmod 600 ${file}`
+      stderr.write(`terminal-upstream: --key-file ${file} is open to other users, its mode is ${mode}; ${advice}\n`)
+    }
+    return key
   } catch (error) {
     throw new CommandError(
       String(errorCode(error)),

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
@@ -6,11 +6,14 @@ import { run, start } from './support/host.ts'
 
 const url = (...flags: string[]): string[] => ['url', 'https://h/x', '--user', 'ada', ...flags]
 
-function keyFile(content: string): string {
+/** Returns the path of a new file with a key, which goes with the test. */
+function keyFile(content: string, mode = 0o600): string {
   const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
-  writeFileSync(join(folder, 'key'), content)
-  return join(folder, 'key')
+  const file = join(folder, 'key')
+  writeFileSync(file, content)
+  chmodSync(file, mode)
+  return file
 }
 
 it('prints the URL with *** for the key', async () => {
@@ -61,8 +64,35 @@ it('is for the user who is logged in unless it says otherwise', async () => {
 })
 
 it('takes the key from a file, whatever the environment has', async () => {
-  const { stdout } = await run(url('--show-key', '--key-file', keyFile('sk-file\n')))
+  const { stdout, stderr } = await run(url('--show-key', '--key-file', keyFile('sk-file\n')))
   expect(stdout).toContain('token=sk-file\n')
+  expect(stderr).toBe('')
+})
+
+it.each([
+  ['644', 0o644],
+  ['640', 0o640],
+  ['604', 0o604],
+  ['620', 0o4620],
+])('warns of a key file with the mode %s, which is open to other users', async (shown, mode) => {
+  const file = keyFile('sk-file\n', mode)
+  const { status, stdout, stderr } = await run(url('--show-key', '--key-file', file))
+  expect({ status, stdout }).toEqual({
+    status: 0,
+    stdout: 'wss://h/x/api/terminals/SESSION_ID?user_id=ada&token=sk-file\n',
+  })
+  expect(stderr).toBe(
+    `terminal-upstream: --key-file ${file} is open to other users, its mode is ${shown}; better: chmod 600 ${file}\n`,
+  )
+})
+
+it('does not warn of the mode of a key file on Windows', async () => {
+  const { stderr } = await run(url('--key-file', keyFile('sk-file\n', 0o644)), { platform: 'win32' })
+  expect(stderr).toBe('')
+})
+
+it('does not warn of the mode of a key file that is no regular file', async () => {
+  expect(await run(url('--key-file', '/dev/null'))).toMatchObject({ status: 0, stderr: '' })
 })
 
 it('says that there is no such file, and no more', async () => {

@@ -11,6 +11,7 @@ export interface HostOptions {
   rows?: number
   /** Beside a key, unless that is `undefined`. */
   env?: Record<string, string | undefined>
+  platform?: NodeJS.Platform
   /** What is piped in, all of it; nothing more comes then. */
   piped?: string
 }
@@ -21,11 +22,12 @@ export class FakeHost extends EventEmitter implements Host {
   readonly stdout: Screen
   readonly stderr: Screen
   readonly env: Record<string, string | undefined>
+  readonly platform: NodeJS.Platform
   /** Whether keys come as they are pressed; every change of it. */
   readonly raw: boolean[] = []
   readonly exits: number[] = []
 
-  constructor({ tty = false, columns = 80, rows = 24, env = {}, piped }: HostOptions = {}) {
+  constructor({ tty = false, columns = 80, rows = 24, env = {}, platform = 'linux', piped }: HostOptions = {}) {
     super()
     const all = typeof tty === 'boolean' ? { stdin: tty, stdout: tty, stderr: tty } : tty
     this.stdin = new PassThrough()
@@ -33,6 +35,7 @@ export class FakeHost extends EventEmitter implements Host {
     this.stdout = new Screen(all.stdout ? { columns, rows } : undefined)
     this.stderr = new Screen(all.stderr ? { columns, rows } : undefined)
     this.env = { TERMINAL_UPSTREAM_KEY: 'sk-canary', ...env }
+    this.platform = platform
     if (piped !== undefined) this.stdin.end(piped)
   }
 
