@@ -30,6 +30,7 @@ export type FlagName =
   | 'timeout'
   | 'idle'
   | 'json'
+  | 'all'
   | 'help'
   | 'version'
 
@@ -56,6 +57,7 @@ const FLAGS: Record<FlagName, Flag> = {
   timeout: { value: 'SECONDS', help: 'how long to wait for the server; default: 30' },
   idle: { value: 'SECONDS', help: 'how long to see whether a silent connection is cut; default: 65' },
   json: { help: 'print what was found as JSON' },
+  all: { help: 'delete every session that list shows' },
   help: { help: 'print this' },
   version: { help: 'print the version' },
 }
@@ -63,6 +65,8 @@ const FLAGS: Record<FlagName, Flag> = {
 /** What a command was called with. */
 export interface Call {
   readonly url: string
+  /** The arguments after the URL. */
+  readonly ids: readonly string[]
   readonly flags: Readonly<Partial<Record<FlagName, string>>>
 }
 
@@ -73,13 +77,17 @@ export interface Syntax {
   readonly summary: string
   /** Whether it is given a URL. */
   readonly takesUrl: boolean
+  /** Whether ids may follow the URL. */
+  readonly takesIds?: boolean
   readonly flags: readonly FlagName[]
+  /** The help of flags that do something else in this command. */
+  readonly help?: Readonly<Partial<Record<FlagName, string>>>
 }
 
 const GLOBAL: readonly FlagName[] = ['help', 'version']
 
 /** Reads what follows the name of a command. */
-export function readCall({ name, takesUrl, flags }: Syntax, args: readonly string[]): Call {
+export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, args: readonly string[]): Call {
   const known = [...flags, ...GLOBAL]
   const options = Object.fromEntries(known.map((flag) => [flag, { type: typeOf(flag) }]))
   const see = `See terminal-upstream ${name} --help.`
@@ -96,16 +104,16 @@ export function readCall({ name, takesUrl, flags }: Syntax, args: readonly strin
     }
     given[flag] = valueOf(flag, token, see)
   }
-  const [url = '', ...more] = takesUrl ? positionals : ['', ...positionals]
-  if (given.help !== undefined || given.version !== undefined) return { url, flags: given }
+  const [url = '', ...ids] = takesUrl ? positionals : ['', ...positionals]
+  if (given.help !== undefined || given.version !== undefined) return { url, ids, flags: given }
   if (takesUrl && url === '') {
     throw new CommandError('ERR_PARSE_ARGS_MISSING_POSITIONAL', `The URL of the server is missing. ${see}`)
   }
-  // Without quoting it: it may be a key.
-  if (more.length > 0) {
+  // The message does not quote the argument, because it may be a key.
+  if (!takesIds && ids.length > 0) {
     throw new CommandError('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', `There is an argument too many. ${see}`)
   }
-  return { url, flags: given }
+  return { url, ids, flags: given }
 }
 
 function typeOf(flag: FlagName): 'string' | 'boolean' {
@@ -147,13 +155,14 @@ export function millisecondsOf({ flags }: Call, flag: 'timeout' | 'idle', least:
 }
 
 /** What `--help` prints. */
-export function helpOf({ name, summary, takesUrl, flags }: Syntax): string {
+export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help = {} }: Syntax): string {
   const lines = [...flags, ...GLOBAL].map((flag) => {
-    const { help, value = '' } = FLAGS[flag]
-    return `  ${`--${flag} ${value}`.padEnd(23)}${help}`
+    const { help: usual, value = '' } = FLAGS[flag]
+    return `  ${`--${flag} ${value}`.padEnd(23)}${help[flag] ?? usual}`
   })
   const key = flags.includes('key') ? KEY_HELP : ''
-  return `terminal-upstream ${name}${takesUrl ? ' URL' : ''} [flags]\n\n${summary}\n${key}\n${lines.join('\n')}\n`
+  const usage = [name, takesUrl && 'URL', takesIds && '[ID…]', '[flags]'].filter(Boolean).join(' ')
+  return `terminal-upstream ${usage}\n\n${summary}\n${key}\n${lines.join('\n')}\n`
 }
 
 const KEY_HELP = `

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { abortable } from '../deadline.ts'
-import { errorCode } from '../errors.ts'
+import { errorCode, TerminalError } from '../errors.ts'
 import { CommandError, type Call } from './flags.ts'
 import type { Host } from './host.ts'
 import { Interruption } from './signals.ts'
@@ -64,4 +64,18 @@ async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<
     lines.close()
     stderr.write('\n')
   }
+}
+
+/** Who asks, as far as {@link adviseKey} has to know. */
+interface Credential {
+  readonly authType: string
+  readonly key: string | undefined
+}
+
+/** Adds where a key can come from to the refusal of a command that has no key; returns every other error unchanged. */
+export function adviseKey(error: unknown, { authType, key = '' }: Credential): unknown {
+  const isRefusal = error instanceof TerminalError && error.code === 'ERR_TERMINAL_UNAUTHORIZED'
+  if (!isRefusal || authType === 'none' || key.trim() !== '') return error
+  const { code, message } = error
+  return new TerminalError(code, `${message} Set TERMINAL_UPSTREAM_KEY, or use --key-file.`, { cause: error })
 }

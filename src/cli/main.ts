@@ -3,7 +3,9 @@ import { DEMO, runDemo } from './demo.ts'
 import { isExpected, printFailure, statusOf } from './failure.ts'
 import { CommandError, helpOf, readCall, unknownName, WRONG_USE, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
+import { LIST, list } from './list.ts'
 import { PROBE, runProbe } from './probe.ts'
+import { RM, rm } from './rm.ts'
 import { interruptible, Interruption } from './signals.ts'
 import { printUrl, URL_SYNTAX } from './url.ts'
 
@@ -15,6 +17,8 @@ interface Command {
 const COMMANDS: readonly Command[] = [
   { syntax: ATTACH, run: attach },
   { syntax: PROBE, run: runProbe },
+  { syntax: LIST, run: list },
+  { syntax: RM, run: rm },
   { syntax: URL_SYNTAX, run: printUrl },
   { syntax: DEMO, run: runDemo },
 ]
@@ -25,6 +29,8 @@ Reach an Open WebUI terminal, whichever release of Open Terminal or Terminals an
 
   attach URL   join this terminal, or what is piped in, to a shell on the server
   probe URL    find out what the server is, what it wants of a client, and what is wrong
+  list URL     list the sessions that you have on the server
+  rm URL ID…   delete sessions: those that you name, or with --all every one that list shows
   url URL      print the WebSocket URL that a client dials
   demo         show it all on servers inside this process
 

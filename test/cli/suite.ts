@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { listTerminalSessions } from '../../src/index.ts'
+import { createTerminalSession, listTerminalSessions } from '../../src/index.ts'
 import { KEY } from '../unit/support/raw-client.ts'
 import { openPane, type Pane } from './tmux.ts'
 
@@ -159,6 +159,16 @@ export function describeCommand(name: string, url: string): void {
       await pane.shows(/^42$[^]*^status 0$/m)
       await pane.enter(`clear; echo 'echo $((6 * 7))' | ${attach} >/dev/null; echo "status $?"`)
       await pane.shows(/^status 0$/m)
+      await isRestored(pane)
+    })
+
+    it('lists sessions, and deletes them', async () => {
+      await createTerminalSession({ base: url, key: KEY, userId: USER })
+      const pane = await openPane({ TERMINAL_UPSTREAM_KEY: KEY })
+      await pane.enter(`node ${command} list ${url} --user ${USER}; echo "status $?"`)
+      await pane.shows(/^ID +CREATED +PID\n\S+ +\S+ +\d+\nstatus 0$/m)
+      await pane.enter(`clear; node ${command} rm ${url} --all --user ${USER}; echo "status $?"`)
+      await pane.shows(/^deleted \S+\nstatus 0$/m)
       await isRestored(pane)
     })
 

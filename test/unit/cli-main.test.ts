@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { main } from '../../src/cli/main.ts'
 import { brokenPipe, FakeHost, run } from './support/host.ts'
 
-const commands = ['attach', 'probe', 'url', 'demo']
+const commands = ['attach', 'probe', 'list', 'rm', 'url', 'demo']
 
 describe('terminal-upstream', () => {
   it.each([['--help'], ['-h'], ['help']])('%s names the commands', async (flag) => {
@@ -58,6 +58,7 @@ describe.each(commands)('terminal-upstream %s', (name) => {
 const misuse: Array<[args: string[], code: string, message: string]> = [
   [['attach'], 'MISSING_POSITIONAL', 'The URL of the server is missing. See terminal-upstream attach --help.'],
   [['attach', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
+  [['list', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
   [['demo', 'http://h'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
   [['attach', 'http://h', '--usr', 'ada'], 'UNKNOWN_OPTION', 'There is no flag --usr. Did you mean --user?'],
   [['attach', 'http://h', '--polcy=x'], 'UNKNOWN_OPTION', 'There is no flag --polcy. Did you mean --policy?'],

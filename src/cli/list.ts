@@ -1,0 +1,60 @@
+import { listTerminalSessions, type TerminalSession } from '../sessions.ts'
+import type { Call, Syntax } from './flags.ts'
+import type { Host } from './host.ts'
+import { prepareRequests, TIMEOUT_HELP, type Send } from './request.ts'
+import { paintFor } from './screen.ts'
+import { TARGET_FLAGS } from './target.ts'
+
+export const LIST: Syntax = {
+  name: 'list',
+  summary: `Lists your sessions on the server: the id, the time when it was created, and the process id of its shell.
+
+A server runs 16 sessions at most, unless it is told otherwise. When it refuses one more, list shows what rm can delete.
+Open Terminal up to 0.11 lists the sessions of all users. Later releases list those of --user that have no chat; with
+--chat, those of that chat.`,
+  takesUrl: true,
+  flags: [...TARGET_FLAGS, 'json'],
+  help: { timeout: TIMEOUT_HELP },
+}
+
+/** Resolves with the exit status. */
+export async function list(call: Call, host: Host, signal: AbortSignal): Promise<number> {
+  const sessions = await findSessions(await prepareRequests(call, host, signal))
+  if (call.flags.json !== undefined) host.stdout.write(`${JSON.stringify(sessions, undefined, 2)}\n`)
+  else if (sessions.length === 0) printNoSessions(host)
+  else host.stdout.write(tableOf(sessions, host))
+  return 0
+}
+
+/** Asks the server for all sessions of the user. */
+export function findSessions(send: Send): Promise<TerminalSession[]> {
+  return send('list the sessions', listTerminalSessions)
+}
+
+/** Says why nothing else is printed. */
+export function printNoSessions({ stderr }: Host): void {
+  stderr.write('No sessions.\n')
+}
+
+/** Has a header only on a terminal: a program that reads the table wants nothing but sessions. */
+function tableOf(sessions: readonly TerminalSession[], host: Host): string {
+  const { stdout } = host
+  const { bold } = paintFor(stdout, host)
+  const header = { id: 'ID', created: 'CREATED', pid: 'PID', paint: bold }
+  const rows = [...(stdout.isTTY ? [header] : []), ...sessions.map(rowOf)]
+  const idWidth = Math.max(...rows.map(({ id }) => id.length))
+  const createdWidth = Math.max(...rows.map(({ created }) => created.length))
+  return rows
+    .map(({ id, created, pid, paint }) => paint(`${id.padEnd(idWidth)}  ${created.padEnd(createdWidth)}  ${pid}`))
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+function rowOf({ id, createdAt, pid }: TerminalSession) {
+  return { id: printable(id), created: printable(createdAt) || '-', pid: String(pid || '-'), paint: String }
+}
+
+/** Takes out what a terminal could take for a command. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{C}/gu, '?')
+}

@@ -1,0 +1,38 @@
+import { startDeadline } from '../deadline.ts'
+import { TerminalError } from '../errors.ts'
+import type { UpstreamOptions } from '../upstream.ts'
+import { millisecondsOf, type Call } from './flags.ts'
+import type { Host } from './host.ts'
+import { adviseKey } from './key.ts'
+import { startProgress } from './screen.ts'
+import { readTarget } from './target.ts'
+
+/** Sends one request to the server of the command; `action` completes "Cannot …" in the error of a timeout. */
+export type Send = <T>(action: string, request: (options: UpstreamOptions) => Promise<T>) => Promise<T>
+
+const DEFAULT_TIMEOUT = 30_000
+
+/** The help of `--timeout` for commands that use {@link prepareRequests}. */
+export const TIMEOUT_HELP = 'how long to wait for each answer; default: 30'
+
+/** Reads from the flags where requests go, and returns the function that sends them. */
+export async function prepareRequests(call: Call, host: Host, signal: AbortSignal): Promise<Send> {
+  const timeout = millisecondsOf(call, 'timeout', 0.001) ?? DEFAULT_TIMEOUT
+  const target = await readTarget(call, host, signal)
+  return async (action, request) => {
+    const expired = (): TerminalError => {
+      const message = `Cannot ${action}: no answer in ${timeout / 1_000} s. Try again later, or with a longer --timeout.`
+      return new TerminalError('ERR_TERMINAL_TIMEOUT', message)
+    }
+    const deadline = startDeadline(timeout, signal, expired)
+    const progress = startProgress(host, 'Waiting for the server')
+    try {
+      return await request({ ...target, signal: deadline.signal })
+    } catch (error) {
+      throw adviseKey(error, target)
+    } finally {
+      progress.stop()
+      deadline.stop()
+    }
+  }
+}
