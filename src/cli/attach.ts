@@ -1,12 +1,10 @@
-import { connectTerminal, type ConnectTerminalOptions } from '../connect.ts'
+import { connectTerminal } from '../connect.ts'
 import type { TerminalConnection } from '../connection.ts'
-import { abortable, askBriefly } from '../deadline.ts'
-import { TerminalError } from '../errors.ts'
-import { terminalError } from '../protocol.ts'
-import { getTerminalSession } from '../sessions.ts'
+import { abortable } from '../deadline.ts'
 import { feed } from './feed.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host, Output } from './host.ts'
+import { adviseKey } from './key.ts'
 import { followSize, sizeOf, takeTerminal } from './local.ts'
 import { startProgress, type Progress } from './screen.ts'
 import { oneOf, readTarget, TARGET_FLAGS } from './target.ts'
@@ -32,37 +30,15 @@ export async function attach(call: Call, host: Host, signal: AbortSignal): Promi
   const target = await readTarget(call, host, signal)
   const progress = startProgress(host, 'Waiting for the terminal')
   const options = { ...target, sessionId, tokenInUrl, timeout, size: sizeOf(host) }
-  const terminal = await connect(options).finally(() => progress.stop())
+  const terminal = await connectTerminal(options)
+    .catch((error: unknown) => {
+      throw adviseKey(error, target)
+    })
+    .finally(() => progress.stop())
   const status = await join(terminal, host, signal)
   if (status === DETACHED) host.stderr.write('Detached.\n')
   if (status === EXITED && host.stdin.isTTY) host.stderr.write('The shell has ended.\n')
   return status
-}
-
-async function connect(options: ConnectTerminalOptions): Promise<TerminalConnection> {
-  const terminal = await connectTerminal(options).catch((error: unknown) => {
-    if (options.key !== undefined || !(error instanceof TerminalError) || error.code !== 'ERR_TERMINAL_UNAUTHORIZED') {
-      throw error
-    }
-    throw new TerminalError(
-      error.code,
-      `${error.message} None was given: set TERMINAL_UPSTREAM_KEY, or use --key-file.`,
-    )
-  })
-  // An orchestrator may let a client in to a session that is not there, and then it would seem to have ended.
-  if (options.sessionId !== undefined && (await isGone(options, options.sessionId))) {
-    await terminal.close()
-    throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot attach', 'the session does not exist, or has ended')
-  }
-  return terminal
-}
-
-function isGone(options: ConnectTerminalOptions, sessionId: string): Promise<boolean> {
-  const looking = askBriefly((signal) => getTerminalSession({ ...options, sessionId, signal }), options.signal)
-  return looking.then(
-    (session) => session === undefined,
-    () => false,
-  )
 }
 
 /** Resolves with the exit status once the terminal has ended; rejects if it should not have. */
@@ -78,8 +54,8 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
     detached = true
     leave()
   }
+  // connectTerminal rejects when the signal aborts before the terminal is open.
   signal.addEventListener('abort', leave)
-  if (signal.aborted) leave()
   const local = takeTerminal(host)
   const stopFollowing = followSize(host, terminal)
   let chunks = 0

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { TestShell } from '../../src/testing.ts'
+import type { TestShell, TestUpstreamOptions } from '../../src/testing.ts'
 import { NEWEST, pipe, prompting, user } from './support/attach.ts'
 import { brokenPipe, run, start } from './support/host.ts'
 import { hashing, inputFrames } from './support/terminal.ts'
@@ -93,15 +93,23 @@ describe('in a pipe, attach', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('says that there was no key when one is wanted', async () => {
+  it('says where a key can come from when the server refuses a command without a key', async () => {
     const upstream = await upstreamOf()
     const { status, stderr } = await run(['attach', upstream.url, ...user], {
       env: { TERMINAL_UPSTREAM_KEY: undefined },
     })
     expect(status).toBe(1)
-    expect(stderr).toMatch(
-      /Check the key and --auth-type\. None was given: set TERMINAL_UPSTREAM_KEY, or use --key-file\.\n$/,
-    )
+    expect(stderr).toMatch(/^terminal-upstream: ERR_TERMINAL_UNAUTHORIZED: .*\n$/)
+    expect(stderr).toMatch(/ Set TERMINAL_UPSTREAM_KEY, or use --key-file\.\n$/)
+  })
+
+  it.each<[what: string, flags: string[], server: TestUpstreamOptions]>([
+    ['has a key', [], { key: 'sk-2' }],
+    ['wants no key', ['--auth-type', 'none'], {}],
+  ])('does not say where a key can come from when the command %s', async (_what, flags, server) => {
+    const { status, stderr } = await pipe('exit\n', server, flags)
+    expect(status).toBe(1)
+    expect(stderr).not.toContain('TERMINAL_UPSTREAM_KEY')
   })
 
   it('types no more at once than old servers can take', async () => {
