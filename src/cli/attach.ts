@@ -16,7 +16,7 @@ export const ATTACH: Syntax = {
 ~. at the start of a line detaches, which ends a shell that was started for you; ~~ types one ~.
 The exit status is 0 when the shell has ended, and another when something else has.`,
   takesUrl: true,
-  flags: ['session', ...TARGET_FLAGS, 'token-in-url'],
+  flags: ['session', ...TARGET_FLAGS, 'token-in-url', 'keep-alive'],
 }
 
 const EXITED = 0
@@ -27,9 +27,10 @@ export async function attach(call: Call, host: Host, signal: AbortSignal): Promi
   const { session: sessionId, 'token-in-url': choice } = call.flags
   const tokenInUrl = oneOf('--token-in-url', ['always', 'never', 'fallback'], choice)
   const timeout = millisecondsOf(call, 'timeout', 0.001)
+  const keepAlive = millisecondsOf(call, 'keep-alive', 0)
   const target = await readTarget(call, host, signal)
   const progress = startProgress(host, 'Waiting for the terminal')
-  const options = { ...target, sessionId, tokenInUrl, timeout, size: sizeOf(host) }
+  const options = { ...target, sessionId, tokenInUrl, timeout, keepAlive, size: sizeOf(host) }
   const terminal = await connectTerminal(options)
     .catch((error: unknown) => {
       throw adviseKey(error, target)

@@ -27,6 +27,7 @@ export type FlagName =
   | 'key'
   | 'show-key'
   | 'token-in-url'
+  | 'keep-alive'
   | 'timeout'
   | 'idle'
   | 'json'
@@ -53,6 +54,10 @@ const FLAGS: Record<FlagName, Flag> = {
   'token-in-url': {
     value: 'WHEN',
     help: 'whether the key may be in the URL, too: always (default), never or, to attach, fallback',
+  },
+  'keep-alive': {
+    value: 'SECONDS',
+    help: 'how long a silence lasts before a heartbeat is sent, 0 for no heartbeat; default: 30',
   },
   timeout: { value: 'SECONDS', help: 'how long to wait for the server; default: 30' },
   idle: { value: 'SECONDS', help: 'how long to see whether a silent connection is cut; default: 65' },
@@ -143,7 +148,11 @@ function valueOf(flag: FlagName, { value, inlineValue = false }: OptionToken, se
 const MOST_SECONDS = 2_147_483
 
 /** Returns the ms that a flag gives in seconds; `undefined` if it is not there. */
-export function millisecondsOf({ flags }: Call, flag: 'timeout' | 'idle', least: number): number | undefined {
+export function millisecondsOf(
+  { flags }: Call,
+  flag: 'timeout' | 'keep-alive' | 'idle',
+  least: number,
+): number | undefined {
   const value = flags[flag]
   if (value === undefined) return undefined
   const seconds = Number(value)

@@ -69,6 +69,7 @@ const FLAG_OF: Record<string, string> = {
   chatId: '--chat',
   sessionId: '--session',
   tokenInUrl: '--token-in-url',
+  keepAlive: '--keep-alive',
   timeout: '--timeout',
   idle: '--idle',
 }

@@ -79,6 +79,12 @@ const misuse: Array<[args: string[], code: string, message: string]> = [
     'INVALID_OPTION_VALUE',
     '--timeout must be a number of seconds from 0.001',
   ],
+  [
+    ['attach', 'http://h', '--keep-alive', '-1'],
+    'INVALID_OPTION_VALUE',
+    '--keep-alive must be a number of seconds from 0 to 2147483.',
+  ],
+  [['probe', 'http://h', '--keep-alive', '1'], 'UNKNOWN_OPTION', 'There is no flag --keep-alive.'],
   [['attach', 'http://h', '--timeout', '3000000'], 'INVALID_OPTION_VALUE', 'to 2147483.'],
   [
     ['attach', 'http://h', '--timeout='],

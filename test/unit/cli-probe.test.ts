@@ -91,8 +91,8 @@ describe('probe', () => {
   })
 
   it('speaks of flags where the library speaks of options', () => {
-    const text = 'Set `keepAlive`, check `key` and `authType`.'
-    expect(inOwnWords(text)).toBe('Set `keepAlive`, check the key and --auth-type.')
+    const text = 'Set `keepAlive`, check `key` and `authType`, read `stderr`.'
+    expect(inOwnWords(text)).toBe('Set --keep-alive, check the key and --auth-type, read `stderr`.')
   })
 
   it('has colours on a terminal', async () => {

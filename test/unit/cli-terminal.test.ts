@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest'
+import type { TestFaults } from '../../src/testing.ts'
+import { sit, user } from './support/attach.ts'
+import { start } from './support/host.ts'
+import { announcing } from './support/raw-client.ts'
+import { releases, until, upstreamOf } from './support/upstream.ts'
+
+describe('in a terminal, attach', () => {
+  it('passes keys on as they are pressed, and gives the terminal back when the shell has ended', async () => {
+    const { host, status } = await sit()
+    expect(host.raw).toEqual([true])
+    host.stdin.write('l')
+    host.stdin.write('s\r')
+    await host.stdout.shows('ls\r')
+    host.stdin.write('Q')
+    expect(await status).toBe(0)
+    expect(host.raw).toEqual([true, false])
+    expect(host.stderr.text).toBe('The shell has ended.\n')
+    expect(host.eventNames()).toEqual([])
+    expect(host.stdin.destroyed).toBe(true)
+    expect(host.stdout.listenerCount('resize')).toBe(0)
+  })
+
+  it.each(releases.filter((release) => !announcing.includes(release)))(
+    'notices on %s, too, that the shell has ended',
+    async (release) => {
+      const { host, status } = await sit({ release })
+      host.stdin.write('Q')
+      expect(await status).toBe(0)
+    },
+  )
+
+  it('tells the size of the window, and every other', async () => {
+    const { host, status, session } = await sit({}, { columns: 132, rows: 50 })
+    await until(() => session.size.cols === 132)
+    expect(session.size).toEqual({ cols: 132, rows: 50 })
+    host.stdout.resizeTo(100, 40)
+    await until(() => session.size.cols === 100)
+    host.stdout.resizeTo(0, 0)
+    host.stdin.write('Q')
+    expect(await status).toBe(0)
+    expect(session.size).toEqual({ cols: 100, rows: 40 })
+  })
+
+  it('knows the size although the output goes into a file', async () => {
+    const { host, status, session } = await sit({}, { tty: { stdin: true, stderr: true }, columns: 132, rows: 50 })
+    await until(() => session.size.cols === 132)
+    host.stdin.write('Q')
+    expect(await status).toBe(0)
+  })
+
+  it('does not mind a window that changes while the terminal is closing', async () => {
+    const { host, status } = await sit({ faults: { delete: { delay: 100 } } })
+    host.stdin.write('~.')
+    host.stdout.resizeTo(100, 40)
+    expect(await status).toBe(1)
+  })
+
+  it('detaches at ~., and the shell that was started for it is ended', async () => {
+    const { host, status, upstream } = await sit({ release: 'terminals@0.0.3' })
+    host.stdin.write('ls\r')
+    host.stdin.write('~')
+    host.stdin.write('.')
+    expect(await status).toBe(1)
+    expect(host.stderr.text).toBe('\nDetached.\n')
+    expect(host.raw).toEqual([true, false])
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('detaches at ~. although the server has hung up without a word', async () => {
+    const { host, status, session } = await sit({ release: 'terminals@0.2.2' })
+    session.stall()
+    host.stdin.write('x'.repeat(100_000))
+    host.stdin.write('\r~.')
+    expect(await status).toBe(1)
+  })
+
+  it.each([
+    ['ends', undefined],
+    ['fails', new Error('read EIO')],
+  ])('leaves when its terminal %s', async (_what, error) => {
+    const { host, status, upstream } = await sit()
+    if (error) host.stdin.destroy(error)
+    else host.stdin.end()
+    expect(await status).toBe(1)
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it.each([
+    ['SIGHUP', 129],
+    ['SIGINT', 130],
+    ['SIGQUIT', 131],
+    ['SIGTERM', 143],
+  ])('ends at %s with %i, with the terminal and the server as they were', async (signal, expected) => {
+    const { host, status, session, upstream } = await sit()
+    await session.output('\x1b[?2004h')
+    await host.stdout.shows('\x1b[?2004h')
+    host.emit(signal, signal)
+    expect(await status).toBe(expected)
+    expect(host.raw).toEqual([true, false])
+    expect(host.stdout.text.endsWith('\x1b[?2004l')).toBe(true)
+    expect(host.stderr.text).toBe('\n')
+    expect(upstream.sessions).toEqual([])
+    expect(host.eventNames()).toEqual([])
+  })
+
+  it('ends at a signal although nobody takes its output', async () => {
+    const { host, status, session, upstream } = await sit()
+    host.stdout.stick()
+    void session.output('x'.repeat(100_000))
+    await until(() => host.stdout.writableNeedDrain)
+    host.emit('SIGTERM', 'SIGTERM')
+    expect(await status).toBe(143)
+    expect(upstream.sessions).toEqual([])
+    // What is stuck would keep the process.
+    expect(host.exits).toEqual([143])
+  })
+
+  it('says that it is closing when that takes long', async () => {
+    const { host, status } = await sit({ faults: { delete: { delay: 1_200 } } })
+    host.stdin.write('~.')
+    expect(await status).toBe(1)
+    expect(Buffer.from(host.stderr.text, 'latin1').toString()).toBe(
+      '\r\x1b[KClosing the terminal … 1 s\r\x1b[K\nDetached.\n',
+    )
+  })
+
+  it('ends at a signal that comes when the shell has ended and its output has not been taken', async () => {
+    const { host, status, session, upstream } = await sit()
+    host.stdout.stick()
+    void session.output('x'.repeat(100_000))
+    await until(() => host.stdout.writableNeedDrain)
+    session.exit()
+    await until(() => upstream.requests.some(({ method }) => method === 'DELETE'))
+    host.emit('SIGTERM', 'SIGTERM')
+    expect(await status).toBe(143)
+  })
+
+  it('ends at once at a second Ctrl-C, and at no other signal', async () => {
+    const faults: TestFaults = { delete: 'stall' }
+    const { host } = await sit({ faults })
+    for (const name of ['SIGHUP', 'SIGHUP', 'SIGTERM']) host.emit(name, name)
+    expect(host.exits).toEqual([])
+    host.emit('SIGINT', 'SIGINT')
+    expect(host.exits).toEqual([130])
+  })
+
+  it('takes the terminal again, and looks at its size, when it goes on after it was stopped', async () => {
+    const { host, status, session } = await sit()
+    host.on('SIGWINCH', () => host.stdout.resizeTo(100, 40))
+    host.emit('SIGCONT', 'SIGCONT')
+    expect(host.raw).toEqual([true, false, true])
+    await until(() => session.size.cols === 100)
+    host.stdin.write('Q')
+    expect(await status).toBe(0)
+  })
+
+  it('gives the terminal back when the process ends', async () => {
+    const { host, status } = await sit()
+    host.emit('exit', 1)
+    expect(host.raw).toEqual([true, false])
+    host.stdin.write('Q')
+    await status
+  })
+
+  it('gives the terminal back, and ends the shell, when it crashes', async () => {
+    const { host, status, upstream } = await sit()
+    host.emit('uncaughtException', new Error('a mistake of ours'))
+    await expect(status).rejects.toThrow('a mistake of ours')
+    expect(host.raw).toEqual([true, false])
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('can be interrupted while it connects, and leaves nothing behind', async () => {
+    const upstream = await upstreamOf({ faults: { attach: 'stall' } })
+    const { host, status } = start(['attach', upstream.url, ...user], { tty: true })
+    await until(() => upstream.requests.some(({ kind }) => kind === 'websocket'))
+    host.emit('SIGINT', 'SIGINT')
+    expect(await status).toBe(130)
+    expect(host.raw).toEqual([])
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('shows that it is waiting, and takes that away', async () => {
+    const { host, status } = await sit({ faults: { create: { delay: 1_200 } } })
+    expect(host.stderr.text).toBe(
+      '\r\x1b[KWaiting for the terminal … 1 s'.replace('…', '\u00e2\u0080\u00a6') + '\r\x1b[K',
+    )
+    host.stdin.write('Q')
+    await status
+  })
+})
