@@ -53,7 +53,7 @@ const FLAGS: Record<FlagName, Flag> = {
   'show-key': { help: 'print the key, and the other values, instead of ***' },
   'token-in-url': {
     value: 'WHEN',
-    help: 'whether the key may be in the URL, too: always (default), never or, to attach, fallback',
+    help: 'whether the key may be in the URL: fallback (default, only if the server refuses without it), always or never',
   },
   'keep-alive': {
     value: 'SECONDS',

@@ -14,6 +14,7 @@ Creates up to eight sessions, as --user, and deletes them. Puts the key into URL
 the server's log. The exit status is 0 when a terminal opens and nothing else is wrong.`,
   takesUrl: true,
   flags: [...TARGET_FLAGS, 'token-in-url', 'idle', 'json'],
+  help: { 'token-in-url': 'whether the key may be in the URL: always (default) or never' },
 }
 
 const LABELS: Record<ProbeCheckName, string> = {

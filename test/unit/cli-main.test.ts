@@ -55,6 +55,14 @@ describe.each(commands)('terminal-upstream %s', (name) => {
   })
 })
 
+it.each([
+  ['attach', 'fallback (default, only if the server refuses without it), always or never'],
+  ['probe', 'always (default) or never'],
+])('%s --help says when the key may be in the URL', async (name, choice) => {
+  const { stdout } = await run([name, '--help'])
+  expect(stdout).toContain(`  --token-in-url WHEN    whether the key may be in the URL: ${choice}\n`)
+})
+
 const misuse: Array<[args: string[], code: string, message: string]> = [
   [['attach'], 'MISSING_POSITIONAL', 'The URL of the server is missing. See terminal-upstream attach --help.'],
   [['attach', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
