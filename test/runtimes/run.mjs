@@ -86,38 +86,40 @@ async function limited(outer, act) {
 /** Runs a runtime; resolves with its rows of the table, and with how many cases went how. */
 async function test({ label, install: packages, drive, hosts: names }, folder, startTestUpstream, stopping) {
   const started = performance.now()
-  const upstreams = await startUpstreams(startTestUpstream)
   const rows = new Map()
   const failures = []
   let passed = 0
 
   async function runHost(name, tools) {
     const host = join(folder, 'runtimes', 'hosts', name)
-    const report = await limited(stopping, (signal) => drive(host, { folder, tools, urls: upstreams.urls, signal }))
-    if (report === '') return
-    const { results, facts } = JSON.parse(report)
-    const failed = results.filter(({ error }) => error !== undefined)
-    passed += results.length - failed.length
-    failures.push(...failed.map(({ name: title, error }) => `${name}: ${title}: ${error}`))
-    // What a run that failed has found out is not known to be so.
-    if (failed.length === 0) rows.set(rowOf(label, facts).join(), rowOf(label, facts))
+    const upstreams = await startUpstreams(startTestUpstream)
+    const { urls } = upstreams
+    try {
+      const report = await limited(stopping, (signal) => drive(host, { folder, tools, urls, signal }))
+      if (report === '') return
+      const { results, facts } = JSON.parse(report)
+      const failed = results.filter(({ error }) => error !== undefined)
+      passed += results.length - failed.length
+      failures.push(...failed.map(({ name: title, error }) => `${name}: ${title}: ${error}`))
+      // What a run that failed has found out is not known to be so.
+      if (failed.length === 0) rows.set(rowOf(label, facts).join(), rowOf(label, facts))
+      const left = upstreams.left().map(({ id }) => id)
+      if (left.length > 0) failures.push(`${name}: sessions left on the upstreams: ${left.join(', ')}`)
+    } catch ({ message, cause }) {
+      failures.push(`${name}: ${[message, cause?.message].filter(Boolean).join(': ')}`)
+    } finally {
+      await upstreams.close()
+    }
   }
 
   try {
     const tools = await install(packages, stopping)
-    for (const name of names) {
-      await runHost(name, tools).catch(({ message, cause }) => {
-        failures.push(`${name}: ${[message, cause?.message].filter(Boolean).join(': ')}`)
-      })
-    }
+    // Much of it is waiting; so the hosts are waited for at the same time.
+    await Promise.all(names.map((name) => runHost(name, tools)))
     const classes = new Set([...rows.values()].map(([, socketClass]) => socketClass))
-    if (rows.size > classes.size) failures.push('the copy for import and the one for require can do different things')
-    const left = upstreams.left().map(({ id }) => id)
-    if (left.length > 0) failures.push(`sessions left on the upstreams: ${left.join(', ')}`)
+    if (rows.size > classes.size) failures.push('the hosts can do different things with the same WebSocket class')
   } catch (error) {
     failures.push(error.message)
-  } finally {
-    await upstreams.close()
   }
   stopping.throwIfAborted()
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
