@@ -6,7 +6,7 @@ const STILL = 1_000
 
 export function factCases(library, upstreams, facts) {
   const { connectTerminal, createTerminalSession, deleteTerminalSession } = library
-  const { key, releases, witness, floodFrames, floodBytes } = upstreams
+  const { key, releases, witness, refusing, floodFrames, floodBytes } = upstreams
   const ada = { key, userId: 'ada' }
   const visit = (sessionId, options) => connectTerminal({ ...ada, base: witness, sessionId, settle: 50, ...options })
 
@@ -75,6 +75,10 @@ export function factCases(library, upstreams, facts) {
       const code = error.status === 403 ? 'ERR_TERMINAL_UNAUTHORIZED' : 'ERR_TERMINAL_UNAVAILABLE'
       await expectRejection('without the key in the URL', Promise.reject(error), code)
       await deleteTerminalSession({ ...upstream, sessionId })
+    },
+    async 'finds out which code fetch gives for a connection that is refused, if any'() {
+      const error = await fetch(refusing).catch((problem) => problem)
+      facts.refusedCode = error.code ?? error.cause?.code
     },
   }
 }

@@ -106,10 +106,31 @@ function releaseCases(library, ada, release, facts) {
 }
 
 /** What a terminal and the sessions must do, whichever release there is. */
-function terminalCases(library, { key, releases, witness }, facts) {
+function terminalCases(library, { key, releases, witness, refusing }, facts) {
   const { connectTerminal, listTerminalSessions, TerminalError } = library
   const ada = { base: releases['terminals@0.2.2'], key, userId: 'ada' }
   const visit = (sessionId) => connectTerminal({ ...ada, base: witness, sessionId, settle: 50 })
+
+  /** Connects where nothing listens; counts how often the key is asked for, which is once per request and per dial. */
+  async function connectRefused(options, attempts) {
+    let asked = 0
+    const counted = () => ((asked += 1), key)
+    const retry = { attempts, delay: 1 }
+    const connecting = connectTerminal({ ...ada, ...options, base: refusing, key: counted, retry })
+    const { cause } = await expectRejection('a refusal', connecting, 'ERR_TERMINAL_UNAVAILABLE')
+    return { asked, cause }
+  }
+
+  /** Only a runtime that tells a `code` lets a refusal be told from what another try cannot help. */
+  async function expectRetry(options, code) {
+    const once = await connectRefused(options, 1)
+    const twice = await connectRefused(options, 2)
+    expectEqual('the tries', twice.asked / once.asked, code === undefined ? 1 : 2)
+    expectEqual('the code of the cause', twice.cause.code, code)
+    const { message } = twice.cause
+    // In another realm than the error's, a careless copy of it has the name there too.
+    expectEqual('the cause has a message, and no name before it', /^(?!\w*Error: )./.test(message), true)
+  }
 
   return {
     async 'creates, lists, finds and deletes sessions'() {
@@ -182,11 +203,12 @@ function terminalCases(library, { key, releases, witness }, facts) {
       await collect(terminal).until('"cookie":"token=jwt"')
       await terminal.close()
     },
-    async 'gives a typed error for a server that is not there'() {
-      const nobody = connectTerminal({ ...ada, base: 'http://127.0.0.1:9', retry: { attempts: 1, delay: 0 } })
-      await expectRejection('a request', nobody, 'ERR_TERMINAL_UNAVAILABLE')
-      const socket = { ...ada, base: 'http://127.0.0.1:9', sessionId: 's', retry: { attempts: 1, delay: 0 } }
-      await expectRejection('an attach', connectTerminal(socket), 'ERR_TERMINAL_UNAVAILABLE')
+    async 'tries a request that is refused again, and keeps the cause of the error'() {
+      await expectRetry({}, facts.refusedCode)
+    },
+    async 'tries a dial that is refused again, and keeps the cause of the error'() {
+      // A socket that tells no status tells no code either: then a request for the session finds it out.
+      await expectRetry({ sessionId: 's' }, facts.refusal === undefined ? facts.refusedCode : 'ECONNREFUSED')
     },
   }
 }

@@ -12,6 +12,8 @@ const RELEASES = [
   'open-terminal@0.14.5',
 ]
 const KEY = 'sk-runtimes'
+// Nothing listens on this port, and fetch does not block it, as it does with 1 and 9.
+const REFUSING = 'http://127.0.0.1:2'
 const FLOOD_FRAME = 64 * 1024
 const FLOOD_FRAMES = 1024
 
@@ -38,6 +40,7 @@ export async function startUpstreams(startTestUpstream) {
       key: KEY,
       releases: Object.fromEntries(RELEASES.map((release, index) => [release, upstreams[index].url])),
       witness: witness.url,
+      refusing: REFUSING,
       floodFrames: FLOOD_FRAMES,
       floodBytes: FLOOD_FRAMES * FLOOD_FRAME,
     },
