@@ -9,7 +9,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
-import { inPage, inProcess, inWorker } from './drivers.mjs'
+import { inJest, inPage, inProcess, inVitest, inWorker } from './drivers.mjs'
 import { differences, drawTable, rowOf } from './table.mjs'
 import { startUpstreams } from './upstreams.mjs'
 
@@ -31,6 +31,20 @@ const RUNTIMES = {
   // The newest miniflare that Node 20 can run.
   workerd: { label: 'workerd', install: { miniflare: '4.20260426.0' }, drive: inWorker, hosts: ['worker.mjs'] },
   chromium: { label: 'Chromium', install: {}, drive: inPage, hosts: ['index.html'] },
+  // In the Node that runs this, but in realms of their own.
+  jest: { label: 'Jest', install: { jest: '30.5.2' }, drive: inJest, hosts: ['test.mjs', 'test.cjs'] },
+  vitest: {
+    label: 'vitest',
+    // The newest jsdom that Node 20 can run.
+    install: { vitest: '4.1.12', jsdom: '29.1.1' },
+    drive: inVitest,
+    // Its default pool is of processes, which would outlive it when it is killed.
+    hosts: [
+      'test.mjs --pool=vmThreads',
+      'test.mjs --pool=vmThreads --environment=jsdom',
+      'test.mjs --pool=threads --environment=jsdom',
+    ],
+  },
 }
 // ms for one host.
 const PATIENCE = 60_000
@@ -91,11 +105,12 @@ async function test({ label, install: packages, drive, hosts: names }, folder, s
   let passed = 0
 
   async function runHost(name, tools) {
-    const host = join(folder, 'runtimes', 'hosts', name)
+    const [file, ...args] = name.split(' ')
+    const host = join(folder, 'runtimes', 'hosts', file)
     const upstreams = await startUpstreams(startTestUpstream)
     const { urls } = upstreams
     try {
-      const report = await limited(stopping, (signal) => drive(host, { folder, tools, urls, signal }))
+      const report = await limited(stopping, (signal) => drive(host, { folder, tools, args, urls, signal }))
       if (report === '') return
       const { results, facts } = JSON.parse(report)
       const failed = results.filter(({ error }) => error !== undefined)

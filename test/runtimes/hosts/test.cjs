@@ -1,0 +1,9 @@
+// In Jest, with the copy of the package for require.
+const { writeFileSync } = require('node:fs')
+const library = { ...require('terminal-upstream'), ...require('terminal-upstream/probe') }
+
+test('the suite runs', async () => {
+  const { runSuite } = await import('../suite.mjs')
+  const report = await runSuite(library, JSON.parse(process.env.UPSTREAMS))
+  writeFileSync(process.env.REPORT, JSON.stringify(report))
+})
