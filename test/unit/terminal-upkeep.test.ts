@@ -1,0 +1,84 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { connectTerminal } from '../../src/index.ts'
+import type { TestUpstream } from '../../src/testing.ts'
+import { open } from './support/terminal.ts'
+import { afterwards, clientOf, outputWith, upstreamOf } from './support/upstream.ts'
+
+afterEach(() => void vi.useRealTimers())
+
+const MINUTE = 60_000
+
+function asked({ requests }: TestUpstream): number {
+  return requests.filter(({ kind, method }) => kind === 'http' && method === 'GET').length
+}
+
+/** Lets so many ms pass for the terminal, but not for its sockets. */
+function pass(ms: number): void {
+  vi.advanceTimersByTime(ms)
+}
+
+/** Lets the sockets move what they have. */
+async function settle(): Promise<void> {
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
+describe('a terminal with traffic', () => {
+  it.each(['output', 'input'])('asks for its session more often than once a minute while there is %s', async (kind) => {
+    const { terminal, session, upstream } = await open()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    await terminal.write('begin')
+    await settle()
+    const before = asked(upstream)
+    for (let passed = 0; passed < 10 * MINUTE; passed += 500) {
+      if (kind === 'output') await session.output('line\n')
+      else await terminal.write('x')
+      await settle()
+      pass(500)
+    }
+    const requests = asked(upstream) - before
+    expect(requests).toBeGreaterThanOrEqual(10)
+    expect(requests).toBeLessThanOrEqual(20)
+  })
+
+  it('stops asking when it falls silent', async () => {
+    const { terminal, upstream } = await open({}, { keepAlive: 0 })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    await terminal.write('x')
+    await settle()
+    for (let passed = 0; passed < 2 * MINUTE; passed += 1_000) {
+      pass(1_000)
+      await settle()
+    }
+    const before = asked(upstream)
+    for (let passed = 0; passed < 10 * MINUTE; passed += 10_000) {
+      pass(10_000)
+      await settle()
+    }
+    expect(asked(upstream)).toBe(before)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('the container of an orchestrator that stops idle containers', () => {
+  it('is stopped although its terminal prints all the time, unless the terminal asks for its session', async () => {
+    const upstream = await upstreamOf({ idleTimeout: 200 })
+    const terminal = await connectTerminal(clientOf(upstream))
+    afterwards(terminal)
+    const [session] = upstream.sessions
+    const printing = setInterval(() => void session?.output('line\n'), 10)
+    afterwards({ close: () => clearInterval(printing) })
+    await outputWith(terminal, 'line\n'.repeat(5))
+    await expect.poll(() => upstream.sessions.length, { interval: 20 }).toBe(0)
+    expect(await terminal.closed).toMatchObject({ cause: 'exited' })
+  })
+})
+
+it('a terminal that fails while its session is asked for leaves no timer', async () => {
+  const { terminal, session } = await open()
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  await terminal.write('x')
+  await settle()
+  session.reset()
+  await terminal.closed
+  expect(vi.getTimerCount()).toBe(0)
+})
