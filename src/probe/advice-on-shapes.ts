@@ -12,7 +12,7 @@ export function adviseOnRefusal(facts: Facts): string {
     return 'Have the reverse proxy pass WebSocket upgrades on: there is no answer to them, although requests are answered.'
   }
   if (chatId !== undefined && orchestrator) {
-    return 'Leave `chatId` out: Terminals does not pass it on with the WebSocket, and the Open Terminal behind it wants it.'
+    return 'Leave `chatId` out, as connectTerminal does by itself: Terminals does not pass it on with the WebSocket, and the Open Terminal behind it wants it.'
   }
   if (isBehindOpenWebUI(facts) && dialled?.closeCode === 1000) {
     return version === undefined || wantsHeaders(version)
@@ -87,6 +87,6 @@ export function adviseOnWorking({ checks, hasKey, authType }: Facts): string {
     return 'All is well for clients that send headers in the handshake, as connectTerminal does in Node; those that cannot, such as browsers, are refused.'
   }
   return authType === 'bearer' && hasKey
-    ? "All is well: connectTerminal attaches, and with `tokenInUrl` 'never' the key stays out of URLs and the logs that keep them."
+    ? 'All is well: connectTerminal attaches, and the key stays out of URLs and the logs that keep them.'
     : 'All is well: connectTerminal attaches.'
 }

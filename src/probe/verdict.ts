@@ -43,7 +43,7 @@ function problemOf(facts: Facts, works: Verdict['works']): string | undefined {
   }
   if (works === undefined) return adviseOnRefusal(facts)
   if (works === 'frame' && !came('attached', 'token+frame') && !came('skipped', 'token+frame')) {
-    return "Use `tokenInUrl` 'never', or have WebSockets let through that have the key in the URL: without it there all is well."
+    return "Use `tokenInUrl` 'never' or 'fallback', or have WebSockets let through that have the key in the URL: without it there all is well."
   }
   return came('failed', 'idle') ? adviseOnSilence(facts) : undefined
 }
