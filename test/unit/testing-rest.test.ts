@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { TestRelease, TestShell } from '../../src/testing.ts'
+import { withoutSlashes } from '../../src/testing/http.ts'
 import {
   API,
   ask,
@@ -282,6 +283,24 @@ describe.each(strict)('%s', (release) => {
     expect(await ask(upstream, 'GET', `${API}/${id}`, headers)).toEqual(NOT_FOUND)
     expect(await ask(upstream, 'DELETE', `${API}/${id}`, headers)).toEqual(NOT_FOUND)
     expect((await ask(upstream, 'DELETE', `${API}/${id}`, owner))[0]).toBe(200)
+  })
+})
+
+describe('slashes at the end of a path', () => {
+  it.each([
+    ['/api//', '/api'],
+    ['/api/?a=/', '/api?a=/'],
+    ['/api', '/api'],
+    ['/?', '?'],
+    ['//', ''],
+  ])('the path %s becomes %s', (url, expected) => {
+    expect(withoutSlashes(url)).toBe(expected)
+  })
+
+  it('a path of 300,000 slashes takes a moment, not minutes', () => {
+    const slashes = '/'.repeat(300_000)
+    expect(withoutSlashes(slashes)).toBe('')
+    expect(withoutSlashes(`${slashes}x`)).toBe(`${slashes}x`)
   })
 })
 
