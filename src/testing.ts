@@ -7,7 +7,7 @@ import type { TestSession } from './testing/session.ts'
 import { answerUpgrade } from './testing/socket.ts'
 
 export type { TestFault, TestFaults, TestOperation } from './testing/faults.ts'
-export type { TestRelease } from './testing/releases.ts'
+export type { TestInner, TestRelease } from './testing/releases.ts'
 export type { TestRequest, TestUpstreamOptions } from './testing/server.ts'
 export type { TestOwner, TestSession } from './testing/session.ts'
 export type { TestShell, TestShellIo, TestShellProcess } from './testing/shells.ts'
@@ -43,7 +43,9 @@ export interface TestUpstream extends AsyncDisposable {
  * console.log(upstream.requests.map(({ method, path, status }) => `${method} ${path} ${status}`))
  * ```
  *
- * @throws {TypeError} ERR_INVALID_ARG_VALUE when `release`, `shell` or a fault is none that there is.
+ * @throws {TypeError} ERR_INVALID_ARG_VALUE when `release`, `inner`, `shell` or a fault is none that there is, or when
+ * `inner` or `idleTimeout` comes with a release that is no orchestrator.
+ * @throws {RangeError} ERR_OUT_OF_RANGE when `idleTimeout` is no whole number of ms, at least 1.
  * @see https://github.com/open-webui/terminals and https://github.com/open-webui/open-terminal, whose code it follows
  */
 export async function startTestUpstream(options: TestUpstreamOptions = {}): Promise<TestUpstream> {

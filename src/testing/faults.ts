@@ -8,6 +8,8 @@ import { wrongValue } from '../arguments.ts'
  * - `{ refuse }`: it is not done, and answered with that HTTP status and `body`; for an attach also with that close
  *   code, right after the handshake, and `body` as the reason;
  * - `'drop'`: it is done, but the connection ends before the answer; for an attach, right after the handshake;
+ * - `'expire'`: it is done and answered, but the server forgets the kept-alive connection and does not say so. The next
+ *   request on that connection is not done and not in `requests`, and the connection is reset (RST). An attach goes well;
  * - `'reset'`: the connection is reset (RST) instead of an answer;
  * - `'stall'`: it is never answered.
  */
@@ -15,6 +17,7 @@ export type TestFault =
   | { readonly delay: number }
   | { readonly refuse: number; readonly body?: string; readonly headers?: Record<string, string> }
   | 'drop'
+  | 'expire'
   | 'reset'
   | 'stall'
 
@@ -63,6 +66,13 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
 /** Lets so many ms pass, or fewer if the server closes meanwhile. */
 export async function pause(ms: number, closing: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal: closing }).catch(() => {})
+}
+
+/** Resets a connection that the server has forgotten, and says whether it was one. */
+export function resetForgotten(forgotten: WeakSet<Socket>, socket: Socket): boolean {
+  if (!forgotten.has(socket)) return false
+  socket.resetAndDestroy()
+  return true
 }
 
 /** Does what goes wrong before an answer; resolves with whether there is still to be one. */

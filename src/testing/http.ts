@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { answerOrigin } from './cors.ts'
-import { strike, type TestOperation } from './faults.ts'
+import { resetForgotten, strike, type TestOperation } from './faults.ts'
 import {
   contextProblem,
   findRoute,
@@ -27,6 +27,7 @@ export async function answerHttp(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  if (resetForgotten(state.forgotten, request.socket)) return
   const { record, route } = openRecord(state, 'http', request)
   request.resume()
   if (answerOrigin(request, response)) {
@@ -48,6 +49,7 @@ export async function answerHttp(
   record.status = status
   if (body !== undefined) response.setHeader('content-type', 'application/json')
   response.writeHead(status, headers).end(JSON.stringify(body))
+  if (fault === 'expire') state.forgotten.add(request.socket)
 }
 
 /** The answer to a path that leads nowhere, but may without the slashes at its end. */
@@ -101,6 +103,7 @@ function answer(state: ServerState, { method, headers }: TestRequest, { policyId
     policyId: policyId ?? 'default',
     contextId,
   }
+  state.touch(asking)
   if (!isAllowed) return notAllowed
   const visible = visibleSessions(state, asking)
   if (method === 'POST') return create(state, asking, prune(visible))

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { unescape } from 'node:querystring'
-import { wrongValue } from '../arguments.ts'
+import { assertWhole, wrongValue } from '../arguments.ts'
 import { createFaults, type TestFaults } from './faults.ts'
-import { releases, type Behaviour, type TestRelease } from './releases.ts'
+import { startReaper } from './reaper.ts'
+import { behaviourOf, type Behaviour, type TestInner, type TestRelease } from './releases.ts'
 import { createSession, type ServerSession, type TestOwner } from './session.ts'
 import { echo, sh, type TestShell } from './shells.ts'
 
@@ -35,6 +37,19 @@ export type RequestRecord = { -readonly [field in keyof TestRequest]: TestReques
 export interface TestUpstreamOptions {
   /** Which release to be. Default: `'terminals@0.2.2'`. */
   release?: TestRelease | undefined
+  /**
+   * Which Open Terminal runs in the containers of an orchestrator. The inner server decides whether the chat is the id of
+   * a session, whether a session is found only with its chat, whether a session takes one client at a time, whether
+   * input is taken whole, and whether the end of the shell closes the orchestrator's connection to it.
+   *
+   * An orchestrator never names a chat when it attaches, and keeps its connection when its client leaves. So a strict
+   * inner server (from 0.14 on) refuses the client of a session with a chat, and each client after the first. Such a
+   * client is attached to nothing: the socket is silent, and closes with 1000 at the next message.
+   *
+   * Default: `'open-terminal@0.14.5'` for `terminals@0.2.2`, `'open-terminal@0.11'` for the ones before. An error with an
+   * `open-terminal@…` release.
+   */
+  inner?: TestInner | undefined
   /** The key that it wants. Default: none, and then it lets everybody in. */
   key?: string | undefined
   /**
@@ -50,6 +65,15 @@ export interface TestUpstreamOptions {
   authTimeout?: number | undefined
   /** ms between the five tries of Terminals 0.2.2 to reach a session that is not there. Default: 1 000, as the real one. */
   redialDelay?: number | undefined
+  /**
+   * ms after which an orchestrator tears down a container (one per user, policy and context) that has had no REST request
+   * and no attach. Messages on a socket do not count. The sessions of the container are gone then; a client of one is not
+   * told, and closes with 1000 at its next message. An orchestrator looks four times in that time, so a container can
+   * live a quarter longer.
+   *
+   * Default: none, and nothing is torn down. An error with an `open-terminal@…` release.
+   */
+  idleTimeout?: number | undefined
 }
 
 /** What every part of a test upstream works on. */
@@ -63,12 +87,19 @@ export interface ServerState {
   /** Every shell that was started. */
   readonly started: ServerSession[]
   readonly requests: RequestRecord[]
+  /** The connections that the fault `'expire'` has met. */
+  readonly forgotten: WeakSet<Socket>
   /** Aborts when the server closes. */
   readonly closing: AbortSignal
   readonly nextFault: ReturnType<typeof createFaults>
   knowsPolicy(policyId: string): boolean
   create(owner: TestOwner): ServerSession
+  /** Notes that a container is in use. */
+  touch(owner: TestOwner): void
 }
+
+// What a timer can wait.
+const LONGEST_TIMEOUT = 2_147_483_647
 
 const shells = new Map([
   ['echo', echo],
@@ -78,12 +109,15 @@ const shells = new Map([
 /** Makes a server's state out of its options. */
 export function createState(options: TestUpstreamOptions, closing: AbortSignal): ServerState {
   const { release = 'terminals@0.2.2', key = '', shell = 'echo', faults = {}, policies } = options
-  const behaviour = releases[release]
+  const behaviour = behaviourOf(release, options.inner)
   const start = typeof shell === 'function' ? shell : shells.get(shell)
-  if (!Object.hasOwn(releases, release)) {
-    throw wrongValue('release', `must be one of ${Object.keys(releases).join(', ')}`)
-  }
   if (!start) throw wrongValue('shell', "must be 'echo', 'sh' or a function")
+  const { idleTimeout } = options
+  if (idleTimeout !== undefined) {
+    if (!behaviour.orchestrator) throw wrongValue('idleTimeout', `must be left out: ${release} has no containers`)
+    assertWhole('idleTimeout', idleTimeout, 1, LONGEST_TIMEOUT)
+  }
+  const nextFault = createFaults(faults)
   const sessions = new Set<ServerSession>()
   const started: ServerSession[] = []
   return {
@@ -94,8 +128,9 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
     sessions,
     started,
     requests: [],
+    forgotten: new WeakSet(),
     closing,
-    nextFault: createFaults(faults),
+    nextFault,
     knowsPolicy: (policyId) => policies === undefined || policies.includes(policyId),
     create(owner) {
       const session = createSession(start, behaviour, owner)
@@ -103,6 +138,7 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
       started.push(session)
       return session
     },
+    touch: idleTimeout === undefined ? () => {} : startReaper(idleTimeout, started, closing),
   }
 }
 

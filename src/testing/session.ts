@@ -22,7 +22,7 @@ export interface TestSession extends TestOwner {
   readonly id: string
   /** When it was created, an ISO 8601 date. */
   readonly createdAt: string
-  /** How many clients are attached. */
+  /** How many clients are attached; a client that an inner server has refused is not. */
   readonly attached: number
   /** The size that the last resize asked for. */
   readonly size: { readonly cols: number; readonly rows: number }
@@ -44,6 +44,11 @@ export interface Client {
   readonly socket: Socket
   /** Where to note how the server ended it. */
   readonly record: { closeCode: number | undefined }
+  /**
+   * Whether the server's way to the session has ended: its own connection, where it is an orchestrator. An orchestrator
+   * finds out when it next has a message to pass on.
+   */
+  legEnded: boolean
 }
 
 /** Closes a client's socket; 1006, which no close frame can say, just drops it. */
@@ -59,11 +64,15 @@ export interface ServerSession extends TestSession {
   readonly alive: boolean
   /** Whether the PTY has been closed, which nobody notices before the next keystroke. */
   readonly deleted: boolean
+  /** Whether a strict server would refuse a client with 4009. */
+  readonly taken: boolean
   attach(client: Client): void
   input(data: Uint8Array): void
   resize(cols: number, rows: number): void
   /** Ends the shell and forgets the session. */
   kill(): void
+  /** Ends with its container: what {@link kill} does, and the end of every orchestrator's connection to it. */
+  tearDown(): void
 }
 
 const LARGEST_READ = 4096
@@ -102,7 +111,18 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
     sending = false
     // What an orchestrator's leg without a client reads is lost, and the shell with it.
     if (abandoned && unsent.length > 0) kill()
-    if (announcesEnd && !alive && clients.size > 0 && unsent.length === 0) kill()
+    if (announcesEnd && !alive && isTaken() && unsent.length === 0) kill()
+  }
+
+  function isTaken(): boolean {
+    return clients.size > 0 || abandoned
+  }
+
+  function endLegs(): void {
+    for (const client of clients) {
+      client.legEnded = true
+      if (!orchestrator) endClient(client, 1000)
+    }
   }
 
   function kill(): void {
@@ -111,7 +131,7 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
     deleted = true
     running.kill?.()
     unsent.length = 0
-    if (announcesEnd) for (const client of clients) endClient(client, 1000)
+    if (announcesEnd) endLegs()
   }
 
   async function output(data: string | Uint8Array): Promise<void> {
@@ -156,6 +176,9 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
     get deleted() {
       return deleted
     },
+    get taken() {
+      return isTaken()
+    },
     get attached() {
       return clients.size
     },
@@ -180,6 +203,10 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
       running.resize?.(cols, rows)
     },
     kill,
+    tearDown() {
+      kill()
+      endLegs()
+    },
     close(code, reason) {
       for (const client of clients) endClient(client, code, reason)
     },

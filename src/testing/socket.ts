@@ -1,21 +1,12 @@
-import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { RawData, WebSocket, WebSocketServer } from 'ws'
-import { pause, strike, type TestFault } from './faults.ts'
-import { readJson, type NoObject } from './json.ts'
+import type { RawData, WebSocketServer } from 'ws'
+import { decode, findSession, policyFound, SILENT_DROP, type Frame } from './attach.ts'
+import { pause, resetForgotten, strike, type TestFault } from './faults.ts'
+import { readJson } from './json.ts'
 import type { Behaviour } from './releases.ts'
-import {
-  contextProblem,
-  mayUse,
-  openRecord,
-  prune,
-  visibleSessions,
-  type RequestRecord,
-  type Route,
-  type ServerState,
-} from './server.ts'
-import { endClient, type Client, type ServerSession, type TestOwner } from './session.ts'
+import { openRecord, prune, visibleSessions, type RequestRecord, type Route, type ServerState } from './server.ts'
+import { endClient, type Client, type ServerSession } from './session.ts'
 
 /** Answers one WebSocket handshake as the release would, and whatever follows it. */
 export async function answerUpgrade(
@@ -25,6 +16,7 @@ export async function answerUpgrade(
   socket: Socket,
   head: Buffer,
 ): Promise<void> {
+  if (resetForgotten(state.forgotten, socket)) return
   const { record, route } = openRecord(state, 'websocket', request)
   const fault = state.nextFault('attach')
   if (!(await strike(fault, socket, state.closing))) return
@@ -41,12 +33,16 @@ export async function answerUpgrade(
     record.status = 101
     ws.on('error', () => {})
     ws.on('message', (...message) => record.frames.push(decode(...message)))
-    const client = { ws, socket, record }
+    const client = { ws, socket, record, legEnded: false }
     if (fault === 'drop') endClient(client, SILENT_DROP)
     else if (typeof fault === 'object' && 'refuse' in fault) endClient(client, fault.refuse, fault.body)
     else void serve(state, client, record, admitted)
   })
 }
+
+// ms that an inner server takes to refuse a leg. What a client sends meanwhile is lost.
+const REFUSAL = 5
+const LONGEST_REASON = 123
 
 interface Refused {
   readonly status: number
@@ -76,30 +72,6 @@ function admit(
   return isWelcome ? route : FORBIDDEN
 }
 
-function policyFound(state: ServerState, { policyId }: Route): boolean {
-  return policyId === undefined || state.knowsPolicy(policyId)
-}
-
-interface Close {
-  readonly code: number
-  readonly reason: string
-}
-
-const SILENT_DROP = 1006
-const LONGEST_REASON = 123
-const LATE: Close = { code: 4001, reason: 'Auth timeout or invalid payload' }
-const WRONG_KEY: Close = { code: 4001, reason: 'Invalid API key' }
-const DROP: Close = { code: SILENT_DROP, reason: '' }
-const CLOSES = { late: LATE, refuse: WRONG_KEY, drop: DROP }
-
-type Frame = string | Uint8Array
-
-function decode(data: RawData, isBinary: boolean): Frame {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what it is unless binaryType says otherwise
-  const bytes = data as Buffer
-  return isBinary ? new Uint8Array(bytes) : bytes.toString()
-}
-
 async function serve(state: ServerState, client: Client, record: RequestRecord, route: Route): Promise<void> {
   const { behaviour } = state
   const { ws } = client
@@ -115,16 +87,21 @@ async function serve(state: ServerState, client: Client, record: RequestRecord, 
     endClient(client, Buffer.byteLength(found.reason) > LONGEST_REASON ? SILENT_DROP : found.code, found.reason)
     return
   }
+  if (refusesLeg(behaviour, found)) {
+    await serveRefused(state, client)
+    return
+  }
   // By its id, which may have become that of another.
   const forget = (): void => {
     for (const session of visibleSessions(state, found)) if (session.id === found.id) session.kill()
   }
-  let crashed = false
   const receive = (frame: Frame): void => {
+    // No server takes notice of an empty message, and no orchestrator passes one on.
+    if (frame.length === 0) return
     // An orchestrator finds its leg gone when it has something to pass on, and does not say why.
-    if (crashed) endClient(client, 1000)
+    if (client.legEnded) endClient(client, 1000)
     else if (typeof frame === 'string' ? poisons(found, frame) : found.deleted) {
-      crashed = true
+      client.legEnded = true
       forget()
       if (!behaviour.orchestrator) endClient(client, behaviour.announcesEnd ? 1000 : SILENT_DROP)
     } else if (typeof frame !== 'string') found.input(frame)
@@ -136,71 +113,21 @@ async function serve(state: ServerState, client: Client, record: RequestRecord, 
   if (!behaviour.orchestrator) ws.once('close', forget)
 }
 
-/** Returns the session to attach to, or the code to close with. */
-async function findSession(
-  state: ServerState,
-  { query, headers }: RequestRecord,
-  route: Route,
-  ws: WebSocket,
-  early: Frame[],
-): Promise<ServerSession | Close> {
-  const { behaviour, key } = state
-  let chatInFrame = ''
-  if (!behaviour.keyInHandshake && (behaviour.orchestrator || behaviour.strictSessions || key !== '')) {
-    const message = await firstMessage(state, ws, early)
-    const frame = typeof message === 'string' ? readJson(message) : message
-    if (frame === undefined || frame === 'no JSON') return LATE
-    if (frame instanceof Uint8Array || typeof frame === 'string') return oddAuth(behaviour, frame)
-    if (frame['type'] !== 'auth') {
-      return behaviour.orchestrator ? { code: 4001, reason: 'Expected auth message' } : WRONG_KEY
-    }
-    const { token = '', chat_id: chat = '' } = frame
-    if (key !== '' && token !== key) return isAscii(token) ? WRONG_KEY : CLOSES[behaviour.oddToken]
-    chatInFrame = String(chat)
-  }
-  const asking: TestOwner = {
-    userId: (behaviour.orchestrator ? query['user_id'] : headers['x-user-id']) ?? '',
-    chatId: headers['x-session-id'] ?? chatInFrame,
-    policyId: route.policyId ?? 'default',
-    contextId: (behaviour.contexts && (headers['x-terminal-context-id'] || query['context_id'])) || 'default',
-  }
-  if (behaviour.orchestrator) {
-    if (asking.userId === '') return { code: 4002, reason: 'Missing user_id' }
-    if (!policyFound(state, route)) return { code: 4004, reason: `Policy '${asking.policyId}' not found` }
-    const problem = contextProblem(asking.contextId)
-    if (problem !== undefined) return { code: 4004, reason: problem }
-  }
-  const [session] = prune(visibleSessions(state, asking).filter(({ id }) => id === route.sessionId))
-  if (!session) {
-    if (behaviour.unknownSession === 'drop') return { code: SILENT_DROP, reason: '' }
-    await pause(4 * state.redialDelay, state.closing)
-    return { code: 4003, reason: 'Terminal instance not reachable' }
-  }
-  if (!mayUse(state, session, asking)) return { code: 4004, reason: 'Session not found' }
-  if (behaviour.strictSessions && session.attached > 0) return { code: 4009, reason: 'Session already connected' }
-  return session
+/**
+ * Whether the Open Terminal behind an orchestrator refuses the orchestrator's leg to a session. The leg names no chat,
+ * although the request that created the session has named one.
+ */
+function refusesLeg({ orchestrator, strictSessions }: Behaviour, { chatId, taken }: ServerSession): boolean {
+  return orchestrator && strictSessions && (chatId !== '' || taken)
 }
 
-/** Waits for the first message; `undefined` if it does not come. */
-async function firstMessage(state: ServerState, ws: WebSocket, early: Frame[]): Promise<Frame | undefined> {
-  try {
-    await once(ws, 'message', { signal: AbortSignal.timeout(state.authTimeout) })
-    return early.shift()
-  } catch {
-    return undefined
-  }
-}
-
-/** How a first message is answered that is no JSON object. */
-function oddAuth({ orchestrator, strictSessions, oddAuth: habit }: Behaviour, frame: NoObject | Uint8Array): Close {
-  if (orchestrator) return { code: 4001, reason: 'Auth failed' }
-  if (frame === 'too deep') return strictSessions ? DROP : LATE
-  if (frame === 'not an object') return habit === 'refuse' ? WRONG_KEY : LATE
-  return habit === 'drop' && frame !== 'too long' ? DROP : LATE
-}
-
-function isAscii(value: unknown): boolean {
-  return typeof value === 'string' && Buffer.byteLength(value) === value.length
+/** Serves a client whose leg is refused: sends nothing, and closes at the first message that finds the leg gone. */
+async function serveRefused({ closing }: ServerState, client: Client): Promise<void> {
+  client.ws.on('message', (data, isBinary) => {
+    if (client.legEnded && decode(data, isBinary).length > 0) endClient(client, 1000)
+  })
+  await pause(REFUSAL, closing)
+  client.legEnded = true
 }
 
 /** Takes a text frame as Open Terminal does, and says whether that was its end. */

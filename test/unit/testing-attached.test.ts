@@ -11,8 +11,8 @@ import {
   create,
   dial,
   lenient,
+  lenientInside,
   next,
-  orchestrators,
   ownServers,
   releases,
   roundTrip,
@@ -24,7 +24,12 @@ import {
 const isOrchestrator = (release: string): boolean => release.startsWith('terminals')
 const crashOf = (release: TestRelease): string =>
   isOrchestrator(release) || announcing.includes(release) ? 'open, 1000' : 'open, 1006'
-const silent = releases.filter((release) => !announcing.includes(release))
+/** Those that let several clients attach, and cut input short. */
+const sharing: TestUpstreamOptions[] = [...lenientInside, ...lenient.map((release) => ({ release }))]
+const silent: Array<TestUpstreamOptions & { release: TestRelease }> = [
+  ...lenientInside,
+  ...ownServers.filter((release) => !announcing.includes(release)).map((release) => ({ release })),
+]
 
 function type({ ws }: RawSocket, text: string): void {
   ws.send(Buffer.from(text))
@@ -165,9 +170,9 @@ describe.each(releases)('%s', (release) => {
   })
 })
 
-describe.each(silent)('%s', (release) => {
+describe.each(silent)('$release', ({ release, ...inside }) => {
   it('does not announce the end of the shell', async () => {
-    const upstream = await start({ release })
+    const upstream = await start({ release, ...inside })
     const socket = await attach(upstream)
     upstream.sessions[0]?.exit()
     type(socket, 'x')
@@ -176,7 +181,7 @@ describe.each(silent)('%s', (release) => {
   })
 
   it('notices the end of the shell with the next keystroke, once somebody has asked for the session', async () => {
-    const upstream = await start({ release })
+    const upstream = await start({ release, ...inside })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
     session.exit()
@@ -188,7 +193,7 @@ describe.each(silent)('%s', (release) => {
   })
 
   it('notices a DELETE with the next keystroke', async () => {
-    const upstream = await start({ release })
+    const upstream = await start({ release, ...inside })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
     await ask(upstream, 'DELETE', `${API}/${session.id}`)
@@ -200,7 +205,7 @@ describe.each(silent)('%s', (release) => {
   })
 
   it('notices a DELETE with the next resize', async () => {
-    const upstream = await start({ release })
+    const upstream = await start({ release, ...inside })
     const { id } = await create(upstream)
     const socket = await attach(upstream, id)
     await ask(upstream, 'DELETE', `${API}/${id}`)
@@ -241,9 +246,9 @@ describe.each(ownServers)('%s', (release) => {
   })
 })
 
-describe.each(orchestrators)('%s', (release) => {
+describe.each(lenientInside)('$release', ({ release, inner }) => {
   it('keeps the session of a client that leaves, and its place, until the shell prints', async () => {
-    const upstream = await start({ release })
+    const upstream = await start({ release, inner })
     const session = await create(upstream)
     const gone = await attach(upstream, session.id)
     expect(session.attached).toBe(1)
@@ -267,11 +272,9 @@ describe.each(orchestrators)('%s', (release) => {
   })
 })
 
-const sharing = [...orchestrators, ...lenient]
-
-describe.each(sharing)('two clients of one session on %s', (release) => {
+describe.each(sharing)('two clients of one session on $release', (options) => {
   it('steal its output from each other', async () => {
-    const upstream = await start({ release })
+    const upstream = await start(options)
     const session = await create(upstream)
     const clients = [await attach(upstream, session.id), await attach(upstream, session.id)]
     expect(session.attached).toBe(2)
@@ -286,7 +289,7 @@ describe.each(sharing)('two clients of one session on %s', (release) => {
   it('both type', async () => {
     let typed = ''
     const shell: TestShell = () => ({ input: (data) => void (typed += Buffer.from(data).toString()) })
-    const upstream = await start({ release, shell })
+    const upstream = await start({ ...options, shell })
     const { id } = await create(upstream)
     for (const key of ['a', 'b']) {
       const socket = await attach(upstream, id)
@@ -319,9 +322,9 @@ async function listening(options: TestUpstreamOptions): Promise<{ upstream: Test
 
 const digest = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
 
-describe.each(sharing)('input to %s', (release) => {
+describe.each(sharing)('input to $release', (options) => {
   it.each([65_536, 102_400])('is cut short when one message has %i bytes', async (length) => {
-    const { upstream, heard } = await listening({ release })
+    const { upstream, heard } = await listening(options)
     const socket = await attach(upstream)
     const data = randomBytes(length)
     socket.ws.send(data)
@@ -331,7 +334,7 @@ describe.each(sharing)('input to %s', (release) => {
   })
 
   it('is cut short when messages come back to back', async () => {
-    const { upstream, heard } = await listening({ release })
+    const { upstream, heard } = await listening(options)
     const socket = await attach(upstream)
     for (let count = 0; count < 512; count += 1) socket.ws.send(randomBytes(4096))
     await roundTrip(socket)
@@ -340,7 +343,7 @@ describe.each(sharing)('input to %s', (release) => {
   })
 
   it('arrives whole when messages of 4096 bytes leave it some time', async () => {
-    const { upstream, heard } = await listening({ release })
+    const { upstream, heard } = await listening(options)
     const socket = await attach(upstream)
     const data = randomBytes(102_400)
     for (let at = 0; at < data.length; at += 4096) {

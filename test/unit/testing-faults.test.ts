@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import type { TestFault, TestFaults, TestOperation, TestUpstream } from '../../src/testing.ts'
+import type { TestFault, TestFaults, TestOperation, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { API, ask, attach, create, dial, next, roundTrip, start, type RawSocket } from './support/raw-client.ts'
 
 type Answer = Awaited<ReturnType<typeof ask>>
@@ -97,17 +97,17 @@ describe.each(calls)('$operation', ({ operation, send, sessions }) => {
 
 async function dialed(
   fault: TestFault | TestFault[],
-  release?: 'terminals@0.0.2',
+  options: TestUpstreamOptions = {},
 ): Promise<Setup & { socket: RawSocket }> {
   const faults: TestFaults = { attach: fault }
-  const upstream = await start({ faults, release })
+  const upstream = await start({ ...options, faults })
   const { id } = await create(upstream)
   return { upstream, faults, id, socket: dial(upstream, id) }
 }
 
 describe('attach', () => {
   it('happens later after a delay', async () => {
-    const { upstream, id, socket } = await dialed([{ delay: 60 }])
+    const { upstream, id, socket } = await dialed([{ delay: 60 }], { inner: 'open-terminal@0.11' })
     const order: string[] = []
     socket.ws.once('open', () => order.push('delayed'))
     const prompt = dial(upstream, id)
@@ -142,7 +142,7 @@ describe('attach', () => {
   })
 
   it('does not get as far as a fault when the release refuses the handshake', async () => {
-    const { upstream, id } = await dialed('drop', 'terminals@0.0.2')
+    const { upstream, id } = await dialed('drop', { release: 'terminals@0.0.2' })
     expect(await dial(upstream, id, { query: {} }).ended).toBe('HTTP 403')
   })
 

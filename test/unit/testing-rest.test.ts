@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TestRelease, TestShell } from '../../src/testing.ts'
+import type { TestRelease, TestShell, TestUpstreamOptions } from '../../src/testing.ts'
 import { withoutSlashes } from '../../src/testing/http.ts'
 import {
   API,
@@ -7,6 +7,7 @@ import {
   attach,
   create,
   lenient,
+  lenientInside,
   orchestrators,
   ownServers,
   releases,
@@ -211,16 +212,18 @@ describe.each(ownServers)('%s', (release) => {
   })
 })
 
-describe.each<TestRelease>([...orchestrators, 'open-terminal@0.11'])('%s', (release) => {
+const identifying: TestUpstreamOptions[] = [...lenientInside, { release: 'open-terminal@0.11' }]
+
+describe.each(identifying)('$release', (options) => {
   it('makes the chat the id of its session', async () => {
-    const upstream = await start({ release })
+    const upstream = await start(options)
     const session = await create(upstream, { 'x-session-id': 'chat-1' })
     expect(session).toMatchObject({ id: 'chat-1', chatId: 'chat-1' })
     expect((await ask(upstream, 'GET', `${API}/chat-1`))[0]).toBe(200)
   })
 
   it('puts a second session of a chat in the place of the first', async () => {
-    const upstream = await start({ release })
+    const upstream = await start(options)
     const first = await create(upstream, { 'x-session-id': 'chat-1' })
     const second = await create(upstream, { 'x-session-id': 'chat-1' })
     expect(upstream.sessions).toEqual([second])

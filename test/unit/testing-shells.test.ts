@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { TestRelease, TestSession, TestShell, TestUpstream } from '../../src/testing.ts'
+import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { API, ask, attach, create, next, roundTrip, start, type RawSocket } from './support/raw-client.ts'
 
 /** Whether there is such a process; one that only waits to be reaped is none. */
@@ -28,8 +28,8 @@ interface Terminal {
   socket: RawSocket
 }
 
-async function sh(release?: TestRelease): Promise<Terminal> {
-  const upstream = await start({ release, shell: 'sh' })
+async function sh(options: TestUpstreamOptions = {}): Promise<Terminal> {
+  const upstream = await start({ ...options, shell: 'sh' })
   const session = await create(upstream)
   return { upstream, session, socket: await attach(upstream, session.id) }
 }
@@ -40,7 +40,7 @@ describe('sh', () => {
   it('holds nothing open when nobody reads what it still prints', async () => {
     // The first test: another's shell that is just going would be counted too.
     const before = pipes()
-    const { upstream, session, socket } = await sh('terminals@0.2.2')
+    const { upstream, session, socket } = await sh()
     await socket.printed('$ ')
     socket.ws.pause()
     socket.ws.send(Buffer.from('yes\n'))
@@ -73,10 +73,10 @@ describe('sh', () => {
     expect(await run(socket, 'echo $((6 * 7)); echo oops >&2')).toContain('42\noops\ndone\n')
   })
 
-  it.each(['terminals@0.2.2', 'open-terminal@0.11'] as const)(
-    'ends the session silently at `exit` on %s',
-    async (release) => {
-      const { upstream, session, socket } = await sh(release)
+  it.each([{ release: 'terminals@0.2.2', inner: 'open-terminal@0.11' }, { release: 'open-terminal@0.11' }] as const)(
+    'ends the session silently at `exit` on $release',
+    async (options) => {
+      const { upstream, session, socket } = await sh(options)
       await socket.printed('$ ')
       socket.ws.send(Buffer.from('exit\n'))
       await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
@@ -94,7 +94,7 @@ describe('sh', () => {
     ['the shell dies of poison', ({ socket }) => socket.ws.send('1')],
     ['the upstream closes', ({ upstream }) => upstream.close()],
   ])('leaves nothing behind when %s', async (_how, end) => {
-    const terminal = await sh('open-terminal@0.11')
+    const terminal = await sh({ release: 'open-terminal@0.11' })
     const printed = await run(terminal.socket, 'sleep 1000 & echo "pids: $$ $!"')
     const pids = (/pids: (.*)/.exec(printed)?.[1] ?? '').split(' ').map(Number)
     expect(pids.map(isRunning)).toEqual([true, true])
@@ -113,7 +113,7 @@ describe('sh', () => {
   })
 
   it('takes more than a pipe holds, and prints it', async () => {
-    const { socket } = await sh('open-terminal@0.14')
+    const { socket } = await sh({ release: 'open-terminal@0.14' })
     const text = 'x'.repeat(300_000)
     expect(await run(socket, `cat <<'E' | wc -c\n${text}\nE\ntrue`)).toContain('300001')
     expect(await run(socket, "head -c 300000 /dev/zero | tr '\\0' y")).toContain('y'.repeat(300_000))
@@ -216,7 +216,7 @@ describe('a shell of one’s own', () => {
   })
 
   it('ends the session silently', async () => {
-    const upstream = await start({ shell: leaving })
+    const upstream = await start({ inner: 'open-terminal@0.11', shell: leaving })
     const socket = await attach(upstream)
     socket.ws.send(Buffer.from('x'))
     await socket.printed('bye')

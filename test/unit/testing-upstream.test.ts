@@ -110,7 +110,7 @@ describe('requests', () => {
 
 describe('a session', () => {
   it('tells whose it is and what goes on in it', async () => {
-    const upstream = await start()
+    const upstream = await start({ inner: 'open-terminal@0.11' })
     const headers = { 'x-session-id': 'chat-1', 'x-terminal-context-id': 'chat:1' }
     const session = await create(upstream, headers, '/p/gold')
     expect(session).toMatchObject({
@@ -126,7 +126,7 @@ describe('a session', () => {
   })
 
   it('closes its clients with any code', async () => {
-    const upstream = await start()
+    const upstream = await start({ inner: 'open-terminal@0.11' })
     const session = await create(upstream)
     const sockets = [await attach(upstream, session.id), await attach(upstream, session.id)]
     session.close(1012, 'restarting')

@@ -16,8 +16,12 @@ export const API = '/api/terminals'
 
 export const orchestrators = ['terminals@0.0.2', 'terminals@0.0.3', 'terminals@0.2.2'] as const
 export const lenient = ['open-terminal@0.8.1', 'open-terminal@0.11'] as const
+/** Each orchestrator in front of an Open Terminal that checks nothing. */
+export const lenientInside = orchestrators.map((release) => ({ release, inner: 'open-terminal@0.11' }) as const)
 /** Those that check whose a session is, and let one client attach. */
 export const strict = ['open-terminal@0.14', 'open-terminal@0.14.2', 'open-terminal@0.14.5'] as const
+/** Each orchestrator in front of each Open Terminal that checks. */
+export const strictInside = orchestrators.flatMap((release) => strict.map((inner) => ({ release, inner }) as const))
 /** Those that close the socket when the shell ends. */
 export const announcing: readonly TestRelease[] = strict.slice(1)
 export const ownServers = [...lenient, ...strict] as const

@@ -1,0 +1,290 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import type { TestInner, TestRelease, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
+import {
+  API,
+  ask,
+  attach,
+  authFrame,
+  create,
+  dial,
+  lenientInside,
+  next,
+  orchestrators,
+  ownServers,
+  roundTrip,
+  start,
+  strictInside,
+  type RawSocket,
+} from './support/raw-client.ts'
+
+const CHAT = { 'x-session-id': 'chat-1' }
+const PING = '{"type":"ping"}'
+
+const get = async (upstream: TestUpstream, id: string, headers = {}): Promise<number> =>
+  (await ask(upstream, 'GET', `${API}/${id}`, headers))[0]
+
+/** A client whose leg the inner server has refused. */
+async function refused(upstream: TestUpstream, id: string, options: TestUpstreamOptions): Promise<RawSocket> {
+  // Terminals 0.0.2 wants no auth frame, and one that comes late would find the leg gone.
+  const socket = dial(upstream, id, { first: options.release === 'terminals@0.0.2' ? [] : [authFrame()] })
+  await once(socket.ws, 'open')
+  expect(await next(socket)).toBe('silence')
+  return socket
+}
+
+describe('inner', () => {
+  it.each<[TestRelease, TestInner]>([
+    ['terminals@0.0.2', 'open-terminal@0.11'],
+    ['terminals@0.0.3', 'open-terminal@0.11'],
+    ['terminals@0.2.2', 'open-terminal@0.14.5'],
+  ])('the inner server of %s is %s by default', async (release, inner) => {
+    const isStrict = inner === 'open-terminal@0.14.5'
+    for (const options of [{ release }, { release, inner }, { release, inner: undefined }]) {
+      const upstream = await start(options)
+      const { id } = await create(upstream, CHAT)
+      expect(id === 'chat-1').toBe(!isStrict)
+      const socket = await attach(upstream, id)
+      await sleep(60)
+      socket.ws.send(Buffer.from('x'))
+      const outcome = await Promise.race([socket.ended, socket.printed('x')])
+      expect(outcome).toBe(isStrict ? 'open, 1000' : undefined)
+    }
+  })
+
+  it.each(ownServers)('inner is an error with %s, which has no containers', async (release) => {
+    await expect(start({ release, inner: 'open-terminal@0.11' })).rejects.toMatchObject({
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: `\`inner\` must be left out: ${release} has no containers`,
+    })
+  })
+
+  it.each(['terminals@0.2.2', 'open-terminal@0.12', 'constructor', '', null])('inner cannot be %j', async (inner) => {
+    // @ts-expect-error -- what the types would not let through
+    await expect(start({ inner })).rejects.toMatchObject({
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message:
+        '`inner` must be one of open-terminal@0.8.1, open-terminal@0.11, open-terminal@0.14, open-terminal@0.14.2, ' +
+        'open-terminal@0.14.5',
+    })
+  })
+
+  it.each(orchestrators)('open-terminal@0.8.1 behind %s takes no notice of a chat', async (release) => {
+    const upstream = await start({ release, inner: 'open-terminal@0.8.1' })
+    const { id } = await create(upstream, CHAT)
+    expect(id).not.toBe('chat-1')
+    expect(await get(upstream, id)).toBe(200)
+    const socket = await attach(upstream, id)
+    socket.ws.send(Buffer.from('x'))
+    await socket.printed('x')
+  })
+})
+
+describe.each(strictInside)('$inner behind $release', (options) => {
+  it('the session of a chat is found by its user with that chat only', async () => {
+    const upstream = await start(options)
+    const { id, chatId, userId } = await create(upstream, CHAT)
+    expect([id === 'chat-1', chatId, userId]).toEqual([false, 'chat-1', 'ada'])
+    expect(await get(upstream, id)).toBe(404)
+    expect(await get(upstream, id, { 'x-session-id': 'chat-2' })).toBe(404)
+    expect(await get(upstream, id, { ...CHAT, 'x-user-id': 'bob' })).toBe(404)
+    expect(await ask(upstream, 'GET')).toEqual([200, []])
+    expect((await ask(upstream, 'DELETE', `${API}/${id}`))[0]).toBe(404)
+    expect(await get(upstream, id, CHAT)).toBe(200)
+    expect((await ask(upstream, 'DELETE', `${API}/${id}`, CHAT))[0]).toBe(200)
+  })
+
+  it.each<[what: string, message: string | Uint8Array]>([
+    ['a heartbeat', PING],
+    ['an auth frame', authFrame()],
+    ['text that is no JSON', 'x'],
+    ['poison', '1'],
+    ['a keystroke', Buffer.from('x')],
+  ])(
+    'the connection of a client whose leg is refused closes with 1000 at the next message: %s',
+    async (_what, message) => {
+      const upstream = await start(options)
+      const { id } = await create(upstream, CHAT)
+      const socket = await refused(upstream, id, options)
+      expect(await get(upstream, id, CHAT)).toBe(200)
+      expect(upstream.requests.filter(({ kind }) => kind === 'websocket')).toMatchObject([
+        { status: 101, closeCode: undefined },
+      ])
+      socket.ws.send(message)
+      expect(await socket.ended).toBe('open, 1000')
+      expect(upstream.requests.find(({ kind }) => kind === 'websocket')?.closeCode).toBe(1000)
+      expect(await get(upstream, id, CHAT)).toBe(200)
+    },
+  )
+
+  it('a client that names a chat attaches to a session without one', async () => {
+    const upstream = await start(options)
+    const socket = await attach(upstream, undefined, { headers: CHAT })
+    socket.ws.send(Buffer.from('x'))
+    await socket.printed('x')
+  })
+
+  it('an empty message does not bring a refused leg to light', async () => {
+    const upstream = await start(options)
+    const socket = await refused(upstream, (await create(upstream, CHAT)).id, options)
+    socket.ws.send('')
+    socket.ws.send(Buffer.alloc(0))
+    expect(await next(socket)).toBe('silence')
+    socket.ws.send(PING)
+    expect(await socket.ended).toBe('open, 1000')
+  })
+
+  it('the second client of a session is refused, and the first stays', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream)
+    const first = await attach(upstream, session.id)
+    const second = await refused(upstream, session.id, options)
+    expect(session.attached).toBe(1)
+    void session.output('for the first')
+    await first.printed('for the first')
+    expect(second.frames).toEqual([])
+    second.ws.send(Buffer.from('x'))
+    expect(await second.ended).toBe('open, 1000')
+    first.ws.send(Buffer.from('still here'))
+    await first.printed('still here')
+  })
+
+  it('a client is refused when another has left, as long as the session is there', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream)
+    const gone = await attach(upstream, session.id)
+    gone.ws.close()
+    await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
+    const late = await refused(upstream, session.id, options)
+    late.ws.send(PING)
+    expect(await late.ended).toBe('open, 1000')
+    expect(await get(upstream, session.id)).toBe(200)
+    expect((await ask(upstream, 'DELETE', `${API}/${session.id}`))[0]).toBe(200)
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('a shell that prints ends its session when its client has left', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream)
+    const gone = await attach(upstream, session.id)
+    gone.ws.close()
+    await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
+    void session.output('x')
+    expect(await get(upstream, session.id)).toBe(404)
+  })
+
+  it('a session lives on when a client that was refused leaves', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream)
+    const first = await attach(upstream, session.id)
+    const second = await refused(upstream, session.id, options)
+    second.ws.terminate()
+    await second.ended
+    first.ws.send(Buffer.from('x'))
+    await first.printed('x')
+    expect(upstream.sessions).toEqual([session])
+  })
+
+  it('input arrives whole', async () => {
+    const parts: Uint8Array[] = []
+    const upstream = await start({ ...options, shell: () => ({ input: (data) => void parts.push(data) }) })
+    const socket = await attach(upstream)
+    const data = randomBytes(1_024_000)
+    socket.ws.send(data)
+    await roundTrip(socket)
+    expect(Buffer.concat(parts).equals(data)).toBe(true)
+  })
+
+  it('poison is followed by silence until the next message', async () => {
+    const upstream = await start(options)
+    const socket = await attach(upstream)
+    socket.ws.send('1')
+    expect(await next(socket)).toBe('silence')
+    expect(upstream.sessions).toEqual([])
+    socket.ws.send(PING)
+    expect(await socket.ended).toBe('open, 1000')
+  })
+})
+
+// Terminals 0.0.2 wants no auth frame: its client races against the refusal from the handshake on.
+const ordered = strictInside.filter(({ release }) => release !== 'terminals@0.0.2')
+
+describe.each(ordered)('$inner behind $release', (options) => {
+  it('a client that names the chat of the session is refused too', async () => {
+    const upstream = await start(options)
+    const { id } = await create(upstream, CHAT)
+    const socket = dial(upstream, id, { headers: CHAT, first: [authFrame(undefined, { chat_id: 'chat-1' })] })
+    expect(await next(socket)).toBe('silence')
+    socket.ws.send(PING)
+    expect(await socket.ended).toBe('open, 1000')
+  })
+
+  it('a message that comes before the refusal is swallowed', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream, CHAT)
+    const socket = dial(upstream, session.id, {
+      first: [authFrame(), '{"type":"resize","cols":132,"rows":50}', Buffer.from('x'), '1'],
+    })
+    expect(await next(socket)).toBe('silence')
+    expect(upstream.sessions).toEqual([session])
+    expect(session).toMatchObject({ attached: 0, size: { cols: 80, rows: 24 } })
+    expect(upstream.requests.at(-1)?.frames.length).toBe(4)
+    socket.ws.send(PING)
+    expect(await socket.ended).toBe('open, 1000')
+  })
+})
+
+const announcing = strictInside.filter(({ inner }) => inner !== 'open-terminal@0.14')
+const silent = [...lenientInside, ...strictInside.filter(({ inner }) => inner === 'open-terminal@0.14')]
+
+describe.each(announcing)('$inner behind $release', (options) => {
+  it('the connection of a client closes with 1000 at the first message after the end of the shell', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream)
+    const socket = await attach(upstream, session.id)
+    void session.output('bye')
+    session.exit()
+    expect(await next(socket)).toBe('printed bye')
+    expect(await get(upstream, session.id)).toBe(404)
+    expect(await next(socket)).toBe('silence')
+    socket.ws.send(PING)
+    expect(await socket.ended).toBe('open, 1000')
+  })
+
+  it('the connection of a client closes with 1000 at the first message after a DELETE', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream)
+    const socket = await attach(upstream, session.id)
+    await ask(upstream, 'DELETE', `${API}/${session.id}`)
+    expect(await next(socket)).toBe('silence')
+    socket.ws.send(PING)
+    expect(await socket.ended).toBe('open, 1000')
+  })
+
+  it('the end of the shell ends a session whose client has left', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream)
+    const gone = await attach(upstream, session.id)
+    gone.ws.close()
+    await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
+    session.exit()
+    expect((await ask(upstream, 'DELETE', `${API}/${session.id}`))[0]).toBe(404)
+  })
+})
+
+describe.each(silent)('$inner behind $release', (options) => {
+  it('a heartbeat after the end of the shell does not close the connection', async () => {
+    const upstream = await start(options)
+    const session = await create(upstream)
+    const socket = await attach(upstream, session.id)
+    session.exit()
+    expect(await get(upstream, session.id)).toBe(404)
+    socket.ws.send(PING)
+    socket.ws.send(PING)
+    expect(await next(socket)).toBe('silence')
+  })
+})
