@@ -31,7 +31,9 @@ export interface TestUpstream extends AsyncDisposable {
  * Starts an upstream in this process, on a free port of 127.0.0.1, that treats its clients as one real release would,
  * with all its unpleasantness.
  *
- * For the tests of whatever talks to Open Terminal or Terminals: no Python, no Docker, and faults when you want them.
+ * For the tests of whatever talks to Open Terminal or Terminals: no Python, no Docker, and faults when you want them. The
+ * upstream does not keep the process alive, so a test that forgets to close it can still end. Only output that a client
+ * does not read can hold the process up.
  *
  * @example
  * ```ts
@@ -58,6 +60,7 @@ export async function startTestUpstream(options: TestUpstreamOptions = {}): Prom
   // Offered as the real servers do: a client that accepts it pays for it here too.
   const wss = new WebSocketServer({ noServer: true, perMessageDeflate: true, maxPayload: LARGEST_MESSAGE })
   server.on('connection', (socket) => {
+    socket.unref()
     sockets.add(socket)
     socket.on('error', () => {})
     socket.once('close', () => sockets.delete(socket))
@@ -69,6 +72,7 @@ export async function startTestUpstream(options: TestUpstreamOptions = {}): Prom
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)
   })
+  server.unref()
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what it is for anything but a pipe
   const { port } = server.address() as AddressInfo
 

@@ -65,7 +65,8 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
 
 /** Lets so many ms pass, or fewer if the server closes meanwhile. */
 export async function pause(ms: number, closing: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal: closing }).catch(() => {})
+  // Without a reference, because a test must be able to end meanwhile.
+  await sleep(ms, undefined, { signal: closing, ref: false }).catch(() => {})
 }
 
 /** Resets a connection that the server has forgotten, and says whether it was one. */

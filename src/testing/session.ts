@@ -55,7 +55,13 @@ export interface Client {
 export function endClient({ ws, record }: Client, code: number, reason = ''): void {
   record.closeCode ??= code
   if (code === 1006) ws.terminate()
-  else ws.close(code, reason)
+  else {
+    ws.close(code, reason)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a field that the types do not tell of
+    const { _closeTimer: timer } = ws as WebSocket & { _closeTimer?: { unref?(): void } | null }
+    // `ws` waits 30 s for the client's answer, and would keep the process alive meanwhile.
+    timer?.unref?.()
+  }
 }
 
 /** A session as the server sees it. */

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
 
 /** What a shell of a test upstream can do to its terminal. */
 export interface TestShellIo {
@@ -43,6 +44,16 @@ export const echo: TestShell = ({ output }) => ({ input: (data) => void output(d
 const END_OF_TRANSMISSION = 4
 
 /**
+ * The functions that kill the running shells, one each. A shell has a process group of its own, so the end of this process
+ * does not end the shell.
+ */
+const running = new Set<() => void>()
+
+function killRunning(): void {
+  for (const kill of running) kill()
+}
+
+/**
  * A real, interactive `sh`, on pipes rather than a PTY: it prompts and takes Ctrl-D, but does not echo, know its size or
  * take Ctrl-C.
  */
@@ -55,8 +66,21 @@ export const sh: TestShell = ({ output, exit }) => {
   })
   child.once('error', exit)
   child.once('close', exit)
+  // A shell must not keep this process alive.
+  child.unref()
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the pipes are in Node
+  for (const pipe of [child.stdin, child.stdout] as Array<Partial<Socket>>) pipe.unref?.()
+  child.once('spawn', () => {
+    running.add(killGroup)
+    // Node warns of the eleventh listener: one is enough for all shells.
+    process.off('exit', killRunning)
+    process.on('exit', killRunning)
+  })
   // What it leaves in the background would hold the pipe open, and the machine's processes.
-  child.once('exit', killGroup)
+  child.once('exit', () => {
+    killGroup()
+    running.delete(killGroup)
+  })
   // A shell that has gone takes no more input; its end is told by the events above.
   child.stdin.on('error', () => {})
   child.stdout.on('data', (chunk: Uint8Array) => {

@@ -1,19 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { fstatSync, readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { API, ask, attach, create, next, roundTrip, start, type RawSocket } from './support/raw-client.ts'
-
-/** Whether there is such a process; one that only waits to be reaped is none. */
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-  } catch {
-    return false
-  }
-  const stat = `/proc/${pid}/stat`
-  return !existsSync(stat) || !/\) Z /.test(readFileSync(stat, 'latin1'))
-}
+import { isRunning } from './support/testing-process.ts'
 
 async function run({ ws, bytes, printed }: RawSocket, command: string): Promise<string> {
   const before = bytes().length
@@ -34,20 +24,30 @@ async function sh(options: TestUpstreamOptions = {}): Promise<Terminal> {
   return { upstream, session, socket: await attach(upstream, session.id) }
 }
 
-const pipes = (): string[] => process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap')
+/** How many pipes and sockets this process holds open. Node does not list those that let a process end. */
+function pipes(): number {
+  const open = readdirSync('/dev/fd').filter((descriptor) => {
+    try {
+      const stats = fstatSync(Number(descriptor))
+      return stats.isSocket() || stats.isFIFO()
+    } catch {
+      return false
+    }
+  })
+  return open.length
+}
 
 describe('sh', () => {
   it('holds nothing open when nobody reads what it still prints', async () => {
     // The first test: another's shell that is just going would be counted too.
-    const before = pipes()
     const { upstream, session, socket } = await sh()
     await socket.printed('$ ')
     socket.ws.pause()
     socket.ws.send(Buffer.from('yes\n'))
     await sleep(100)
-    expect(pipes().length).toBeGreaterThan(before.length)
+    const before = pipes()
     await ask(upstream, 'DELETE', `${API}/${session.id}`)
-    await expect.poll(pipes, { interval: 5 }).toEqual(before)
+    await expect.poll(pipes, { interval: 5 }).toBe(before - 2)
   })
 
   it('takes a carriage return for the end of a line, as a PTY does', async () => {
@@ -101,6 +101,15 @@ describe('sh', () => {
     await end(terminal)
     await expect.poll(() => pids.map(isRunning), { interval: 5 }).toEqual([false, false])
     await expect.poll(() => terminal.upstream.sessions, { interval: 5 }).toEqual([])
+  })
+
+  it('is killed when the process exits, by one listener for all shells', async () => {
+    const { upstream } = await sh({ inner: 'open-terminal@0.11' })
+    await create(upstream)
+    const listeners = process.listeners('exit').filter(({ name }) => name === 'killRunning')
+    expect(listeners.length).toBe(1)
+    listeners[0]?.(0)
+    await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
   })
 
   it('loses input that nothing reads any more', async () => {

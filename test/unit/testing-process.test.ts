@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isRunning, prepareScripts, type Scripts } from './support/testing-process.ts'
+
+// Outlives the hook that sets it: the scripts are prepared once for all tests.
+let scripts: Scripts
+
+beforeAll(async () => {
+  scripts = await prepareScripts()
+})
+
+afterAll(() => scripts.remove())
+
+describe('a process with an upstream that is never closed', () => {
+  it.each<[when: string, script: string]>([
+    ['the upstream has only been started', 'await startTestUpstream()'],
+    ['a reaper is running', 'await startTestUpstream({ idleTimeout: 60_000 })'],
+    ['there is a session', 'await create(await startTestUpstream())'],
+    [
+      'a client that was attached has destroyed its socket',
+      `const upstream = await startTestUpstream()
+       const ws = await attach(upstream, (await create(upstream)).id)
+       ws.terminate()`,
+    ],
+    [
+      'the socket of a client has no reference',
+      `const upstream = await startTestUpstream()
+       const ws = await attach(upstream, (await create(upstream)).id)
+       ws._socket.unref()`,
+    ],
+    [
+      'the upstream awaits an auth frame',
+      `const upstream = await startTestUpstream()
+       const ws = new WebSocket(upstream.url.replace('http', 'ws') + '/api/terminals/x')
+       await once(ws, 'open')
+       ws._socket.unref()`,
+    ],
+    [
+      'the upstream tries again to reach a session',
+      `const upstream = await startTestUpstream({ redialDelay: 60_000 })
+       const ws = await attach(upstream, 'nowhere')
+       ws._socket.unref()`,
+    ],
+    [
+      'a client does not answer a close',
+      `const upstream = await startTestUpstream()
+       const ws = await attach(upstream, (await create(upstream)).id)
+       ws._socket.unref()
+       ws.pause()
+       upstream.sessions[0].close(1012)`,
+    ],
+    [
+      'a request is stalled',
+      `const upstream = await startTestUpstream({ faults: { list: 'stall' } })
+       quiet(request(upstream, 'GET'))
+       while (upstream.requests.length === 0) await sleep(5)`,
+    ],
+    [
+      'an answer is delayed',
+      `const upstream = await startTestUpstream({ faults: { list: { delay: 60_000 } } })
+       quiet(request(upstream, 'GET'))
+       while (upstream.requests.length === 0) await sleep(5)`,
+    ],
+    [
+      'a real shell prompts',
+      `const upstream = await startTestUpstream({ shell: 'sh' })
+       const ws = await attach(upstream, (await create(upstream)).id)
+       ws._socket.unref()
+       await sleep(100)`,
+    ],
+  ])('the process ends by itself when %s', async (_when, script) => {
+    expect(await scripts.run(`${script}\nconsole.log('idle')`)).toBe('idle\n')
+  })
+
+  it('a request that the process awaits is answered', async () => {
+    const script = `
+      const upstream = await startTestUpstream({ faults: { create: { delay: 200 } } })
+      const [response] = await once(request(upstream, 'POST'), 'response')
+      response.resume()
+      console.log(response.statusCode)`
+    expect(await scripts.run(script)).toBe('200\n')
+  })
+
+  it('a client that the process awaits is attached', async () => {
+    const script = `
+      const upstream = await startTestUpstream({ shell: 'sh', faults: { attach: { delay: 200 } } })
+      const ws = await attach(upstream, (await create(upstream)).id)
+      ws.send(Buffer.from('echo $((6 * 7)); exit\\n'))
+      let output = ''
+      while (!output.includes('42')) output += (await once(ws, 'message'))[0]
+      console.log('42')
+      ws.terminate()`
+    expect(await scripts.run(script)).toBe('42\n')
+  })
+
+  it('a real shell ends with the process, and so does what the shell has started', async () => {
+    const script = `
+      const upstream = await startTestUpstream({ shell: 'sh' })
+      for (let count = 0; count < 12; count += 1) {
+        const ws = await attach(upstream, (await create(upstream)).id)
+        ws.send(Buffer.from('sleep 60 & echo "pids: $$ $!;"; sleep 60\\n'))
+        let output = ''
+        while (!output.includes(';')) output += (await once(ws, 'message'))[0]
+        console.log(/pids: (.*);/.exec(output)[1])
+        ws.terminate()
+      }`
+    const pids = (await scripts.run(script)).split(/\s+/).filter(Boolean).map(Number)
+    expect(pids.length).toBe(24)
+    await expect.poll(() => pids.filter(isRunning), { interval: 5 }).toEqual([])
+  })
+
+  it('the upstream can be closed when nothing else keeps the process alive', async () => {
+    const script = `
+      const upstream = await startTestUpstream({ idleTimeout: 60_000 })
+      await upstream.close()
+      console.log('closed')`
+    expect(await scripts.run(script)).toBe('closed\n')
+  })
+})
