@@ -124,7 +124,8 @@ export interface Attached {
   readonly sessionId: string
   readonly chatId: string | undefined
   readonly closed: Promise<TerminalClose>
-  readonly write: (data: string | Uint8Array) => Promise<void>
+  /** As that of a connection; `isLent` says that the bytes do not change until it resolves, so that none are copied. */
+  readonly write: (data: string | Uint8Array, isLent?: boolean) => Promise<void>
   readonly resize: (cols: number, rows: number) => void
   /** Sends a text frame in order with what is written. */
   readonly command: (text: string) => Promise<void>
@@ -139,7 +140,7 @@ export function readable(attached: Attached, output: Output): TerminalConnection
     sessionId,
     chatId,
     closed,
-    write,
+    write: (data) => write(data),
     resize,
     onData: output.onData,
     close: () => close(),

@@ -31,7 +31,7 @@ const HEARTBEAT_DELAY = 250
 
 /** Dials, authenticates and waits until the server has accepted. `isGone` asks whether the session is not there. */
 export async function dial<S extends Sink>(
-  { Socket, resize, settle, maxBuffered, createSink }: Dialling<S>,
+  dialling: Dialling<S>,
   { headers, message, redact }: Upstream,
   url: string,
   failed: string,
@@ -39,8 +39,8 @@ export async function dial<S extends Sink>(
   signal: AbortSignal,
 ): Promise<{ readonly link: Link; readonly sink: S } | { readonly refused: Refused }> {
   signal.throwIfAborted()
-  const sink = createSink(maxBuffered, { pause: () => link.pause(), resume: () => link.resume() })
-  const link = tryOpen(() => openLink(Socket, url, headers, sink.push), failed, redact)
+  const { resize, settle } = dialling
+  const { link, sink } = open(dialling, url, headers, failed, redact)
   // Ends what still waits when the outcome is known.
   const done = new AbortController()
   const confirmSilence = async (): Promise<'session gone' | undefined> => {
@@ -65,17 +65,31 @@ export async function dial<S extends Sink>(
     link.drop()
     throw error
   } finally {
-    done.abort()
+    // With a reason: without one, an error with a stack is made for it.
+    done.abort('the outcome is known')
   }
 }
 
-/** Some URLs a browser refuses by itself, and quotes them. */
-function tryOpen(open: () => Link, failed: string, redact: Redact): Link {
+/**
+ * Opens a link, and a sink for its output. In a function of its own, because the sink holds on to everything that is in
+ * reach of its functions as long as the terminal is open.
+ */
+function open<S extends Sink>(
+  { Socket, maxBuffered, createSink }: Dialling<S>,
+  url: string,
+  headers: Record<string, string>,
+  failed: string,
+  redact: Redact,
+): { readonly link: Link; readonly sink: S } {
+  const sink = createSink(maxBuffered, { pause: () => link.pause(), resume: () => link.resume() })
+  let link: Link
   try {
-    return open()
+    link = openLink(Socket, url, headers, sink.push)
   } catch (error) {
+    // Some URLs a browser refuses by itself, and quotes them.
     throw failureError(failed, withoutSecrets(error, redact))
   }
+  return { link, sink }
 }
 
 /** What a refusal means. */

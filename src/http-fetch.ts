@@ -1,6 +1,6 @@
 import { LONGEST_ANSWER, type SendHttp } from './http.ts'
 
-/** The transport of browsers, workers, Bun and Deno. */
+/** The transport of browsers, workers and Bun. */
 export const sendHttp: SendHttp = async (url, { method, headers, signal = null }) => {
   const response = await fetch(url, { method, headers, signal, redirect: 'manual' })
   return {

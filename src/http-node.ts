@@ -3,7 +3,7 @@ import https from 'node:https'
 import { LONGEST_ANSWER, type HttpRequest, type SendHttp } from './http.ts'
 
 /**
- * The transport of Node. Its own `fetch` costs three times the memory and three times the time.
+ * The transport of Node and Deno. Node's own `fetch` takes up to twice the CPU, and ends no broken body.
  *
  * @see https://nodejs.org/api/http.html#httprequesturl-options-callback
  */

@@ -3,8 +3,8 @@ import { INPUT_INTERVAL, MAX_INPUT_FRAME } from './protocol.ts'
 
 /** Keystrokes and pastes, on their way to the shell; all calls keep their order. */
 export interface Input {
-  /** Resolves when the socket has taken all of it. */
-  readonly write: (data: string | Uint8Array) => Promise<void>
+  /** Resolves when the socket has taken all of it. `isLent` says that the bytes do not change until then. */
+  readonly write: (data: string | Uint8Array, isLent?: boolean) => Promise<void>
   /** Sends a text frame, as it is, once everything before has been taken; resolves when the socket has taken it too. */
   readonly command: (text: string) => Promise<void>
 }
@@ -34,7 +34,7 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
     return 0
   }
 
-  async function send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async function send(bytes: Uint8Array): Promise<void> {
     assertOpen()
     for (let start = 0; start < bytes.length; start += MAX_INPUT_FRAME) {
       const frame = bytes.slice(start, start + MAX_INPUT_FRAME)
@@ -58,11 +58,15 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
   }
 
   return {
-    write(data) {
-      const bytes = toBytes(data)
-      if (!bytes) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
-      if (waiting > 0 || !isKeystroke(bytes) || mustWait(bytes.length) > 0) return enqueue(() => send(bytes))
-      const sent = transmit(bytes.buffer)
+    write(data, isLent = false) {
+      const given = toBytes(data)
+      if (!given) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
+      if (waiting > 0 || !isKeystroke(given) || mustWait(given.length) > 0) {
+        // The rest of a long write leaves after the caller has its buffer back.
+        const bytes = isLent ? given : given.slice()
+        return enqueue(() => send(bytes))
+      }
+      const sent = transmit(given.slice().buffer)
       sent.catch(() => {})
       return sent
     },
@@ -75,10 +79,8 @@ function isKeystroke({ length }: Uint8Array): boolean {
   return length > 0 && length <= MAX_INPUT_FRAME
 }
 
-/** Returns a copy, because the rest of a long write leaves after the caller has its buffer back. */
-function toBytes(data: unknown): Uint8Array<ArrayBuffer> | undefined {
+function toBytes(data: unknown): Uint8Array | undefined {
   if (typeof data === 'string') return new TextEncoder().encode(data)
   // Not instanceof: a Buffer in a page that jsdom made is of another realm.
-  if (!ArrayBuffer.isView(data)) return undefined
-  return new Uint8Array(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : undefined
 }

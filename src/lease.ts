@@ -1,5 +1,6 @@
 import { abortable, BRIEFLY, delay, withDeadline } from './deadline.ts'
 import { TerminalError } from './errors.ts'
+import { isCut } from './protocol.ts'
 import { createSession, deleteTerminalSession, type TerminalSessionOptions } from './sessions.ts'
 import type { UpstreamOptions } from './upstream.ts'
 
@@ -41,8 +42,8 @@ export function leaseSession(named: string | undefined): Lease {
       } catch (error) {
         background.abort()
         const timer = setTimeout(() => patience.abort(), ORPHAN_PATIENCE)
-        // The process may end before: a silent server must not keep it.
-        unref(timer)
+        // A silent server must not keep the process alive. (The timers of browsers are numbers.)
+        Object(timer).unref?.()
         void creating
           .then(
             ({ id }) => remove({ ...upstream, sessionId: id }),
@@ -74,7 +75,7 @@ async function remove(session: TerminalSessionOptions): Promise<void> {
         await deleteTerminalSession({ ...session, signal })
         return
       } catch (error) {
-        if (!isFromBetween(error)) throw error
+        if (!mayPassSoon(error)) throw error
         await delay(wait, signal)
       }
     }
@@ -82,12 +83,7 @@ async function remove(session: TerminalSessionOptions): Promise<void> {
   }).catch(() => {})
 }
 
-/** Whether a reverse proxy answered instead of its server, which may be back in a moment. */
-function isFromBetween(error: unknown): boolean {
-  return error instanceof TerminalError && [404, 502, 503, 504].includes(error.status ?? 0)
-}
-
-/** Node has timers that keep a process alive; the timers of browsers are numbers. */
-function unref(timer: { unref?(): void } | number): void {
-  if (typeof timer === 'object') timer.unref?.()
+/** Whether a reverse proxy answered instead of its server, which may be back in a moment, or the connection was cut. */
+function mayPassSoon(error: unknown): boolean {
+  return isCut(error) || (error instanceof TerminalError && [404, 502, 503, 504].includes(error.status ?? 0))
 }

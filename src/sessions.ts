@@ -210,13 +210,13 @@ function isOwnNotFound({ status, json }: Reply): boolean {
  */
 export async function exchange(
   url: string,
-  { signal, ...request }: Omit<HttpRequest, 'ownConnection'>,
+  { signal, ...details }: Omit<HttpRequest, 'ownConnection'>,
 ): Promise<Reply> {
   signal?.throwIfAborted()
   const send = (ownConnection: boolean): Promise<HttpAnswer> =>
     // The transport knows the signal, too, but some runtimes never settle a body that is broken.
-    abortable(sendHttp(url, { ...request, signal, ownConnection }), signal)
-  const isRepeatable = request.method !== 'POST'
+    abortable(sendHttp(url, { ...details, signal, ownConnection }), signal)
+  const isRepeatable = details.method !== 'POST'
   const { status, header, body } = await send(!isRepeatable).catch((error: unknown) => {
     if (!isRepeatable || signal?.aborted || !isCut(error)) throw error
     return send(true)

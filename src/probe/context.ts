@@ -95,8 +95,13 @@ async function remove(context: Context, sessionId: string, mayBeGone: boolean): 
     if (wasThere || mayBeGone) leftovers.delete(sessionId)
     else leftovers.set(sessionId, 'not found')
   } catch (error) {
-    leftovers.set(sessionId, describeFailure(context, error))
+    leftovers.set(sessionId, isNotFound(error) ? 'not found' : describeFailure(context, error))
   }
+}
+
+/** Whether something in between answers with a 404 of its own. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof TerminalError && error.code === 'ERR_TERMINAL_NOT_FOUND'
 }
 
 /** Tries once more, after a while, to delete what could not be deleted; returns whether all is gone. */

@@ -7,6 +7,7 @@ import {
   createContext,
   describeFailure,
   inSession,
+  isNotFound,
   removeLeftovers,
   type Context,
   type ProbeOptions,
@@ -147,7 +148,8 @@ async function isAlive({ target, timeout, signal }: Context, sessionId: string):
   const looking = withDeadline(timeout, signal, (limit) => getTerminalSession({ ...target, sessionId, signal: limit }))
   return looking.then(
     (session) => session !== undefined,
-    () => undefined,
+    // Whoever says it, the session was created a moment ago.
+    (error: unknown) => (isNotFound(error) ? false : undefined),
   )
 }
 

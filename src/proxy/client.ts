@@ -66,13 +66,16 @@ export interface Client {
 /** The `readyState` of a socket that is open. */
 export const OPEN = 1
 const CLOSED = 3
+// The code of a close without a close frame.
+const DROPPED = 1006
 const CLOSE_PATIENCE = 5_000
 const MISSED_PINGS = 2
+
 /**
  * Takes a client's socket over: from now on nothing that it does can throw. `exceeded` is called before the connection
  * ends because of {@link Client.limitBytes}.
  */
-export function takeClient(socket: ClientSocket, exceeded: () => void = () => {}): Client {
+export function takeClient(socket: ClientSocket, exceeded: () => void): Client {
   let onMessage: Receive | undefined
   const inbox = createInbox((data, isBinary) => onMessage?.(data, isBinary), socket)
   // Whether the socket is paused for the upstream: then pongs are not received either.
@@ -85,7 +88,7 @@ export function takeClient(socket: ClientSocket, exceeded: () => void = () => {}
   let leave: (departure: Departure) => void
   const gone = new Promise<Departure>((resolve) => {
     leave = resolve
-    if (socket.readyState === CLOSED) resolve({ code: 1006, reason: '' })
+    if (socket.readyState === CLOSED) resolve({ code: DROPPED, reason: '' })
   })
   const limit = limitBytes(socket, () => {
     exceeded()
@@ -119,7 +122,14 @@ export function takeClient(socket: ClientSocket, exceeded: () => void = () => {}
       (code: number, reason: Buffer): void => {
         heartbeat?.stop()
         clearTimeout(patience)
-        leave({ code, reason: reason.toString() })
+        const departure = { code, reason: reason.toString() }
+        if (code === DROPPED) return leave(departure)
+        // What a client has typed before it closed arrives, if the upstream takes it in time.
+        patience = setTimeout(inbox.close, CLOSE_PATIENCE)
+        inbox.end(() => {
+          clearTimeout(patience)
+          leave(departure)
+        })
       },
     ],
   ]
@@ -156,8 +166,8 @@ export function takeClient(socket: ClientSocket, exceeded: () => void = () => {}
       inbox.resume()
     },
     close(code, reason) {
-      if (socket.readyState === CLOSED) return
       inbox.close()
+      if (socket.readyState === CLOSED) return
       if (code === undefined) socket.close()
       else socket.close(code, reason)
       endSoon()

@@ -7,7 +7,9 @@ export interface Inbox {
   /** Holds messages back, and makes the client wait. */
   readonly pause: () => void
   readonly resume: () => void
-  /** Drops the messages that wait and all that come. The socket is not paused any more: it has to see a close frame. */
+  /** No more will come: calls `done` once nothing waits any more. */
+  readonly end: (done: () => void) => void
+  /** Drops the messages that wait and all that come. */
   readonly close: () => void
 }
 
@@ -19,36 +21,47 @@ const MESSAGE_COST = 1024
 /** Hands messages on in order, no more than a share of them in one turn of the event loop. */
 export function createInbox(deliver: Receive, socket: { pause(): void; resume(): void }): Inbox {
   // ws emits all messages of one read at once, also after a pause. The messages beyond the share wait here.
-  const waiting: Array<readonly [data: Buffer, isBinary: boolean]> = []
+  let waiting: Array<readonly [data: Buffer, isBinary: boolean]> = []
+  // The place of the next message to hand on: taking thousands of messages from the front of an array is slow.
+  let next = 0
   // The part of the share that this turn has used.
   let used = 0
   // Whether the reader has asked for a pause.
   let paused = false
+  // Whether the reader takes no more messages.
   let closed = false
+  // Called when nothing waits any more.
+  let onEnd: (() => void) | undefined
 
-  function handOn(data: Buffer, isBinary: boolean): void {
+  function use(bytes: number): void {
     if (used === 0) setImmediate(endTurn)
-    used += data.length + MESSAGE_COST
+    used += bytes + MESSAGE_COST
     if (used >= SHARE) socket.pause()
-    deliver(data, isBinary)
   }
 
   function endTurn(): void {
     used = 0
-    if (closed) return
-    while (!paused && used < SHARE) {
-      const next = waiting.shift()
-      if (!next) break
-      handOn(...next)
+    for (let message; !paused && used < SHARE && (message = waiting[next]);) {
+      next += 1
+      use(message[0].length)
+      deliver(...message)
     }
-    if (!paused && waiting.length === 0) socket.resume()
+    if (next < waiting.length) return
+    waiting = []
+    next = 0
+    onEnd?.()
+    // Also when it is closed: a paused socket never sees a close frame.
+    if (!paused && used < SHARE) socket.resume()
   }
 
   return {
     push(data, isBinary) {
-      if (closed) return
-      if (paused || waiting.length > 0 || used >= SHARE) waiting.push([data, isBinary])
-      else handOn(data, isBinary)
+      if (!closed && (paused || waiting.length > 0 || used >= SHARE)) {
+        waiting.push([data, isBinary])
+        return
+      }
+      use(data.length)
+      if (!closed) deliver(data, isBinary)
     },
     pause() {
       if (closed) return
@@ -60,10 +73,17 @@ export function createInbox(deliver: Receive, socket: { pause(): void; resume():
       paused = false
       if (used === 0) endTurn()
     },
+    end(done) {
+      onEnd = done
+      if (waiting.length === 0) done()
+    },
     close() {
       closed = true
-      waiting.length = 0
-      socket.resume()
+      paused = false
+      waiting = []
+      next = 0
+      onEnd?.()
+      if (used === 0) socket.resume()
     },
   }
 }

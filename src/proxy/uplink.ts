@@ -28,20 +28,20 @@ interface Message {
   send(terminal: Attached): Promise<void>
 }
 
-// The messages that are sent on in one turn of the event loop when the upstream opens.
-const MESSAGES_PER_TURN = 256
+// Bytes of messages that are read in one turn of the event loop once the client is authorized: 1 MiB of JSON takes 0.1 s.
+const SHARE = 64 * 1024
 
 /**
  * Holds what a client sends until the upstream is open, then sends it on, in order; makes the client wait when the
  * upstream does not keep up.
  */
 export function createUplink(source: UplinkSource, tally: Tally): Uplink {
-  // Messages of a client that nobody has authorized yet. They are not parsed: that costs more than sending them.
+  // Messages of a client that nobody has authorized yet, and that are not parsed yet.
   let unread: Array<readonly [data: Buffer, isBinary: boolean]> | undefined = []
   const waiting: Message[] = []
   // Set once the upstream is open.
   let terminal: Attached | undefined
-  // What waits, in bytes; before the upstream is open, also what was dropped.
+  // Bytes that wait; before the upstream is open, also those that were dropped.
   let held = 0
   let most = MAX_BUFFERED
   // Whether the client has been asked to wait.
@@ -81,48 +81,58 @@ export function createUplink(source: UplinkSource, tally: Tally): Uplink {
     }
   }
 
-  function take(data: Buffer, isBinary: boolean): void {
-    const cost = data.length + MESSAGE_OVERHEAD
-    if (unread) {
-      unread.push([data, isBinary])
-      charge(cost)
-      return
-    }
+  function read(data: Buffer, isBinary: boolean): void {
+    const cost = costOf(data)
     const message = readMessage(data, isBinary, cost)
     if (message === 'dropped') tally.dropped += 1
     if (typeof message === 'object') {
-      if (terminal && waiting.length === 0) void send(message, terminal)
+      if (terminal) void send(message, terminal)
       else hold(message)
     } else if (!terminal) charge(cost)
   }
 
-  function flush(): void {
-    if (!terminal) return
-    for (const message of waiting.splice(0, MESSAGES_PER_TURN)) void send(message, terminal)
-    if (waiting.length > 0) setImmediate(flush)
+  function readEarly(): void {
+    for (let share = SHARE; share > 0;) {
+      const [next] = unread?.splice(0, 1) ?? []
+      if (!next) {
+        unread = undefined
+        return
+      }
+      const cost = costOf(next[0])
+      share -= cost
+      // Charged when it came; what it costs now is charged anew.
+      if (!terminal) held -= cost
+      read(...next)
+    }
+    setImmediate(readEarly)
   }
 
   return {
-    take,
+    take(data, isBinary) {
+      if (!unread) return read(data, isBinary)
+      unread.push([data, isBinary])
+      if (!terminal) charge(costOf(data))
+    },
     authorized(maxBuffered) {
       most = maxBuffered
-      const early = unread ?? []
-      unread = undefined
-      held = 0
-      for (const [data, isBinary] of early) take(data, isBinary)
+      readEarly()
     },
     open(opened) {
       terminal = opened
       held = 0
-      flush()
+      for (const message of waiting.splice(0)) void send(message, opened)
     },
   }
+}
+
+function costOf({ length }: Buffer): number {
+  return length + MESSAGE_OVERHEAD
 }
 
 /** Returns what to send on, or why there is nothing: an auth frame is for the proxy, an empty message types nothing. */
 function readMessage(data: Buffer, isBinary: boolean, cost: number): Message | 'dropped' | 'auth' | 'empty' {
   if (isBinary && data.length === 0) return 'empty'
-  if (isBinary) return { cost, bytes: data.length, isResize: false, send: (to) => to.write(data) }
+  if (isBinary) return { cost, bytes: data.length, isResize: false, send: (to) => to.write(data, true) }
   if (data.length > LONGEST_TEXT) return 'dropped'
   const command = readCommand(data.toString())
   if (typeof command === 'string') return command

@@ -1,4 +1,3 @@
-import { pause } from './faults.ts'
 import type { ServerSession, TestOwner } from './session.ts'
 
 // How often the reaper looks in the time that a container may be idle.
@@ -27,13 +26,7 @@ export function startReaper(
     }
   }
 
-  async function run(): Promise<void> {
-    while (!closing.aborted) {
-      reap()
-      await pause(idleTimeout / LOOKS, closing)
-    }
-  }
-
-  void run()
+  const timer = setInterval(reap, idleTimeout / LOOKS).unref()
+  closing.addEventListener('abort', () => clearInterval(timer))
   return (owner) => void lastUse.set(containerOf(owner), performance.now())
 }

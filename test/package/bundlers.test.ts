@@ -104,7 +104,7 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
       const context: Record<string, unknown> = { ...browser, WebSocket: FakeWebSocket }
       runInNewContext(made.code, context)
       expect(await context['closed']).toEqual({ code: 1000, reason: '', cause: 'local' })
-      expect(FakeWebSocket.dialled).toEqual([['wss://h/api/terminals/1?user_id=ada&token=sk-1']])
+      expect(FakeWebSocket.dialled).toEqual([['wss://h/api/terminals/1?user_id=ada']])
       expect(FakeWebSocket.sent).toEqual(['{"type":"auth","token":"sk-1"}'])
     })
 
@@ -138,7 +138,12 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
       expect(await runNode(elsewhere, made.format, made.code)).toEqual({ stdout: 'hello\n', stderr: '' })
       expect(upstream.requests.map(({ method, status }) => `${method} ${status}`)).toEqual([
         'POST 200',
+        // Without the key in the URL, the look-up that asks why, and with the key.
+        'GET 403',
+        'GET 200',
         'GET 101',
+        // The look-up that confirms the silence.
+        'GET 200',
         'DELETE 200',
       ])
     })

@@ -46,7 +46,8 @@ describe('the tarball', () => {
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1))
       .map((path) => path.replace(/(chunk|connect|connection|upstream)-\w+/, '$1'))
-    const code = ['chunk', 'index', 'probe', 'proxy', 'testing', 'websocket', 'xterm'].flatMap((name) => [
+    const doors = ['index', 'probe', 'proxy', 'testing', 'xterm']
+    const code = ['chunk', 'http-fetch', 'http-node', 'websocket', ...doors].flatMap((name) => [
       `${name}.js`,
       `${name}.cjs`,
     ])

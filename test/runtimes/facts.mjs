@@ -5,7 +5,7 @@ import { collect, expectEqual, expectRejection } from './expect.mjs'
 const STILL = 1_000
 
 export function factCases(library, upstreams, facts) {
-  const { connectTerminal, createTerminalSession, deleteTerminalSession } = library
+  const { connectTerminal, createTerminalSession, deleteTerminalSession, listTerminalSessions } = library
   const { key, releases, witness, refusing, floodFrames, floodBytes } = upstreams
   const ada = { key, userId: 'ada' }
   const visit = (sessionId, options) => connectTerminal({ ...ada, base: witness, sessionId, settle: 50, ...options })
@@ -42,9 +42,10 @@ export function factCases(library, upstreams, facts) {
       }
     },
     async 'sends heartbeats, and finds out whether protocol pings go with them'() {
-      const terminal = await visit('pings', { keepAlive: 20 })
-      // A ping goes right after the heartbeat: by the second heartbeat the first ping has come, or none will.
-      facts.pings = (await collect(terminal).until('heartbeat 2')).includes('ping')
+      const terminal = await visit('pings', { keepAlive: 100 })
+      // The first heartbeat confirms the attach, without a ping. Every other one is followed by a ping at once: by the
+      // third heartbeat the first ping has come, or none will.
+      facts.pings = (await collect(terminal).until('heartbeat 3')).includes('ping')
       await terminal.close()
     },
     async 'finds out whether a reader that stops makes the server wait, and loses nothing'() {
@@ -76,9 +77,10 @@ export function factCases(library, upstreams, facts) {
       await expectRejection('without the key in the URL', Promise.reject(error), code)
       await deleteTerminalSession({ ...upstream, sessionId })
     },
-    async 'finds out which code fetch gives for a connection that is refused, if any'() {
-      const error = await fetch(refusing).catch((problem) => problem)
-      facts.refusedCode = error.code ?? error.cause?.code
+    async 'finds out which code a request has whose connection is refused, if any'() {
+      const request = listTerminalSessions({ ...ada, base: refusing })
+      const { cause } = await expectRejection('a request', request, 'ERR_TERMINAL_UNAVAILABLE')
+      facts.refusedCode = cause.code
     },
   }
 }

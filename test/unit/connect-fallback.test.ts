@@ -55,13 +55,19 @@ describe('a bare WebSocket server', () => {
   })
 
   it('that never answers a request gets the key', async () => {
-    const { base, dialled } = await bareServer((socket) => refuse(socket, 403), () => {})
+    const { base, dialled } = await bareServer(
+      (socket) => refuse(socket, 403),
+      () => {},
+    )
     afterwards(await connectTerminal({ ...clientOf({ url: base }), sessionId: 's1' }))
     expect(dialled).toHaveLength(2)
   })
 
   it('that never answers a request and wants another key is ERR_TERMINAL_UNAUTHORIZED', async () => {
-    const { base } = await bareServer((socket) => refuse(socket, 403), () => {})
+    const { base } = await bareServer(
+      (socket) => refuse(socket, 403),
+      () => {},
+    )
     const options = { ...clientOf({ url: base }), key: 'sk-other-canary', sessionId: 's1' }
     const error = await rejection(connectTerminal(options))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED', status: 403 })
@@ -96,12 +102,15 @@ describe('the key', () => {
     expect(dialled.filter((url) => url.includes('token'))).toEqual([])
   })
 
-  it.each(['never', 'fallback'] as const)('is in no URL when there is none, with tokenInUrl: %j', async (tokenInUrl) => {
-    const { base, dialled } = await bareServer((socket) => refuse(socket, 403), ANSWERS[0]?.[1])
-    const options = { ...clientOf({ url: base }), key: undefined, sessionId: 's1', tokenInUrl }
-    expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', status: 426 })
-    expect(dialled).toHaveLength(1)
-  })
+  it.each(['never', 'fallback'] as const)(
+    'is in no URL when there is none, with tokenInUrl: %j',
+    async (tokenInUrl) => {
+      const { base, dialled } = await bareServer((socket) => refuse(socket, 403), ANSWERS[0]?.[1])
+      const options = { ...clientOf({ url: base }), key: undefined, sessionId: 's1', tokenInUrl }
+      expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', status: 426 })
+      expect(dialled).toHaveLength(1)
+    },
+  )
 })
 
 it.each([

@@ -4,12 +4,15 @@ import { afterwards, clientOf, outputWith, rejection, releases, until, upstreamO
 
 const patient = { settle: 60_000, timeout: 60_000 }
 
-it.each(releases)('a session that is not there is ERR_TERMINAL_NOT_FOUND on %s before silence is over', async (release) => {
-  const upstream = await upstreamOf({ release, redialDelay: 60_000 })
-  const error = await rejection(connectTerminal({ ...clientOf(upstream), ...patient, sessionId: 'gone' }))
-  expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND' })
-  expect(error.message).toContain('the session does not exist, or has ended')
-})
+it.each(releases)(
+  'a session that is not there is ERR_TERMINAL_NOT_FOUND on %s before silence is over',
+  async (release) => {
+    const upstream = await upstreamOf({ release, redialDelay: 60_000 })
+    const error = await rejection(connectTerminal({ ...clientOf(upstream), ...patient, sessionId: 'gone' }))
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND' })
+    expect(error.message).toContain('the session does not exist, or has ended')
+  },
+)
 
 it('a silent attach is accepted after one answer about its session, however long that takes', async () => {
   const upstream = await upstreamOf({ faults: { get: { delay: 200 } } })

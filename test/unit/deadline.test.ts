@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
-import { abortable, delay, startDeadline } from '../../src/deadline.ts'
+import { abortable, delay, startDeadline, withDeadline } from '../../src/deadline.ts'
 
 describe('abortable', () => {
   it.each([
@@ -32,6 +32,31 @@ describe('startDeadline', () => {
     const { signal } = new AbortController()
     startDeadline(1_000, signal, () => new Error('late')).stop()
     expect(getEventListeners(signal, 'abort')).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
+  })
+})
+
+describe('withDeadline', () => {
+  const never = (): Promise<never> => new Promise(() => {})
+
+  it('rejects with ETIMEDOUT although the call never settles and ignores its signal', async () => {
+    await expect(withDeadline(10, undefined, never)).rejects.toMatchObject({
+      message: 'no answer in 10 ms',
+      code: 'ETIMEDOUT',
+    })
+  })
+
+  it('rejects with the reason of the outer signal although the call never settles', async () => {
+    const controller = new AbortController()
+    const waiting = withDeadline(60_000, controller.signal, never)
+    controller.abort(new Error('enough'))
+    await expect(waiting).rejects.toThrow('enough')
+  })
+
+  it('settles as the call does, and leaves no timer', async () => {
+    vi.useFakeTimers()
+    expect(await withDeadline(60_000, undefined, () => Promise.resolve('done'))).toBe('done')
     expect(vi.getTimerCount()).toBe(0)
     vi.useRealTimers()
   })

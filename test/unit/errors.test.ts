@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { inspect } from 'node:util'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { createRedact, errorCode, TerminalError, withoutSecrets } from '../../src/errors.ts'
 
@@ -51,6 +52,9 @@ describe('createRedact', () => {
     [[], 'really? yes', 'really? yes'],
     [[], ' two\r\nlines\u001b[31m ', 'two lines [31m'],
     [[], 'x'.repeat(300), `${'x'.repeat(200)}…`],
+    [[], 'user\u202egnp.exe \u2066and\u2069 zero\u200bwidth\ufeff', 'usergnp.exe and zerowidth'],
+    [['sk-canary-1'], 'the key sk-\u200bcanary-1 and sk%E2%80%8B-canary-1', 'the key [redacted] and [redacted]'],
+    [['sk-can\u00adary-1'], 'the cookie sk-canary-1', 'the cookie [redacted]'],
   ])('without %j, %j reads %j', (secrets, text, shown) => {
     expect(createRedact(secrets)(text)).toBe(shown)
   })
@@ -68,6 +72,13 @@ describe('createRedact', () => {
   })
 })
 
+it('createRedact does not need longer for a cookie of 14 KB and texts of 4 KB', () => {
+  const values = Array.from({ length: 1_000 }, (_item, index) => `value-${index}-${'x'.repeat(5)}`)
+  const redact = createRedact(['aaaaaaa'.repeat(600), ...values])
+  for (let count = 0; count < 200; count += 1) redact('value-aaaaaaab '.repeat(300))
+  expect(redact(`was: ${values[999]}`)).toBe('was: [redacted]')
+})
+
 describe('withoutSecrets', () => {
   it('keeps the innermost message and the code, and no other field', () => {
     const deep = Object.assign(new Error('connect ECONNREFUSED key'), {
@@ -78,6 +89,20 @@ describe('withoutSecrets', () => {
     const copy = withoutSecrets(outer, createRedact(['key']))
     expect(copy).toMatchObject({ message: 'connect ECONNREFUSED [redacted]', code: 'ECONNREFUSED' })
     expect(inspect(copy, { depth: 12, showHidden: true })).not.toContain('key')
+  })
+
+  it('reads errors of another realm, and does not follow a circle of causes for ever', () => {
+    const foreign: unknown = runInNewContext(`
+      const error = new TypeError('fetch failed')
+      error.cause = Object.assign(new Error('connect ECONNREFUSED key'), { code: 'ECONNREFUSED' })
+      error`)
+    expect(withoutSecrets(foreign, createRedact(['key']))).toMatchObject({
+      message: 'connect ECONNREFUSED [redacted]',
+      code: 'ECONNREFUSED',
+    })
+    const circle = new Error('round')
+    circle.cause = circle
+    expect(withoutSecrets(circle, String).message).toBe('round')
   })
 
   it.each([

@@ -25,7 +25,7 @@ describe.each(transports)('the %s transport', (_name, sendHttp) => {
     const url = await serve((server) => {
       server.on('request', ({ method, headers }, response) => {
         response.writeHead(201, { 'x-answer': 'grüezi' })
-        response.end(`${method} ${headers['x-user-id']} ${headers['content-length']}`)
+        response.end([method, headers['x-user-id'], headers['content-length']].join(' '))
       })
     })
     const { status, header, body } = await sendHttp(url, { ...get, method: 'POST', headers: { 'X-User-Id': 'adaü' } })

@@ -89,15 +89,19 @@ describe('a kept-alive connection that the server has forgotten', () => {
   })
 
   it('leaves no session in a thousand terminals', async () => {
-    const kinds: Array<TestFault | undefined> = ['expire', 'drop', undefined, 'reset']
-    const faulty = (shift: number): Array<TestFault | undefined> =>
-      Array.from({ length: 4_000 }, (_item, index) => kinds[(index + shift) % kinds.length])
+    const repeated = (...kinds: Array<TestFault | undefined>): Array<TestFault | undefined> =>
+      Array.from({ length: 4_000 }, (_item, index) => kinds[index % kinds.length])
     const upstream = await upstreamOf({
       shell({ output }) {
         void output('$ ')
         return { input: () => {} }
       },
-      faults: { create: faulty(0), get: 'expire', list: 'expire', delete: faulty(1) },
+      faults: {
+        create: repeated('drop', 'reset', undefined, 'expire'),
+        get: 'expire',
+        list: 'expire',
+        delete: 'expire',
+      },
     })
     for (let opened = 0; opened < 1_000; opened += 1) {
       const terminal = await connectTerminal({ ...clientOf(upstream), retry })
@@ -112,8 +116,8 @@ describe('a session that was created for a terminal', () => {
     ["a reverse proxy's own 404", { refuse: 404, body: '<h1>default backend</h1>' }],
     ['502', { refuse: 502 }],
     ['a reset', 'reset'],
-  ])('is deleted although the first answer to that was %s', async (_what, fault) => {
-    const upstream = await upstreamOf({ faults: { delete: [fault] } })
+  ])('is deleted although the first answers to that were %s', async (_what, fault) => {
+    const upstream = await upstreamOf({ faults: { delete: [fault, fault] } })
     const terminal = await connectTerminal(clientOf(upstream))
     await terminal.close()
     expect(upstream.sessions).toEqual([])
@@ -140,6 +144,6 @@ describe('a session that was created for a terminal', () => {
     const terminal = await connectTerminal(clientOf(upstream))
     afterwards(terminal)
     await until(() => upstream.requests.filter(({ status }) => status === 404).length >= 2)
-    expect(await Promise.race([terminal.closed, 'open'])).toBe('open')
+    expect(await Promise.race([terminal.closed, Promise.resolve('open')])).toBe('open')
   })
 })

@@ -175,8 +175,11 @@ describe('what is wrong with the answers', () => {
     expect(upstream.sessions).toHaveLength(1)
   })
 
-  it('is told of sessions that are not found when they are to be deleted', async () => {
-    const { url } = await upstreamOf({ ...QUICK, faults: { delete: { refuse: 404, body: '{}' } } })
+  it.each([
+    ['the server says', '{"error":"Session not found"}'],
+    ['something else says', '{}'],
+  ])('is told of sessions that are not found when they are to be deleted, as %s', async (_who, body) => {
+    const { url } = await upstreamOf({ ...QUICK, faults: { delete: { refuse: 404, body } } })
     expect(await failing(url)).toEqual(['cleanup failed', expect.stringMatching(/\(1 of 1 session .* not found\)/)])
   })
 

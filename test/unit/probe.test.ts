@@ -78,6 +78,7 @@ describe('probeUpstream', () => {
     let most = 0
     const upstream = await upstreamOf({
       ...QUICK,
+      inner: 'open-terminal@0.11',
       shell: (io) => {
         most = Math.max(most, upstream.sessions.length + 1)
         return prompting(io)
@@ -119,7 +120,12 @@ describe('the options', () => {
   })
 
   it('name a policy, a context and a chat', async () => {
-    const upstream = await upstreamOf({ ...QUICK, release: TERMINALS, policies: ['gold'] })
+    const upstream = await upstreamOf({
+      ...QUICK,
+      release: TERMINALS,
+      inner: 'open-terminal@0.11',
+      policies: ['gold'],
+    })
     const target = { policyId: 'gold', contextId: 'chat:1', chatId: 'c1', idle: 20 }
     const report = await probe(`${upstream.url}/`, target)
     expect(report).toMatchObject({ ok: true, upstream: `${upstream.url}/` })

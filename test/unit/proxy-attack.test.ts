@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { WebSocket } from 'ws'
 import { connectTerminal, TerminalError } from '../../src/index.ts'
 import type { AuthorizeOptions, ProxySummary } from '../../src/proxy.ts'
@@ -89,7 +89,8 @@ async function sendUnfinished({ url }: Proxy, first: string, length: number): Pr
   )
   await once(socket, 'data')
   // A mask of zeros leaves the bytes as they are.
-  if (first !== '') socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | first.length, 0, 0, 0, 0]), Buffer.from(first)]))
+  if (first !== '')
+    socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | first.length, 0, 0, 0, 0]), Buffer.from(first)]))
   const header = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
   header.writeUInt32BE(100 * MIB - 1, 6)
   socket.write(header)
@@ -102,6 +103,25 @@ async function sendUnfinished({ url }: Proxy, first: string, length: number): Pr
   }
   return socket
 }
+
+it('the messages that came while authorize was pending are read in shares, and arrive in order', async () => {
+  const upstream = await upstreamOf()
+  let allow: ((options: ReturnType<typeof clientOf>) => void) | undefined
+  const { ws, printed, proxy, summary } = await pending({
+    authorize: () => new Promise((resolve) => (allow = resolve)),
+  })
+  ws.send(AUTH)
+  const texts = Array.from({ length: 8 }, (_item, index) => `{"a":"${String(index).repeat(60_000)}"}`)
+  for (const text of texts) ws.send(text)
+  ws.send(Buffer.from('typed'))
+  await until(() => allow !== undefined && Number(proxy.served[0]?.request.socket.bytesRead) > 480_000)
+  allow?.(clientOf(upstream))
+  await printed('typed')
+  const frames = upstream.requests.flatMap((request) => request.frames)
+  expect(frames.filter((frame) => String(frame).startsWith('{"a"'))).toEqual(texts)
+  ws.close()
+  expect(await summary()).toMatchObject({ dropped: 0 })
+})
 
 describe('an unfinished message', () => {
   it.each([
@@ -137,6 +157,16 @@ describe('authorize', () => {
       endedBy: 'proxy',
       error: { code: 'ERR_TERMINAL_TIMEOUT', message: '`authorize` has not answered within 50 ms' },
     })
+  })
+
+  it('that takes its time has its client pinged meanwhile', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    afterwards({ close: () => vi.useRealTimers() })
+    const { ws } = await pending({ authTimeout: 600_000 })
+    ws.send(AUTH)
+    const pinged = once(ws, 'ping')
+    vi.advanceTimersByTime(30_000)
+    await pinged
   })
 
   const trap = (): never => {
@@ -201,6 +231,19 @@ it.each<[string, (ws: WebSocket) => void]>([
   await printed('over')
 })
 
+it.each([
+  ['arrives', 1_000, (ws: WebSocket) => ws.close(1000)],
+  ['is given up with a connection that dropped', undefined, (ws: WebSocket) => ws.terminate()],
+])('what a client has typed before it closed %s', async (_what, least, leave) => {
+  const { ws, upstream, received, served } = await pair()
+  for (let sent = 0; sent < 1_000; sent += 1) ws.send(Buffer.from('x'))
+  leave(ws)
+  const { bytesToUpstream } = await served.summary
+  if (least !== undefined) expect(bytesToUpstream).toBe(least)
+  expect(upstream.readyState).toBeGreaterThan(1)
+  expect(Buffer.concat(received.map(({ data }) => data)).length).toBeLessThanOrEqual(1_000)
+})
+
 describe('createInbox', () => {
   function inbox(): { delivered: string[]; paused: () => boolean; box: ReturnType<typeof createInbox> } {
     const delivered: string[] = []
@@ -236,6 +279,37 @@ describe('createInbox', () => {
     box.push(Buffer.from('three'), true)
     await turn()
     expect([delivered, paused()]).toEqual([['one', 'two', 'three'], false])
+  })
+
+  it('goes on at the end of the turn after a pause that is shorter', async () => {
+    const { delivered, box } = inbox()
+    box.resume()
+    box.push(Buffer.from('one'), true)
+    box.pause()
+    box.push(Buffer.from('two'), true)
+    box.resume()
+    expect(delivered).toEqual(['one'])
+    await turn()
+    expect(delivered).toEqual(['one', 'two'])
+  })
+
+  it('tells of its end when everything has been handed on', async () => {
+    const { delivered, box } = inbox()
+    const ended: number[] = []
+    for (let index = 0; index < 70; index += 1) box.push(Buffer.from('x'), true)
+    box.end(() => ended.push(delivered.length))
+    expect(ended).toEqual([])
+    await turn()
+    expect(ended).toEqual([70])
+  })
+
+  it('makes the client wait for its share of a turn also when it is closed', async () => {
+    const { paused, box } = inbox()
+    box.close()
+    for (let index = 0; index < 64; index += 1) box.push(Buffer.from('x'), true)
+    expect(paused()).toBe(true)
+    await turn()
+    expect(paused()).toBe(false)
   })
 
   it('drops what waits when it is closed, and does not pause the socket any more', async () => {

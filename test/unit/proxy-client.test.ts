@@ -23,7 +23,7 @@ async function connect(): Promise<{ client: ProxyClient; socket: WebSocket }> {
 
 it('is not paused once it is being closed, because it would never see the answer', async () => {
   const { client, socket } = await connect()
-  const leg = takeClient(socket)
+  const leg = takeClient(socket, () => {})
   leg.close(4000, 'bye')
   leg.pause()
   expect(socket.isPaused).toBe(false)
@@ -34,7 +34,7 @@ it('is not paused once it is being closed, because it would never see the answer
 it('is ended by force when it does not answer the close, or breaks the protocol and stays', async () => {
   const ends = ['silent', 'broken'].map(async (kind) => {
     const { client, socket } = await connect()
-    const leg = takeClient(socket)
+    const leg = takeClient(socket, () => {})
     const tcp = Reflect.get(client.ws, '_socket')
     // A client of which only the kernel is left.
     tcp.pause()

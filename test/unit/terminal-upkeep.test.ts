@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestUpstream } from '../../src/testing.ts'
 import { open } from './support/terminal.ts'
-import { afterwards, clientOf, outputWith, upstreamOf } from './support/upstream.ts'
+import { afterwards, clientOf, upstreamOf } from './support/upstream.ts'
 
 afterEach(() => void vi.useRealTimers())
 
@@ -59,18 +59,22 @@ describe('a terminal with traffic', () => {
   })
 })
 
-describe('the container of an orchestrator that stops idle containers', () => {
-  it('is stopped although its terminal prints all the time, unless the terminal asks for its session', async () => {
-    const upstream = await upstreamOf({ idleTimeout: 200 })
-    const terminal = await connectTerminal(clientOf(upstream))
+it('a busy terminal keeps its container, and an idle one loses it', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] })
+  const upstream = await upstreamOf({ idleTimeout: MINUTE })
+  const opening = ['busy', 'idle'].map(async (userId) => {
+    const terminal = await connectTerminal({ ...clientOf(upstream), userId, settle: 0 })
     afterwards(terminal)
-    const [session] = upstream.sessions
-    const printing = setInterval(() => void session?.output('line\n'), 10)
-    afterwards({ close: () => clearInterval(printing) })
-    await outputWith(terminal, 'line\n'.repeat(5))
-    await expect.poll(() => upstream.sessions.length, { interval: 20 }).toBe(0)
-    expect(await terminal.closed).toMatchObject({ cause: 'exited' })
   })
+  const opened = vi.fn()
+  void Promise.all(opening).then(opened)
+  for (; opened.mock.calls.length === 0; pass(1)) await settle()
+  for (let passed = 0; passed < 5 * MINUTE; passed += 300) {
+    await upstream.sessions.find(({ userId }) => userId === 'busy')?.output('line\n')
+    await settle()
+    pass(300)
+  }
+  expect(upstream.sessions.map(({ userId }) => userId)).toEqual(['busy'])
 })
 
 it('a terminal that fails while its session is asked for leaves no timer', async () => {

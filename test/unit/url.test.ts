@@ -212,3 +212,24 @@ describe('buildUpstreamHttpUrl', () => {
 it('whereOf leaves out the query', () => {
   expect(whereOf('wss://h:1/api?token=secret#x')).toBe('wss://h:1/api')
 })
+
+it('does not need longer for a path of many slashes', () => {
+  const slashes = '/'.repeat(400_000)
+  const one = { sessionId: 's1' }
+  expect(buildUpstreamWsUrl(`http://h/x${slashes}`, 'none', null, 'ada', one)).toBe(
+    'ws://h/x/api/terminals/s1?user_id=ada',
+  )
+  expect(buildUpstreamWsUrl(`http://h${slashes}x`, 'none', null, 'ada', one)).toBe(
+    `ws://h${slashes}x/api/terminals/s1?user_id=ada`,
+  )
+})
+
+it.each<[unknown, string]>([
+  [undefined, 'got undefined'],
+  [null, 'got null'],
+  [8000, 'got number'],
+  ['h', 'it cannot be parsed as one'],
+])('says of the base %j: %s', (wrong, problem) => {
+  const build = (): string => buildUpstreamWsUrl(wrong as string, 'none', null, 'ada')
+  expect(build).toThrow(`\`base\` must be an absolute http(s) or ws(s) URL: ${problem}`)
+})

@@ -14,6 +14,9 @@ const key = randomBytes(16).toString('hex')
 const upstream = await startTestUpstream({ release: 'open-terminal@0.14.5', key, shell: shellWithTerminal })
 const pages = new Map([[randomBytes(16).toString('hex'), { base: upstream.url, key, userId: 'you' }]])
 
+// The sessions of each page, by its token: the upstream lets its key at the sessions of everybody.
+const sessions = new Map([...pages.keys()].map((token) => [token, new Set()]))
+
 const files = await bundle()
 const server = createServer((request, response) => {
   const file = files.get(request.url.replace(/^\/$/, '/index.html'))
@@ -23,25 +26,39 @@ const server = createServer((request, response) => {
 
 const TERMINALS = /^\/api\/terminals(?:\/([^/]+))?$/
 
-/** Does with the upstream's sessions what a page asks for its own user. */
+/** Does with the sessions of a page what the page asks for. */
 async function answer({ method, url, headers }, response) {
-  const options = pages.get(headers.authorization?.replace('Bearer ', ''))
+  const token = headers.authorization?.replace('Bearer ', '')
+  const options = pages.get(token)
+  const own = sessions.get(token)
   const [path, sessionId] = TERMINALS.exec(url) ?? []
   const reply = (status, body) =>
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
   if (!path) return reply(404, { detail: 'Not Found' })
   if (!options) return reply(401, { detail: 'Reload the page from the address that was printed' })
+  if (sessionId === undefined ? method !== 'POST' : !['GET', 'DELETE'].includes(method)) {
+    return reply(405, { detail: 'Method Not Allowed' })
+  }
   try {
-    if (method === 'POST') return reply(200, await createTerminalSession(options))
+    if (method === 'POST') {
+      const created = await createTerminalSession(options)
+      own.add(created.id)
+      return reply(200, created)
+    }
     const session = { ...options, sessionId }
-    const found = method === 'DELETE' ? await deleteTerminalSession(session) : await getTerminalSession(session)
+    const found =
+      own.has(sessionId) &&
+      (method === 'DELETE' ? await deleteTerminalSession(session) : await getTerminalSession(session))
+    if (!found || method === 'DELETE') own.delete(sessionId)
     return found ? reply(200, found) : reply(404, { error: 'Session not found' })
   } catch (error) {
-    return reply(error.status ?? 502, { detail: error.message })
+    // The message names the upstream, which is none of the page's business.
+    console.error(error.message)
+    return reply(502, { detail: 'The terminal server does not answer' })
   }
 }
 
-const sockets = new WebSocketServer({ server, maxPayload: 16 * 1024 * 1024 })
+const sockets = new WebSocketServer({ server, maxPayload: 1024 * 1024 })
 sockets.on('connection', async (client, request) => {
   const { endedBy, code, error } = await proxyTerminal(client, {
     request,
@@ -49,7 +66,10 @@ sockets.on('connection', async (client, request) => {
       const options = pages.get(token)
       if (!options)
         throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'unknown token', { closeReason: 'Reload the page' })
-      return { ...options, sessionId: new URL(url, 'http://page').pathname.replace(TERMINALS, '$1') }
+      const sessionId = new URL(url, 'http://page').pathname.replace(TERMINALS, '$1')
+      if (!sessions.get(token).has(sessionId))
+        throw new TerminalError('ERR_TERMINAL_NOT_FOUND', 'not a session of the page')
+      return { ...options, sessionId }
     },
   })
   console.log(`a terminal was ended by the ${endedBy} with ${code}`, error?.message ?? '')

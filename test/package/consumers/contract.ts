@@ -53,6 +53,7 @@ export type Signatures = [
 
 export type Connection = [
   Holds<Same<TerminalConnection['sessionId'], string>>,
+  Holds<Same<TerminalConnection['chatId'], string | undefined>>,
   Holds<Same<TerminalConnection['closed'], Promise<TerminalClose>>>,
   Holds<Same<TerminalConnection['onData'], (listener: (chunk: Uint8Array) => void) => () => void>>,
   Holds<Same<Parameters<TerminalConnection['write']>, [data: string | Uint8Array]>>,

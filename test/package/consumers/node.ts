@@ -7,6 +7,7 @@ import {
   type TestFaults,
   type TestOperation,
   type TestOwner,
+  type TestInner,
   type TestRelease,
   type TestRequest,
   type TestSession,
@@ -49,7 +50,8 @@ export const options: TestUpstreamOptions[] = [
 ]
 
 export async function use(): Promise<string[]> {
-  await using upstream: TestUpstream = await startTestUpstream()
+  const inner: TestInner = 'open-terminal@0.11'
+  await using upstream: TestUpstream = await startTestUpstream({ inner, idleTimeout: 60_000 })
   const terminal = await connectTerminal({ base: upstream.url, userId: 'ada' })
   process.stdin.on('data', (chunk) => void terminal.write(chunk))
   Readable.from(terminal).pipe(process.stdout)

@@ -32,11 +32,13 @@ export function serve(): WebSocketServer {
   return new WebSocketServer({ server: createServer() }).on('connection', (client: WebSocket, request) => {
     const socket: ClientSocket = client
     const summary: Promise<ProxySummary> = proxyTerminal(socket, { authorize, request })
-    void summary.then(({ endedBy, code, reason, error, sessionId, bytesToClient, bytesToUpstream, dropped }) => {
-      const who: 'client' | 'upstream' | 'proxy' = endedBy
-      const text: string = `${who} ${reason} ${error?.message} ${sessionId}`
-      const sum: number = code + bytesToClient + bytesToUpstream + dropped
-      return `${text} ${sum}`
-    })
+    void summary.then(
+      ({ endedBy, code, reason, error, sessionId, chatId, bytesToClient, bytesToUpstream, dropped }) => {
+        const who: 'client' | 'upstream' | 'proxy' = endedBy
+        const text: string = `${who} ${reason} ${error?.message} ${sessionId} ${chatId}`
+        const sum: number = code + bytesToClient + bytesToUpstream + dropped
+        return `${text} ${sum}`
+      },
+    )
   })
 }
