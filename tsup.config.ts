@@ -2,12 +2,18 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { defineConfig } from 'tsup'
 
-const entries = ['src/index.ts', 'src/probe.ts', 'src/proxy.ts', 'src/testing.ts', 'src/xterm.ts']
+const doors = ['index', 'probe', 'proxy', 'testing', 'xterm']
+const entries = Object.fromEntries(doors.map((name) => [name, `src/${name}.ts`]))
 
 const library = defineConfig({
   // The last three are not public. websocket.ts isolates isomorphic-ws, whose import bundlers never drop. package.json
   // chooses one of the two transports as `#http`.
-  entry: [...entries, 'src/websocket.ts', 'src/http-node.ts', 'src/http-fetch.ts'],
+  entry: {
+    ...entries,
+    websocket: 'src/terminal/websocket.ts',
+    'http-node': 'src/upstream/http-node.ts',
+    'http-fetch': 'src/upstream/http-fetch.ts',
+  },
   external: ['#http'],
   format: ['esm', 'cjs'],
   target: 'es2022',
@@ -44,7 +50,7 @@ const command = defineConfig({
   target: 'node20',
   splitting: false,
   esbuildOptions(options) {
-    options.alias = { '#http': './src/http-node.ts' }
+    options.alias = { '#http': './src/upstream/http-node.ts' }
   },
 })
 

@@ -1,18 +1,23 @@
-export { buildUpstreamWsUrl } from './url.ts'
-export type { UpstreamTarget } from './url.ts'
+export { buildUpstreamWsUrl } from './upstream/url.ts'
+export type { UpstreamTarget } from './upstream/url.ts'
 
-export { buildUpstreamAuth } from './auth.ts'
-export type { AuthType, UpstreamAuth, UpstreamAuthOptions } from './auth.ts'
+export { buildUpstreamAuth } from './upstream/auth.ts'
+export type { AuthType, UpstreamAuth, UpstreamAuthOptions } from './upstream/auth.ts'
 
-export { createTerminalSession, deleteTerminalSession, getTerminalSession, listTerminalSessions } from './sessions.ts'
-export type { TerminalSession, TerminalSessionOptions } from './sessions.ts'
-export type { UpstreamOptions } from './upstream.ts'
+export {
+  createTerminalSession,
+  deleteTerminalSession,
+  getTerminalSession,
+  listTerminalSessions,
+} from './upstream/sessions.ts'
+export type { TerminalSession, TerminalSessionOptions } from './upstream/sessions.ts'
+export type { UpstreamOptions } from './upstream/resolve.ts'
 
-export { connectTerminal } from './connect.ts'
-export type { ConnectTerminalOptions } from './connect.ts'
-export type { TerminalClose, TerminalConnection } from './connection.ts'
-export type { TerminalSize } from './protocol.ts'
-export type { SocketConstructor, SocketLike } from './websocket.ts'
+export { connectTerminal } from './terminal/connect.ts'
+export type { ConnectTerminalOptions } from './terminal/connect.ts'
+export type { TerminalClose, TerminalConnection } from './terminal/connection.ts'
+export type { TerminalSize } from './upstream/protocol.ts'
+export type { SocketConstructor, SocketLike } from './terminal/websocket.ts'
 
-export { TerminalError } from './errors.ts'
-export type { TerminalErrorCode, TerminalErrorOptions } from './errors.ts'
+export { TerminalError } from './lib/errors.ts'
+export type { TerminalErrorCode, TerminalErrorOptions } from './lib/errors.ts'

@@ -1,5 +1,5 @@
-import { wrongType } from './arguments.ts'
-import type { TerminalConnection } from './connection.ts'
+import { wrongType } from './lib/arguments.ts'
+import type { TerminalConnection } from './terminal/connection.ts'
 
 /** What xterm.js gives for a listener: `dispose()` takes it away again. */
 interface XtermListener {

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     root: fileURLToPath(new URL('..', import.meta.url)),
     // In the package, a condition of package.json chooses the transport.
-    alias: { '#http': fileURLToPath(new URL('../src/http-node.ts', import.meta.url)) },
+    alias: { '#http': fileURLToPath(new URL('../src/upstream/http-node.ts', import.meta.url)) },
     // No more than the shortest limit of the library, which is 10 s, so that a test still notices it.
     testTimeout: 10_000,
     expect: { poll: { timeout: 4_000 } },

@@ -1,4 +1,4 @@
-import { TerminalError } from '../errors.ts'
+import { TerminalError } from '../lib/errors.ts'
 import { CommandError, WRONG_USE } from './flags.ts'
 import type { Host } from './host.ts'
 import { inOwnWords } from './target.ts'

@@ -1,5 +1,5 @@
-import type { TerminalConnection } from '../connection.ts'
-import { delay } from '../deadline.ts'
+import type { TerminalConnection } from '../terminal/connection.ts'
+import { delay } from '../lib/deadline.ts'
 import { createEscape } from './escape.ts'
 import type { Input } from './host.ts'
 

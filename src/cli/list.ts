@@ -1,4 +1,4 @@
-import { listTerminalSessions, type TerminalSession } from '../sessions.ts'
+import { listTerminalSessions, type TerminalSession } from '../upstream/sessions.ts'
 import type { Call, Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { prepareRequests, TIMEOUT_HELP, type Send } from './request.ts'

@@ -1,5 +1,5 @@
-import type { TerminalConnection } from '../connection.ts'
-import type { TerminalSize } from '../protocol.ts'
+import type { TerminalConnection } from '../terminal/connection.ts'
+import type { TerminalSize } from '../upstream/protocol.ts'
 import type { Host, Output } from './host.ts'
 import { createModes } from './modes.ts'
 

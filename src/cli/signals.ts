@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { errorCode } from '../errors.ts'
+import { errorCode } from '../lib/errors.ts'
 import { CommandError } from './flags.ts'
 import type { Host } from './host.ts'
 

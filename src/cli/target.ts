@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
-import type { AuthType } from '../auth.ts'
-import type { UpstreamOptions } from '../upstream.ts'
+import type { AuthType } from '../upstream/auth.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { unknownName, CommandError, type Call, type FlagName } from './flags.ts'
 import type { Host } from './host.ts'
 import { findKey } from './key.ts'

@@ -1,4 +1,4 @@
-import { buildUpstreamWsUrl } from '../url.ts'
+import { buildUpstreamWsUrl } from '../upstream/url.ts'
 import type { Call, Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { readTarget } from './target.ts'

@@ -1,4 +1,4 @@
-import { NOT_REACHABLE } from '../protocol.ts'
+import { NOT_REACHABLE } from '../upstream/protocol.ts'
 import { isBare403, type Facts, type ProbeCheck } from './facts.ts'
 import { isBehindOpenWebUI, wantsHeaders } from './family.ts'
 

@@ -1,10 +1,10 @@
-import { assertWhole, wrongValue } from '../arguments.ts'
-import { LONGEST_TIMER } from '../settings.ts'
-import { withDeadline } from '../deadline.ts'
-import { TerminalError, withoutSecrets } from '../errors.ts'
-import { leaseSession } from '../lease.ts'
-import { deleteTerminalSession, exchange, type Reply } from '../sessions.ts'
-import { resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream.ts'
+import { assertWhole, wrongValue } from '../lib/arguments.ts'
+import { LONGEST_TIMER } from '../terminal/settings.ts'
+import { withDeadline } from '../lib/deadline.ts'
+import { TerminalError, withoutSecrets } from '../lib/errors.ts'
+import { leaseSession } from '../terminal/lease.ts'
+import { deleteTerminalSession, exchange, type Reply } from '../upstream/sessions.ts'
+import { resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
 
 /** What {@link probeUpstream} is given. */
 export interface ProbeOptions extends UpstreamOptions {

@@ -1,4 +1,4 @@
-import type { AuthType } from '../auth.ts'
+import type { AuthType } from '../upstream/auth.ts'
 
 /**
  * The ways to attach that a probe tries, by what they carry or lack:

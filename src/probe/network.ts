@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import { abortable } from '../deadline.ts'
+import { abortable } from '../lib/deadline.ts'
 
 /** Where a URL leads, as sockets are told. */
 export interface Endpoint {

@@ -1,8 +1,8 @@
-import { withDeadline } from '../deadline.ts'
-import { errorCode, TerminalError } from '../errors.ts'
-import { getTerminalSession } from '../sessions.ts'
-import { resolveUpstream, type UpstreamOptions } from '../upstream.ts'
-import { whereOf } from '../url.ts'
+import { withDeadline } from '../lib/deadline.ts'
+import { errorCode, TerminalError } from '../lib/errors.ts'
+import { getTerminalSession } from '../upstream/sessions.ts'
+import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { whereOf } from '../upstream/url.ts'
 import {
   createContext,
   describeFailure,

@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws'
-import { abortable, delay } from '../deadline.ts'
-import { withoutSecrets, type Redact } from '../errors.ts'
-import { openLink, type Ending } from '../websocket.ts'
+import { abortable, delay } from '../lib/deadline.ts'
+import { withoutSecrets, type Redact } from '../lib/errors.ts'
+import { openLink, type Ending } from '../terminal/websocket.ts'
 import { failed, type ProbeOutcome } from './facts.ts'
 
 /** What to dial with. */

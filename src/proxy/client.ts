@@ -1,4 +1,4 @@
-import { watchSilence, type Watch } from '../watch.ts'
+import { watchSilence, type Watch } from '../lib/watch.ts'
 import { createInbox, type Receive } from './inbox.ts'
 import { limitBytes } from './tcp.ts'
 

@@ -1,4 +1,4 @@
-import { TerminalError, type TerminalErrorCode } from '../errors.ts'
+import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
 
 /** What to close a socket with. */
 export interface Closing {

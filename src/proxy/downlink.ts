@@ -1,4 +1,4 @@
-import { MESSAGE_OVERHEAD, type FlowControl, type Sink } from '../output.ts'
+import { MESSAGE_OVERHEAD, type FlowControl, type Sink } from '../terminal/output.ts'
 import { OPEN, type ClientSocket } from './client.ts'
 import type { Tally } from './tally.ts'
 import { tcpOf } from './tcp.ts'

@@ -1,6 +1,6 @@
-import type { Attached } from '../connection.ts'
-import { MESSAGE_OVERHEAD } from '../output.ts'
-import { MAX_BUFFERED } from '../settings.ts'
+import type { Attached } from '../terminal/connection.ts'
+import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
+import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
 import type { Tally } from './tally.ts'
 

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { wrongValue } from '../arguments.ts'
+import { wrongValue } from '../lib/arguments.ts'
 
 /**
  * Something that goes wrong with a request:

@@ -1,4 +1,4 @@
-import { wrongValue } from '../arguments.ts'
+import { wrongValue } from '../lib/arguments.ts'
 
 /**
  * The releases that a test upstream can be: each differs from the others in what it wants of a client. Of Open

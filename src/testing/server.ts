@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { unescape } from 'node:querystring'
-import { assertWhole, wrongValue } from '../arguments.ts'
+import { assertWhole, wrongValue } from '../lib/arguments.ts'
 import { createFaults, type TestFaults } from './faults.ts'
 import { startReaper } from './reaper.ts'
 import { behaviourOf, type Behaviour, type TestInner, type TestRelease } from './releases.ts'

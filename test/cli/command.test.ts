@@ -2,7 +2,7 @@ import { afterAll, vi } from 'vitest'
 import { startTestUpstream, type TestShell } from '../../src/testing.ts'
 // @ts-expect-error -- the example is plain JavaScript
 import { shellWithTerminal } from '../examples/web/shell.mjs'
-import { KEY } from '../unit/support/raw-client.ts'
+import { KEY } from '../support/raw-client.ts'
 import { describeCommand } from './suite.ts'
 
 vi.setConfig({ testTimeout: 60_000 })

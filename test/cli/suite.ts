@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createTerminalSession, listTerminalSessions } from '../../src/index.ts'
-import { KEY } from '../unit/support/raw-client.ts'
+import { KEY } from '../support/raw-client.ts'
 import { openPane, type Pane } from './tmux.ts'
 
 const command = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))

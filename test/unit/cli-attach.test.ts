@@ -1,9 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createTerminalSession, TerminalError } from '../../src/index.ts'
 import type { TestFaults, TestUpstreamOptions } from '../../src/testing.ts'
-import { NEWEST, pipe, prompting, sit, user, type Seated } from './support/attach.ts'
-import { FakeHost, run, start } from './support/host.ts'
-import { nobody, until, upstreamOf } from './support/upstream.ts'
+import { NEWEST, pipe, prompting, sit, user, type Seated } from '../support/attach.ts'
+import { FakeHost, run, start } from '../support/host.ts'
+import { nobody, until, upstreamOf } from '../support/upstream.ts'
 
 describe('attach', () => {
   it('asks as the flags say', async () => {
@@ -29,7 +29,7 @@ describe('attach', () => {
     ['2.5', 2_500],
     [undefined, undefined],
   ])('gives connectTerminal for --keep-alive %s the keepAlive %s', async (seconds, keepAlive) => {
-    const connectTerminal = vi.fn<typeof import('../../src/connect.ts').connectTerminal>()
+    const connectTerminal = vi.fn<typeof import('../../src/terminal/connect.ts').connectTerminal>()
     connectTerminal.mockRejectedValue(new TerminalError('ERR_TERMINAL_LIMIT', 'Cannot attach.'))
     vi.doMock('../../src/connect.ts', () => ({ connectTerminal }))
     onTestFinished(() => {

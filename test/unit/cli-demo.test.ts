@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { run } from './support/host.ts'
+import { run } from '../support/host.ts'
 
 it('demo shows where others fail, a shell, and every release', async () => {
   const { status, stdout, stderr } = await run(['demo'])

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import { createTerminalSession, type TerminalSession } from '../../src/index.ts'
 import type { TestUpstream } from '../../src/testing.ts'
-import { user } from './support/attach.ts'
-import { run, start, type HostOptions } from './support/host.ts'
-import { clientOf, nobody, serve, until, upstreamOf } from './support/upstream.ts'
+import { user } from '../support/attach.ts'
+import { run, start, type HostOptions } from '../support/host.ts'
+import { clientOf, nobody, serve, until, upstreamOf } from '../support/upstream.ts'
 
 /** Runs `list` on the server. */
 function list({ url }: { url: string }, flags: string[] = [], options: HostOptions = {}) {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it, vi } from 'vitest'
 import { main } from '../../src/cli/main.ts'
-import { brokenPipe, FakeHost, run } from './support/host.ts'
+import { brokenPipe, FakeHost, run } from '../support/host.ts'
 
 const commands = ['attach', 'probe', 'list', 'rm', 'url', 'demo']
 

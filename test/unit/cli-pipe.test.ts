@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { TestShell, TestUpstreamOptions } from '../../src/testing.ts'
-import { NEWEST, pipe, prompting, user } from './support/attach.ts'
-import { brokenPipe, run, start } from './support/host.ts'
-import { hashing, inputFrames } from './support/terminal.ts'
-import { releases, until, upstreamOf } from './support/upstream.ts'
+import { NEWEST, pipe, prompting, user } from '../support/attach.ts'
+import { brokenPipe, run, start } from '../support/host.ts'
+import { hashing, inputFrames } from '../support/terminal.ts'
+import { releases, until, upstreamOf } from '../support/upstream.ts'
 
 /** Prints a lot at the first key, and ends. */
 const flooding: TestShell = ({ output, exit }) => ({

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import type { ProbeReport } from '../../src/probe.ts'
 import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { inOwnWords } from '../../src/cli/target.ts'
-import { prompting } from './support/attach.ts'
-import { gateway, type Habits } from './support/gateway.ts'
-import { brokenPipe, run, start, type HostOptions } from './support/host.ts'
-import { nobody, releases, until, upstreamOf } from './support/upstream.ts'
+import { prompting } from '../support/attach.ts'
+import { gateway, type Habits } from '../support/gateway.ts'
+import { brokenPipe, run, start, type HostOptions } from '../support/host.ts'
+import { nobody, releases, until, upstreamOf } from '../support/upstream.ts'
 
 const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5, policies: [] }
 

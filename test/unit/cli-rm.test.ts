@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import { createTerminalSession } from '../../src/index.ts'
 import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
-import { user } from './support/attach.ts'
-import { run, start } from './support/host.ts'
-import { clientOf, until, upstreamOf } from './support/upstream.ts'
+import { user } from '../support/attach.ts'
+import { run, start } from '../support/host.ts'
+import { clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 /** Runs `rm` on the server. */
 function rm({ url }: { url: string }, ...args: string[]) {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { paintFor, startProgress } from '../../src/cli/screen.ts'
-import { FakeHost } from './support/host.ts'
+import { FakeHost } from '../support/host.ts'
 
 describe('colours', () => {
   it.each([

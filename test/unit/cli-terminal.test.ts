@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { TestFaults } from '../../src/testing.ts'
-import { sit, user } from './support/attach.ts'
-import { start } from './support/host.ts'
-import { announcing } from './support/raw-client.ts'
-import { releases, until, upstreamOf } from './support/upstream.ts'
+import { sit, user } from '../support/attach.ts'
+import { start } from '../support/host.ts'
+import { announcing } from '../support/raw-client.ts'
+import { releases, until, upstreamOf } from '../support/upstream.ts'
 
 describe('in a terminal, attach', () => {
   it('passes keys on as they are pressed, and gives the terminal back when the shell has ended', async () => {

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { run, start } from './support/host.ts'
+import { run, start } from '../support/host.ts'
 
 const url = (...flags: string[]): string[] => ['url', 'https://h/x', '--user', 'ada', ...flags]
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { connectTerminal, createTerminalSession, type TerminalConnection } from '../../src/index.ts'
 import type { TestInner, TestRelease, TestShell, TestUpstreamOptions } from '../../src/testing.ts'
-import { clientTo, startProxy } from './support/proxy.ts'
-import { afterwards, clientOf, outputWith, rejection, upstreamOf } from './support/upstream.ts'
+import { clientTo, startProxy } from '../support/proxy.ts'
+import { afterwards, clientOf, outputWith, rejection, upstreamOf } from '../support/upstream.ts'
 
 const ORCHESTRATORS = ['terminals@0.0.2', 'terminals@0.0.3', 'terminals@0.2.2'] as const
 const STRICT = ['open-terminal@0.14', 'open-terminal@0.14.2', 'open-terminal@0.14.5'] as const

@@ -3,8 +3,8 @@ import type { Duplex } from 'node:stream'
 import { describe, expect, it, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { connectTerminal } from '../../src/index.ts'
-import { refuse } from './support/gateway.ts'
-import { afterwards, clientOf, outputWith, rejection, releases, serve, upstreamOf } from './support/upstream.ts'
+import { refuse } from '../support/gateway.ts'
+import { afterwards, clientOf, outputWith, rejection, releases, serve, upstreamOf } from '../support/upstream.ts'
 
 interface BareServer {
   readonly base: string

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
-import { afterwards, clientOf, outputWith, rejection, releases, until, upstreamOf } from './support/upstream.ts'
+import { afterwards, clientOf, outputWith, rejection, releases, until, upstreamOf } from '../support/upstream.ts'
 
 const patient = { settle: 60_000, timeout: 60_000 }
 

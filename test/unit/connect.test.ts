@@ -10,7 +10,7 @@ import {
   type ConnectTerminalOptions,
 } from '../../src/index.ts'
 import type { TestFault, TestShell, TestUpstream } from '../../src/testing.ts'
-import { browserSocket } from './support/browser-socket.ts'
+import { browserSocket } from '../support/browser-socket.ts'
 import {
   afterwards,
   clientOf,
@@ -21,7 +21,7 @@ import {
   serve,
   until,
   upstreamOf,
-} from './support/upstream.ts'
+} from '../support/upstream.ts'
 
 type Upgrade = [request: IncomingMessage, socket: Duplex, head: Buffer]
 

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
-import { abortable, delay, startDeadline, withDeadline } from '../../src/deadline.ts'
+import { abortable, delay, startDeadline, withDeadline } from '../../src/lib/deadline.ts'
 
 describe('abortable', () => {
   it.each([

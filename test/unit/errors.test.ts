@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { inspect } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { createRedact, errorCode, TerminalError, withoutSecrets } from '../../src/errors.ts'
+import { createRedact, errorCode, TerminalError, withoutSecrets } from '../../src/lib/errors.ts'
 
 describe('TerminalError', () => {
   it('is an Error that has its own name, its code and only the fields that are known', () => {

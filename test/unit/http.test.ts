@@ -4,11 +4,11 @@ import https from 'node:https'
 import { createServer, type Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { LONGEST_ANSWER, type SendHttp } from '../../src/http.ts'
-import { sendHttp as sendByFetch } from '../../src/http-fetch.ts'
-import { sendHttp as sendByNode } from '../../src/http-node.ts'
-import { certificate, privateKey } from './support/certificate.ts'
-import { afterwards, listen, nobody, serve } from './support/upstream.ts'
+import { LONGEST_ANSWER, type SendHttp } from '../../src/upstream/http.ts'
+import { sendHttp as sendByFetch } from '../../src/upstream/http-fetch.ts'
+import { sendHttp as sendByNode } from '../../src/upstream/http-node.ts'
+import { certificate, privateKey } from '../support/certificate.ts'
+import { afterwards, listen, nobody, serve } from '../support/upstream.ts'
 
 const transports: ReadonlyArray<[string, SendHttp]> = [
   ['node', sendByNode],

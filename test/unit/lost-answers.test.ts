@@ -7,7 +7,7 @@ import {
   listTerminalSessions,
 } from '../../src/index.ts'
 import type { TestFault, TestUpstream } from '../../src/testing.ts'
-import { afterwards, clientOf, rejection, serve, until, upstreamOf } from './support/upstream.ts'
+import { afterwards, clientOf, rejection, serve, until, upstreamOf } from '../support/upstream.ts'
 
 const retry = { delay: 1 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createOutput, type Output } from '../../src/output.ts'
+import { createOutput, type Output } from '../../src/terminal/output.ts'
 
 interface Controlled {
   readonly output: Output

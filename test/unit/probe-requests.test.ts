@@ -2,11 +2,11 @@ import { createServer as createTlsServer } from 'node:https'
 import { createServer, type Server, type Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
 import type { TestFaults, TestShell } from '../../src/testing.ts'
-import { certificate, privateKey } from './support/certificate.ts'
-import { prompting } from './support/attach.ts'
-import { gateway, type Habits } from './support/gateway.ts'
-import { answering, failing, NEWEST, outcomes, probe, QUICK, TERMINALS } from './support/probe.ts'
-import { afterwards, listen, nobody, upstreamOf } from './support/upstream.ts'
+import { certificate, privateKey } from '../support/certificate.ts'
+import { prompting } from '../support/attach.ts'
+import { gateway, type Habits } from '../support/gateway.ts'
+import { answering, failing, NEWEST, outcomes, probe, QUICK, TERMINALS } from '../support/probe.ts'
+import { afterwards, listen, nobody, upstreamOf } from '../support/upstream.ts'
 
 vi.setConfig({ testTimeout: 20_000 })
 

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { TestFaults, TestRelease } from '../../src/testing.ts'
-import { gateway, page, refuse, type Habits } from './support/gateway.ts'
-import { failing, NEWEST, OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS } from './support/probe.ts'
-import { upstreamOf } from './support/upstream.ts'
+import { gateway, page, refuse, type Habits } from '../support/gateway.ts'
+import { failing, NEWEST, OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS } from '../support/probe.ts'
+import { upstreamOf } from '../support/upstream.ts'
 
 vi.setConfig({ testTimeout: 20_000 })
 

@@ -1,10 +1,10 @@
 import { describe, expect, it, vi } from 'vitest'
 import { probeUpstream, type ProbeOptions, type ProbeReport } from '../../src/probe.ts'
 import type { TestRelease } from '../../src/testing.ts'
-import { prompting } from './support/attach.ts'
-import { gateway, page } from './support/gateway.ts'
-import { OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS, who } from './support/probe.ts'
-import { nobody, rejection, upstreamOf } from './support/upstream.ts'
+import { prompting } from '../support/attach.ts'
+import { gateway, page } from '../support/gateway.ts'
+import { OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS, who } from '../support/probe.ts'
+import { nobody, rejection, upstreamOf } from '../support/upstream.ts'
 
 vi.setConfig({ testTimeout: 20_000 })
 

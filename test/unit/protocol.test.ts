@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { TerminalError } from '../../src/errors.ts'
-import { closeError, encodeResize, HEARTBEAT, mayPass, statusError, terminalError } from '../../src/protocol.ts'
+import { TerminalError } from '../../src/lib/errors.ts'
+import {
+  closeError,
+  encodeResize,
+  HEARTBEAT,
+  mayPass,
+  statusError,
+  terminalError,
+} from '../../src/upstream/protocol.ts'
 
 describe('encodeResize', () => {
   it('returns the frame that servers read', () => {

@@ -5,9 +5,9 @@ import type { WebSocket } from 'ws'
 import { connectTerminal, TerminalError } from '../../src/index.ts'
 import type { AuthorizeOptions, ProxySummary } from '../../src/proxy.ts'
 import { createInbox } from '../../src/proxy/inbox.ts'
-import { clientTo, join, startProxy, type Proxy, type ProxyClient } from './support/proxy.ts'
-import { pair } from './support/proxy-pair.ts'
-import { afterwards, clientOf, until, upstreamOf } from './support/upstream.ts'
+import { clientTo, join, startProxy, type Proxy, type ProxyClient } from '../support/proxy.ts'
+import { pair } from '../support/proxy-pair.ts'
+import { afterwards, clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 const AUTH = '{"type":"auth","token":"jwt"}'
 const KIB = 1024

@@ -3,9 +3,9 @@ import { expect, it } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { proxyTerminal, type ClientSocket } from '../../src/proxy.ts'
 import { takeClient } from '../../src/proxy/client.ts'
-import { clientTo, startProxy, type ProxyClient } from './support/proxy.ts'
-import { pair } from './support/proxy-pair.ts'
-import { clientOf, serve, upstreamOf } from './support/upstream.ts'
+import { clientTo, startProxy, type ProxyClient } from '../support/proxy.ts'
+import { pair } from '../support/proxy-pair.ts'
+import { clientOf, serve, upstreamOf } from '../support/upstream.ts'
 
 /** Both sides of a connection. */
 async function connect(): Promise<{ client: ProxyClient; socket: WebSocket }> {

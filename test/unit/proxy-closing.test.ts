@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { TerminalError, type TerminalErrorCode } from '../../src/errors.ts'
+import { TerminalError, type TerminalErrorCode } from '../../src/lib/errors.ts'
 import { cutReason, explainThrown, passOn, refusalFor, withoutAddresses } from '../../src/proxy/closing.ts'
 
 describe('passOn', () => {

@@ -3,9 +3,9 @@ import { WebSocketServer, type WebSocket } from 'ws'
 import { createTerminalSession, type ConnectTerminalOptions } from '../../src/index.ts'
 import type { ProxySummary } from '../../src/proxy.ts'
 import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
-import { clientTo, join, startProxy, type Joined } from './support/proxy.ts'
-import { pair } from './support/proxy-pair.ts'
-import { afterwards, clientOf, nobody, releases, serve, until, upstreamOf } from './support/upstream.ts'
+import { clientTo, join, startProxy, type Joined } from '../support/proxy.ts'
+import { pair } from '../support/proxy-pair.ts'
+import { afterwards, clientOf, nobody, releases, serve, until, upstreamOf } from '../support/upstream.ts'
 
 interface Refused {
   /** What the client was told. */

@@ -5,10 +5,10 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { clientTo, join, startProxy } from './support/proxy.ts'
-import { noise, pair, upTo } from './support/proxy-pair.ts'
-import { sha256 } from './support/terminal.ts'
-import { afterwards, until } from './support/upstream.ts'
+import { clientTo, join, startProxy } from '../support/proxy.ts'
+import { noise, pair, upTo } from '../support/proxy-pair.ts'
+import { sha256 } from '../support/terminal.ts'
+import { afterwards, until } from '../support/upstream.ts'
 
 const MIB = 1024 * 1024
 const MAX_BUFFERED = MIB
@@ -158,7 +158,7 @@ async function startFlood(size: number): Promise<{ socket: WebSocket; upstream: 
 }
 
 function end(...args: Array<string | number>): End {
-  const child = fork(new URL('support/flood.mjs', import.meta.url), args.map(String), { execArgv: [] })
+  const child = fork(new URL('../support/flood.mjs', import.meta.url), args.map(String), { execArgv: [] })
   afterwards({ close: () => child.kill('SIGKILL') })
   return {
     tell: () => void child.send('go'),

@@ -10,8 +10,8 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { TerminalError, type TerminalErrorCode } from '../../src/index.ts'
 import { proxyTerminal, type ProxySummary } from '../../src/proxy.ts'
 import type { TestFault, TestFaults, TestSession, TestUpstream } from '../../src/testing.ts'
-import { clientTo, join, startProxy, type ProxyClient } from './support/proxy.ts'
-import { afterwards, clientOf, listen, releases, serve, until, upstreamOf } from './support/upstream.ts'
+import { clientTo, join, startProxy, type ProxyClient } from '../support/proxy.ts'
+import { afterwards, clientOf, listen, releases, serve, until, upstreamOf } from '../support/upstream.ts'
 
 const unhandled: unknown[] = []
 const note = (problem: unknown): unknown => unhandled.push(problem)

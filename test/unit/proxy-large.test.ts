@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { digest, noise, pair, upTo } from './support/proxy-pair.ts'
+import { digest, noise, pair, upTo } from '../support/proxy-pair.ts'
 
 // In a file of its own, to run beside the others: pacing it takes some 20 s.
 it('a message of 16 MiB arrives from the client, in frames that every server takes', async () => {

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { join, type Message } from './support/proxy.ts'
-import { digest, noise, pair, READY, upTo } from './support/proxy-pair.ts'
-import { hashing, sha256 } from './support/terminal.ts'
+import { join, type Message } from '../support/proxy.ts'
+import { digest, noise, pair, READY, upTo } from '../support/proxy-pair.ts'
+import { hashing, sha256 } from '../support/terminal.ts'
 
 const MAX_MESSAGE = 16 * 1024 * 1024
 

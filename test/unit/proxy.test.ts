@@ -12,8 +12,8 @@ import {
   type ProxySummary,
 } from '../../src/proxy.ts'
 import type { TestUpstream } from '../../src/testing.ts'
-import { clientTo, join, startProxy, type Proxy, type ProxyClient } from './support/proxy.ts'
-import { clientOf, releases, serve, until, upstreamOf, withoutCanary } from './support/upstream.ts'
+import { clientTo, join, startProxy, type Proxy, type ProxyClient } from '../support/proxy.ts'
+import { clientOf, releases, serve, until, upstreamOf, withoutCanary } from '../support/upstream.ts'
 
 /** What an upstream got on its sockets, one list for each. */
 function framesOf({ requests }: TestUpstream): Array<Array<string>> {

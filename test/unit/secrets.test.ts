@@ -8,8 +8,8 @@ import {
   getTerminalSession,
   listTerminalSessions,
 } from '../../src/index.ts'
-import { browserSocket } from './support/browser-socket.ts'
-import { afterwards, rejection, serve, withoutCanary } from './support/upstream.ts'
+import { browserSocket } from '../support/browser-socket.ts'
+import { afterwards, rejection, serve, withoutCanary } from '../support/upstream.ts'
 
 // A key with everything in it that is written differently in a URL, a form, JSON or a header.
 const key = 'sk-canary +/="quoted"&?#%41'

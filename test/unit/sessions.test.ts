@@ -7,7 +7,7 @@ import {
   listTerminalSessions,
   type UpstreamOptions,
 } from '../../src/index.ts'
-import { afterwards, clientOf, listen, nobody, rejection, releases, serve, upstreamOf } from './support/upstream.ts'
+import { afterwards, clientOf, listen, nobody, rejection, releases, serve, upstreamOf } from '../support/upstream.ts'
 
 describe.each(releases)('sessions of %s', (release) => {
   it('are created, found, listed and deleted', async () => {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, deleteTerminalSession, type TerminalConnection } from '../../src/index.ts'
-import { afterwards, rejection, serve } from './support/upstream.ts'
+import { afterwards, rejection, serve } from '../support/upstream.ts'
 
 const GONE = '{"error":"Session not found"}'
 

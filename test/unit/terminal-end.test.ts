@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { connectTerminal } from '../../src/index.ts'
-import { firstChunks, open, openOn } from './support/terminal.ts'
-import { afterwards, outputWith, releases, serve, until, withoutCanary } from './support/upstream.ts'
+import { firstChunks, open, openOn } from '../support/terminal.ts'
+import { afterwards, outputWith, releases, serve, until, withoutCanary } from '../support/upstream.ts'
 
 describe('the end', () => {
   it('of the shell is noticed on every release, and everything that it printed arrives', async () => {

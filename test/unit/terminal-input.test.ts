@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { browserSocket } from './support/browser-socket.ts'
-import { hashing, inputFrames, open, openOn, sha256 } from './support/terminal.ts'
-import { afterwards, outputWith, rejection, releases, until } from './support/upstream.ts'
+import { browserSocket } from '../support/browser-socket.ts'
+import { hashing, inputFrames, open, openOn, sha256 } from '../support/terminal.ts'
+import { afterwards, outputWith, rejection, releases, until } from '../support/upstream.ts'
 
 describe('write', () => {
   it('sends strings as UTF-8 and bytes as they are', async () => {

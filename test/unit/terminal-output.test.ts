@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { TestSession, TestShell } from '../../src/testing.ts'
-import { firstChunks, open, sha256 } from './support/terminal.ts'
-import { afterwards, outputWith } from './support/upstream.ts'
+import { firstChunks, open, sha256 } from '../support/terminal.ts'
+import { afterwards, outputWith } from '../support/upstream.ts'
 
 describe('reading', () => {
   it('hands what came before anybody listened to the first who does, and to nobody else', async () => {

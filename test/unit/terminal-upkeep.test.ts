@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestUpstream } from '../../src/testing.ts'
-import { open } from './support/terminal.ts'
-import { afterwards, clientOf, upstreamOf } from './support/upstream.ts'
+import { open } from '../support/terminal.ts'
+import { afterwards, clientOf, upstreamOf } from '../support/upstream.ts'
 
 afterEach(() => void vi.useRealTimers())
 

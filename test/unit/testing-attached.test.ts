@@ -19,7 +19,7 @@ import {
   start,
   strict,
   type RawSocket,
-} from './support/raw-client.ts'
+} from '../support/raw-client.ts'
 
 const isOrchestrator = (release: string): boolean => release.startsWith('terminals')
 const crashOf = (release: TestRelease): string =>

@@ -3,7 +3,7 @@ import { startTestUpstream, type TestShell } from '../../src/testing.ts'
 import { sh } from '../../src/testing/shells.ts'
 import { standIns } from '../upstream/cases.ts'
 import { describeCases } from '../upstream/suite.ts'
-import { KEY } from './support/raw-client.ts'
+import { KEY } from '../support/raw-client.ts'
 
 /** The `sh` of a test upstream, with a `stty` that knows the size although there is no PTY. */
 const shWithStty: TestShell = (io) => {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Agent, request, type IncomingMessage } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TestFaults, TestOperation, TestUpstream } from '../../src/testing.ts'
-import { API, attach, create, dial, releases, start, withDefaults } from './support/raw-client.ts'
+import { API, attach, create, dial, releases, start, withDefaults } from '../support/raw-client.ts'
 
 interface Answer {
   status: number | undefined

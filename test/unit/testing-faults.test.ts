@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import type { TestFault, TestFaults, TestOperation, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
-import { API, ask, attach, create, dial, next, roundTrip, start, type RawSocket } from './support/raw-client.ts'
+import { API, ask, attach, create, dial, next, roundTrip, start, type RawSocket } from '../support/raw-client.ts'
 
 type Answer = Awaited<ReturnType<typeof ask>>
 

@@ -18,7 +18,7 @@ import {
   start,
   strictInside,
   type RawSocket,
-} from './support/raw-client.ts'
+} from '../support/raw-client.ts'
 
 const CHAT = { 'x-session-id': 'chat-1' }
 const PING = '{"type":"ping"}'

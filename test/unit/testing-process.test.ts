@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isRunning, prepareScripts, type Scripts } from './support/testing-process.ts'
+import { isRunning, prepareScripts, type Scripts } from '../support/testing-process.ts'
 
 // Outlives the hook that sets it: the scripts are prepared once for all tests.
 let scripts: Scripts

@@ -13,8 +13,8 @@ import {
   orchestrators,
   ownServers,
   start,
-} from './support/raw-client.ts'
-import { strictInside } from './support/raw-client.ts'
+} from '../support/raw-client.ts'
+import { strictInside } from '../support/raw-client.ts'
 
 const LONGEST = 2_147_483_647
 const PING = '{"type":"ping"}'

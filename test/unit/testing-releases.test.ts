@@ -14,7 +14,7 @@ import {
   USER,
   type RawSocket,
   type Shape,
-} from './support/raw-client.ts'
+} from '../support/raw-client.ts'
 
 const prompting: TestShell = ({ output }) => {
   void output('$ ')

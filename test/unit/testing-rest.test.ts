@@ -15,7 +15,7 @@ import {
   strict,
   withDefaults,
   type Headers,
-} from './support/raw-client.ts'
+} from '../support/raw-client.ts'
 
 const NOT_FOUND = [404, { error: 'Session not found' }]
 const NOT_ALLOWED = [405, { detail: 'Method Not Allowed' }]

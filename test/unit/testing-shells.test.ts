@@ -2,8 +2,8 @@ import { fstatSync, readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
-import { API, ask, attach, create, next, roundTrip, start, type RawSocket } from './support/raw-client.ts'
-import { isRunning } from './support/testing-process.ts'
+import { API, ask, attach, create, next, roundTrip, start, type RawSocket } from '../support/raw-client.ts'
+import { isRunning } from '../support/testing-process.ts'
 
 async function run({ ws, bytes, printed }: RawSocket, command: string): Promise<string> {
   const before = bytes().length

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { startTestUpstream, type TestUpstreamOptions } from '../../src/testing.ts'
-import { API, ask, attach, authFrame, create, dial, KEY, next, roundTrip, start, USER } from './support/raw-client.ts'
+import { API, ask, attach, authFrame, create, dial, KEY, next, roundTrip, start, USER } from '../support/raw-client.ts'
 
 describe('startTestUpstream', () => {
   it.each([{ release: 'terminals@0.0.1' }, { release: 'constructor' }, { release: '' }, { release: null }])(

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { buildUpstreamWsUrl, TerminalError, type AuthType } from '../../src/index.ts'
-import { buildUpstreamHttpUrl, whereOf } from '../../src/url.ts'
+import { buildUpstreamHttpUrl, whereOf } from '../../src/upstream/url.ts'
 
 const authTypes: AuthType[] = ['bearer', 'session', 'system_oauth', 'none']
 const noKeys = [undefined, null, '', ' ', '\t\n ', 'Bearer', 'Bearer ', '  bearer  ', 'Bearer Bearer ', '\u00a0']

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { watchSilence } from '../../src/watch.ts'
+import { watchSilence } from '../../src/lib/watch.ts'
 
 describe('watchSilence', () => {
   beforeEach(() => void vi.useFakeTimers())

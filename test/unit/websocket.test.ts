@@ -7,9 +7,9 @@ import {
   WebSocket as ownWebSocket,
   type Link,
   type SocketConstructor,
-} from '../../src/websocket.ts'
-import { browserSocket } from './support/browser-socket.ts'
-import { afterwards, nobody, serve, until } from './support/upstream.ts'
+} from '../../src/terminal/websocket.ts'
+import { browserSocket } from '../support/browser-socket.ts'
+import { afterwards, nobody, serve, until } from '../support/upstream.ts'
 
 async function linkTo(base: string, Socket: SocketConstructor): Promise<Link> {
   const link = openLink(Socket, base.replace('http', 'ws'), {}, () => {})

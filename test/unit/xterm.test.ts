@@ -1,8 +1,8 @@
 import xtermHeadless from '@xterm/headless'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { UpstreamAddon, type XtermLike } from '../../src/xterm.ts'
-import { inputFrames, open, sha256, type Opened } from './support/terminal.ts'
-import { until } from './support/upstream.ts'
+import { inputFrames, open, sha256, type Opened } from '../support/terminal.ts'
+import { until } from '../support/upstream.ts'
 
 const { Terminal } = xtermHeadless
 type Xterm = InstanceType<typeof Terminal>

@@ -11,7 +11,7 @@ import {
   type Headers,
   type RawSocket,
   type Shape,
-} from '../unit/support/raw-client.ts'
+} from '../support/raw-client.ts'
 
 /** A server to try the cases on: a real Open Terminal, or the test upstream that stands for it. Its key is `KEY`. */
 export interface Subject {

@@ -10,8 +10,8 @@ import {
   type TerminalConnection,
 } from '../../src/index.ts'
 import { probeUpstream } from '../../src/probe.ts'
-import { outputWith } from '../unit/support/upstream.ts'
-import { API, ask, dial, KEY, USER, withDefaults, type Headers } from '../unit/support/raw-client.ts'
+import { outputWith } from '../support/upstream.ts'
+import { API, ask, dial, KEY, USER, withDefaults, type Headers } from '../support/raw-client.ts'
 import {
   attaches,
   attachTo,

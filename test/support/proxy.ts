@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { WebSocket, WebSocketServer, type ClientOptions, type ServerOptions } from 'ws'
-import { proxyTerminal, type ProxyOptions, type ProxySummary } from '../../../src/proxy.ts'
-import type { TestSession, TestUpstream, TestUpstreamOptions } from '../../../src/testing.ts'
+import { proxyTerminal, type ProxyOptions, type ProxySummary } from '../../src/proxy.ts'
+import type { TestSession, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { afterwards, clientOf, upstreamOf, withoutCanary } from './upstream.ts'
 
 /** The server side of one client of a proxy. */

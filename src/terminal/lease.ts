@@ -1,8 +1,8 @@
-import { abortable, BRIEFLY, delay, withDeadline } from './deadline.ts'
-import { TerminalError } from './errors.ts'
-import { isCut } from './protocol.ts'
-import { createSession, deleteTerminalSession, type TerminalSessionOptions } from './sessions.ts'
-import type { UpstreamOptions } from './upstream.ts'
+import { abortable, BRIEFLY, delay, withDeadline } from '../lib/deadline.ts'
+import { TerminalError } from '../lib/errors.ts'
+import { isCut } from '../upstream/protocol.ts'
+import { createSession, deleteTerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
 
 /** The session that a terminal runs in, and the duty to end it. */
 export interface Lease {

@@ -1,4 +1,11 @@
-import { assertContext, assertHeaderValue, assertObject, assertSegment, wrongType, wrongValue } from './arguments.ts'
+import {
+  assertContext,
+  assertHeaderValue,
+  assertObject,
+  assertSegment,
+  wrongType,
+  wrongValue,
+} from '../lib/arguments.ts'
 
 /**
  * How a connection authenticates, by Open WebUI's names.

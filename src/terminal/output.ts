@@ -1,4 +1,4 @@
-import { wrongType } from './arguments.ts'
+import { wrongType } from '../lib/arguments.ts'
 
 /** Where what comes from the terminal goes. */
 export interface Sink {

@@ -1,8 +1,8 @@
 import { attachTerminal } from './attach.ts'
 import { readable, type TerminalConnection } from './connection.ts'
 import { createOutput } from './output.ts'
-import type { TerminalSize } from './protocol.ts'
-import type { UpstreamOptions } from './upstream.ts'
+import type { TerminalSize } from '../upstream/protocol.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
 import type { SocketConstructor } from './websocket.ts'
 
 /** What {@link connectTerminal} is given; all but the first few have defaults that suit most. */

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { expect } from 'vitest'
-import { probeUpstream, type ProbeCheck, type ProbeOptions, type ProbeReport } from '../../../src/probe.ts'
-import type { TestUpstreamOptions } from '../../../src/testing.ts'
+import { probeUpstream, type ProbeCheck, type ProbeOptions, type ProbeReport } from '../../src/probe.ts'
+import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { prompting } from './attach.ts'
 import { serve, withoutCanary } from './upstream.ts'
 

@@ -1,12 +1,12 @@
-import { BRIEFLY, withDeadline } from './deadline.ts'
-import { TerminalError, withoutSecrets, type Redact } from './errors.ts'
+import { BRIEFLY, withDeadline } from '../lib/deadline.ts'
+import { TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
 import { createInput } from './input.ts'
 import type { Lease } from './lease.ts'
 import type { Output, Sink } from './output.ts'
-import { closeError, encodeResize, HEARTBEAT, isBareClose, terminalError } from './protocol.ts'
-import { getTerminalSession, type TerminalSession } from './sessions.ts'
-import type { UpstreamOptions } from './upstream.ts'
-import { watchSilence } from './watch.ts'
+import { closeError, encodeResize, HEARTBEAT, isBareClose, terminalError } from '../upstream/protocol.ts'
+import { getTerminalSession, type TerminalSession } from '../upstream/sessions.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { watchSilence } from '../lib/watch.ts'
 import type { Ending, Link } from './websocket.ts'
 
 /** How a terminal ended. */

@@ -2,8 +2,8 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo, Socket, Server as TcpServer } from 'node:net'
 import { inspect } from 'node:util'
 import { expect, onTestFinished } from 'vitest'
-import type { TerminalConnection, TerminalError } from '../../../src/index.ts'
-import { startTestUpstream, type TestUpstream, type TestUpstreamOptions } from '../../../src/testing.ts'
+import type { TerminalConnection, TerminalError } from '../../src/index.ts'
+import { startTestUpstream, type TestUpstream, type TestUpstreamOptions } from '../../src/testing.ts'
 
 export { releases } from './raw-client.ts'
 

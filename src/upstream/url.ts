@@ -1,6 +1,6 @@
-import { assertContext, assertObject, assertSegment, assertText, typeName } from './arguments.ts'
+import { assertContext, assertObject, assertSegment, assertText, typeName } from '../lib/arguments.ts'
 import { resolveCredential, type AuthType } from './auth.ts'
-import { TerminalError } from './errors.ts'
+import { TerminalError } from '../lib/errors.ts'
 
 /** Which terminal behind a base: none of it is needed where the base already names it. */
 export interface UpstreamTarget {

@@ -1,9 +1,9 @@
-import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from './arguments.ts'
-import { resolveCredential } from './auth.ts'
+import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
+import { resolveCredential } from '../upstream/auth.ts'
 import type { ConnectTerminalOptions } from './connect.ts'
-import { encodeResize } from './protocol.ts'
-import type { UpstreamOptions } from './upstream.ts'
-import { buildUpstreamHttpUrl, readBase, whereOf } from './url.ts'
+import { encodeResize } from '../upstream/protocol.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { buildUpstreamHttpUrl, readBase, whereOf } from '../upstream/url.ts'
 import { sendsHeaders, WebSocket, type SocketConstructor } from './websocket.ts'
 
 /** The options of `connectTerminal`, checked and complete. */

@@ -1,5 +1,5 @@
 import isomorphicWs from 'isomorphic-ws'
-import { watchSilence } from './watch.ts'
+import { watchSilence } from '../lib/watch.ts'
 
 /** The part of a WebSocket that this package uses: that of browsers, or of `ws`, which can do more. */
 export interface SocketLike {

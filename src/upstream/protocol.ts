@@ -1,5 +1,11 @@
-import { assertWhole } from './arguments.ts'
-import { errorCode, TerminalError, type Redact, type TerminalErrorCode, type TerminalErrorOptions } from './errors.ts'
+import { assertWhole } from '../lib/arguments.ts'
+import {
+  errorCode,
+  TerminalError,
+  type Redact,
+  type TerminalErrorCode,
+  type TerminalErrorOptions,
+} from '../lib/errors.ts'
 
 /** A window size, in character cells. */
 export interface TerminalSize {

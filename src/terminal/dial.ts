@@ -1,5 +1,5 @@
-import { abortable, delay, withDeadline } from './deadline.ts'
-import { TerminalError, withoutSecrets, type Redact } from './errors.ts'
+import { abortable, delay, withDeadline } from '../lib/deadline.ts'
+import { TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
 import type { CreateSink, Sink } from './output.ts'
 import {
   adviceOnKey,
@@ -11,10 +11,10 @@ import {
   isUnavailable,
   statusError,
   terminalError,
-} from './protocol.ts'
-import { getTerminalSession, type TerminalSessionOptions } from './sessions.ts'
+} from '../upstream/protocol.ts'
+import { getTerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import type { Settings } from './settings.ts'
-import type { Upstream } from './upstream.ts'
+import type { Upstream } from '../upstream/resolve.ts'
 import { openLink, type Ending, type Link } from './websocket.ts'
 
 /** How to dial. */

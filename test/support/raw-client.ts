@@ -8,7 +8,7 @@ import {
   type TestSession,
   type TestUpstream,
   type TestUpstreamOptions,
-} from '../../../src/testing.ts'
+} from '../../src/testing.ts'
 
 export const KEY = 'sk-1'
 export const USER = 'ada'

@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws'
-import type { SocketConstructor } from '../../../src/index.ts'
+import type { SocketConstructor } from '../../src/index.ts'
 
 /**
  * A real socket with no more to it than a browser's: no headers, no status of a refused handshake, no reason for an

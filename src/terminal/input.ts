@@ -1,5 +1,5 @@
-import { wrongType } from './arguments.ts'
-import { INPUT_INTERVAL, MAX_INPUT_FRAME } from './protocol.ts'
+import { wrongType } from '../lib/arguments.ts'
+import { INPUT_INTERVAL, MAX_INPUT_FRAME } from '../upstream/protocol.ts'
 
 /** Keystrokes and pastes, on their way to the shell; all calls keep their order. */
 export interface Input {

@@ -1,7 +1,7 @@
-import { assertObject, assertSignal } from './arguments.ts'
+import { assertObject, assertSignal } from '../lib/arguments.ts'
 import { buildUpstreamAuth, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
-import { abortable } from './deadline.ts'
-import { createRedact, type Redact } from './errors.ts'
+import { abortable } from '../lib/deadline.ts'
+import { createRedact, type Redact } from '../lib/errors.ts'
 import { buildUpstreamHttpUrl, buildUpstreamWsUrl, readBase } from './url.ts'
 
 /** Which upstream, and as whom. */

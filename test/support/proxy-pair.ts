@@ -1,7 +1,7 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { WebSocketServer, type ClientOptions, type ServerOptions, type WebSocket } from 'ws'
-import type { ConnectTerminalOptions } from '../../../src/index.ts'
+import type { ConnectTerminalOptions } from '../../src/index.ts'
 import { clientTo, startProxy, type Message, type ProxyClient, type Served } from './proxy.ts'
 import { serve } from './upstream.ts'
 

@@ -1,10 +1,10 @@
 import { sendHttp } from '#http'
-import { assertObject, assertSegment } from './arguments.ts'
-import { abortable } from './deadline.ts'
-import { withoutSecrets } from './errors.ts'
+import { assertObject, assertSegment } from '../lib/arguments.ts'
+import { abortable } from '../lib/deadline.ts'
+import { withoutSecrets } from '../lib/errors.ts'
 import type { HttpAnswer, HttpRequest } from './http.ts'
 import { failureError, statusError, terminalError, isCut } from './protocol.ts'
-import { resolveUpstream, type UpstreamOptions } from './upstream.ts'
+import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
 import { readBase, whereOf } from './url.ts'
 
 /** A shell on the server, attached to or not. */

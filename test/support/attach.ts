@@ -1,4 +1,4 @@
-import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../../src/testing.ts'
+import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { run, start, type FakeHost, type HostOptions } from './host.ts'
 import { upstreamOf } from './upstream.ts'
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../../src/index.ts'
-import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../../src/testing.ts'
+import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
+import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { afterwards, clientOf, serve, upstreamOf } from './upstream.ts'
 
 export interface Opened {

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import { PassThrough, Writable } from 'node:stream'
-import type { Host } from '../../../src/cli/host.ts'
-import { main } from '../../../src/cli/main.ts'
+import type { Host } from '../../src/cli/host.ts'
+import { main } from '../../src/cli/main.ts'
 
 /** What a command is started with. */
 export interface HostOptions {
