@@ -14,8 +14,9 @@ export type { TerminalSession, TerminalSessionOptions } from './upstream/session
 export type { UpstreamOptions } from './upstream/resolve.ts'
 
 export { connectTerminal } from './terminal/connect.ts'
-export type { ConnectTerminalOptions } from './terminal/connect.ts'
-export type { TerminalClose, TerminalConnection } from './terminal/connection.ts'
+export type { ConnectTerminalOptions } from './terminal/settings.ts'
+export type { TerminalConnection } from './terminal/connection.ts'
+export type { TerminalClose } from './terminal/core.ts'
 export type { TerminalSize } from './upstream/protocol.ts'
 export type { SocketConstructor, SocketLike } from './terminal/websocket.ts'
 

@@ -3,7 +3,8 @@ import { LONGEST_TIMER } from '../terminal/settings.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { leaseSession } from '../terminal/lease.ts'
-import { deleteTerminalSession, exchange, type Reply } from '../upstream/sessions.ts'
+import { exchange, type Reply } from '../upstream/requests.ts'
+import { deleteTerminalSession } from '../upstream/sessions.ts'
 import { resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
 
 /** What {@link probeUpstream} is given. */

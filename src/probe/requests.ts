@@ -1,5 +1,5 @@
 import type { Redact } from '../lib/errors.ts'
-import { serverMessage, type Reply } from '../upstream/sessions.ts'
+import { serverMessage, type Reply } from '../upstream/requests.ts'
 import { whereOf } from '../upstream/url.ts'
 import { ask, type Context } from './context.ts'
 import { count, failed, ok, type Answer, type Facts, type ProbeOutcome } from './facts.ts'

@@ -1,5 +1,5 @@
 import { MESSAGE_OVERHEAD, type FlowControl, type Sink } from '../terminal/output.ts'
-import { OPEN, type ClientSocket } from './client.ts'
+import { OPEN, type ClientSocket } from './client-socket.ts'
 import type { Tally } from './tally.ts'
 import { tcpOf } from './tcp.ts'
 

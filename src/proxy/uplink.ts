@@ -1,4 +1,4 @@
-import type { Attached } from '../terminal/connection.ts'
+import type { TerminalCore } from '../terminal/core.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
@@ -10,7 +10,7 @@ export interface Uplink {
   /** The client may use the upstream: its messages are read from now on, and this many bytes of them may wait. */
   authorized(maxBuffered: number): void
   /** The upstream is open: the messages that wait go first. */
-  open(terminal: Attached): void
+  open(terminal: TerminalCore): void
 }
 
 /** What an uplink asks of the client's side. */
@@ -25,7 +25,7 @@ interface Message {
   readonly cost: number
   readonly bytes: number
   readonly isResize: boolean
-  send(terminal: Attached): Promise<void>
+  send(terminal: TerminalCore): Promise<void>
 }
 
 // Bytes of messages that are read in one turn of the event loop once the client is authorized: 1 MiB of JSON takes 0.1 s.
@@ -40,7 +40,7 @@ export function createUplink(source: UplinkSource, tally: Tally): Uplink {
   let unread: Array<readonly [data: Buffer, isBinary: boolean]> | undefined = []
   const waiting: Message[] = []
   // Set once the upstream is open.
-  let terminal: Attached | undefined
+  let terminal: TerminalCore | undefined
   // Bytes that wait; before the upstream is open, also those that were dropped.
   let held = 0
   let most = MAX_BUFFERED
@@ -62,7 +62,7 @@ export function createUplink(source: UplinkSource, tally: Tally): Uplink {
     charge(message.cost)
   }
 
-  async function send(message: Message, to: Attached): Promise<void> {
+  async function send(message: Message, to: TerminalCore): Promise<void> {
     held += message.cost
     if (!paused && held > most) {
       paused = true

@@ -1,5 +1,5 @@
-import type { ConnectTerminalOptions } from './connect.ts'
-import { openConnection, type Attached } from './connection.ts'
+import type { ConnectTerminalOptions } from './settings.ts'
+import { openCore, type TerminalCore } from './core.ts'
 import { delay, startDeadline, withDeadline } from '../lib/deadline.ts'
 import { dial, explainRefusal, type Refusal } from './dial.ts'
 import { TerminalError } from '../lib/errors.ts'
@@ -14,7 +14,7 @@ import { sendsHeaders } from './websocket.ts'
 
 /** A terminal that is open, and where its output goes. */
 export interface OpenTerminal<S extends Sink> {
-  readonly attached: Attached
+  readonly attached: TerminalCore
   readonly sink: S
 }
 
@@ -111,7 +111,7 @@ async function attach<S extends Sink>(
     const failed = `Cannot attach at ${where}`
     const dialled = await dial(settings, resolved, url, failed, isGone, signal)
     if ('link' in dialled) {
-      const attached = openConnection({ ...dialled, lease, sessionId, options: upstream, redact, where, keepAlive })
+      const attached = openCore({ ...dialled, lease, sessionId, options: upstream, redact, where, keepAlive })
       return { attached, sink: dialled.sink }
     }
     progress.doing = 'asking why the server refused'
