@@ -503,6 +503,9 @@ describe('1 000 clients that come and go at random moments', () => {
       if (session) ends[life.end]?.({ ws, session, abort })
       else if (life.end === 'the caller aborts') abort.abort()
       if (!session || !session.attached) ws.close()
+      // A terminal whose session ends while it opens goes on in another one.
+      await Promise.race([served[index], sleep(1_000)])
+      ws.close()
       await served[index]
     }
     const queue = all.entries()
