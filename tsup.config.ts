@@ -1,5 +1,3 @@
-import { readFile, writeFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
 import { defineConfig } from 'tsup'
 
 const doors = ['index', 'probe', 'proxy', 'testing', 'xterm']
@@ -19,9 +17,8 @@ const library = defineConfig({
   target: 'es2022',
   // The root entry must run in browsers, and everything in it: tsup must not add anything of Node's.
   platform: 'neutral',
-  // One TerminalError for all entries of a format, also in CommonJS.
+  // One TerminalError for all entries of a format, also in CommonJS. The code is not minified, so it needs no source maps.
   splitting: true,
-  sourcemap: true,
   dts: {
     entry: entries,
     // AsyncDisposable, which neither ES2022 nor the DOM has.
@@ -29,18 +26,6 @@ const library = defineConfig({
     // tsup sets a baseUrl of its own, which TypeScript 6 has deprecated (egoist/tsup#1388).
     compilerOptions: { ignoreDeprecations: '6.0' },
   },
-  plugins: [
-    {
-      name: 'relative-source-maps',
-      // Where it splits CommonJS, tsup tells in the source maps where on this machine it was built.
-      async buildEnd({ writtenFiles }) {
-        for (const { name } of writtenFiles.filter((file) => file.name.endsWith('.cjs.map'))) {
-          const map = await readFile(name, 'utf8')
-          await writeFile(name, map.replaceAll(`${resolve(dirname(name))}/`, ''))
-        }
-      },
-    },
-  ],
 })
 
 // One file, and for Node only: nobody imports it.
