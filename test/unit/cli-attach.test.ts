@@ -31,9 +31,9 @@ describe('attach', () => {
   ])('gives connectTerminal for --keep-alive %s the keepAlive %s', async (seconds, keepAlive) => {
     const connectTerminal = vi.fn<typeof import('../../src/terminal/connect.ts').connectTerminal>()
     connectTerminal.mockRejectedValue(new TerminalError('ERR_TERMINAL_LIMIT', 'Cannot attach.'))
-    vi.doMock('../../src/connect.ts', () => ({ connectTerminal }))
+    vi.doMock('../../src/terminal/connect.ts', () => ({ connectTerminal }))
     onTestFinished(() => {
-      vi.doUnmock('../../src/connect.ts')
+      vi.doUnmock('../../src/terminal/connect.ts')
     })
     vi.resetModules()
     const { attach } = await import('../../src/cli/attach.ts')
