@@ -36,8 +36,10 @@ const SHARE = 64 * 1024
  * upstream does not keep up.
  */
 export function createUplink(source: UplinkSource, tally: Tally): Uplink {
-  // Messages of a client that nobody has authorized yet, and that are not parsed yet.
-  let unread: Array<readonly [data: Buffer, isBinary: boolean]> | undefined = []
+  // Messages that came before the client was authorized, or while such messages are read. They are not parsed yet.
+  const unread: Array<readonly [data: Buffer, isBinary: boolean]> = []
+  // Whether messages are read as they come.
+  let reading = false
   const waiting: Message[] = []
   // Set once the upstream is open.
   let terminal: TerminalCore | undefined
@@ -93,9 +95,9 @@ export function createUplink(source: UplinkSource, tally: Tally): Uplink {
 
   function readEarly(): void {
     for (let share = SHARE; share > 0;) {
-      const [next] = unread?.splice(0, 1) ?? []
+      const next = unread.shift()
       if (!next) {
-        unread = undefined
+        reading = true
         return
       }
       const cost = costOf(next[0])
@@ -109,7 +111,7 @@ export function createUplink(source: UplinkSource, tally: Tally): Uplink {
 
   return {
     take(data, isBinary) {
-      if (!unread) return read(data, isBinary)
+      if (reading) return read(data, isBinary)
       unread.push([data, isBinary])
       if (!terminal) charge(costOf(data))
     },
