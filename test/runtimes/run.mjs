@@ -154,7 +154,7 @@ async function main(names, stopping) {
   for (const name of names) outcomes.push(await test(RUNTIMES[name], folder, startTestUpstream, stopping))
   const rows = outcomes.flatMap((outcome) => outcome.rows)
   console.log(`\n${drawTable(rows)}\n`)
-  const differing = differences(await readFile(join(repository, 'README.md'), 'utf8'), rows)
+  const differing = differences(await readFile(new URL('README.md', import.meta.url), 'utf8'), rows)
   for (const difference of differing) console.log(`FAILED README.md ${difference}`)
   const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0)
   const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, differing.length)

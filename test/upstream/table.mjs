@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-const README = new URL('../../README.md', import.meta.url)
+const README = new URL('README.md', import.meta.url)
 
 /** What each release did in the cases that differ, as a Markdown table. */
 export function outcomeTable(outcomes) {
