@@ -71,7 +71,7 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
     const { error } = await terminal.closed
     signal.throwIfAborted()
     if (detached) return DETACHED
-    // Whoever reads the last of it may take the time.
+    // A slow reader of the output may take its time for the rest.
     await abortable(printing, signal)
     if (error) throw error
     hasExited = true

@@ -21,7 +21,7 @@ export interface Input extends NodeJS.ReadableStream {
 
 /** That of a terminal has a size. */
 export interface Output extends NodeJS.WritableStream {
-  /** Bytes that nobody has taken yet. */
+  /** Bytes that have been written and not read yet. */
   readonly writableLength: number
   readonly isTTY?: boolean
   readonly columns?: number

@@ -36,7 +36,7 @@ export function takeTerminal(host: Host): LocalTerminal {
   return { see: modes.see, restore }
 }
 
-/** Whatever shows the window, even where the output itself goes into a file. */
+/** The stream that shows the window. The output itself may go into a file. */
 function windowOf({ stdout, stderr }: Host): Output | undefined {
   return [stdout, stderr].find(({ isTTY }) => isTTY)
 }

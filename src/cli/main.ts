@@ -43,7 +43,7 @@ export async function main(args: readonly string[], host: Host, version: string)
     return await interruptible(host, (signal) => run(args, host, version, signal))
   } catch (error) {
     if (error instanceof Interruption) {
-      // What nobody takes would keep the process.
+      // Output that is not read would keep the process alive.
       if (host.stdout.writableLength > 0) host.exit(error.status)
       return error.status
     }

@@ -26,7 +26,7 @@ export interface Progress {
   stop(): void
 }
 
-// ms after which somebody may wonder.
+// ms after which the user may wonder.
 const PATIENCE = 1_000
 const PATIENCE_OF_LOGS = 5_000
 

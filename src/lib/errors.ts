@@ -109,7 +109,7 @@ const LONGEST_QUOTE = 200
 const SHORTEST_PART = 8
 
 /**
- * Returns a function that takes the secrets and every query string out of a text that somebody else wrote, and cuts it
+ * Returns a function that takes the secrets and every query string out of a foreign text, and cuts it
  * to a line that can be logged.
  */
 export function createRedact(secrets: Iterable<string>): Redact {
@@ -164,7 +164,7 @@ function createSearch(spellings: Iterable<string>): (text: string, start: number
   }
 }
 
-/** Removes characters that nobody sees, and that reorder or split what is seen. */
+/** Removes invisible characters, which reorder or split the visible ones. */
 function visible(text: string): string {
   return text.replaceAll(/\p{Cf}/gu, '')
 }

@@ -1,16 +1,16 @@
-/** Something that waits for silence. */
-export interface Watch {
-  /** Something has been sent or received. */
-  readonly stir: () => void
+/** A timer that runs while nothing happens. */
+export interface SilenceTimer {
+  /** Begins the silence anew: something has been sent or received. */
+  readonly reset: () => void
   readonly stop: () => void
 }
 
 /**
- * Calls `onSilence` after each of the `delays` (ms since the last stir), and then no more until it is stirred again.
+ * Calls `onSilence` after each of the `delays` (ms since the last reset), and then no more until it is stirred again.
  *
- * One timer however often it is stirred: a flood stirs it a hundred thousand times a second.
+ * One timer of the runtime however often it is reset: a flood does that a hundred thousand times a second.
  */
-export function watchSilence(delays: readonly number[], onSilence: () => void): Watch {
+export function createSilenceTimer(delays: readonly number[], onSilence: () => void): SilenceTimer {
   let last = performance.now()
   let step = 0
   let stopped = false
@@ -31,7 +31,7 @@ export function watchSilence(delays: readonly number[], onSilence: () => void): 
 
   arm()
   return {
-    stir() {
+    reset() {
       last = performance.now()
       if (step === 0) return
       step = 0

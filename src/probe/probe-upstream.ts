@@ -9,7 +9,7 @@ import { probe, type ProbeReport } from './report.ts'
  * deletes them; an orchestrator starts a container for `userId`. One of its attempts is with a wrong key. Use a chat
  * that nobody has open.
  *
- * Whatever is wrong with the upstream is in the report; the promise rejects for wrong arguments and for an abort.
+ * The report holds everything that is wrong with the upstream; the promise rejects for wrong arguments and an abort.
  *
  * @example
  * ```ts

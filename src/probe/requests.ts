@@ -5,7 +5,7 @@ import { ask, type Context } from './context.ts'
 import { count, failed, ok, type Answer, type Facts, type ProbeOutcome } from './facts.ts'
 import { isHtml } from './shapes.ts'
 
-/** An id that nothing has; it also tells whoever reads the server's log. */
+/** An id that no session has. It also tells the reader of the server's log what asked. */
 export const NOWHERE = 'terminal-upstream-probe'
 
 /** What a base is followed by. */

@@ -143,12 +143,12 @@ async function tryShape(
   }
 }
 
-/** Whether it is there; `undefined` when nobody says. */
+/** Whether the session is there; `undefined` when the server does not tell. */
 async function isAlive({ target, timeout, signal }: Context, sessionId: string): Promise<boolean | undefined> {
   const looking = withDeadline(timeout, signal, (limit) => getTerminalSession({ ...target, sessionId, signal: limit }))
   return looking.then(
     (session) => session !== undefined,
-    // Whoever says it, the session was created a moment ago.
+    // A 404 of a proxy counts, too: the session was created a moment ago.
     (error: unknown) => (isNotFound(error) ? false : undefined),
   )
 }

@@ -46,7 +46,7 @@ export async function dialShape<T>(
       super(...parameters)
       this.once('unexpected-response', (_request, response) => {
         const { 'content-type': type, 'content-length': length } = response.headers
-        // The servers have nothing to say to that: who does is somebody else.
+        // The servers refuse without a body. A body comes from something in between.
         if (length !== '0') body = isHtml(type) ? 'a web page' : 'with a text'
       })
     }

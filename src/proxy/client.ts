@@ -1,4 +1,4 @@
-import { watchSilence, type Watch } from '../lib/watch.ts'
+import { createSilenceTimer, type SilenceTimer } from '../lib/silence-timer.ts'
 import { OPEN, type ClientSocket } from './client-socket.ts'
 import { createInbox, type Receive } from './inbox.ts'
 import { limitBytes } from './tcp.ts'
@@ -19,7 +19,7 @@ export interface Client {
   /** Pings after so many ms of silence; two that are not answered end the connection. 0 never does. */
   keepAlive(interval: number): void
   /** The client has shown that it is there in another way. */
-  readonly stir: () => void
+  readonly noteProgress: () => void
   readonly pause: () => void
   readonly resume: () => void
   /**
@@ -50,7 +50,7 @@ export function takeClient(socket: ClientSocket, exceeded: () => void): Client {
   let paused = false
   // Pings without an answer.
   let missed = 0
-  let heartbeat: Watch | undefined
+  let heartbeat: SilenceTimer | undefined
   // Runs from the close on.
   let patience: ReturnType<typeof setTimeout> | undefined
   let leave: (departure: Departure) => void
@@ -63,12 +63,12 @@ export function takeClient(socket: ClientSocket, exceeded: () => void): Client {
     socket.terminate()
   })
 
-  const stir = (): void => {
+  const noteProgress = (): void => {
     missed = 0
   }
-  const sign = (): void => {
-    stir()
-    heartbeat?.stir()
+  const onActivity = (): void => {
+    noteProgress()
+    heartbeat?.reset()
   }
   const endSoon = (): void => {
     patience ??= setTimeout(() => socket.terminate(), CLOSE_PATIENCE)
@@ -77,12 +77,12 @@ export function takeClient(socket: ClientSocket, exceeded: () => void): Client {
     [
       'message',
       (data: Buffer, isBinary: boolean): void => {
-        sign()
+        onActivity()
         inbox.push(data, isBinary)
       },
     ],
-    ['ping', sign],
-    ['pong', sign],
+    ['ping', onActivity],
+    ['pong', onActivity],
     // The close that follows is what counts, but a client that does not speak the protocol may never end its side.
     ['error', endSoon],
     [
@@ -115,16 +115,16 @@ export function takeClient(socket: ClientSocket, exceeded: () => void): Client {
     keepAlive(interval) {
       heartbeat?.stop()
       if (interval === 0 || socket.readyState !== OPEN) return
-      heartbeat = watchSilence([interval], () => {
+      heartbeat = createSilenceTimer([interval], () => {
         // A paused socket does not see the answers, but a client that takes nothing either is gone.
-        if (paused && socket.bufferedAmount === 0) stir()
+        if (paused && socket.bufferedAmount === 0) noteProgress()
         if (missed === MISSED_PINGS) return socket.terminate()
         socket.ping()
         missed += 1
-        heartbeat?.stir()
+        heartbeat?.reset()
       })
     },
-    stir,
+    noteProgress,
     pause() {
       paused = true
       inbox.pause()

@@ -71,7 +71,7 @@ function isSize(value: unknown): boolean {
 
 /** What a client says of itself in its first message, as Open WebUI's front end does. */
 export interface ClientAuth {
-  /** The user's JWT or whatever your page sends, `''` if it sends nothing. */
+  /** The token that the page sends, such as the user's JWT; `''` if it sends none. */
   readonly token: string
   /** The chat that the terminal belongs to. */
   readonly chatId?: string

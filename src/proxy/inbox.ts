@@ -1,7 +1,7 @@
 /** Takes a message of the client. */
 export type Receive = (data: Buffer, isBinary: boolean) => void
 
-/** The messages of a client, on their way to whoever takes them. */
+/** The messages of a client, on their way to the uplink. */
 export interface Inbox {
   readonly push: Receive
   /** Holds messages back, and makes the client wait. */

@@ -61,7 +61,7 @@ type End = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
 
 /**
  * Joins a client's WebSocket to a terminal of an upstream, whose key the client never sees; resolves when both have
- * ended and the session that was created for it is gone. Never rejects, whatever either side does; only a `client` that
+ * ended and the session that was created for it is gone. Never rejects; only a `client` that
  * is no socket is thrown back.
  *
  * For proxies: call it as soon as the connection is there, because what the client sends before is lost (or `pause()`
@@ -163,7 +163,7 @@ async function open(opening: Opening): Promise<OpenTerminal<Downlink> | undefine
   }
   try {
     assertObject('options', options)
-    // Nobody is there any more for whom to start a shell.
+    // The client has left: it needs no shell.
     if (client.readyState !== OPEN) return undefined
     const wanted = 'authorize' in options ? await authorized(opening, options) : options
     mayQuote = false
@@ -178,7 +178,7 @@ async function open(opening: Opening): Promise<OpenTerminal<Downlink> | undefine
     if (outer?.aborted) abort()
     else outer?.addEventListener('abort', abort)
     const terminal = await attachTerminal({ ...wanted, signal }, (most, source) =>
-      createDownlink(client, most, source, tally, leg.stir),
+      createDownlink(client, most, source, tally, leg.noteProgress),
     )
     leg.keepAlive(keepAlive)
     uplink.open(terminal.attached)
@@ -194,7 +194,7 @@ async function open(opening: Opening): Promise<OpenTerminal<Downlink> | undefine
   }
 }
 
-// Bytes of a client that has not said who it is, and of one that nobody has authorized yet.
+// Bytes of a client before its first message, and of one that is not authorized yet.
 const UNKNOWN_LIMIT = 2 * LONGEST_TEXT
 const UNAUTHORIZED_LIMIT = 2 * MAX_BUFFERED
 

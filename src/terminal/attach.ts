@@ -5,7 +5,7 @@ import { dial, explainRefusal, type Refusal } from './dial.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { leaseSession, type Lease } from './lease.ts'
 import type { CreateSink, Sink } from './output.ts'
-import { mayPass, terminalError } from '../upstream/protocol.ts'
+import { isTransient, terminalError } from '../upstream/protocol.ts'
 import { getTerminalSession } from '../upstream/sessions.ts'
 import { readSettings, type Settings } from './settings.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
@@ -49,7 +49,7 @@ export async function attachTerminal<S extends Sink>(
         continue
       }
       // A server that restarts, or ends a session whose connection drops, has lost one that was just created.
-      const mayHelp = mayPass(error) || (sessionGone && lease.disown())
+      const mayHelp = isTransient(error) || (sessionGone && lease.disown())
       if (attempt >= attempts || !mayHelp || !(error instanceof TerminalError)) throw error
       progress.failure = error
       progress.doing = 'waiting to try again'
@@ -108,8 +108,8 @@ async function attach<S extends Sink>(
     const { redact, headers } = resolved
     const url = resolved.wsUrl(sessionId, withToken)
     const where = whereOf(url)
-    const failed = `Cannot attach at ${where}`
-    const dialled = await dial(settings, resolved, url, failed, isGone, signal)
+    const action = `Cannot attach at ${where}`
+    const dialled = await dial(settings, resolved, url, action, isGone, signal)
     if ('link' in dialled) {
       const attached = openCore({ ...dialled, lease, sessionId, options: upstream, redact, where, keepAlive })
       return { attached, sink: dialled.sink }
@@ -119,7 +119,7 @@ async function attach<S extends Sink>(
     const refusal = await explainRefusal(
       dialled.refused,
       {
-        failed,
+        action,
         redact,
         sendsHeaders: sendsHeaders(Socket),
         hasKey: 'Authorization' in headers,

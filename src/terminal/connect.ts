@@ -24,7 +24,7 @@ import type { ConnectTerminalOptions } from './settings.ts'
  *
  * @throws {TerminalError} ERR_TERMINAL_UNAUTHORIZED when the key is not accepted.
  * @throws {TerminalError} ERR_TERMINAL_NOT_FOUND when the session, policy or server is not there.
- * @throws {TerminalError} ERR_TERMINAL_IN_USE when somebody else is attached to the session.
+ * @throws {TerminalError} ERR_TERMINAL_IN_USE when another client is attached to the session.
  * @throws {TerminalError} ERR_TERMINAL_LIMIT when the server has as many sessions as it allows.
  * @throws {TerminalError} ERR_TERMINAL_UNAVAILABLE when the server cannot be reached, after all tries.
  * @throws {TerminalError} ERR_TERMINAL_TIMEOUT when `timeout` ran out.

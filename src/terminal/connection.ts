@@ -30,7 +30,7 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    * the session was replaced by one without it.
    */
   readonly chatId: string | undefined
-  /** Resolves once when it has ended, whoever ended it, and the session that was created for it is gone; never rejects. */
+  /** Resolves when the terminal has ended and the session that was created for it is gone; never rejects. */
   readonly closed: Promise<TerminalClose>
   /**
    * Types into the terminal: strings as UTF-8, bytes as they are.

@@ -6,7 +6,7 @@ import type { Sink } from './output.ts'
 import { closeError, encodeResize, HEARTBEAT, isBareClose, terminalError } from '../upstream/protocol.ts'
 import { getTerminalSession, type TerminalSession } from '../upstream/sessions.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { watchSilence } from '../lib/watch.ts'
+import { createSilenceTimer } from '../lib/silence-timer.ts'
 import type { Ending, Link } from './websocket.ts'
 
 /** How a terminal ended. */
@@ -67,11 +67,11 @@ export interface TerminalCore {
 /** Turns an accepted attach into an open terminal. */
 export function openCore(attachment: CoreOptions): TerminalCore {
   const { link, sink, lease, sessionId, options, redact, where, keepAlive } = attachment
-  const failed = `The terminal at ${where} has ended`
+  const action = `The terminal at ${where} has ended`
   // The look-up that is under way, to end it with the terminal.
   let asking: AbortController | undefined
   let open = true
-  // Why, when it is us who end it.
+  // The cause, when this side ends the terminal.
   let leaving: 'local' | 'exited' | 'lost' | undefined
   // Counted, so that a look-up knows whether output has come since it was sent.
   let messages = 0
@@ -82,28 +82,28 @@ export function openCore(attachment: CoreOptions): TerminalCore {
 
   const input = createInput(async (frame) => {
     assertOpen()
-    // A command is not what a shell ends after.
+    // Control frames cannot end the shell: no exit check.
     if (typeof frame !== 'string') onTraffic()
     await link.send(frame).catch(() => {
       throw closedError()
     })
   }, assertOpen)
 
-  // A reader that is slow has yet to let the last words of the shell in.
-  const exits = watchSilence(EXIT_CHECKS, () => (sink.isPaused() ? exits.stir() : void checkExit()))
-  const heartbeat = watchSilence(keepAlive === 0 ? [] : [keepAlive], () => {
+  // While a slow reader holds the server back, the last output of the shell is still to come.
+  const exits = createSilenceTimer(EXIT_CHECKS, () => (sink.isPaused() ? exits.reset() : void checkExit()))
+  const heartbeat = createSilenceTimer(keepAlive === 0 ? [] : [keepAlive], () => {
     // A paused socket does not see the answers.
     if (sink.isPaused()) missed = 0
     if (missed === MISSED_PINGS) return leave('lost')
     link.sendText(HEARTBEAT)
     if (link.ping()) missed += 1
-    heartbeat.stir()
+    heartbeat.reset()
   })
   link.observe(
     () => {
       messages += 1
       missed = 0
-      heartbeat.stir()
+      heartbeat.reset()
       if (open) onTraffic()
       // A server that floods a terminal which is closing must not fill the memory.
       else if (sink.isPaused()) link.drop()
@@ -114,7 +114,7 @@ export function openCore(attachment: CoreOptions): TerminalCore {
   )
 
   function onTraffic(): void {
-    exits.stir()
+    exits.reset()
     upkeep ??= setTimeout(() => {
       upkeep = undefined
       void checkExit()
@@ -135,13 +135,13 @@ export function openCore(attachment: CoreOptions): TerminalCore {
 
   async function checkExit(): Promise<void> {
     const before = messages
-    if (asking) return exits.stir()
+    if (asking) return exits.reset()
     asking = new AbortController()
-    // Only an answer counts: a server that cannot be asked says nothing about the shell.
+    // Only an answer counts. A server that cannot be asked says nothing about the shell.
     const session = await lookUp(asking.signal).catch(() => 'unknown')
     asking = undefined
-    // Its last words are still coming, or wait for a slow reader: later.
-    if (sink.isPaused() || messages !== before) exits.stir()
+    // The last output is still coming, or waits for a slow reader: ask later.
+    if (sink.isPaused() || messages !== before) exits.reset()
     else if (session === undefined) leave('exited')
   }
 
@@ -159,8 +159,8 @@ export function openCore(attachment: CoreOptions): TerminalCore {
     if (leaving === 'local' || leaving === 'exited') return { code: 1000, reason: '', cause: leaving }
     const close = { code, reason: redact(reason) }
     const error = leaving
-      ? terminalError('ERR_TERMINAL_UNAVAILABLE', failed, `no answer to ${MISSED_PINGS} pings`, { closeCode: code })
-      : closeError(failed, code, reason, redact)
+      ? terminalError('ERR_TERMINAL_UNAVAILABLE', action, `no answer to ${MISSED_PINGS} pings`, { closeCode: code })
+      : closeError(action, code, reason, redact)
     if (failure !== undefined) error.cause = withoutSecrets(failure, redact)
     if (code === 1006) return { ...close, cause: 'lost', error }
     // Open Terminal from 0.14.5 on closes with 1000 when the shell ends, orchestrators whenever anything does.

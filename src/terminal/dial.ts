@@ -34,13 +34,13 @@ export async function dial<S extends Sink>(
   dialling: Dialling<S>,
   { headers, message, redact }: Upstream,
   url: string,
-  failed: string,
+  action: string,
   isGone: (signal: AbortSignal) => Promise<boolean>,
   signal: AbortSignal,
 ): Promise<{ readonly link: Link; readonly sink: S } | { readonly refused: Refused }> {
   signal.throwIfAborted()
   const { resize, settle } = dialling
-  const { link, sink } = open(dialling, url, headers, failed, redact)
+  const { link, sink } = open(dialling, url, headers, action, redact)
   // Ends what still waits when the outcome is known.
   const done = new AbortController()
   const confirmSilence = async (): Promise<'session gone' | undefined> => {
@@ -78,7 +78,7 @@ function open<S extends Sink>(
   { Socket, maxBuffered, createSink }: Dialling<S>,
   url: string,
   headers: Record<string, string>,
-  failed: string,
+  action: string,
   redact: Redact,
 ): { readonly link: Link; readonly sink: S } {
   const sink = createSink(maxBuffered, { pause: () => link.pause(), resume: () => link.resume() })
@@ -87,7 +87,7 @@ function open<S extends Sink>(
     link = openLink(Socket, url, headers, sink.push)
   } catch (error) {
     // Some URLs a browser refuses by itself, and quotes them.
-    throw failureError(failed, withoutSecrets(error, redact))
+    throw failureError(action, withoutSecrets(error, redact))
   }
   return { link, sink }
 }
@@ -105,8 +105,8 @@ export interface Refusal {
 
 /** What a refused attach had with it. */
 export interface Attempt {
-  /** What failed, to begin a message with. */
-  readonly failed: string
+  /** What was tried and where; a message begins with it. */
+  readonly action: string
   readonly redact: Redact
   readonly sendsHeaders: boolean
   readonly hasKey: boolean
@@ -147,9 +147,9 @@ export async function explainRefusal(
   }
 }
 
-function sessionGone({ failed }: Attempt, status?: number): Refusal {
+function sessionGone({ action }: Attempt, status?: number): Refusal {
   const why = 'the session does not exist, or has ended'
-  return { error: terminalError('ERR_TERMINAL_NOT_FOUND', failed, why, { status }), sessionGone: true }
+  return { error: terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { status }), sessionGone: true }
 }
 
 function isUnauthorized(problem: unknown): boolean {
@@ -178,18 +178,18 @@ function saysWhy(ending: Ending, attempt: Attempt): boolean {
 }
 
 function errorFor({ code, reason, status, failure }: Ending, attempt: Attempt, found = ''): TerminalError {
-  const { failed, redact, sendsHeaders, hasKey, keyInUrl } = attempt
+  const { action, redact, sendsHeaders, hasKey, keyInUrl } = attempt
   if (status === 401 || status === 403) {
     const advice = keyInUrl
       ? 'Check `key`, and that what is in between passes WebSockets on, with the key in the URL.'
       : 'Terminals up to 0.0.2 wants a `bearer` key in the URL: check `key`, `authType` and `tokenInUrl`.'
     const why = `HTTP ${status} to the handshake${found}`
-    return terminalError('ERR_TERMINAL_UNAUTHORIZED', failed, why, { status, advice })
+    return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, why, { status, advice })
   }
-  if (status !== undefined) return statusError(failed, status)
+  if (status !== undefined) return statusError(action, status)
   // ws has no code for a handshake that is none.
-  if (failure !== undefined) return failureError(failed, withoutSecrets(failure, redact), 'ERR_TERMINAL_PROTOCOL')
-  return closeError(failed, code, reason, redact, adviceOnClose(code, sendsHeaders, hasKey))
+  if (failure !== undefined) return failureError(action, withoutSecrets(failure, redact), 'ERR_TERMINAL_PROTOCOL')
+  return closeError(action, code, reason, redact, adviceOnClose(code, sendsHeaders, hasKey))
 }
 
 function adviceOnClose(code: number, sendsHeaders: boolean, hasKey: boolean): string | undefined {

@@ -16,14 +16,15 @@ export interface Input {
  * after the end.
  */
 export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<void>, assertOpen: () => void): Input {
-  // Settles when what has been asked for so far is done, and never rejects.
+  // Settles when all calls so far are done; never rejects.
   let queue = Promise.resolve()
+  // Calls in the queue.
   let waiting = 0
-  // How much has left since when: what the server may still be busy with.
+  // The bytes that have left in the current interval, which the server may still be busy with.
   let windowStart = -Infinity
   let windowBytes = 0
 
-  function mustWait(size: number): number {
+  function reserve(size: number): number {
     const now = performance.now()
     const rest = windowStart + INPUT_INTERVAL - now
     if (rest <= 0) {
@@ -38,7 +39,7 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
     assertOpen()
     for (let start = 0; start < bytes.length; start += MAX_INPUT_FRAME) {
       const frame = bytes.slice(start, start + MAX_INPUT_FRAME)
-      for (let rest; (rest = mustWait(frame.length)) > 0;) {
+      for (let rest; (rest = reserve(frame.length)) > 0;) {
         await new Promise((resolve) => setTimeout(resolve, Math.ceil(rest)))
       }
       await transmit(frame.buffer)
@@ -52,7 +53,7 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
   function enqueue(perform: () => Promise<void>): Promise<void> {
     waiting += 1
     const done = queue.then(perform)
-    // Whoever does not wait for a keystroke is told of the end by `closed`, not by a crash of the process.
+    // A caller that does not await a keystroke learns of the end from `closed`, not from a crash of the process.
     queue = done.then(settle, settle)
     return done
   }
@@ -61,7 +62,7 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
     write(data, isLent = false) {
       const given = toBytes(data)
       if (!given) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
-      if (waiting > 0 || !isKeystroke(given) || mustWait(given.length) > 0) {
+      if (waiting > 0 || !isKeystroke(given) || reserve(given.length) > 0) {
         // The rest of a long write leaves after the caller has its buffer back.
         const bytes = isLent ? given : given.slice()
         return enqueue(() => send(bytes))
@@ -74,7 +75,7 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
   }
 }
 
-/** Whether it is so little that it may leave at once, without the queue's share of a keystroke's time. */
+/** Whether the bytes fit into one frame, so that they may skip the queue. */
 function isKeystroke({ length }: Uint8Array): boolean {
   return length > 0 && length <= MAX_INPUT_FRAME
 }

@@ -1,11 +1,11 @@
 import { wrongType } from '../lib/arguments.ts'
 
-/** Where what comes from the terminal goes. */
+/** The place where the output of a terminal goes. */
 export interface Sink {
   readonly push: (data: Uint8Array, isBinary: boolean) => void
   /** No more will come. */
   end(): void
-  /** What still comes is for nobody. */
+  /** Drops all further output. */
   discard(): void
   /** Whether the other side has been asked to wait. */
   isPaused(): boolean
@@ -22,15 +22,15 @@ export interface FlowControl {
 /** Makes a sink that holds about `maxBuffered` bytes before it makes the other side wait. */
 export type CreateSink<S extends Sink> = (maxBuffered: number, source: FlowControl) => S
 
-/** What came from the terminal, on its way to whoever reads it; at the end readers get what is left, and then theirs. */
+/** The output of a terminal, on its way to its readers. At the end, readers get what is left, and then their own end. */
 export interface Output extends Sink {
   readonly push: (data: Uint8Array) => void
   readonly onData: (listener: (chunk: Uint8Array) => void) => () => void
   readonly iterate: () => AsyncIterator<Uint8Array, undefined, undefined>
 }
 
-// A linked list that every reader goes along at its own pace: what all have passed is nobody's any more. (Array.shift()
-// would copy what it leaves: an hour of a progress bar is a hundred thousand tiny chunks.)
+// A linked list. Each reader moves along it at its own pace, and entries that all readers have passed are
+// garbage-collected. (Array.shift() would copy the rest: an hour of a progress bar is a hundred thousand tiny chunks.)
 interface Entry {
   readonly chunk: Uint8Array
   next?: Entry
@@ -39,13 +39,13 @@ interface Entry {
 interface Reader {
   /** The last entry that it has taken. */
   at: Entry
-  /** What is ahead of it. */
+  /** The cost of the entries ahead of it. */
   bytes: number
   /** Told that a chunk has been added, or that there will be no more. */
   readonly wake: () => void
 }
 
-/** What a message costs beside its bytes, about: a shell that prints letter by letter must not fill the memory. */
+/** The memory that a message takes beside its bytes, about: a shell that prints letter by letter must not fill it. */
 export const MESSAGE_OVERHEAD = 512
 
 function costOf(chunk: Uint8Array): number {
@@ -53,14 +53,14 @@ function costOf(chunk: Uint8Array): number {
 }
 
 /**
- * Keeps output until somebody reads it, gives every reader all of it in order, and pauses the source once a reader has
+ * Keeps output until it is read, gives every reader all of it in order, and pauses the source once a reader has
  * more than `maxBuffered` bytes waiting.
  */
 export function createOutput(maxBuffered: number, source: FlowControl): Output {
   let tail: Entry = { chunk: new Uint8Array() }
   // Keeps the place of the next reader as long as there is none.
-  let nobody: Reader | undefined = { at: tail, bytes: 0, wake() {} }
-  const readers = new Set([nobody])
+  let placeholder: Reader | undefined = { at: tail, bytes: 0, wake() {} }
+  const readers = new Set([placeholder])
   let paused = false
   let ended = false
   let discarding = false
@@ -86,9 +86,9 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
   }
 
   function attach(wake: () => void): Reader {
-    const reader: Reader = { at: tail, bytes: 0, ...nobody, wake }
-    if (nobody) readers.delete(nobody)
-    nobody = undefined
+    const reader: Reader = { at: tail, bytes: 0, ...placeholder, wake }
+    if (placeholder) readers.delete(placeholder)
+    placeholder = undefined
     readers.add(reader)
     return reader
   }
@@ -96,7 +96,7 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
   function detach(reader: Reader): void {
     if (!readers.delete(reader)) return
     // The last one to leave keeps the rest for the next to come.
-    if (readers.size === 0) readers.add((nobody = { ...reader, wake() {} }))
+    if (readers.size === 0) readers.add((placeholder = { ...reader, wake() {} }))
     regulate()
   }
 
@@ -124,7 +124,7 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
     onData(listener) {
       if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
       const deliver = (): void => {
-        // It may leave at any chunk: what follows is for others.
+        // A listener may remove itself at any chunk. The chunks after that are for the other readers.
         for (let chunk; readers.has(reader) && (chunk = take(reader));) {
           try {
             listener(chunk)

@@ -1,5 +1,5 @@
 import isomorphicWs from 'isomorphic-ws'
-import { watchSilence } from '../lib/watch.ts'
+import { createSilenceTimer } from '../lib/silence-timer.ts'
 
 /** The part of a WebSocket that this package uses: that of browsers, or of `ws`, which can do more. */
 export interface SocketLike {
@@ -69,7 +69,7 @@ export interface Link {
   /** Resolves once, however it ends; never rejects. */
   readonly ended: Promise<Ending>
   /** Calls back at every message, and where the runtime tells of them at every ping and pong. */
-  observe(onMessage: () => void, onSign: () => void): void
+  observe(onMessage: () => void, onPong: () => void): void
   sendText(text: string): void
   /** Resolves when the socket has taken the frame, so that a slow server slows the caller down. */
   send(frame: string | ArrayBuffer): Promise<void>
@@ -93,7 +93,7 @@ export const MAX_MESSAGE: number = 16 * 1024 * 1024
 // A `readyState` of the WHATWG standard.
 const CLOSING = 2
 const CLOSE_PATIENCE = 2_000
-// For ws, whoever began, and whatever still comes.
+// The longest closing handshake that ws waits for, whichever side began it.
 const CLOSE_LIMIT = 5_000
 // Where sockets do not say when they have taken something, this much may wait in them.
 const HIGH_WATER = 16 * 4096
@@ -173,10 +173,10 @@ export function openLink(
   return {
     opened: whenOpened,
     ended: whenEnded,
-    observe: (message, sign) => {
-      observer = message
-      socket.on?.('ping', sign)
-      socket.on?.('pong', sign)
+    observe: (onMessage, onPong) => {
+      observer = onMessage
+      socket.on?.('ping', onPong)
+      socket.on?.('pong', onPong)
     },
     sendText: (text) => socket.send(text),
     send: socket.on
@@ -204,8 +204,8 @@ export function openLink(
       socket.resume?.()
       // Only ws may say more than an application.
       socket.close(socket.on || code >= 3000 ? code : 1000, reason)
-      const patience = watchSilence([CLOSE_PATIENCE], drop)
-      if (patient) socket.addEventListener('message', patience.stir)
+      const patience = createSilenceTimer([CLOSE_PATIENCE], drop)
+      if (patient) socket.addEventListener('message', patience.reset)
       void whenEnded.then(patience.stop)
     },
     drop,

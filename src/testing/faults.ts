@@ -77,7 +77,7 @@ export function resetForgotten(forgotten: WeakSet<Socket>, socket: Socket): bool
 }
 
 /** Does what goes wrong before an answer; resolves with whether there is still to be one. */
-export async function strike(fault: TestFault | undefined, socket: Socket, closing: AbortSignal): Promise<boolean> {
+export async function applyFault(fault: TestFault | undefined, socket: Socket, closing: AbortSignal): Promise<boolean> {
   if (fault === 'stall') return false
   if (fault === 'reset') {
     socket.resetAndDestroy()

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { answerOrigin } from './cors.ts'
-import { resetForgotten, strike, type TestOperation } from './faults.ts'
+import { resetForgotten, applyFault, type TestOperation } from './faults.ts'
 import {
   contextProblem,
   findRoute,
@@ -35,7 +35,7 @@ export async function answerHttp(
     return
   }
   const fault = route && state.nextFault(operationOf(request.method, route))
-  if (!(await strike(fault, request.socket, state.closing))) return
+  if (!(await applyFault(fault, request.socket, state.closing))) return
   if (typeof fault === 'object' && 'refuse' in fault) {
     record.status = fault.refuse
     response.writeHead(fault.refuse, fault.headers).end(fault.body)

@@ -66,9 +66,9 @@ export function endClient({ ws, record }: Client, code: number, reason = ''): vo
 
 /** A session as the server sees it. */
 export interface ServerSession extends TestSession {
-  /** Whether it is there to be found: its shell is running, and nobody has deleted it. */
+  /** Whether requests find the session: its shell is running, and it has not been deleted. */
   readonly alive: boolean
-  /** Whether the PTY has been closed, which nobody notices before the next keystroke. */
+  /** Whether the PTY has been closed. Clients notice it at the next keystroke. */
   readonly deleted: boolean
   /** Whether a strict server would refuse a client with 4009. */
   readonly taken: boolean
@@ -141,7 +141,7 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
   }
 
   async function output(data: string | Uint8Array): Promise<void> {
-    // To nobody: a shell that awaits it stops here, rather than printing for ever.
+    // No client gets this output. A shell that awaits it stops here, rather than printing for ever.
     if (deleted) await new Promise(() => {})
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
     const parts: Array<Promise<void>> = []

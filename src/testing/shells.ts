@@ -18,7 +18,7 @@ export interface TestShellProcess {
   input(data: Uint8Array): void
   /** The window has another size, in character cells; 0 is possible. */
   resize?(cols: number, rows: number): void
-  /** The session has ended: whatever the shell holds must go. */
+  /** The session has ended: the shell must let go of everything that it holds. */
   kill?(): void
 }
 
@@ -96,7 +96,7 @@ export const sh: TestShell = ({ output, exit }) => {
       if (end >= 0) child.stdin.end()
     },
     kill() {
-      // Once it has exited the number may be somebody else's.
+      // Once the shell has exited, another process may have its number.
       if (child.exitCode === null && child.signalCode === null) killGroup()
       child.stdout.destroy()
     },
@@ -106,7 +106,7 @@ export const sh: TestShell = ({ output, exit }) => {
     try {
       process.kill(-Number(child.pid), 'SIGKILL')
     } catch {
-      // Nobody is left in it, or it never was.
+      // The group is empty, or has never existed.
     }
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocketServer } from 'ws'
 import { decode, findSession, policyFound, SILENT_DROP, type Frame } from './attach.ts'
-import { pause, resetForgotten, strike, type TestFault } from './faults.ts'
+import { pause, resetForgotten, applyFault, type TestFault } from './faults.ts'
 import { readJson } from './json.ts'
 import type { Behaviour } from './releases.ts'
 import { openRecord, prune, visibleSessions, type RequestRecord, type Route, type ServerState } from './server.ts'
@@ -19,7 +19,7 @@ export async function answerUpgrade(
   if (resetForgotten(state.forgotten, socket)) return
   const { record, route } = openRecord(state, 'websocket', request)
   const fault = state.nextFault('attach')
-  if (!(await strike(fault, socket, state.closing))) return
+  if (!(await applyFault(fault, socket, state.closing))) return
   const admitted = admit(state, record, route, fault)
   if ('status' in admitted) {
     const { status, body = '', headers = {} } = admitted
@@ -75,7 +75,7 @@ function admit(
 async function serve(state: ServerState, client: Client, record: RequestRecord, route: Route): Promise<void> {
   const { behaviour } = state
   const { ws } = client
-  // Whatever is sent while it is still being decided is part of the terminal's input.
+  // Messages that come before the decision are part of the terminal's input.
   const early: Frame[] = []
   const keep = (data: RawData, isBinary: boolean): void => void early.push(decode(data, isBinary))
   ws.on('message', keep)

@@ -58,19 +58,19 @@ const ADVICE: Record<Failure, string> = {
 /** Builds an error in the one form that they all have: what failed, where and why; what to do. */
 export function terminalError(
   code: Failure,
-  failed: string,
+  action: string,
   why: string,
   { advice = ADVICE[code], ...options }: TerminalErrorOptions & { advice?: string | undefined } = {},
 ): TerminalError {
-  return new TerminalError(code, `${failed}: ${why}. ${advice}`, options)
+  return new TerminalError(code, `${action}: ${why}. ${advice}`, options)
 }
 
 /** Returns the error for an HTTP status that is not a success; `message` is the server's own, already redacted. */
-export function statusError(failed: string, status: number, message = '', hasKey = true): TerminalError {
+export function statusError(action: string, status: number, message = '', hasKey = true): TerminalError {
   const why = `HTTP ${status}${quoted(message)}`
   const otherwise = status >= 500 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
   const advice = status === 401 ? adviceOnKey(hasKey) : undefined
-  return terminalError(STATUSES[status] ?? otherwise, failed, why, { status, advice })
+  return terminalError(STATUSES[status] ?? otherwise, action, why, { status, advice })
 }
 
 /** Returns the advice for a key that was not accepted; `undefined` for the usual one. */
@@ -97,7 +97,7 @@ export function isBareClose(closeCode: number): boolean {
 
 /** Returns the error for a close. */
 export function closeError(
-  failed: string,
+  action: string,
   closeCode: number,
   reason: string,
   redact: Redact,
@@ -105,7 +105,7 @@ export function closeError(
 ): TerminalError {
   const closeReason = redact(reason)
   const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${quoted(closeReason)}`
-  return terminalError(codeForClose(closeCode, reason), failed, why, { closeCode, closeReason, advice })
+  return terminalError(codeForClose(closeCode, reason), action, why, { closeCode, closeReason, advice })
 }
 
 const CLOSES: Partial<Record<number, Failure>> = {
@@ -130,13 +130,13 @@ function codeForClose(closeCode: number, closeReason: string): Failure {
  * no HTTP or no WebSocket, for which the HTTP parser and ws have codes of their own.
  */
 export function failureError(
-  failed: string,
+  action: string,
   cause: Error,
   withoutCode: Failure = 'ERR_TERMINAL_UNAVAILABLE',
 ): TerminalError {
   const reported = errorCode(cause)
   const known = /^(?:WS_ERR|HPE)_/.test(reported ?? '') ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE'
-  return terminalError(reported === undefined ? withoutCode : known, failed, cause.message, { cause })
+  return terminalError(reported === undefined ? withoutCode : known, action, cause.message, { cause })
 }
 
 // What Node, undici and Bun say of a connection that ended before the answer.
@@ -149,7 +149,7 @@ export function isCut(error: unknown): boolean {
 }
 
 // Statuses, close codes, and what runtimes say.
-const PASSING: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED', ...CUT]
+const TRANSIENT: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED', ...CUT]
 
 /** Whether the server could not be reached, or could not do what it was asked. */
 export function isUnavailable(error: unknown): error is TerminalError {
@@ -157,7 +157,7 @@ export function isUnavailable(error: unknown): error is TerminalError {
 }
 
 /** Whether trying again may help: refused, reset, 502, 503, 504, 1012, 1013, and 4003 "not reachable". */
-export function mayPass(error: unknown): boolean {
+export function isTransient(error: unknown): boolean {
   if (!isUnavailable(error)) return false
-  return [error.status, error.closeCode, errorCode(error.cause)].some((reason) => PASSING.includes(reason))
+  return [error.status, error.closeCode, errorCode(error.cause)].some((reason) => TRANSIENT.includes(reason))
 }

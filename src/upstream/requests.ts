@@ -7,7 +7,7 @@ import { failureError, isCut, statusError, terminalError } from './protocol.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
 import { whereOf } from './url.ts'
 
-/** What a server answered, whatever it was. */
+/** The answer of a server, of any status and with any body. */
 export interface Reply extends Pick<HttpAnswer, 'status' | 'header'> {
   /** `undefined` when the body is no JSON. */
   readonly json: unknown
@@ -60,7 +60,7 @@ function isOwnNotFound({ status, json }: Reply): boolean {
 }
 
 /**
- * Sends a request and reads the answer, whatever it is; rejects as the runtime does, and with the reason of `signal`.
+ * Sends a request and reads the answer without judging it; rejects as the runtime does, and with the reason of `signal`.
  *
  * A server may end a kept-alive connection right after an answer, and the next request on it fails. GET and DELETE are
  * then sent again, on a connection of their own. POST cannot be repeated, so it never uses a kept-alive connection.

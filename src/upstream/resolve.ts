@@ -6,7 +6,7 @@ import { buildUpstreamHttpUrl, buildUpstreamWsUrl, readBase } from './url.ts'
 
 /** Which upstream, and as whom. */
 export interface UpstreamOptions {
-  /** The server, `http(s)` or `ws(s)`, with whatever path and query lead to it. */
+  /** The server, `http(s)` or `ws(s)`, with the path and query that lead to it. */
   base: string | URL
   /** How the connection authenticates. Default: `'bearer'`. */
   authType?: AuthType | undefined
@@ -37,12 +37,12 @@ export interface UpstreamOptions {
   cookie?: string | undefined
   /**
    * Cancels the request, or the connecting; the promise rejects with its `reason`. Requests have no other limit in time:
-   * give them `AbortSignal.timeout(ms)`. A terminal that is open is not its business any more.
+   * give them `AbortSignal.timeout(ms)`. It has no effect once the terminal is open.
    */
   signal?: AbortSignal | undefined
 }
 
-/** Everything that one request or one dial says about who is asking: all of it derived here, so that it cannot differ. */
+/** The URLs and credentials of one request or one dial. All of them are derived here, so that they cannot differ. */
 export interface Upstream extends UpstreamAuth {
   /** Whether there is a token that may go into the URL. */
   readonly tokenInUrl: boolean

@@ -24,7 +24,7 @@ export interface TerminalSessionOptions extends UpstreamOptions {
  * Starts a shell on the server.
  *
  * For those who attach elsewhere or later; `connectTerminal` creates its own. A session counts against the server's
- * limit of 16 until its shell ends or somebody deletes it, also when nobody ever attaches.
+ * limit of 16 until its shell ends or it is deleted, even if no client ever attaches.
  *
  * @example
  * ```ts
@@ -84,7 +84,7 @@ async function findLostSession(options: UpstreamOptions, sentAt: number): Promis
 /**
  * Lists the sessions that the user has on the server.
  *
- * Use it to find those that nobody needs when the limit is reached. Open Terminal up to 0.11 lists everybody's.
+ * Use it to find unused sessions when the limit is reached. Open Terminal up to 0.11 lists the sessions of all users.
  *
  * @example
  * ```ts

@@ -12,7 +12,7 @@ export interface UpstreamTarget {
   contextId?: string | undefined
 }
 
-// Who is asking is for the arguments to say: a stale copy in the base must not win over them.
+// Set only from the arguments. Copies in the base are removed.
 const OWN_PARAMETERS = ['user_id', 'context_id', 'token']
 
 /**
@@ -22,7 +22,7 @@ const OWN_PARAMETERS = ['user_id', 'context_id', 'token']
  * {@link buildUpstreamAuth} is owed as well: only Terminals 0.0.1 and 0.0.2 read the token from the URL, and only the
  * later ones read it from the frame. Pure: no I/O, no clock, no globals beyond `URL`.
  *
- * @param base The server, `http(s)` or `ws(s)`, with whatever path and query lead to it. Its own path and parameters
+ * @param base The server, `http(s)` or `ws(s)`, with the path and query that lead to it. Its own path and parameters
  * are kept, except that `user_id`, `context_id` and `token` come from the arguments alone; the fragment is dropped.
  * @param authType How the connection authenticates; only `bearer` puts the key into the URL.
  * @param key The key; blanks around it and a leading `Bearer ` are removed. `undefined`, `null`, `''`, blanks and a bare

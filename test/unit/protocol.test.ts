@@ -5,7 +5,7 @@ import {
   closeError,
   encodeResize,
   HEARTBEAT,
-  mayPass,
+  isTransient,
   statusError,
   terminalError,
 } from '../../src/upstream/protocol.ts'
@@ -128,5 +128,5 @@ it.each<[string, unknown, boolean]>([
   ['a failure without a cause', new TerminalError('ERR_TERMINAL_UNAVAILABLE', 'x'), false],
   ['an error of somebody else', refused, false],
 ])('of failures, %s may pass: %s', (_what, error, passes) => {
-  expect(mayPass(error)).toBe(passes)
+  expect(isTransient(error)).toBe(passes)
 })
