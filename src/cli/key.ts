@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { abortable } from '../lib/deadline.ts'
-import { errorCode, TerminalError } from '../lib/errors.ts'
+import { errorCode, hasCode, TerminalError } from '../lib/errors.ts'
 import { CommandError, type Call } from './flags.ts'
 import type { Host } from './host.ts'
 import { Interruption } from './signals.ts'
@@ -74,8 +74,7 @@ interface Credential {
 
 /** Adds where a key can come from to the refusal of a command that has no key; returns every other error unchanged. */
 export function adviseKey(error: unknown, { authType, key = '' }: Credential): unknown {
-  const isRefusal = error instanceof TerminalError && error.code === 'ERR_TERMINAL_UNAUTHORIZED'
-  if (!isRefusal || authType === 'none' || key.trim() !== '') return error
+  if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') || authType === 'none' || key.trim() !== '') return error
   const { code, message } = error
   return new TerminalError(code, `${message} Set TERMINAL_UPSTREAM_KEY, or use --key-file.`, { cause: error })
 }

@@ -1,4 +1,4 @@
-import { startDeadline } from '../lib/deadline.ts'
+import { withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { millisecondsOf, type Call } from './flags.ts'
@@ -24,15 +24,13 @@ export async function prepareRequests(call: Call, host: Host, signal: AbortSigna
       const message = `Cannot ${action}: no answer in ${timeout / 1_000} s. Try again later, or with a longer --timeout.`
       return new TerminalError('ERR_TERMINAL_TIMEOUT', message)
     }
-    const deadline = startDeadline(timeout, signal, expired)
     const progress = startProgress(host, 'Waiting for the server')
     try {
-      return await request({ ...target, signal: deadline.signal })
+      return await withDeadline(timeout, signal, (limit) => request({ ...target, signal: limit }), expired)
     } catch (error) {
       throw adviseKey(error, target)
     } finally {
       progress.stop()
-      deadline.stop()
     }
   }
 }

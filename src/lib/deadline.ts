@@ -1,3 +1,6 @@
+/** ms; setTimeout takes anything longer for 1 ms. */
+export const LONGEST_TIMER: number = 2 ** 31 - 1
+
 /** Settles as `promise` does, but rejects with the signal's reason once that aborts; leaves no listener behind. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
@@ -44,13 +47,16 @@ export function startDeadline(ms: number, outer: AbortSignal | undefined, expire
 /** ms for what a server is asked in the background, where only this package needs the answer. */
 export const BRIEFLY = 3_000
 
-/** Calls with a signal that aborts after `ms`, or with `outer`; rejects then, even if the call does not settle. */
+/**
+ * Calls with a signal that aborts after `ms`, with what `late` returns, or with `outer`. Rejects then, even if the call
+ * does not settle.
+ */
 export async function withDeadline<T>(
   ms: number,
   outer: AbortSignal | undefined,
   act: (limit: AbortSignal) => Promise<T>,
+  late: () => unknown = () => Object.assign(new Error(`no answer in ${ms} ms`), { code: 'ETIMEDOUT' }),
 ): Promise<T> {
-  const late = (): Error => Object.assign(new Error(`no answer in ${ms} ms`), { code: 'ETIMEDOUT' })
   const deadline = startDeadline(ms, outer, late)
   try {
     return await abortable(act(deadline.signal), deadline.signal)

@@ -100,6 +100,11 @@ export class TerminalError extends Error {
   }
 }
 
+/** Whether an error is a {@link TerminalError} with this code. */
+export function hasCode(error: unknown, code: TerminalErrorCode): error is TerminalError {
+  return error instanceof TerminalError && error.code === code
+}
+
 /** Makes foreign text fit to be shown. */
 export type Redact = (text: string) => string
 

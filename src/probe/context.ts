@@ -1,7 +1,6 @@
 import { assertWhole, wrongValue } from '../lib/arguments.ts'
-import { LONGEST_TIMER } from '../terminal/settings.ts'
-import { withDeadline } from '../lib/deadline.ts'
-import { TerminalError, withoutSecrets } from '../lib/errors.ts'
+import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
+import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { leaseSession } from '../terminal/lease.ts'
 import { exchange, type Reply } from '../upstream/requests.ts'
 import { deleteTerminalSession } from '../upstream/sessions.ts'
@@ -102,7 +101,7 @@ async function remove(context: Context, sessionId: string, mayBeGone: boolean): 
 
 /** Whether something in between answers with a 404 of its own. */
 export function isNotFound(error: unknown): boolean {
-  return error instanceof TerminalError && error.code === 'ERR_TERMINAL_NOT_FOUND'
+  return hasCode(error, 'ERR_TERMINAL_NOT_FOUND')
 }
 
 /** Tries once more, after a while, to delete what could not be deleted; returns whether all is gone. */

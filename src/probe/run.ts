@@ -1,6 +1,6 @@
 import { withDeadline } from '../lib/deadline.ts'
 import { errorCode, TerminalError } from '../lib/errors.ts'
-import { getTerminalSession } from '../upstream/sessions.ts'
+import { lookUpSession } from '../upstream/sessions.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
 import {
@@ -145,7 +145,7 @@ async function tryShape(
 
 /** Whether the session is there; `undefined` when the server does not tell. */
 async function isAlive({ target, timeout, signal }: Context, sessionId: string): Promise<boolean | undefined> {
-  const looking = withDeadline(timeout, signal, (limit) => getTerminalSession({ ...target, sessionId, signal: limit }))
+  const looking = lookUpSession({ ...target, sessionId }, timeout, signal)
   return looking.then(
     (session) => session !== undefined,
     // A 404 of a proxy counts, too: the session was created a moment ago.

@@ -46,8 +46,6 @@ const MISSED_PINGS = 2
 export function takeClient(socket: ClientSocket, exceeded: () => void): Client {
   let onMessage: Receive | undefined
   const inbox = createInbox((data, isBinary) => onMessage?.(data, isBinary), socket)
-  // Whether the socket is paused for the upstream: then pongs are not received either.
-  let paused = false
   // Pings without an answer.
   let missed = 0
   let heartbeat: SilenceTimer | undefined
@@ -117,7 +115,7 @@ export function takeClient(socket: ClientSocket, exceeded: () => void): Client {
       if (interval === 0 || socket.readyState !== OPEN) return
       heartbeat = createSilenceTimer([interval], () => {
         // A paused socket does not see the answers, but a client that takes nothing either is gone.
-        if (paused && socket.bufferedAmount === 0) noteProgress()
+        if (inbox.isPaused() && socket.bufferedAmount === 0) noteProgress()
         if (missed === MISSED_PINGS) return socket.terminate()
         socket.ping()
         missed += 1
@@ -125,14 +123,8 @@ export function takeClient(socket: ClientSocket, exceeded: () => void): Client {
       })
     },
     noteProgress,
-    pause() {
-      paused = true
-      inbox.pause()
-    },
-    resume() {
-      paused = false
-      inbox.resume()
-    },
+    pause: inbox.pause,
+    resume: inbox.resume,
     close(code, reason) {
       inbox.close()
       if (socket.readyState === CLOSED) return

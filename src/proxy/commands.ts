@@ -1,3 +1,5 @@
+import { LARGEST_SIZE } from '../upstream/protocol.ts'
+
 /** A text frame of the client's that is sent on. */
 export interface Command {
   readonly forward: string
@@ -6,7 +8,6 @@ export interface Command {
 
 /** Bytes. A JWT has a few hundred, with every group of a large company's directory a few thousand. */
 export const LONGEST_TEXT = 65_536
-const LARGEST_SIZE = 65_535
 
 /**
  * Reads a text frame as the server would. Returns `'dropped'` for what would kill the shell: JSON that is no object, and

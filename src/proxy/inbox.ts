@@ -7,6 +7,8 @@ export interface Inbox {
   /** Holds messages back, and makes the client wait. */
   readonly pause: () => void
   readonly resume: () => void
+  /** Whether the reader has asked for a pause. */
+  readonly isPaused: () => boolean
   /** No more will come: calls `done` once nothing waits any more. */
   readonly end: (done: () => void) => void
   /** Drops the messages that wait and all that come. */
@@ -14,7 +16,7 @@ export interface Inbox {
 }
 
 // What a client may hand on in one turn of the event loop, in bytes, so that its flood does not delay other clients.
-const SHARE = 64 * 1024
+export const SHARE: number = 64 * 1024
 // What a message costs the event loop beside its bytes, about.
 const MESSAGE_COST = 1024
 
@@ -73,6 +75,7 @@ export function createInbox(deliver: Receive, socket: { pause(): void; resume():
       paused = false
       if (used === 0) endTurn()
     },
+    isPaused: () => paused,
     end(done) {
       onEnd = done
       if (waiting.length === 0) done()

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { assertObject, assertSignal, assertWhole, wrongType } from '../lib/arguments.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { ConnectTerminalOptions } from '../terminal/settings.ts'
-import { abortable, startDeadline } from '../lib/deadline.ts'
+import { abortable, LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { takeClient, type Client } from './client.ts'
 import { isSocket, OPEN, type ClientSocket } from './client-socket.ts'
@@ -11,7 +11,7 @@ import { LONGEST_TEXT, readAuth, type ClientAuth } from './commands.ts'
 import { createDownlink, type Downlink } from './downlink.ts'
 import type { Tally } from './tally.ts'
 import { createUplink, type Uplink } from './uplink.ts'
-import { KEEP_ALIVE, LONGEST_TIMER, MAX_BUFFERED } from '../terminal/settings.ts'
+import { KEEP_ALIVE, MAX_BUFFERED } from '../terminal/settings.ts'
 import { parseBase } from '../upstream/url.ts'
 
 /** How to find out, from the client's first message, which upstream it is to be joined to. */
@@ -222,10 +222,5 @@ async function authorized(
   }
   const late = (): TerminalError =>
     new TerminalError('ERR_TERMINAL_TIMEOUT', `\`authorize\` has not answered within ${authTimeout} ms`)
-  const deadline = startDeadline(authTimeout, signal, late)
-  try {
-    return await abortable(Promise.resolve(authorize(auth, request)), deadline.signal)
-  } finally {
-    deadline.stop()
-  }
+  return withDeadline(authTimeout, signal, () => Promise.resolve(authorize(auth, request)), late)
 }

@@ -26,14 +26,14 @@ export function limitBytes(client: ClientSocket, exceeded: () => void): (most: n
   const tcp = tcpOf(client)
   // Bytes since the first limit.
   let count = 0
-  let limit: number | undefined
+  let limit = Infinity
   const listener = ({ length }: Uint8Array): void => {
     count += length
-    if (limit !== undefined && count > limit) exceeded()
+    if (count > limit) exceeded()
   }
   return (most) => {
     tcp?.off('data', listener)
-    limit = most
+    limit = most ?? Infinity
     if (most !== undefined) tcp?.on('data', listener)
   }
 }

@@ -2,6 +2,7 @@ import type { TerminalCore } from '../terminal/core.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
+import { SHARE } from './inbox.ts'
 import type { Tally } from './tally.ts'
 
 /** Everything that goes from the client to the upstream. */
@@ -27,9 +28,6 @@ interface Message {
   readonly isResize: boolean
   send(terminal: TerminalCore): Promise<void>
 }
-
-// Bytes of messages that are read in one turn of the event loop once the client is authorized: 1 MiB of JSON takes 0.1 s.
-const SHARE = 64 * 1024
 
 /**
  * Holds what a client sends until the upstream is open, then sends it on, in order; makes the client wait when the
@@ -93,6 +91,7 @@ export function createUplink(source: UplinkSource, tally: Tally): Uplink {
     } else if (!terminal) charge(cost)
   }
 
+  // In shares, because 1 MiB of JSON takes 0.1 s.
   function readEarly(): void {
     for (let share = SHARE; share > 0;) {
       const next = unread.shift()

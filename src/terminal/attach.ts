@@ -1,12 +1,12 @@
 import type { ConnectTerminalOptions } from './settings.ts'
 import { openCore, type TerminalCore } from './core.ts'
-import { delay, startDeadline, withDeadline } from '../lib/deadline.ts'
+import { delay, startDeadline } from '../lib/deadline.ts'
 import { dial, explainRefusal, type Refusal } from './dial.ts'
-import { TerminalError } from '../lib/errors.ts'
+import { hasCode, TerminalError } from '../lib/errors.ts'
 import { leaseSession, type Lease } from './lease.ts'
 import type { CreateSink, Sink } from './output.ts'
 import { isTransient, terminalError } from '../upstream/protocol.ts'
-import { getTerminalSession } from '../upstream/sessions.ts'
+import { lookUpSession } from '../upstream/sessions.ts'
 import { readSettings, type Settings } from './settings.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
@@ -57,7 +57,7 @@ export async function attachTerminal<S extends Sink>(
       attempt += 1
     }
   } catch (error) {
-    if (error instanceof TerminalError && error.code === 'ERR_TERMINAL_IN_USE') lease.disown()
+    if (hasCode(error, 'ERR_TERMINAL_IN_USE')) lease.disown()
     await lease.release()
     throw error
   } finally {
@@ -97,10 +97,7 @@ async function attach<S extends Sink>(
   const options = { ...upstream, sessionId, signal }
   const isGone = async (limit: AbortSignal): Promise<boolean> => {
     const patience = Math.max(settle, CONFIRMATION_PATIENCE)
-    const session = await withDeadline(patience, limit, (briefly) =>
-      getTerminalSession({ ...options, signal: briefly }),
-    )
-    return session === undefined
+    return (await lookUpSession(options, patience, limit)) === undefined
   }
   for (let withToken = tokenInUrl === 'always'; ; withToken = true) {
     progress.doing = 'waiting for the server to accept'

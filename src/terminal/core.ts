@@ -1,10 +1,10 @@
-import { BRIEFLY, withDeadline } from '../lib/deadline.ts'
+import { BRIEFLY } from '../lib/deadline.ts'
 import { TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
 import { createInput } from './input.ts'
 import type { Lease } from './lease.ts'
 import type { Sink } from './output.ts'
 import { closeError, encodeResize, HEARTBEAT, isBareClose, terminalError } from '../upstream/protocol.ts'
-import { getTerminalSession, type TerminalSession } from '../upstream/sessions.ts'
+import { lookUpSession, type TerminalSession } from '../upstream/sessions.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { createSilenceTimer } from '../lib/silence-timer.ts'
 import type { Ending, Link } from './websocket.ts'
@@ -130,7 +130,7 @@ export function openCore(attachment: CoreOptions): TerminalCore {
   }
 
   function lookUp(outer?: AbortSignal): Promise<TerminalSession | undefined> {
-    return withDeadline(BRIEFLY, outer, (signal) => getTerminalSession({ ...options, sessionId, signal }))
+    return lookUpSession({ ...options, sessionId }, BRIEFLY, outer)
   }
 
   async function checkExit(): Promise<void> {

@@ -1,5 +1,5 @@
-import { abortable, delay, withDeadline } from '../lib/deadline.ts'
-import { TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
+import { abortable, delay } from '../lib/deadline.ts'
+import { hasCode, TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
 import type { CreateSink, Sink } from './output.ts'
 import {
   adviceOnKey,
@@ -12,7 +12,7 @@ import {
   statusError,
   terminalError,
 } from '../upstream/protocol.ts'
-import { getTerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import type { Settings } from './settings.ts'
 import type { Upstream } from '../upstream/resolve.ts'
 import { openLink, type Ending, type Link } from './websocket.ts'
@@ -129,9 +129,7 @@ export async function explainRefusal(
   const { opened, code, status } = ending
   const { canAddKey } = attempt
   try {
-    const session = await withDeadline(EXPLANATION_PATIENCE, options.signal, (signal) =>
-      getTerminalSession({ ...options, signal }),
-    )
+    const session = await lookUpSession(options, EXPLANATION_PATIENCE, options.signal)
     if (!session) return sessionGone(attempt, status)
     const error = errorFor(ending, attempt, ', although the session is there')
     // An orchestrator closes with a bare 1000 when its own connection was refused.
@@ -139,7 +137,7 @@ export async function explainRefusal(
     return { error, keyMayHelp: canAddKey && !opened && !wasCut(ending), chatMayHurt }
   } catch (problem) {
     options.signal?.throwIfAborted()
-    const keyMayHelp = canAddKey && !opened && !isUnauthorized(problem)
+    const keyMayHelp = canAddKey && !opened && !hasCode(problem, 'ERR_TERMINAL_UNAUTHORIZED')
     // A server that cuts handshakes and answers requests with an error of its own is no terminal server.
     if (wasCut(ending)) return { error: errorFor(ending, attempt), keyMayHelp: keyMayHelp && isAnswer(problem) }
     if (problem instanceof TerminalError) return { error: problem, keyMayHelp }
@@ -150,10 +148,6 @@ export async function explainRefusal(
 function sessionGone({ action }: Attempt, status?: number): Refusal {
   const why = 'the session does not exist, or has ended'
   return { error: terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { status }), sessionGone: true }
-}
-
-function isUnauthorized(problem: unknown): boolean {
-  return problem instanceof TerminalError && problem.code === 'ERR_TERMINAL_UNAUTHORIZED'
 }
 
 /** Whether a request was answered, but not by a server that is about to come back. */

@@ -1,5 +1,6 @@
 import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import { resolveCredential } from '../upstream/auth.ts'
+import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl, readBase, whereOf } from '../upstream/url.ts'
@@ -88,9 +89,6 @@ export const KEEP_ALIVE = 30_000
 
 /** The default number of bytes to hold for a slow reader. */
 export const MAX_BUFFERED: number = 1024 * 1024
-
-/** ms; setTimeout takes anything longer for 1 ms. */
-export const LONGEST_TIMER: number = 2 ** 31 - 1
 
 /** Checks the options, and reads each of them once: the caller may change its objects afterwards. */
 export function readSettings(options: ConnectTerminalOptions): Settings {

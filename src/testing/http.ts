@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { trimSlashes } from '../lib/slashes.ts'
 import { answerOrigin } from './cors.ts'
 import { resetForgotten, applyFault, type TestOperation } from './faults.ts'
 import {
@@ -60,12 +61,10 @@ function nowhere({ behaviour }: ServerState, { url = '', headers }: IncomingMess
     : [404, { detail: 'Not Found' }]
 }
 
-/** Takes the slashes from the end of a path, and leaves its query; a regular expression would take quadratic time. */
+/** Takes the slashes from the end of a path, and leaves its query. */
 export function withoutSlashes(url: string): string {
   const path = url.replace(/\?.*/s, '')
-  let length = path.length
-  while (path[length - 1] === '/') length -= 1
-  return path.slice(0, length) + url.slice(path.length)
+  return trimSlashes(path) + url.slice(path.length)
 }
 
 function operationOf(method: string | undefined, { sessionId }: Route): TestOperation {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { unescape } from 'node:querystring'
 import { assertWhole, wrongValue } from '../lib/arguments.ts'
+import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { createFaults, type TestFaults } from './faults.ts'
 import { startReaper } from './reaper.ts'
 import { behaviourOf, type Behaviour, type TestInner, type TestRelease } from './releases.ts'
@@ -98,9 +99,6 @@ export interface ServerState {
   touch(owner: TestOwner): void
 }
 
-// What a timer can wait.
-const LONGEST_TIMEOUT = 2_147_483_647
-
 const shells = new Map([
   ['echo', echo],
   ['sh', sh],
@@ -115,7 +113,7 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
   const { idleTimeout } = options
   if (idleTimeout !== undefined) {
     if (!behaviour.orchestrator) throw wrongValue('idleTimeout', `must be left out: ${release} has no containers`)
-    assertWhole('idleTimeout', idleTimeout, 1, LONGEST_TIMEOUT)
+    assertWhole('idleTimeout', idleTimeout, 1, LONGEST_TIMER)
   }
   const nextFault = createFaults(faults)
   const sessions = new Set<ServerSession>()

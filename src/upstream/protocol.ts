@@ -1,6 +1,7 @@
 import { assertWhole } from '../lib/arguments.ts'
 import {
   errorCode,
+  hasCode,
   TerminalError,
   type Redact,
   type TerminalErrorCode,
@@ -24,7 +25,8 @@ export const INPUT_INTERVAL = 4
 /** Ignored by every release, and it crosses every hop, where a protocol ping ends at the first. */
 export const HEARTBEAT = '{"type":"ping"}'
 
-const LARGEST_SIZE = 65_535
+/** Columns or rows. */
+export const LARGEST_SIZE = 65_535
 
 /**
  * Returns the text frame that resizes. Anything but whole numbers in range kills the shell, so it throws a `RangeError`.
@@ -153,7 +155,7 @@ const TRANSIENT: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUS
 
 /** Whether the server could not be reached, or could not do what it was asked. */
 export function isUnavailable(error: unknown): error is TerminalError {
-  return error instanceof TerminalError && error.code === 'ERR_TERMINAL_UNAVAILABLE'
+  return hasCode(error, 'ERR_TERMINAL_UNAVAILABLE')
 }
 
 /** Whether trying again may help: refused, reset, 502, 503, 504, 1012, 1013, and 4003 "not reachable". */

@@ -1,4 +1,5 @@
 import { assertObject, assertSegment } from '../lib/arguments.ts'
+import { withDeadline } from '../lib/deadline.ts'
 import { isCut } from './protocol.ts'
 import { asRecord, exchange, request, unexpected, type Answer } from './requests.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
@@ -122,6 +123,15 @@ export async function listTerminalSessions(options: UpstreamOptions): Promise<Te
 export async function getTerminalSession(options: TerminalSessionOptions): Promise<TerminalSession | undefined> {
   const answer = await request('look up the terminal session', options, { method: 'GET', one: options })
   return answer.status === 404 ? undefined : parseSession(answer, answer.json)
+}
+
+/** The same with a limit of `ms`, and with `outer` as the signal. */
+export function lookUpSession(
+  options: TerminalSessionOptions,
+  ms: number,
+  outer: AbortSignal | undefined,
+): Promise<TerminalSession | undefined> {
+  return withDeadline(ms, outer, (signal) => getTerminalSession({ ...options, signal }))
 }
 
 /**

@@ -1,6 +1,7 @@
 import { assertContext, assertObject, assertSegment, assertText, typeName } from '../lib/arguments.ts'
 import { resolveCredential, type AuthType } from './auth.ts'
 import { TerminalError } from '../lib/errors.ts'
+import { trimSlashes } from '../lib/slashes.ts'
 
 /** Which terminal behind a base: none of it is needed where the base already names it. */
 export interface UpstreamTarget {
@@ -88,18 +89,11 @@ function locate(base: string | URL, scheme: 'ws' | 'http', policyId: string | un
   if (policyId !== undefined) assertSegment('policyId', policyId)
   const segments = policyId === undefined ? path : ['p', policyId, ...path]
   if (segments.length > 0) {
-    url.pathname = [withoutSlashes(url.pathname), ...segments.map(encodeURIComponent)].join('/')
+    url.pathname = [trimSlashes(url.pathname), ...segments.map(encodeURIComponent)].join('/')
   }
   url.search = foreignParameters(url.search)
   url.hash = ''
   return url
-}
-
-/** Removes the slashes at the end. A regular expression would take seconds for a path of 80 000 slashes. */
-function withoutSlashes(path: string): string {
-  let end = path.length
-  while (path[end - 1] === '/') end -= 1
-  return path.slice(0, end)
 }
 
 /** As they are spelled: going through URLSearchParams would respell them, and some gateways sign theirs. */

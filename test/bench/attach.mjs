@@ -6,6 +6,7 @@ import { availableParallelism, cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { connectTerminal, TerminalError } from 'terminal-upstream'
 import { startTestUpstream } from 'terminal-upstream/testing'
+import { median, shuffled } from './numbers.mjs'
 import { answer, ownOptions, start } from './processes.mjs'
 
 const KEY = 'sk-bench'
@@ -90,16 +91,4 @@ function table(rows) {
   const head = ['release', '`tokenInUrl`', 'attach p50, ms', `× ${VALUES[0]}`, 'requests per attach']
   const cells = [head, ['---', '---', '--:', '--:', '--:'], ...lines]
   return `### An attach, by \`tokenInUrl\`\n\n${cells.map((line) => `| ${line.join(' | ')} |`).join('\n')}`
-}
-
-function median(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2
-}
-
-function shuffled(list) {
-  return list
-    .map((item) => ({ item, place: Math.random() }))
-    .sort((a, b) => a.place - b.place)
-    .map(({ item }) => item)
 }

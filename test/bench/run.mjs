@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { median, shuffled } from './numbers.mjs'
 import { start } from './processes.mjs'
 
 const { values: settings } = parseArgs({
@@ -33,18 +34,6 @@ const everybody = Object.keys(LABELS)
 const relayNames = everybody.filter((name) => name !== 'direct')
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
-
-function median(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2
-}
-
-function shuffled(list) {
-  return list
-    .map((item) => ({ item, place: Math.random() }))
-    .sort((a, b) => a.place - b.place)
-    .map(({ item }) => item)
-}
 
 // ---- the pieces ------------------------------------------------------------------------------------------------------
 
