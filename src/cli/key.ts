@@ -75,6 +75,6 @@ interface Credential {
 /** Adds where a key can come from to the refusal of a command that has no key; returns every other error unchanged. */
 export function adviseKey(error: unknown, { authType, key = '' }: Credential): unknown {
   if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') || authType === 'none' || key.trim() !== '') return error
-  const { code, message } = error
-  return new TerminalError(code, `${message} Set TERMINAL_UPSTREAM_KEY, or use --key-file.`, { cause: error })
+  const { code, message, why } = error
+  return new TerminalError(code, `${message} Set TERMINAL_UPSTREAM_KEY, or use --key-file.`, { why, cause: error })
 }

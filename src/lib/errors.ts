@@ -30,6 +30,8 @@ export type TerminalErrorCode =
 
 /** What a {@link TerminalError} carries beside its code and message. */
 export interface TerminalErrorOptions {
+  /** Why it failed, without what failed and what to do. Default: the message. */
+  why?: string | undefined
   /** The HTTP status that was answered, if it was one that failed. */
   status?: number | undefined
   /** The close code that was received (RFC 6455, section 7.4), if it was a close that failed. */
@@ -75,6 +77,8 @@ export class TerminalError extends Error {
 
   /** What happened; stable across versions. */
   readonly code: TerminalErrorCode
+  /** Why it failed, for a sentence of your own: `message` without what failed and what to do. Holds no secret either. */
+  declare readonly why: string
   // `declare`: an absent field is absent, so that a logged error shows only what is known.
   /** The HTTP status that was answered, if it was one that failed. */
   declare readonly status?: number
@@ -91,9 +95,11 @@ export class TerminalError extends Error {
    * @param options What else is known.
    */
   constructor(code: TerminalErrorCode, message: string, options: TerminalErrorOptions = {}) {
-    const { status, closeCode, closeReason, cause } = options
+    const { why = message, status, closeCode, closeReason, cause } = options
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
+    // Not enumerable, as `message` is not: a logged error would say it twice.
+    Object.defineProperty(this, 'why', { value: why })
     if (status !== undefined) this.status = status
     if (closeCode !== undefined) this.closeCode = closeCode
     if (closeReason !== undefined) this.closeReason = closeReason

@@ -112,9 +112,7 @@ export async function removeLeftovers(context: Context): Promise<boolean> {
   return leftovers.size === 0
 }
 
-/** What went wrong, in a few words. */
+/** Returns what went wrong, in a few words: the check that it is shown in says what failed, and the verdict what to do. */
 export function describeFailure({ upstream }: Pick<Context, 'upstream'>, error: unknown): string {
-  if (!(error instanceof TerminalError)) return withoutSecrets(error, upstream.redact).message
-  // What failed is said by the line that it is shown in, and what to do by the last.
-  return error.message.replace(/^Cannot .*? at \S+: (.*?)\. [A-Z].*$/s, '$1')
+  return error instanceof TerminalError ? error.why : withoutSecrets(error, upstream.redact).message
 }

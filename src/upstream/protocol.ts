@@ -64,7 +64,7 @@ export function terminalError(
   why: string,
   { advice = ADVICE[code], ...options }: TerminalErrorOptions & { advice?: string | undefined } = {},
 ): TerminalError {
-  return new TerminalError(code, `${action}: ${why}. ${advice}`, options)
+  return new TerminalError(code, `${action}: ${why}. ${advice}`, { why, ...options })
 }
 
 /** Returns the error for an HTTP status that is not a success; `message` is the server's own, already redacted. */

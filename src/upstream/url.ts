@@ -136,8 +136,9 @@ export function readBase(base: string | URL): string {
   return parseBase(base).href
 }
 
-function invalidBase(problem: string): never {
-  throw new TerminalError('ERR_TERMINAL_INVALID_URL', `\`base\` must be an absolute http(s) or ws(s) URL: ${problem}`)
+function invalidBase(why: string): never {
+  const message = `\`base\` must be an absolute http(s) or ws(s) URL: ${why}`
+  throw new TerminalError('ERR_TERMINAL_INVALID_URL', message, { why })
 }
 
 /** Where a URL leads, fit for a message: never the query. */

@@ -19,6 +19,13 @@ describe('TerminalError', () => {
     expect(new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'no', options)).toMatchObject(options)
   })
 
+  it('keeps why it failed apart from the message, and logs it only once', () => {
+    const error = new TerminalError('ERR_TERMINAL_LIMIT', 'Cannot attach: too many. Wait.', { why: 'too many' })
+    expect(error.why).toBe('too many')
+    expect(new TerminalError('ERR_TERMINAL_CLOSED', 'It is closed').why).toBe('It is closed')
+    expect(inspect(error)).not.toContain("why: 'too many'")
+  })
+
   it('does not take every error for one of a class that is derived from it', () => {
     class Derived extends TerminalError {}
     expect(new TerminalError('ERR_TERMINAL_CLOSED', 'x')).not.toBeInstanceOf(Derived)

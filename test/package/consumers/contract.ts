@@ -80,7 +80,7 @@ export type Errors = [
   Holds<Same<TerminalError['status'], number | undefined>>,
   Holds<Same<TerminalError['closeCode'], number | undefined>>,
   Holds<Same<TerminalError['closeReason'], string | undefined>>,
-  Holds<Same<keyof TerminalErrorOptions, 'status' | 'closeCode' | 'closeReason' | 'cause'>>,
+  Holds<Same<keyof TerminalErrorOptions, 'why' | 'status' | 'closeCode' | 'closeReason' | 'cause'>>,
   Holds<
     Same<
       TerminalErrorCode,
