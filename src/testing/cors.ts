@@ -3,24 +3,24 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY']
 
 /**
- * Lets pages of every origin in, as the real servers do unless told otherwise; answers the question that a browser asks
- * before a request with headers of the page's own, and says whether it was that.
+ * Allows requests from pages of every origin, as the real servers do by default. Returns whether the request was a CORS
+ * preflight; this function has then answered it.
  */
-export function answerOrigin({ method, headers }: IncomingMessage, response: ServerResponse): boolean {
+export function answerCors({ method, headers }: IncomingMessage, response: ServerResponse): boolean {
   const { origin } = headers
   if (origin !== undefined) {
     response.setHeader('access-control-allow-origin', origin)
     response.setHeader('access-control-allow-credentials', 'true')
   }
   response.setHeader('vary', 'Origin')
-  const asked = headers['access-control-request-method']
-  if (method !== 'OPTIONS' || origin === undefined || asked === undefined) return false
-  const names = headers['access-control-request-headers']
-  if (names !== undefined) response.setHeader('access-control-allow-headers', names)
+  const requestedMethod = headers['access-control-request-method']
+  if (method !== 'OPTIONS' || origin === undefined || requestedMethod === undefined) return false
+  const requestedHeaders = headers['access-control-request-headers']
+  if (requestedHeaders !== undefined) response.setHeader('access-control-allow-headers', requestedHeaders)
   response.setHeader('access-control-allow-methods', METHODS.join(', '))
   response.setHeader('access-control-max-age', '600')
   response.setHeader('content-type', 'text/plain; charset=utf-8')
-  response.statusCode = METHODS.includes(asked) ? 200 : 400
+  response.statusCode = METHODS.includes(requestedMethod) ? 200 : 400
   response.end(response.statusCode === 200 ? 'OK' : 'Disallowed CORS method')
   return true
 }

@@ -3,15 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { wrongValue } from '../lib/arguments.ts'
 
 /**
- * Something that goes wrong with a request:
- * - `{ delay }`: nothing but that it takes that many ms longer;
- * - `{ refuse }`: it is not done, and answered with that HTTP status and `body`; for an attach also with that close
- *   code, right after the handshake, and `body` as the reason;
- * - `'drop'`: it is done, but the connection ends before the answer; for an attach, right after the handshake;
- * - `'expire'`: it is done and answered, but the server forgets the kept-alive connection and does not say so. The next
- *   request on that connection is not done and not in `requests`, and the connection is reset (RST). An attach goes well;
- * - `'reset'`: the connection is reset (RST) instead of an answer;
- * - `'stall'`: it is never answered.
+ * A fault of one request:
+ * - `{ delay }`: the request takes that many ms longer;
+ * - `{ refuse }`: the upstream does nothing, and answers with that HTTP status and `body`. For an attach, `refuse` can
+ *   also be a close code; then the upstream closes right after the handshake, with `body` as the reason;
+ * - `'drop'`: the upstream carries out the request, but ends the connection before the answer; for an attach, right after
+ *   the handshake;
+ * - `'expire'`: the upstream carries out and answers the request, and forgets the kept-alive connection without a notice.
+ *   It resets (RST) the connection at the next request, which it neither carries out nor records in `requests`. An attach
+ *   succeeds;
+ * - `'reset'`: the upstream resets (RST) the connection instead of answering;
+ * - `'stall'`: the upstream never answers.
  */
 export type TestFault =
   | { readonly delay: number }
@@ -23,12 +25,14 @@ export type TestFault =
 
 const OPERATIONS = ['create', 'list', 'get', 'delete', 'attach'] as const
 
-/** What can be asked of an upstream. */
+/** An operation of an upstream that can have faults. */
 export type TestOperation = (typeof OPERATIONS)[number]
 
 /**
- * What goes wrong with which operation: always, or with a list, with the first, the second… request for it and then no
- * more; `undefined` in a list is a request that goes well. Looked up at each request: change it when you like.
+ * The faults of each operation. A single fault applies to every request. In a list, the first fault applies to the first
+ * request for the operation, the second to the second, and so on; `undefined` stands for a request without a fault, and
+ * requests after the end of the list have none. The upstream looks the faults up at each request, so a test can change
+ * them at any time.
  *
  * @example
  * ```ts
@@ -43,16 +47,16 @@ export type TestFaults = {
   [operation in TestOperation]?: TestFault | ReadonlyArray<TestFault | undefined> | undefined
 }
 
-/** Returns a function that tells what goes wrong with the next request. */
+/** Returns a function that counts a request for an operation, and returns the fault of that request. */
 export function createFaults(faults: TestFaults): (operation: TestOperation) => TestFault | undefined {
   const known = new Set<string>(OPERATIONS)
   const unknown = Object.keys(faults).find((operation) => !known.has(operation))
   // A misspelt fault would let a test pass that should fail.
   if (unknown !== undefined) throw wrongValue('faults', `must not have \`${unknown}\`: only ${OPERATIONS.join(', ')}`)
-  const asked = new Map<TestOperation, number>()
+  const counts = new Map<TestOperation, number>()
   return (operation) => {
-    const count = asked.get(operation) ?? 0
-    asked.set(operation, count + 1)
+    const count = counts.get(operation) ?? 0
+    counts.set(operation, count + 1)
     const fault = faults[operation]
     return isList(fault) ? fault[count] : fault
   }
@@ -63,26 +67,26 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value)
 }
 
-/** Lets so many ms pass, or fewer if the server closes meanwhile. */
-export async function pause(ms: number, closing: AbortSignal): Promise<void> {
-  // Without a reference, because a test must be able to end meanwhile.
+/** Waits for `ms`, or until the server closes. */
+export async function wait(ms: number, closing: AbortSignal): Promise<void> {
+  // `ref: false` lets a process that waits here end.
   await sleep(ms, undefined, { signal: closing, ref: false }).catch(() => {})
 }
 
-/** Resets a connection that the server has forgotten, and says whether it was one. */
+/** Resets a connection if the server has forgotten it. Returns whether it has. */
 export function resetForgotten(forgotten: WeakSet<Socket>, socket: Socket): boolean {
   if (!forgotten.has(socket)) return false
   socket.resetAndDestroy()
   return true
 }
 
-/** Does what goes wrong before an answer; resolves with whether there is still to be one. */
+/** Applies the part of a fault that comes before the answer. Resolves with whether the server still answers. */
 export async function applyFault(fault: TestFault | undefined, socket: Socket, closing: AbortSignal): Promise<boolean> {
   if (fault === 'stall') return false
   if (fault === 'reset') {
     socket.resetAndDestroy()
     return false
   }
-  if (typeof fault === 'object' && 'delay' in fault) await pause(fault.delay, closing)
+  if (typeof fault === 'object' && 'delay' in fault) await wait(fault.delay, closing)
   return !closing.aborted
 }

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { trimSlashes } from '../lib/slashes.ts'
-import { answerOrigin } from './cors.ts'
+import { answerCors } from './cors.ts'
 import { resetForgotten, applyFault, type TestOperation } from './faults.ts'
 import {
   contextProblem,
   findRoute,
   mayUse,
-  openRecord,
+  recordRequest,
   prune,
   visibleSessions,
   type Route,
@@ -17,21 +17,21 @@ import type { ServerSession, TestOwner } from './session.ts'
 
 const MAX_SESSIONS = 16
 
-/** An answer: a status, what goes into the body as JSON, and headers. */
-type Answer = readonly [status: number, body: unknown, headers?: Record<string, string>]
+/** The answer to a REST request: the status, the body before it becomes JSON, and headers. */
+type RestAnswer = readonly [status: number, body: unknown, headers?: Record<string, string>]
 
-const NOT_FOUND: Answer = [404, { error: 'Session not found' }]
+const NOT_FOUND: RestAnswer = [404, { error: 'Session not found' }]
 
-/** Answers one HTTP request as the release would. */
+/** Answers an HTTP request as the release does. */
 export async function answerHttp(
   state: ServerState,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   if (resetForgotten(state.forgotten, request.socket)) return
-  const { record, route } = openRecord(state, 'http', request)
+  const { record, route } = recordRequest(state, 'http', request)
   request.resume()
-  if (answerOrigin(request, response)) {
+  if (answerCors(request, response)) {
     record.status = response.statusCode
     return
   }
@@ -42,7 +42,7 @@ export async function answerHttp(
     response.writeHead(fault.refuse, fault.headers).end(fault.body)
     return
   }
-  const [status, body, headers] = route ? answer(state, record, route) : nowhere(state, request)
+  const [status, body, headers] = route ? answerRoute(state, record, route) : answerUnknownPath(state, request)
   if (fault === 'drop') {
     request.socket.destroy()
     return
@@ -53,15 +53,15 @@ export async function answerHttp(
   if (fault === 'expire') state.forgotten.add(request.socket)
 }
 
-/** The answer to a path that leads nowhere, but may without the slashes at its end. */
-function nowhere({ behaviour }: ServerState, { url = '', headers }: IncomingMessage): Answer {
+/** Returns a redirect if the path is known without the slashes at its end, otherwise a 404. */
+function answerUnknownPath({ behaviour }: ServerState, { url = '', headers }: IncomingMessage): RestAnswer {
   const shorter = withoutSlashes(url)
   return shorter !== url && !behaviour.orchestrator && findRoute(behaviour, shorter.replace(/\?.*/s, ''))
     ? [307, undefined, { location: `http://${headers.host}${shorter}` }]
     : [404, { detail: 'Not Found' }]
 }
 
-/** Takes the slashes from the end of a path, and leaves its query. */
+/** Removes the slashes at the end of the path of a URL, and keeps the query. */
 export function withoutSlashes(url: string): string {
   const path = url.replace(/\?.*/s, '')
   return trimSlashes(path) + url.slice(path.length)
@@ -73,12 +73,12 @@ function operationOf(method: string | undefined, { sessionId }: Route): TestOper
   return sessionId === undefined ? 'list' : 'get'
 }
 
-function answer(state: ServerState, { method, headers }: TestRequest, { policyId, sessionId }: Route): Answer {
+function answerRoute(state: ServerState, { method, headers }: TestRequest, { policyId, sessionId }: Route): RestAnswer {
   const { behaviour, key } = state
   const [allowed, other] = sessionId === undefined ? ['POST', 'GET'] : ['GET', 'DELETE']
   const isAllowed = method === allowed || method === other
-  const notAllowed: Answer = [405, { detail: 'Method Not Allowed' }, { allow: allowed }]
-  // An orchestrator passes on what it does not know, but not for everybody.
+  const notAllowed: RestAnswer = [405, { detail: 'Method Not Allowed' }, { allow: allowed }]
+  // An orchestrator forwards unknown methods too, and checks the credentials before that.
   if (!isAllowed && !behaviour.orchestrator) return notAllowed
   const [scheme, token] = (headers['authorization'] ?? '').split(/ (.*)/s)
   if (key !== '' && (scheme?.toLowerCase() !== 'bearer' || token !== key)) {
@@ -96,36 +96,37 @@ function answer(state: ServerState, { method, headers }: TestRequest, { policyId
   const problem = contextProblem(contextId)
   if (problem !== undefined) return [400, { detail: problem }]
 
-  const asking: TestOwner = {
+  const requester: TestOwner = {
     userId: userId ?? '',
     chatId: headers['x-session-id'] ?? '',
     policyId: policyId ?? 'default',
     contextId,
   }
-  state.touch(asking)
+  state.touch(requester)
   if (!isAllowed) return notAllowed
-  const visible = visibleSessions(state, asking)
-  if (method === 'POST') return create(state, asking, prune(visible))
-  const own = visible.filter((session) => mayUse(state, session, asking))
-  if (sessionId === undefined) return [200, prune(own).map(describe)]
+  const visible = visibleSessions(state, requester)
+  if (method === 'POST') return answerCreate(state, requester, prune(visible))
+  const own = visible.filter((session) => mayUse(state, session, requester))
+  if (sessionId === undefined) return [200, prune(own).map(bodyOf)]
   const named = own.filter(({ id }) => id === sessionId)
   const [session] = method === 'GET' ? prune(named) : named
   if (!session) return NOT_FOUND
-  if (method === 'GET') return [200, describe(session)]
+  if (method === 'GET') return [200, bodyOf(session)]
   session.kill()
   return [200, { status: 'deleted' }]
 }
 
-function create(state: ServerState, owner: TestOwner, visible: readonly ServerSession[]): Answer {
+function answerCreate(state: ServerState, owner: TestOwner, visible: readonly ServerSession[]): RestAnswer {
   if (visible.length >= MAX_SESSIONS) {
     return [429, { error: `Maximum number of terminal sessions (${MAX_SESSIONS}) reached` }]
   }
   const session = state.create(owner)
-  // Where the chat is the id, the new one takes the place of the old, whose shell and client go on unseen.
+  // Two sessions have the same id where the chat is the id. Requests then find the new one only; the shell and the client
+  // of the old one go on.
   for (const old of visible) if (old.id === session.id) state.sessions.delete(old)
-  return [200, describe(session)]
+  return [200, bodyOf(session)]
 }
 
-function describe({ id, createdAt }: ServerSession): object {
+function bodyOf({ id, createdAt }: ServerSession): object {
   return { id, created_at: createdAt, pid: process.pid }
 }

@@ -1,8 +1,9 @@
 import type { ServerSession, TestOwner } from './session.ts'
 
-// How often the reaper looks in the time that a container may be idle.
-const LOOKS = 4
+// How often the reaper checks during one `idleTimeout`.
+const CHECKS_PER_TIMEOUT = 4
 
+/** Returns a key for the container of a session: one per user, policy and context. */
 function containerOf({ userId, policyId, contextId }: TestOwner): string {
   return JSON.stringify([userId, policyId, contextId])
 }
@@ -19,14 +20,14 @@ export function startReaper(
   const lastUse = new Map<string, number>()
 
   function reap(): void {
-    for (const [container, at] of lastUse) {
-      if (performance.now() - at < idleTimeout) continue
+    for (const [container, usedAt] of lastUse) {
+      if (performance.now() - usedAt < idleTimeout) continue
       lastUse.delete(container)
       for (const session of started) if (containerOf(session) === container) session.tearDown()
     }
   }
 
-  const timer = setInterval(reap, idleTimeout / LOOKS).unref()
+  const timer = setInterval(reap, idleTimeout / CHECKS_PER_TIMEOUT).unref()
   closing.addEventListener('abort', () => clearInterval(timer))
   return (owner) => void lastUse.set(containerOf(owner), performance.now())
 }

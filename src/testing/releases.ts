@@ -1,13 +1,14 @@
 import { wrongValue } from '../lib/arguments.ts'
 
 /**
- * The releases that a test upstream can be: each differs from the others in what it wants of a client. Of Open
- * Terminal, one stands for all up to the next:
- * - `open-terminal@0.8.1`: takes no notice of the chat (`X-Session-Id`);
- * - `open-terminal@0.11` (0.11.32 to 0.11.34): makes the chat the id of the session;
- * - `open-terminal@0.14` (0.12.4 to 0.14.1): checks whose a session is, lets one client attach, takes input whole;
- * - `open-terminal@0.14.2`: also closes the socket with 1000 when the shell ends, however it does;
- * - `open-terminal@0.14.5`: also refuses a token that is no ASCII string with 4001, rather than dropping the connection.
+ * The releases that a test upstream can behave like. Each treats its clients differently. Each release of Open Terminal
+ * stands for all real releases up to the next in this list:
+ * - `open-terminal@0.8.1`: ignores the chat (`X-Session-Id`);
+ * - `open-terminal@0.11` (0.11.32 to 0.11.34): uses the chat as the id of the session;
+ * - `open-terminal@0.14` (0.12.4 to 0.14.1): checks who owns a session, attaches one client at a time, and accepts input
+ *   of any length whole;
+ * - `open-terminal@0.14.2`: also closes the socket with 1000 when the shell ends for any reason;
+ * - `open-terminal@0.14.5`: also refuses a token that is not an ASCII string with 4001, instead of dropping the connection.
  */
 export type TestRelease =
   | 'terminals@0.0.2'
@@ -22,31 +23,31 @@ export type TestRelease =
 /**
  * The releases that can run in the containers of an orchestrator.
  *
- * For tests of what an orchestrator hides: the same release of Terminals treats its clients differently in front of
- * another Open Terminal.
+ * The same release of Terminals treats its clients differently in front of another Open Terminal. This type is for tests
+ * of that difference.
  */
 export type TestInner = Extract<TestRelease, `open-terminal@${string}`>
 
-/** What sets a release apart. */
+/** The differences between the releases, as data. */
 export interface Behaviour {
-  /** One container per user: ids are required, policies exist, and a session outlives its client. */
+  /** Runs one container per user: user ids are required, policies exist, and a session outlives its client. */
   readonly orchestrator: boolean
-  /** The key is the query's `token`, checked before the handshake is answered. */
+  /** Reads the key from `token` in the query, and checks it before it answers the handshake. */
   readonly keyInHandshake: boolean
-  /** `X-Terminal-Context-Id` and `context_id` mean something. */
+  /** Supports contexts: `X-Terminal-Context-Id` and `context_id`. */
   readonly contexts: boolean
-  /** An orchestrator's answer to a session that its container does not know. */
+  /** What an orchestrator does when its container does not know the session. */
   readonly unknownSession: 'drop' | 'redial'
-  /** The chat is the id of its session. */
+  /** Uses the chat as the id of its session. */
   readonly chatIsId: boolean
-  /** The server checks who owns a session, lets one client attach at a time, and takes input whole. */
+  /** Checks who owns a session, attaches one client at a time, and accepts input of any length whole. */
   readonly strictSessions: boolean
-  /** The end of the shell is the end of the socket that is attached to it, with 1000. */
+  /** Closes the attached socket with 1000 when the shell ends. */
   readonly announcesEnd: boolean
-  /** What becomes of an auth frame that the server trips over: `'late'` says that it was late or malformed. */
-  readonly oddAuth: 'late' | 'drop' | 'refuse'
-  /** The same for a token that cannot be compared: no string, or not ASCII. */
-  readonly oddToken: 'late' | 'drop' | 'refuse'
+  /** The answer to an auth frame that raises an unexpected error: `'late'` closes as if the frame had come too late. */
+  readonly malformedAuth: 'late' | 'drop' | 'refuse'
+  /** The answer to a token that the server cannot compare, because it is not a string or not ASCII. */
+  readonly unusableToken: 'late' | 'drop' | 'refuse'
 }
 
 const terminals: Behaviour = {
@@ -57,39 +58,45 @@ const terminals: Behaviour = {
   chatIsId: true,
   strictSessions: false,
   announcesEnd: false,
-  oddAuth: 'late',
-  oddToken: 'drop',
+  malformedAuth: 'late',
+  unusableToken: 'drop',
 }
-const lenient: Behaviour = { ...terminals, orchestrator: false, oddToken: 'late' }
-const strict: Behaviour = { ...lenient, chatIsId: false, strictSessions: true, oddAuth: 'drop', oddToken: 'drop' }
+const lenient: Behaviour = { ...terminals, orchestrator: false, unusableToken: 'late' }
+const strict: Behaviour = {
+  ...lenient,
+  chatIsId: false,
+  strictSessions: true,
+  malformedAuth: 'drop',
+  unusableToken: 'drop',
+}
 
 /** @see https://github.com/open-webui/terminals and https://github.com/open-webui/open-terminal */
 const releases: Record<TestRelease, Behaviour> = {
   'terminals@0.0.2': { ...terminals, keyInHandshake: true },
   'terminals@0.0.3': terminals,
   'terminals@0.2.2': { ...terminals, contexts: true, unknownSession: 'redial' },
-  'open-terminal@0.8.1': { ...lenient, chatIsId: false, oddToken: 'refuse' },
+  'open-terminal@0.8.1': { ...lenient, chatIsId: false, unusableToken: 'refuse' },
   'open-terminal@0.11': lenient,
   'open-terminal@0.14': strict,
   'open-terminal@0.14.2': { ...strict, announcesEnd: true },
-  'open-terminal@0.14.5': { ...strict, announcesEnd: true, oddAuth: 'refuse', oddToken: 'refuse' },
+  'open-terminal@0.14.5': { ...strict, announcesEnd: true, malformedAuth: 'refuse', unusableToken: 'refuse' },
 }
 
-const usualInners: Partial<Record<TestRelease, TestInner>> = {
+const defaultInners: Partial<Record<TestRelease, TestInner>> = {
   'terminals@0.0.2': 'open-terminal@0.11',
   'terminals@0.0.3': 'open-terminal@0.11',
   'terminals@0.2.2': 'open-terminal@0.14.5',
 }
 
-/** Returns how a release behaves; an orchestrator with that Open Terminal in its containers, or its usual one. */
-export function behaviourOf(release: TestRelease, inner: TestInner | undefined = usualInners[release]): Behaviour {
+/** Returns how a release behaves. An orchestrator has `inner`, or its default Open Terminal, in its containers. */
+export function behaviourOf(release: TestRelease, inner: TestInner | undefined = defaultInners[release]): Behaviour {
   if (!Object.hasOwn(releases, release)) {
     throw wrongValue('release', `must be one of ${Object.keys(releases).join(', ')}`)
   }
   const behaviour = releases[release]
   if (inner === undefined) return behaviour
   if (!behaviour.orchestrator) throw wrongValue('inner', `must be left out: ${release} has no containers`)
-  const inners = Object.keys(releases).filter((name) => !Object.hasOwn(usualInners, name))
+  const inners = Object.keys(releases).filter((name) => !Object.hasOwn(defaultInners, name))
   if (!inners.includes(inner)) throw wrongValue('inner', `must be one of ${inners.join(', ')}`)
   const { chatIsId, strictSessions, announcesEnd } = releases[inner]
   return { ...behaviour, chatIsId, strictSessions, announcesEnd }

@@ -9,86 +9,88 @@ import { behaviourOf, type Behaviour, type TestInner, type TestRelease } from '.
 import { createSession, type ServerSession, type TestOwner } from './session.ts'
 import { echo, sh, type TestShell } from './shells.ts'
 
-/** Something that a test upstream was asked, and what it answered. */
+/** A request or WebSocket handshake that a test upstream received, and its answer. */
 export interface TestRequest {
-  /** Whether it was a WebSocket handshake. */
+  /** `websocket` for a handshake. */
   readonly kind: 'http' | 'websocket'
   /** `GET` for a handshake. */
   readonly method: string
-  /** Without the query. */
+  /** The path without the query, as the client sent it. */
   readonly path: string
-  /** Its parameters, decoded; the last of those with the same name. */
+  /** The decoded parameters of the query. Of several with the same name, the last one. */
   readonly query: Readonly<Record<string, string>>
-  /** Names in lower case. */
+  /** The headers, with their names in lower case. */
   readonly headers: Readonly<Record<string, string>>
-  /** The HTTP status of the answer, 101 for a handshake that succeeded; `undefined` until there is one. */
+  /** The HTTP status of the answer: 101 for a successful handshake, `undefined` before the answer. */
   readonly status: number | undefined
-  /** The messages that came on the socket: text as a string, binary as bytes. */
+  /** The messages that arrived on the socket: text as a string, binary as bytes. */
   readonly frames: ReadonlyArray<string | Uint8Array>
-  /** The code that the server closed the socket with; `undefined` as long as it has not, 1006 if it just dropped it. */
+  /** The code that the upstream closed the socket with: 1006 if it dropped the connection, otherwise `undefined`. */
   readonly closeCode: number | undefined
 }
 
-/** A request as the server notes it down. */
+/** The record of a request while the server answers it. */
 export type RequestRecord = { -readonly [field in keyof TestRequest]: TestRequest[field] } & {
   frames: Array<string | Uint8Array>
 }
 
-/** What {@link startTestUpstream} is given. */
+/** The options of {@link startTestUpstream}. */
 export interface TestUpstreamOptions {
-  /** Which release to be. Default: `'terminals@0.2.2'`. */
+  /** The release to behave like. Default: `'terminals@0.2.2'`. */
   release?: TestRelease | undefined
   /**
-   * Which Open Terminal runs in the containers of an orchestrator. The inner server decides whether the chat is the id of
-   * a session, whether a session is found only with its chat, whether a session takes one client at a time, whether
-   * input is taken whole, and whether the end of the shell closes the orchestrator's connection to it.
+   * The Open Terminal that runs in the containers of an orchestrator, the inner server. It decides whether the chat is
+   * the id of a session, whether a session is found only with its chat, whether a session accepts one client at a time,
+   * whether it accepts input of any length whole, and whether the end of the shell closes the orchestrator's connection
+   * to the session.
    *
    * An orchestrator never names a chat when it attaches, and keeps its connection when its client leaves. So a strict
-   * inner server (from 0.14 on) refuses the client of a session with a chat, and each client after the first. Such a
-   * client is attached to nothing: the socket is silent, and closes with 1000 at the next message.
+   * inner server (from 0.14 on) refuses the client of a session with a chat, and each client after the first. The client
+   * is then attached to nothing: the socket is silent, and closes with 1000 at the next message.
    *
-   * Default: `'open-terminal@0.14.5'` for `terminals@0.2.2`, `'open-terminal@0.11'` for the ones before. An error with an
+   * Default: `'open-terminal@0.14.5'` for `terminals@0.2.2`, `'open-terminal@0.11'` for older Terminals. An error with an
    * `open-terminal@…` release.
    */
   inner?: TestInner | undefined
-  /** The key that it wants. Default: none, and then it lets everybody in. */
+  /** The key that the upstream requires. Default: none, and the upstream accepts every request. */
   key?: string | undefined
   /**
-   * What runs in a session: `'echo'` prints what is typed, `'sh'` is a real `sh` on pipes (it prompts and takes
-   * Ctrl-D, but does not echo, know its size or take Ctrl-C), a function is a shell of your own. Default: `'echo'`.
+   * The shell of each session. `'echo'` prints its input. `'sh'` is a real `sh` on pipes: it prompts and handles Ctrl-D,
+   * but does not echo, does not know its size and does not handle Ctrl-C. A
+   * function starts your own shell. Default: `'echo'`.
    */
   shell?: 'echo' | 'sh' | TestShell | undefined
-  /** What goes wrong. Default: nothing. */
+  /** The faults of each operation. Default: none. */
   faults?: TestFaults | undefined
-  /** The policies that an orchestrator knows. Default: every one, as without a database. */
+  /** The policies that an orchestrator knows. Default: every policy, as in an orchestrator without a database. */
   policies?: readonly string[] | undefined
-  /** ms that it waits for the auth frame. Default: 10 000, as the real ones. */
+  /** ms that the upstream waits for the auth frame. Default: 10 000, as the real servers. */
   authTimeout?: number | undefined
-  /** ms between the five tries of Terminals 0.2.2 to reach a session that is not there. Default: 1 000, as the real one. */
+  /** ms between the five attempts of Terminals 0.2.2 to reach an unknown session. Default: 1 000, as the real server. */
   redialDelay?: number | undefined
   /**
-   * ms after which an orchestrator tears down a container (one per user, policy and context) that has had no REST request
-   * and no attach. Messages on a socket do not count. The sessions of the container are gone then; a client of one is not
-   * told, and closes with 1000 at its next message. An orchestrator looks four times in that time, so a container can
-   * live a quarter longer.
+   * ms without a REST request or an attach after which an orchestrator tears down a container (one per user, policy and
+   * context). Messages on a socket do not count. The sessions of the container are then gone. Their clients get no notice;
+   * a client's socket closes with 1000 at its next message. The orchestrator checks four times in this period, so a
+   * container can live a quarter longer.
    *
-   * Default: none, and nothing is torn down. An error with an `open-terminal@…` release.
+   * Default: none, and containers are never torn down. An error with an `open-terminal@…` release.
    */
   idleTimeout?: number | undefined
 }
 
-/** What every part of a test upstream works on. */
+/** The state that all parts of a test upstream share. */
 export interface ServerState {
   readonly behaviour: Behaviour
   readonly key: string
   readonly authTimeout: number
   readonly redialDelay: number
-  /** Those that can be found. */
+  /** The sessions that requests can find. */
   readonly sessions: Set<ServerSession>
-  /** Every shell that was started. */
+  /** Every session that was created. Closing the upstream ends their shells, even if requests cannot find them. */
   readonly started: ServerSession[]
   readonly requests: RequestRecord[]
-  /** The connections that the fault `'expire'` has met. */
+  /** The connections that the server has forgotten because of the fault `'expire'`. */
   readonly forgotten: WeakSet<Socket>
   /** Aborts when the server closes. */
   readonly closing: AbortSignal
@@ -104,7 +106,7 @@ const shells = new Map([
   ['sh', sh],
 ])
 
-/** Makes a server's state out of its options. */
+/** Creates the state of a test upstream from its options. */
 export function createState(options: TestUpstreamOptions, closing: AbortSignal): ServerState {
   const { release = 'terminals@0.2.2', key = '', shell = 'echo', faults = {}, policies } = options
   const behaviour = behaviourOf(release, options.inner)
@@ -140,16 +142,16 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
   }
 }
 
-/** Where a request leads. */
+/** The resource that a path names. */
 export interface Route {
   /** `undefined` without `/p/{policyId}`. */
   readonly policyId: string | undefined
-  /** `undefined` for all sessions. */
+  /** `undefined` for the list of sessions. */
   readonly sessionId: string | undefined
 }
 
-/** Notes a request down and finds out where it leads. */
-export function openRecord(
+/** Adds a request to the records, and finds its route. */
+export function recordRequest(
   { behaviour, requests }: ServerState,
   kind: TestRequest['kind'],
   request: IncomingMessage,
@@ -170,38 +172,39 @@ export function openRecord(
   return { record, route: findRoute(behaviour, path) }
 }
 
-/** Finds out where a path leads: `undefined` if nowhere. */
+/** Returns the route of a path, or `undefined` for an unknown path. */
 export function findRoute({ orchestrator }: Behaviour, path: string): Route | undefined {
-  // Decoded first, as Python's servers do: an encoded slash is one more segment, and nothing is too broken to decode.
-  const found = /^(?:\/p\/([^/]+))?\/api\/terminals(?:\/([^/]+))?$/.exec(unescape(path))
-  if (!found || (found[1] !== undefined && !orchestrator)) return undefined
-  return { policyId: found[1], sessionId: found[2] }
+  // Python's servers decode the path first: an encoded slash starts another segment, and no escape is too malformed to
+  // decode.
+  const match = /^(?:\/p\/([^/]+))?\/api\/terminals(?:\/([^/]+))?$/.exec(unescape(path))
+  if (!match || (match[1] !== undefined && !orchestrator)) return undefined
+  return { policyId: match[1], sessionId: match[2] }
 }
 
-/** The sessions that the asking user shares a container with: on a server of one's own, all. */
-export function visibleSessions({ behaviour, sessions }: ServerState, asking: TestOwner): ServerSession[] {
+/** Returns the sessions in the requester's container. Without an orchestrator, that is every session. */
+export function visibleSessions({ behaviour, sessions }: ServerState, requester: TestOwner): ServerSession[] {
   const isVisible = ({ userId, policyId, contextId }: TestOwner): boolean =>
     !behaviour.orchestrator ||
-    (userId === asking.userId && policyId === asking.policyId && contextId === asking.contextId)
+    (userId === requester.userId && policyId === requester.policyId && contextId === requester.contextId)
   return [...sessions].filter((session) => !session.deleted && isVisible(session))
 }
 
-/** Forgets those whose shell has ended, because this is when a server finds out; returns the others. */
+/** Forgets the sessions whose shell has ended, and returns the others. A server notices at a request, not earlier. */
 export function prune(sessions: readonly ServerSession[]): ServerSession[] {
   for (const session of sessions) if (!session.alive) session.kill()
   return sessions.filter(({ alive }) => alive)
 }
 
-/** Whether a server that checks lets the asking user have the session. */
+/** Returns whether the server lets the requester use the session. Only strict servers check that. */
 export function mayUse(
   { behaviour }: ServerState,
   session: TestOwner,
-  asking: Pick<TestOwner, 'userId' | 'chatId'>,
+  requester: Pick<TestOwner, 'userId' | 'chatId'>,
 ): boolean {
-  return !behaviour.strictSessions || (session.userId === asking.userId && session.chatId === asking.chatId)
+  return !behaviour.strictSessions || (session.userId === requester.userId && session.chatId === requester.chatId)
 }
 
-/** What is wrong with a context id, if anything; the same check for REST and WebSocket. */
+/** Returns the server's error message for a context id, or `undefined` if the id is valid. */
 export function contextProblem(contextId: string): string | undefined {
   if (contextId.length > 256) return 'context_id is too long'
   if (/[^ -\uffff]/.test(contextId)) return 'context_id contains control characters'

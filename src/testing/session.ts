@@ -1,65 +1,66 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import { createPtyInput } from './pty-input.ts'
 import type { Behaviour } from './releases.ts'
 import type { TestShell } from './shells.ts'
 
-/** Whose a session is. */
+/** The user, chat, policy and context that a session belongs to. */
 export interface TestOwner {
-  /** `X-User-Id` of the request that created it. */
+  /** `X-User-Id` of the request that created the session. */
   readonly userId: string
-  /** `X-Session-Id` of the request that created it, `''` if there was none. */
+  /** `X-Session-Id` of the request that created the session, `''` without the header. */
   readonly chatId: string
-  /** The orchestrator policy, `default` if none was named. */
+  /** The orchestrator policy, `default` if the request named none. */
   readonly policyId: string
-  /** The orchestrator context, `default` if none was named. */
+  /** The orchestrator context, `default` if the request named none. */
   readonly contextId: string
 }
 
 /** A session of a test upstream whose shell is running. */
 export interface TestSession extends TestOwner {
-  /** Names it in the path. */
+  /** The session's name in the path. */
   readonly id: string
-  /** When it was created, an ISO 8601 date. */
+  /** When the session was created, an ISO 8601 date. */
   readonly createdAt: string
-  /** How many clients are attached; a client that an inner server has refused is not. */
+  /** How many clients are attached. A client that the inner server has refused does not count. */
   readonly attached: number
   /** The size that the last resize asked for. */
   readonly size: { readonly cols: number; readonly rows: number }
-  /** Prints, as the shell would. */
+  /** Prints output as the shell would. */
   readonly output: (data: string | Uint8Array) => Promise<void>
-  /** Ends the shell, which most releases do not announce. */
+  /** Ends the shell. Most releases do not announce it. */
   readonly exit: () => void
-  /** Closes its clients' sockets with this code. */
+  /** Closes the sockets of the session's clients with this code. */
   close(code: number, reason?: string): void
-  /** Resets (RST) its clients' connections. */
+  /** Resets (RST) the connections of the session's clients. */
   reset(): void
-  /** Leaves its clients' connections open, and from now on neither reads them nor writes to them. */
+  /** Stops reading from the session's clients and writing to them. Their connections stay open. */
   stall(): void
 }
 
-/** One socket, attached or on its way to it. */
-export interface Client {
+/** The socket of a client that is attached to a session, or about to attach. */
+export interface ServerClient {
   readonly ws: WebSocket
   readonly socket: Socket
-  /** Where to note how the server ended it. */
+  /** The record that notes the server's close code. */
   readonly record: { closeCode: number | undefined }
   /**
-   * Whether the server's way to the session has ended: its own connection, where it is an orchestrator. An orchestrator
-   * finds out when it next has a message to pass on.
+   * Whether the orchestrator's connection to the inner server has ended. The orchestrator notices when it has the next
+   * message to forward.
    */
-  legEnded: boolean
+  innerEnded: boolean
 }
 
-/** Closes a client's socket; 1006, which no close frame can say, just drops it. */
-export function endClient({ ws, record }: Client, code: number, reason = ''): void {
+/** Closes a client's socket. 1006 drops the connection, because no close frame can carry that code. */
+export function endClient({ ws, record }: ServerClient, code: number, reason = ''): void {
   record.closeCode ??= code
   if (code === 1006) ws.terminate()
   else {
     ws.close(code, reason)
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a field that the types do not tell of
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a private field, which the types do not have
     const { _closeTimer: timer } = ws as WebSocket & { _closeTimer?: { unref?(): void } | null }
-    // `ws` waits 30 s for the client's answer, and would keep the process alive meanwhile.
+    // `ws` waits 30 s for the client's close frame. That timer would keep the process alive.
     timer?.unref?.()
   }
 }
@@ -68,37 +69,39 @@ export function endClient({ ws, record }: Client, code: number, reason = ''): vo
 export interface ServerSession extends TestSession {
   /** Whether requests find the session: its shell is running, and it has not been deleted. */
   readonly alive: boolean
-  /** Whether the PTY has been closed. Clients notice it at the next keystroke. */
+  /** Whether the PTY is closed. Clients notice it at the next keystroke. */
   readonly deleted: boolean
-  /** Whether a strict server would refuse a client with 4009. */
-  readonly taken: boolean
-  attach(client: Client): void
+  /** Whether a strict server would refuse another client with 4009. */
+  readonly inUse: boolean
+  attach(client: ServerClient): void
   input(data: Uint8Array): void
   resize(cols: number, rows: number): void
   /** Ends the shell and forgets the session. */
   kill(): void
-  /** Ends with its container: what {@link kill} does, and the end of every orchestrator's connection to it. */
+  /** Does what {@link kill} does, and ends every orchestrator's connection to the session. */
   tearDown(): void
 }
 
 const LARGEST_READ = 4096
-// What a PTY holds for a shell that does not keep up, and how fast this shell does.
-const PTY_BUFFER = 65_535
-const PTY_BYTES_PER_MS = 4096
 
-/** Starts a shell in a session. */
+/** Creates a session and starts its shell. */
 export function createSession(shell: TestShell, behaviour: Behaviour, owner: TestOwner): ServerSession {
   const { orchestrator, chatIsId, strictSessions, announcesEnd } = behaviour
-  const clients = new Set<Client>()
+  const clients = new Set<ServerClient>()
   const unsent: Array<{ chunk: Uint8Array; sent: () => void }> = []
+  const acceptInput = strictSessions ? (length: number): number => length : createPtyInput()
+  // Whether the shell is running.
   let alive = true
+  // Whether the session has ended. A shell can end earlier: most servers notice only at the next request.
   let deleted = false
+  // The last resize, or what every server starts with.
   let size = { cols: 80, rows: 24 }
+  // Whether `send` is running: only one call may send, or chunks would overtake each other.
   let sending = false
+  // Whether a test has called `stall`.
   let stalled = false
+  // Whether an orchestrator's client has left. The orchestrator's own connection stays and swallows the output.
   let abandoned = false
-  let backlog = 0
-  let lastInput = 0
 
   async function send(): Promise<void> {
     if (sending) return
@@ -106,27 +109,27 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
     for (const client of clients) {
       const next = stalled || abandoned ? undefined : unsent.shift()
       if (!next) break
-      // To the end of the line: clients of the same PTY take turns, as the real ones steal its output from each other.
+      // Clients of the same PTY take turns, because real clients steal its output from each other.
       clients.delete(client)
       clients.add(client)
       const error = await new Promise((sent) => client.ws.send(next.chunk, { binary: true }, sent))
-      // The event that says so never comes where a shell prints without pause.
+      // While a shell prints without pause, the `close` event of the socket never fires.
       if (error) clients.delete(client)
       next.sent()
     }
     sending = false
-    // What an orchestrator's leg without a client reads is lost, and the shell with it.
+    // An orchestrator whose client has left fails at the first output, and ends the session.
     if (abandoned && unsent.length > 0) kill()
-    if (announcesEnd && !alive && isTaken() && unsent.length === 0) kill()
+    if (announcesEnd && !alive && isInUse() && unsent.length === 0) kill()
   }
 
-  function isTaken(): boolean {
+  function isInUse(): boolean {
     return clients.size > 0 || abandoned
   }
 
-  function endLegs(): void {
+  function endInnerConnections(): void {
     for (const client of clients) {
-      client.legEnded = true
+      client.innerEnded = true
       if (!orchestrator) endClient(client, 1000)
     }
   }
@@ -135,13 +138,13 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
     if (deleted) return
     alive = false
     deleted = true
-    running.kill?.()
+    shellProcess.kill?.()
     unsent.length = 0
-    if (announcesEnd) endLegs()
+    if (announcesEnd) endInnerConnections()
   }
 
   async function output(data: string | Uint8Array): Promise<void> {
-    // No client gets this output. A shell that awaits it stops here, rather than printing for ever.
+    // A shell that awaits its output must stop here: no client gets it, and a loop would print forever.
     if (deleted) await new Promise(() => {})
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
     const parts: Array<Promise<void>> = []
@@ -153,22 +156,11 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
     await Promise.all(parts)
   }
 
-  /** How much of it the PTY takes: without a queue of its own, the server drops the rest. */
-  function accepted(length: number): number {
-    if (strictSessions) return length
-    const now = performance.now()
-    backlog = Math.max(0, backlog - (now - lastInput) * PTY_BYTES_PER_MS)
-    lastInput = now
-    const room = Math.min(length, Math.floor(PTY_BUFFER - backlog))
-    backlog += room
-    return room
-  }
-
   const exit = (): void => {
     alive = false
     void send()
   }
-  const running = shell({ output, exit })
+  const shellProcess = shell({ output, exit })
 
   return {
     ...owner,
@@ -182,8 +174,8 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
     get deleted() {
       return deleted
     },
-    get taken() {
-      return isTaken()
+    get inUse() {
+      return isInUse()
     },
     get attached() {
       return clients.size
@@ -201,17 +193,17 @@ export function createSession(shell: TestShell, behaviour: Behaviour, owner: Tes
       void send()
     },
     input(data) {
-      const taken = data.subarray(0, accepted(data.length))
-      if (alive) running.input(taken)
+      const accepted = data.subarray(0, acceptInput(data.length))
+      if (alive) shellProcess.input(accepted)
     },
     resize(cols, rows) {
       size = { cols, rows }
-      running.resize?.(cols, rows)
+      shellProcess.resize?.(cols, rows)
     },
     kill,
     tearDown() {
       kill()
-      endLegs()
+      endInnerConnections()
     },
     close(code, reason) {
       for (const client of clients) endClient(client, code, reason)

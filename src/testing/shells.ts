@@ -1,29 +1,29 @@
 import { spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 
-/** What a shell of a test upstream can do to its terminal. */
+/** The functions that a test upstream passes to a shell. */
 export interface TestShellIo {
   /**
-   * Prints; resolves when it has left for a client, so that awaiting it is how a slow client slows the shell down. It
-   * never resolves once the session is gone.
+   * Prints output. Resolves when the output has been sent to a client: a shell that awaits it prints no faster than the
+   * client reads. Never resolves once the session is gone.
    */
   readonly output: (data: string | Uint8Array) => Promise<void>
-  /** Ends, which most releases do not announce. */
+  /** Ends the shell. Most releases do not announce it. */
   readonly exit: () => void
 }
 
-/** What a test upstream can do to a shell. */
+/** The functions of a shell that a test upstream calls. */
 export interface TestShellProcess {
-  /** Something was typed: as many bytes as the release lets through. */
+  /** Receives input: as many bytes as the release lets through. */
   input(data: Uint8Array): void
-  /** The window has another size, in character cells; 0 is possible. */
+  /** Receives the new size of the window in character cells. The size can be 0. */
   resize?(cols: number, rows: number): void
-  /** The session has ended: the shell must let go of everything that it holds. */
+  /** Called when the session has ended. The shell must release its resources, such as processes and files. */
   kill?(): void
 }
 
 /**
- * Starts a shell; called for every session that is created.
+ * Starts a shell. The upstream calls this function for each new session.
  *
  * @example
  * ```ts
@@ -38,27 +38,26 @@ export interface TestShellProcess {
  */
 export type TestShell = (io: TestShellIo) => TestShellProcess
 
-/** Prints what is typed, and nothing of its own. */
+/** A shell that prints its input. */
 export const echo: TestShell = ({ output }) => ({ input: (data) => void output(data) })
 
 const END_OF_TRANSMISSION = 4
 
-/**
- * The functions that kill the running shells, one each. A shell has a process group of its own, so the end of this process
- * does not end the shell.
- */
-const running = new Set<() => void>()
+// One function for each running shell, which kills it. Each shell is in its own process group, so it would outlive this
+// process.
+const killFunctions = new Set<() => void>()
 
 function killRunning(): void {
-  for (const kill of running) kill()
+  for (const kill of killFunctions) kill()
 }
 
 /**
- * A real, interactive `sh`, on pipes rather than a PTY: it prompts and takes Ctrl-D, but does not echo, know its size or
- * take Ctrl-C.
+ * A real, interactive `sh` on pipes instead of a PTY. It prompts and handles Ctrl-D, but does not echo, does not know its
+ * size and does not handle Ctrl-C.
  */
 export const sh: TestShell = ({ output, exit }) => {
-  // Without job control, which it would complain about; in a process group of its own, to kill what it has started too.
+  // `+m` turns off job control, because `sh` prints a warning without a PTY. `detached` gives the shell its own process
+  // group, so that its children can be killed with it.
   const child = spawn('sh', ['-c', 'exec sh -i +m 2>&1'], {
     detached: true,
     stdio: ['pipe', 'pipe', 'ignore'],
@@ -66,37 +65,37 @@ export const sh: TestShell = ({ output, exit }) => {
   })
   child.once('error', exit)
   child.once('close', exit)
-  // A shell must not keep this process alive.
+  // The shell and its pipes must not keep this process alive.
   child.unref()
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the pipes are in Node
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- in Node, the pipes are sockets
   for (const pipe of [child.stdin, child.stdout] as Array<Partial<Socket>>) pipe.unref?.()
   child.once('spawn', () => {
-    running.add(killGroup)
-    // Node warns of the eleventh listener: one is enough for all shells.
+    killFunctions.add(killGroup)
+    // All shells share one listener, because Node warns about the eleventh.
     process.off('exit', killRunning)
     process.on('exit', killRunning)
   })
-  // What it leaves in the background would hold the pipe open, and the machine's processes.
+  // Background processes of the shell would keep running, and keep the pipe open.
   child.once('exit', () => {
     killGroup()
-    running.delete(killGroup)
+    killFunctions.delete(killGroup)
   })
-  // A shell that has gone takes no more input; its end is told by the events above.
+  // Writing to a shell that has exited fails. The events above handle the exit.
   child.stdin.on('error', () => {})
   child.stdout.on('data', (chunk: Uint8Array) => {
     child.stdout.pause()
     void output(chunk).then(() => child.stdout.resume())
   })
   return {
-    // As a PTY does: the Enter key of a terminal in raw mode is a carriage return, and Ctrl-D the end of what is typed.
+    // As in a PTY, a carriage return (the Enter key in raw mode) ends the line, and Ctrl-D ends the input.
     input(data) {
       const end = data.indexOf(END_OF_TRANSMISSION)
-      const typed = end < 0 ? data : data.subarray(0, end)
-      child.stdin.write(typed.map((byte) => (byte === 13 ? 10 : byte)))
+      const text = end < 0 ? data : data.subarray(0, end)
+      child.stdin.write(text.map((byte) => (byte === 13 ? 10 : byte)))
       if (end >= 0) child.stdin.end()
     },
     kill() {
-      // Once the shell has exited, another process may have its number.
+      // After the shell has exited, another process can have its pid.
       if (child.exitCode === null && child.signalCode === null) killGroup()
       child.stdout.destroy()
     },
@@ -106,7 +105,7 @@ export const sh: TestShell = ({ output, exit }) => {
     try {
       process.kill(-Number(child.pid), 'SIGKILL')
     } catch {
-      // The group is empty, or has never existed.
+      // The group is empty, or never existed.
     }
   }
 }

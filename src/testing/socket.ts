@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocketServer } from 'ws'
-import { decode, findSession, policyFound, SILENT_DROP, type Frame } from './attach.ts'
-import { pause, resetForgotten, applyFault, type TestFault } from './faults.ts'
+import { decode, findSession, isPolicyKnown, SILENT_DROP, type Frame } from './attach.ts'
+import { applyFault, resetForgotten, wait, type TestFault } from './faults.ts'
 import { readJson } from './json.ts'
 import type { Behaviour } from './releases.ts'
-import { openRecord, prune, visibleSessions, type RequestRecord, type Route, type ServerState } from './server.ts'
-import { endClient, type Client, type ServerSession } from './session.ts'
+import { recordRequest, prune, visibleSessions, type RequestRecord, type Route, type ServerState } from './server.ts'
+import { endClient, type ServerClient, type ServerSession } from './session.ts'
 
-/** Answers one WebSocket handshake as the release would, and whatever follows it. */
+/** Answers a WebSocket handshake as the release does, and serves the client. */
 export async function answerUpgrade(
   state: ServerState,
   wss: WebSocketServer,
@@ -17,12 +17,12 @@ export async function answerUpgrade(
   head: Buffer,
 ): Promise<void> {
   if (resetForgotten(state.forgotten, socket)) return
-  const { record, route } = openRecord(state, 'websocket', request)
+  const { record, route } = recordRequest(state, 'websocket', request)
   const fault = state.nextFault('attach')
   if (!(await applyFault(fault, socket, state.closing))) return
-  const admitted = admit(state, record, route, fault)
-  if ('status' in admitted) {
-    const { status, body = '', headers = {} } = admitted
+  const admission = admit(state, record, route, fault)
+  if ('status' in admission) {
+    const { status, body = '', headers = {} } = admission
     record.status = status
     const lines = Object.entries({ ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' })
     const text = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
@@ -33,33 +33,34 @@ export async function answerUpgrade(
     record.status = 101
     ws.on('error', () => {})
     ws.on('message', (...message) => record.frames.push(decode(...message)))
-    const client = { ws, socket, record, legEnded: false }
+    const client = { ws, socket, record, innerEnded: false }
     if (fault === 'drop') endClient(client, SILENT_DROP)
     else if (typeof fault === 'object' && 'refuse' in fault) endClient(client, fault.refuse, fault.body)
-    else void serve(state, client, record, admitted)
+    else void serveClient(state, client, record, admission)
   })
 }
 
-// ms that an inner server takes to refuse a leg. What a client sends meanwhile is lost.
-const REFUSAL = 5
+// ms until the inner server has refused the orchestrator's connection. Messages that arrive before that are lost.
+const REFUSAL_TIME = 5
 const LONGEST_REASON = 123
 
-interface Refused {
+/** The answer to a handshake that the server refuses. */
+interface HandshakeRefusal {
   readonly status: number
   readonly body?: string
   readonly headers?: Record<string, string>
 }
 
-// Everything that a server finds out before it accepts is an HTTP 403 to the client, whatever close code it gives.
-const FORBIDDEN: Refused = { status: 403 }
+// If a server closes before it accepts the handshake, the client gets an HTTP 403, whatever the close code.
+const FORBIDDEN: HandshakeRefusal = { status: 403 }
 
-/** Returns where the client is let in, or what it is told instead. */
+/** Returns the route of an accepted handshake, or the refusal. */
 function admit(
   state: ServerState,
   { query }: RequestRecord,
   route: Route | undefined,
   fault: TestFault | undefined,
-): Refused | Route {
+): HandshakeRefusal | Route {
   const { behaviour, key } = state
   if (typeof fault === 'object' && 'refuse' in fault && fault.refuse < 1000) return { ...fault, status: fault.refuse }
   if (route?.sessionId === undefined) return FORBIDDEN
@@ -68,14 +69,20 @@ function admit(
     return prune(named).length > 0 ? route : FORBIDDEN
   }
   if (!behaviour.keyInHandshake) return route
-  const isWelcome = (key === '' || query['token'] === key) && query['user_id'] && policyFound(state, route)
-  return isWelcome ? route : FORBIDDEN
+  const isAllowed = (key === '' || query['token'] === key) && query['user_id'] && isPolicyKnown(state, route)
+  return isAllowed ? route : FORBIDDEN
 }
 
-async function serve(state: ServerState, client: Client, record: RequestRecord, route: Route): Promise<void> {
+/** Authenticates a client, attaches it to its session, and handles its messages. */
+async function serveClient(
+  state: ServerState,
+  client: ServerClient,
+  record: RequestRecord,
+  route: Route,
+): Promise<void> {
   const { behaviour } = state
   const { ws } = client
-  // Messages that come before the decision are part of the terminal's input.
+  // Messages that arrive before the client is attached are input of the terminal, once the auth frame is removed.
   const early: Frame[] = []
   const keep = (data: RawData, isBinary: boolean): void => void early.push(decode(data, isBinary))
   ws.on('message', keep)
@@ -83,57 +90,60 @@ async function serve(state: ServerState, client: Client, record: RequestRecord, 
   ws.off('message', keep)
   if (ws.readyState !== ws.OPEN) return
   if (!('id' in found)) {
-    // A reason that does not fit into a close frame crashes the server.
+    // A server that closes with a longer reason than a close frame can carry crashes, which drops the connection.
     endClient(client, Buffer.byteLength(found.reason) > LONGEST_REASON ? SILENT_DROP : found.code, found.reason)
     return
   }
-  if (refusesLeg(behaviour, found)) {
-    await serveRefused(state, client)
+  if (refusesInnerConnection(behaviour, found)) {
+    await serveRefusedClient(state, client)
     return
   }
-  // By its id, which may have become that of another.
-  const forget = (): void => {
+  // The server looks the session up by its id. Another session can have that id now.
+  const endSession = (): void => {
     for (const session of visibleSessions(state, found)) if (session.id === found.id) session.kill()
   }
   const receive = (frame: Frame): void => {
-    // No server takes notice of an empty message, and no orchestrator passes one on.
+    // All servers ignore an empty message, and orchestrators do not forward it.
     if (frame.length === 0) return
-    // An orchestrator finds its leg gone when it has something to pass on, and does not say why.
-    if (client.legEnded) endClient(client, 1000)
-    else if (typeof frame === 'string' ? poisons(found, frame) : found.deleted) {
-      client.legEnded = true
-      forget()
+    // An orchestrator notices the end of its connection when it has a message to forward. It gives no reason.
+    if (client.innerEnded) endClient(client, 1000)
+    else if (typeof frame === 'string' ? handleText(found, frame) : found.deleted) {
+      client.innerEnded = true
+      endSession()
       if (!behaviour.orchestrator) endClient(client, behaviour.announcesEnd ? 1000 : SILENT_DROP)
     } else if (typeof frame !== 'string') found.input(frame)
   }
   for (const frame of early) receive(frame)
   ws.on('message', (data, isBinary) => receive(decode(data, isBinary)))
   found.attach(client)
-  // A server of one's own ends the shell with the connection; an orchestrator keeps its own leg open.
-  if (!behaviour.orchestrator) ws.once('close', forget)
+  // An Open Terminal ends the shell with the connection. An orchestrator keeps its connection to the inner server open.
+  if (!behaviour.orchestrator) ws.once('close', endSession)
 }
 
 /**
- * Whether the Open Terminal behind an orchestrator refuses the orchestrator's leg to a session. The leg names no chat,
- * although the request that created the session has named one.
+ * Returns whether the inner server refuses the orchestrator's connection to a session. The orchestrator never names a
+ * chat when it attaches, even if the request that created the session named one.
  */
-function refusesLeg({ orchestrator, strictSessions }: Behaviour, { chatId, taken }: ServerSession): boolean {
-  return orchestrator && strictSessions && (chatId !== '' || taken)
+function refusesInnerConnection(
+  { orchestrator, strictSessions }: Behaviour,
+  { chatId, inUse }: ServerSession,
+): boolean {
+  return orchestrator && strictSessions && (chatId !== '' || inUse)
 }
 
-/** Serves a client whose leg is refused: sends nothing, and closes at the first message that finds the leg gone. */
-async function serveRefused({ closing }: ServerState, client: Client): Promise<void> {
+/** Serves a client that the inner server has refused: sends nothing, and closes at the first message after the refusal. */
+async function serveRefusedClient({ closing }: ServerState, client: ServerClient): Promise<void> {
   client.ws.on('message', (data, isBinary) => {
-    if (client.legEnded && decode(data, isBinary).length > 0) endClient(client, 1000)
+    if (client.innerEnded && decode(data, isBinary).length > 0) endClient(client, 1000)
   })
-  await pause(REFUSAL, closing)
-  client.legEnded = true
+  await wait(REFUSAL_TIME, closing)
+  client.innerEnded = true
 }
 
-/** Takes a text frame as Open Terminal does, and says whether that was its end. */
-function poisons(session: ServerSession, text: string): boolean {
+/** Handles a text message as Open Terminal does. Returns whether the message ends the terminal. */
+function handleText(session: ServerSession, text: string): boolean {
   const message = readJson(text)
-  // Keystrokes sent as text vanish here.
+  // Text that is not JSON, such as keystrokes sent as text, is dropped.
   if (typeof message === 'string') return message !== 'no JSON'
   if (message['type'] !== 'resize') return false
   const { cols = 80, rows = 24 } = message
@@ -142,7 +152,7 @@ function poisons(session: ServerSession, text: string): boolean {
   return false
 }
 
-// To Python, `true` is 1.
+// For Python, `true` is 1.
 function isUnsignedShort(value: unknown): boolean {
   const number = typeof value === 'boolean' ? Number(value) : value
   return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= 65_535

@@ -6,28 +6,28 @@ import { createState, type TestRequest, type TestUpstreamOptions } from './serve
 import type { TestSession } from './session.ts'
 import { answerUpgrade } from './socket.ts'
 
-// A larger one is answered with 1009.
+// The server closes with 1009 for a larger message.
 const LARGEST_MESSAGE = 16 * 1024 * 1024
 
 /** A running test upstream. */
 export interface TestUpstream extends AsyncDisposable {
-  /** Its base URL, `http://127.0.0.1:{port}`. */
+  /** The base URL, `http://127.0.0.1:{port}`. */
   readonly url: string
   /** The sessions whose shells are running, oldest first. */
   readonly sessions: readonly TestSession[]
-  /** Everything that it was asked so far, with credentials and all, oldest first. */
+  /** All requests so far, oldest first. They contain the credentials. */
   readonly requests: readonly TestRequest[]
-  /** Ends every shell and connection; resolves when the port is free. */
+  /** Ends every shell and connection. Resolves when the port is free. */
   close(): Promise<void>
 }
 
 /**
- * Starts an upstream in this process, on a free port of 127.0.0.1, that treats its clients as one real release would,
- * with all its unpleasantness.
+ * Starts an upstream in this process, on a free port of 127.0.0.1, that treats its clients as one real release does,
+ * including the defects of that release.
  *
- * For the tests of whatever talks to Open Terminal or Terminals: no Python, no Docker, and faults when you want them. The
- * upstream does not keep the process alive, so a test that forgets to close it can still end. Only output that a client
- * does not read can hold the process up.
+ * It is for tests of clients of Open Terminal or Terminals. It needs no Python and no Docker, and a test can add faults.
+ * The upstream does not keep the process alive, so a test that forgets to close it can still end. Only output that a
+ * client does not read can keep the process alive.
  *
  * @example
  * ```ts
@@ -39,9 +39,9 @@ export interface TestUpstream extends AsyncDisposable {
  * console.log(upstream.requests.map(({ method, path, status }) => `${method} ${path} ${status}`))
  * ```
  *
- * @throws {TypeError} ERR_INVALID_ARG_VALUE when `release`, `inner`, `shell` or a fault is none that there is, or when
- * `inner` or `idleTimeout` comes with a release that is no orchestrator.
- * @throws {RangeError} ERR_OUT_OF_RANGE when `idleTimeout` is no whole number of ms, at least 1.
+ * @throws {TypeError} ERR_INVALID_ARG_VALUE when `release`, `inner`, `shell` or the operation of a fault is unknown, or
+ * when `inner` or `idleTimeout` comes with a release that is not an orchestrator.
+ * @throws {RangeError} ERR_OUT_OF_RANGE when `idleTimeout` is not a whole number of ms, at least 1.
  * @see https://github.com/open-webui/terminals and https://github.com/open-webui/open-terminal, whose code it follows
  */
 export async function startTestUpstream(options: TestUpstreamOptions = {}): Promise<TestUpstream> {
@@ -51,7 +51,7 @@ export async function startTestUpstream(options: TestUpstreamOptions = {}): Prom
   const server = createServer((request, response) => {
     void answerHttp(state, request, response)
   })
-  // Offered as the real servers do: a client that accepts it pays for it here too.
+  // The real servers offer compression. A client that accepts it pays for it with CPU time here too.
   const wss = new WebSocketServer({ noServer: true, perMessageDeflate: true, maxPayload: LARGEST_MESSAGE })
   server.on('connection', (socket) => {
     socket.unref()
@@ -67,7 +67,7 @@ export async function startTestUpstream(options: TestUpstreamOptions = {}): Prom
     server.listen(0, '127.0.0.1', resolve)
   })
   server.unref()
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what it is for anything but a pipe
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- always, except for a pipe
   const { port } = server.address() as AddressInfo
 
   async function close(): Promise<void> {

@@ -1,39 +1,40 @@
 import { wrongType } from '../lib/arguments.ts'
 import type { TerminalConnection } from '../terminal/connection.ts'
 
-/** What xterm.js gives for a listener: `dispose()` takes it away again. */
+/** What xterm.js returns for a listener: `dispose()` removes the listener. */
 interface XtermListener {
   dispose(): void
 }
 
-/** The part of xterm.js's `Terminal` that the addon uses; the one of `@xterm/xterm` 5 and 6 has it. */
+/** The part of xterm.js's `Terminal` that the addon uses. `@xterm/xterm` 5 and 6 have it. */
 export interface XtermLike {
   /** Width of the window in columns. */
   readonly cols: number
   /** Height of the window in rows. */
   readonly rows: number
-  /** Shows output; `callback` is called when that has been done. */
+  /** Shows output, and then calls `callback`. */
   write(data: Uint8Array, callback?: () => void): void
-  /** Keystrokes, pastes, and what programs ask of the terminal. */
+  /** Adds a listener for keystrokes, pastes, and the terminal's answers to the queries of programs. */
   onData(listener: (text: string) => void): XtermListener
-  /** Bytes that are no text, as some mouse reports, one in each character. */
+  /** Adds a listener for bytes that are not text, such as some mouse reports. Each character holds one byte. */
   onBinary(listener: (bytes: string) => void): XtermListener
-  /** The window has another size. */
+  /** Adds a listener for new sizes of the window. */
   onResize(listener: (size: { cols: number; rows: number }) => void): XtermListener
 }
 
-// Bytes that xterm.js has been given and not shown yet. It takes 5 to 35 MB/s: more than this, and Ctrl-C seems dead.
+// Limits of the bytes that xterm.js has received and not shown yet. It shows 5 to 35 MB/s, so with more bytes waiting,
+// Ctrl-C seems to have no effect.
 const HIGH_WATER = 128 * 1024
 const LOW_WATER = 32 * 1024
 const LARGEST_SIZE = 65_535
 
 /**
- * An addon for xterm.js that joins it to a terminal of `connectTerminal`.
+ * An addon that connects xterm.js to a terminal of `connectTerminal`.
  *
- * Output is shown no faster than xterm.js can take it, keystrokes leave as bytes, and the shell is told the size of the
- * window. In place of `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single digit
- * typed that way ends the shell. It does not close the terminal, and shows nothing of its own at its end:
- * `terminal.closed` tells.
+ * The addon reads output no faster than xterm.js shows it, sends keystrokes as bytes, and tells the shell the size of the
+ * window. It replaces `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single digit
+ * sent as text ends the shell. The addon does not close the terminal, and shows no message when the terminal ends: see
+ * `terminal.closed`.
  *
  * @example
  * ```ts
@@ -54,21 +55,21 @@ export class UpstreamAddon {
   readonly #detachers: Array<() => void> = []
 
   /**
-   * @param terminal What `connectTerminal` resolved with.
-   * @throws {TypeError} ERR_INVALID_ARG_TYPE when it is something else, such as a WebSocket.
+   * @param terminal The result of `connectTerminal`.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `terminal` is something else, such as a WebSocket.
    */
   constructor(terminal: TerminalConnection) {
     if (!(Symbol.asyncIterator in Object(terminal))) {
-      throw wrongType('terminal', 'what connectTerminal resolves with', terminal)
+      throw wrongType('terminal', 'the result of connectTerminal', terminal)
     }
     this.#terminal = terminal
   }
 
-  /** Called by `loadAddon`: joins the two, and tells the shell the size that the window has now. */
+  /** Connects the two, and tells the shell the current size of the window. `loadAddon` calls it. */
   activate(xterm: XtermLike): void {
     const terminal = this.#terminal
     const output = terminal[Symbol.asyncIterator]()
-    const resize = sizeTeller(terminal)
+    const resize = createResizer(terminal)
     const listeners = [
       xterm.onData((text) => void terminal.write(text)),
       xterm.onBinary((bytes) => void terminal.write(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))),
@@ -82,15 +83,20 @@ export class UpstreamAddon {
     void show(output, xterm)
   }
 
-  /** Called when xterm.js is disposed of, or by you to part the two: both go on, the terminal's output waits for others. */
+  /**
+   * Disconnects the two. Both stay open, and the terminal keeps its output for other readers. xterm.js calls it when it is
+   * disposed of.
+   */
   dispose(): void {
     for (const detach of this.#detachers.splice(0)) detach()
   }
 }
 
-/** Hands output on to the end, and does not ask for more while too much of it waits to be shown. */
+/** Shows all output until its end. Stops reading while xterm.js has too many bytes left to show. */
 async function show(output: AsyncIterator<Uint8Array>, xterm: XtermLike): Promise<void> {
+  // Bytes that xterm.js has received and not shown yet.
   let waiting = 0
+  // Continues the loop below while it waits for xterm.js.
   let drained: (() => void) | undefined
   for (let next; !(next = await output.next()).done;) {
     const { length } = next.value
@@ -103,17 +109,18 @@ async function show(output: AsyncIterator<Uint8Array>, xterm: XtermLike): Promis
   }
 }
 
-/** Tells the shell of a size that is another than before, within what it can have. */
-function sizeTeller(terminal: TerminalConnection): (size: { cols: number; rows: number }) => void {
-  let told = ''
+/** Returns a function that resizes the terminal: only if the size has changed, and within the limits of a shell. */
+function createResizer(terminal: TerminalConnection): (size: { cols: number; rows: number }) => void {
+  // The last size, because xterm.js can report the same size twice.
+  let lastSize = ''
   return (size) => {
     const [cols, rows] = [clamp(size.cols), clamp(size.rows)]
-    if (told === `${cols} ${rows}`) return
-    told = `${cols} ${rows}`
+    if (lastSize === `${cols} ${rows}`) return
+    lastSize = `${cols} ${rows}`
     try {
       terminal.resize(cols, rows)
     } catch {
-      // It has closed: a window that is still there may be any size.
+      // `resize` throws once the terminal has closed. The window may still change its size.
     }
   }
 }

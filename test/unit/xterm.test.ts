@@ -7,8 +7,8 @@ import { until } from '../support/upstream.ts'
 const { Terminal } = xtermHeadless
 type Xterm = InstanceType<typeof Terminal>
 
-/** A terminal on an upstream, and an xterm.js without a window, joined. */
-async function joined(
+/** Opens a terminal on an upstream, and connects it to an xterm.js without a window. */
+async function connected(
   server: Parameters<typeof open>[0] = {},
 ): Promise<Opened & { xterm: Xterm; addon: UpstreamAddon }> {
   const opened = await open(server)
@@ -29,7 +29,7 @@ function textOf(frames: Uint8Array[]): string {
 
 type Listener<T> = (value: T) => void
 
-/** An xterm.js that does what the test says, and shows nothing before the test says so. */
+/** An xterm.js that the test controls. It shows output only when the test calls the callbacks. */
 class ManualXterm implements XtermLike {
   readonly shown: Uint8Array[] = []
   readonly callbacks: Array<() => void> = []
@@ -70,22 +70,22 @@ class ManualXterm implements XtermLike {
   }
 }
 
-/** The text frames that the upstream got, but for heartbeats. */
+/** Returns the text messages that the upstream received, without heartbeats. */
 function texts({ upstream }: Opened): string[] {
   const frames = upstream.requests.flatMap((request) => request.frames)
   return frames.filter((frame) => typeof frame === 'string').filter((text) => text !== '{"type":"ping"}')
 }
 
 describe('xterm.js with the addon', () => {
-  it('sends keystrokes as bytes, and shows what comes back', async () => {
-    const { upstream, xterm } = await joined()
+  it('sends keystrokes as bytes, and shows the output', async () => {
+    const { upstream, xterm } = await connected()
     for (const key of ['1', 'ä', '€']) xterm.input(key)
     await until(() => firstLine(xterm) === '1ä€')
     expect(textOf(inputFrames(upstream))).toBe('1ä€')
   })
 
-  it('tells the shell the size that its window has when it is joined, and each other that it gets', async () => {
-    const opened = await joined()
+  it('tells the shell the size of its window when it is connected, and each new size', async () => {
+    const opened = await connected()
     opened.xterm.resize(132, 50)
     await until(() => opened.session.size.cols === 132)
     expect(texts(opened).slice(1)).toEqual([
@@ -94,16 +94,16 @@ describe('xterm.js with the addon', () => {
     ])
   })
 
-  it('shows a character that was split between two chunks', async () => {
-    const { session, xterm } = await joined()
+  it('shows a character that is split between two chunks', async () => {
+    const { session, xterm } = await connected()
     const bytes = Buffer.from('€')
     await session.output(bytes.subarray(0, 1))
     await session.output(bytes.subarray(1))
     await until(() => firstLine(xterm) === '€')
   })
 
-  it('lets go of the terminal when it is disposed of', async () => {
-    const { upstream, terminal, session, xterm } = await joined()
+  it('disconnects from the terminal when it is disposed of', async () => {
+    const { upstream, terminal, session, xterm } = await connected()
     xterm.dispose()
     await session.output('for the next reader')
     const { value } = await terminal[Symbol.asyncIterator]().next()
@@ -113,6 +113,7 @@ describe('xterm.js with the addon', () => {
 })
 
 describe('an addon', () => {
+  /** Opens a terminal on an upstream, and connects it to an xterm.js that the test controls. */
   async function manual(
     server: Parameters<typeof open>[0] = {},
   ): Promise<Opened & { xterm: ManualXterm; addon: UpstreamAddon }> {
@@ -123,14 +124,14 @@ describe('an addon', () => {
     return { ...opened, xterm, addon }
   }
 
-  it('sends what is no text byte by byte', async () => {
+  it('sends binary input byte by byte', async () => {
     const { upstream, xterm } = await manual()
     xterm.binary?.('\x1b[M\xff\x80')
     await until(() => inputFrames(upstream).length > 0)
     expect(inputFrames(upstream)).toEqual([new Uint8Array([0x1b, 0x5b, 0x4d, 0xff, 0x80])])
   })
 
-  it('tells sizes that a shell can have, and none twice', async () => {
+  it('sends only sizes that a shell can have, and none twice in a row', async () => {
     const opened = await manual()
     const { xterm, terminal } = opened
     for (const [cols, rows] of [
@@ -155,13 +156,13 @@ describe('an addon', () => {
     )
   })
 
-  it('asks for no more output than xterm.js can show, and loses none of it', async () => {
+  it('reads no more output than xterm.js can show, and loses none of it', async () => {
     const { session, xterm } = await manual()
     const chunk = Buffer.alloc(4096, 'flood')
     const total = 200
     void Promise.all(Array.from({ length: total }, () => session.output(chunk)))
     await until(() => xterm.bytes > 128 * 1024)
-    // It would have come within this turn of the event loop, had it been asked for.
+    // More output would arrive within this turn of the event loop, if the addon read it.
     await new Promise((resolve) => setImmediate(resolve))
     expect(xterm.bytes).toBeLessThanOrEqual(128 * 1024 + chunk.length)
     while (xterm.bytes < total * chunk.length) {
@@ -171,7 +172,7 @@ describe('an addon', () => {
     expect(sha256(...xterm.shown)).toBe(sha256(...Array.from({ length: total }, () => chunk)))
   })
 
-  it('parts the two when it is disposed of, and leaves the terminal open', async () => {
+  it('disconnects the two when it is disposed of, and leaves the terminal open', async () => {
     const { upstream, terminal, session, xterm, addon } = await manual()
     addon.dispose()
     addon.dispose()
@@ -184,7 +185,7 @@ describe('an addon', () => {
     await until(() => textOf(inputFrames(upstream)) === 'still open')
   })
 
-  it('shows what it has been given already after it was disposed of while xterm.js had too much', async () => {
+  it('loses no output if it is disposed of while xterm.js has too much to show', async () => {
     const { session, xterm, addon, terminal } = await manual()
     await session.output(Buffer.alloc(256 * 1024))
     await until(() => xterm.bytes > 128 * 1024)
@@ -198,7 +199,7 @@ describe('an addon', () => {
     expect(xterm.bytes + rest).toBe(256 * 1024)
   })
 
-  it('takes keystrokes and sizes after the end without a word', async () => {
+  it('ignores keystrokes and sizes after the end of the terminal', async () => {
     const { terminal, xterm } = await manual()
     const closing = terminal.close()
     xterm.type?.('too late')
@@ -209,7 +210,7 @@ describe('an addon', () => {
     expect(xterm.listeners.size).toBe(3)
   })
 
-  it('joins one terminal to several windows', async () => {
+  it('connects one terminal to several windows', async () => {
     const { xterm, addon, session } = await manual()
     const second = new ManualXterm()
     addon.activate(second)
@@ -225,7 +226,7 @@ describe('an addon', () => {
     expect(() => new UpstreamAddon(terminal as never)).toThrow(
       expect.objectContaining({
         code: 'ERR_INVALID_ARG_TYPE',
-        message: expect.stringContaining('`terminal` must be what connectTerminal resolves with'),
+        message: expect.stringContaining('`terminal` must be the result of connectTerminal'),
       }),
     )
   })
