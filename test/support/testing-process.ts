@@ -8,7 +8,7 @@ import { build } from 'esbuild'
 
 const run = promisify(execFile)
 
-/** Whether there is such a process; one that only waits to be reaped is none. */
+/** Returns whether a process is running. A zombie is not. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -19,14 +19,14 @@ export function isRunning(pid: number): boolean {
   return !existsSync(stat) || !/\) Z /.test(readFileSync(stat, 'latin1'))
 }
 
-/** Scripts that have the test upstream for themselves, each in a process of its own. */
+/** Runs scripts that import the test upstream, each in its own process. */
 export interface Scripts {
-  /** Runs a script, and resolves with what it has printed once its process has ended by itself. */
+  /** Runs a script. Resolves with its output once the process has ended by itself. */
   run(script: string): Promise<string>
   remove(): Promise<void>
 }
 
-// What each script begins with. A connection of `quiet` does not keep the process alive.
+// The beginning of each script. The connection of a request that is passed to `quiet` does not keep the process alive.
 const PREAMBLE = `
   import { request as httpRequest } from 'node:http'
   import { once } from 'node:events'
@@ -48,7 +48,7 @@ const PREAMBLE = `
   const quiet = (emitter) => emitter.on('socket', (socket) => socket.unref())
 `
 
-/** Prepares such scripts. */
+/** Bundles the test upstream for scripts. */
 export async function prepareScripts(): Promise<Scripts> {
   const folder = await mkdtemp(join(tmpdir(), 'testing-'))
   await build({
@@ -59,7 +59,7 @@ export async function prepareScripts(): Promise<Scripts> {
     bundle: true,
     platform: 'node',
     format: 'esm',
-    // What `ws`, which is CommonJS, asks for.
+    // `ws` is CommonJS and calls `require`.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
     outfile: join(folder, 'testing.mjs'),
     logLevel: 'error',

@@ -24,8 +24,9 @@ import {
 const isOrchestrator = (release: string): boolean => release.startsWith('terminals')
 const crashOf = (release: TestRelease): string =>
   isOrchestrator(release) || announcing.includes(release) ? 'open, 1000' : 'open, 1006'
-/** Those that let several clients attach, and cut input short. */
+/** Upstreams that attach several clients to one session, and cut input short. */
 const sharing: TestUpstreamOptions[] = [...lenientInside, ...lenient.map((release) => ({ release }))]
+/** Upstreams that do not announce the end of the shell. */
 const silent: Array<TestUpstreamOptions & { release: TestRelease }> = [
   ...lenientInside,
   ...ownServers.filter((release) => !announcing.includes(release)).map((release) => ({ release })),
@@ -35,7 +36,7 @@ function type({ ws }: RawSocket, text: string): void {
   ws.send(Buffer.from(text))
 }
 
-/** What ends a terminal, and the message with which an orchestrator finds out. */
+/** Sends a message that ends the terminal, and a second one, at which an orchestrator notices the end. */
 function sendLast({ ws }: RawSocket, last: string | Uint8Array): void {
   ws.send(last)
   ws.send('{"type":"ping"}')
@@ -50,7 +51,7 @@ describe.each(releases)('%s', (release) => {
     expect(socket.bytes()).toEqual(keys)
   })
 
-  it.each(['ls\n', '{"type":"resize"', '', 'x1'])('drops text that is no JSON: %j', async (text) => {
+  it.each(['ls\n', '{"type":"resize"', '', 'x1'])('drops text that is not JSON: %j', async (text) => {
     const socket = await attach(await start({ release }))
     socket.ws.send(text)
     type(socket, '.')
@@ -71,7 +72,7 @@ describe.each(releases)('%s', (release) => {
     [`{"a":${'['.repeat(900)}${']'.repeat(900)}}`, { cols: 80, rows: 24 }],
   ]
   it.each(harmless.map(([text, size]) => [text.slice(0, 60), text, size] as const))(
-    'survives %s',
+    'keeps the terminal open after the text %s',
     async (_start, text, size) => {
       const upstream = await start({ release })
       const socket = await attach(upstream)
@@ -104,16 +105,19 @@ describe.each(releases)('%s', (release) => {
     `{"a":${'['.repeat(1100)}${']'.repeat(1100)}}`,
     '['.repeat(100_000),
   ]
-  it.each(poisons.map((text) => [text.slice(0, 60), text]))('dies of %s', async (_start, poison) => {
-    let killed = false
-    const upstream = await start({ release, shell: () => ({ input() {}, kill: () => void (killed = true) }) })
-    const socket = await attach(upstream)
-    sendLast(socket, poison)
-    expect(await socket.ended).toBe(crashOf(release))
-    expect(killed).toBe(true)
-    expect(upstream.sessions).toEqual([])
-    expect(`open, ${upstream.requests.at(-1)?.closeCode}`).toBe(crashOf(release))
-  })
+  it.each(poisons.map((text) => [text.slice(0, 60), text]))(
+    'ends the terminal after the text %s',
+    async (_start, poison) => {
+      let killed = false
+      const upstream = await start({ release, shell: () => ({ input() {}, kill: () => void (killed = true) }) })
+      const socket = await attach(upstream)
+      sendLast(socket, poison)
+      expect(await socket.ended).toBe(crashOf(release))
+      expect(killed).toBe(true)
+      expect(upstream.sessions).toEqual([])
+      expect(`open, ${upstream.requests.at(-1)?.closeCode}`).toBe(crashOf(release))
+    },
+  )
 
   it('closes with 1009 for a message of more than 16 MiB', async () => {
     const socket = await attach(await start({ release }))
@@ -121,7 +125,7 @@ describe.each(releases)('%s', (release) => {
     expect(await socket.ended).toBe('open, 1009')
   })
 
-  it('sends at most 4096 bytes at once, wherever that cuts a character', async () => {
+  it('sends at most 4096 bytes in a message, even if that splits a character', async () => {
     const upstream = await start({ release })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -132,7 +136,7 @@ describe.each(releases)('%s', (release) => {
     expect(socket.bytes().toString()).toBe('€'.repeat(3000))
   })
 
-  it('keeps the order of what is printed at once', async () => {
+  it('sends output in the order in which the shell prints it', async () => {
     const upstream = await start({ release })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -142,7 +146,7 @@ describe.each(releases)('%s', (release) => {
     expect(socket.bytes().toString()).toBe(lines.join(''))
   })
 
-  it('keeps what the shell prints for the first client', async () => {
+  it('keeps output for the first client', async () => {
     const upstream = await start({ release })
     const session = await create(upstream)
     void session.output('early, ')
@@ -152,7 +156,7 @@ describe.each(releases)('%s', (release) => {
     expect(socket.bytes().toString()).toBe('early, earlier')
   })
 
-  it('takes what comes right behind the auth frame as input', async () => {
+  it('handles messages right after the auth frame as input', async () => {
     const upstream = await start({ release })
     const { id } = await create(upstream)
     const first = [authFrame(), '{"type":"resize","cols":132,"rows":50}', 'vanishes', Buffer.from('typed')]
@@ -162,7 +166,7 @@ describe.each(releases)('%s', (release) => {
     expect(upstream.sessions).toMatchObject([{ size: { cols: 132, rows: 50 } }])
   })
 
-  it('dies of poison right behind the auth frame', async () => {
+  it('ends the terminal after poison right after the auth frame', async () => {
     const upstream = await start({ release })
     const socket = dial(upstream, (await create(upstream)).id, { first: [authFrame(), '1', '{"type":"ping"}'] })
     expect(await socket.ended).toBe(crashOf(release))
@@ -180,7 +184,7 @@ describe.each(silent)('$release', ({ release, ...inside }) => {
     expect(await next(socket)).toBe('silence')
   })
 
-  it('notices the end of the shell with the next keystroke, once somebody has asked for the session', async () => {
+  it('notices the end of the shell at the next keystroke after a request for the session', async () => {
     const upstream = await start({ release, ...inside })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -192,19 +196,19 @@ describe.each(silent)('$release', ({ release, ...inside }) => {
     expect(await socket.ended).toBe(crashOf(release))
   })
 
-  it('notices a DELETE with the next keystroke', async () => {
+  it('notices a DELETE at the next keystroke', async () => {
     const upstream = await start({ release, ...inside })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
     await ask(upstream, 'DELETE', `${API}/${session.id}`)
-    void session.output('printed to nobody')
+    void session.output('printed without a reader')
     socket.ws.send('{"type":"ping"}')
     expect(await next(socket)).toBe('silence')
     sendLast(socket, Buffer.from('x'))
     expect(await socket.ended).toBe(crashOf(release))
   })
 
-  it('notices a DELETE with the next resize', async () => {
+  it('notices a DELETE at the next resize', async () => {
     const upstream = await start({ release, ...inside })
     const { id } = await create(upstream)
     const socket = await attach(upstream, id)
@@ -215,7 +219,7 @@ describe.each(silent)('$release', ({ release, ...inside }) => {
 })
 
 describe.each(announcing)('%s', (release) => {
-  it('closes with 1000 when the shell ends, behind what it has printed', async () => {
+  it('closes with 1000 when the shell ends, after all its output', async () => {
     const upstream = await start({ release })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -238,7 +242,7 @@ describe.each(announcing)('%s', (release) => {
 })
 
 describe.each(ownServers)('%s', (release) => {
-  it('ends the session of a client that leaves', async () => {
+  it('ends the session when its client leaves', async () => {
     const upstream = await start({ release })
     const socket = await attach(upstream)
     socket.ws.close()
@@ -247,7 +251,7 @@ describe.each(ownServers)('%s', (release) => {
 })
 
 describe.each(lenientInside)('$release', ({ release, inner }) => {
-  it('keeps the session of a client that leaves, and its place, until the shell prints', async () => {
+  it('keeps the session after its client leaves, until the shell prints', async () => {
     const upstream = await start({ release, inner })
     const session = await create(upstream)
     const gone = await attach(upstream, session.id)
@@ -256,7 +260,7 @@ describe.each(lenientInside)('$release', ({ release, inner }) => {
     await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
     expect((await ask(upstream, 'GET', `${API}/${session.id}`))[0]).toBe(200)
     const socket = await attach(upstream, session.id)
-    void session.output('read by the leg of the one that has left')
+    void session.output('read by the connection of the first client')
     expect((await ask(upstream, 'GET', `${API}/${session.id}`))[0]).toBe(404)
     expect(await next(socket)).toBe('silence')
     sendLast(socket, Buffer.from('x'))
@@ -272,7 +276,7 @@ describe.each(lenientInside)('$release', ({ release, inner }) => {
   })
 })
 
-describe.each(sharing)('two clients of one session on $release', (options) => {
+describe.each(sharing)('two clients of a session on $release', (options) => {
   it('steal its output from each other', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
@@ -286,7 +290,7 @@ describe.each(sharing)('two clients of one session on $release', (options) => {
     for (const own of received) expect(own).not.toEqual([])
   })
 
-  it('both type', async () => {
+  it('can both type', async () => {
     let typed = ''
     const shell: TestShell = () => ({ input: (data) => void (typed += Buffer.from(data).toString()) })
     const upstream = await start({ ...options, shell })
@@ -300,8 +304,8 @@ describe.each(sharing)('two clients of one session on $release', (options) => {
   })
 })
 
-describe.each(lenient)('a client of %s', (release) => {
-  it('takes the session with it from under another one', async () => {
+describe.each(lenient)('a client that leaves %s', (release) => {
+  it('ends the session, although another client is attached', async () => {
     const upstream = await start({ release })
     const { id } = await create(upstream)
     const [first, second] = [await attach(upstream, id), await attach(upstream, id)]
@@ -313,55 +317,56 @@ describe.each(lenient)('a client of %s', (release) => {
   })
 })
 
-/** A shell that keeps what it is given. */
-async function listening(options: TestUpstreamOptions): Promise<{ upstream: TestUpstream; heard: () => Buffer }> {
+/** Starts an upstream whose shell records its input. */
+async function recording(options: TestUpstreamOptions): Promise<{ upstream: TestUpstream; input: () => Buffer }> {
   const parts: Uint8Array[] = []
   const upstream = await start({ ...options, shell: () => ({ input: (data) => void parts.push(data) }) })
-  return { upstream, heard: () => Buffer.concat(parts) }
+  return { upstream, input: () => Buffer.concat(parts) }
 }
 
 const digest = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
 
 describe.each(sharing)('input to $release', (options) => {
   it.each([65_536, 102_400])('is cut short when one message has %i bytes', async (length) => {
-    const { upstream, heard } = await listening(options)
+    const { upstream, input } = await recording(options)
     const socket = await attach(upstream)
     const data = randomBytes(length)
     socket.ws.send(data)
     await roundTrip(socket)
-    expect(heard().length).toBe(65_535)
-    expect(digest(heard())).toBe(digest(data.subarray(0, 65_535)))
+    expect(input().length).toBe(65_535)
+    expect(digest(input())).toBe(digest(data.subarray(0, 65_535)))
   })
 
   it('is cut short when messages come back to back', async () => {
-    const { upstream, heard } = await listening(options)
+    const { upstream, input } = await recording(options)
     const socket = await attach(upstream)
     for (let count = 0; count < 512; count += 1) socket.ws.send(randomBytes(4096))
     await roundTrip(socket)
-    expect(heard().length).toBeGreaterThanOrEqual(65_535)
-    expect(heard().length).toBeLessThan(512 * 4096)
+    expect(input().length).toBeGreaterThanOrEqual(65_535)
+    expect(input().length).toBeLessThan(512 * 4096)
   })
 
-  it('arrives whole when messages of 4096 bytes leave it some time', async () => {
-    const { upstream, heard } = await listening(options)
+  it('arrives whole in messages of 4096 bytes with pauses', async () => {
+    const { upstream, input } = await recording(options)
     const socket = await attach(upstream)
     const data = randomBytes(102_400)
     for (let at = 0; at < data.length; at += 4096) {
       socket.ws.send(data.subarray(at, at + 4096))
+      // The shell reads 4096 bytes per ms.
       await sleep(2)
     }
     await roundTrip(socket)
-    expect(digest(heard())).toBe(digest(data))
+    expect(digest(input())).toBe(digest(data))
   })
 })
 
 describe.each(strict)('input to %s', (release) => {
   it.each([102_400, 4096])('arrives whole in messages of %i bytes', async (length) => {
-    const { upstream, heard } = await listening({ release })
+    const { upstream, input } = await recording({ release })
     const socket = await attach(upstream)
     const data = randomBytes(1_024_000)
     for (let at = 0; at < data.length; at += length) socket.ws.send(data.subarray(at, at + length))
     await roundTrip(socket)
-    expect(digest(heard())).toBe(digest(data))
+    expect(digest(input())).toBe(digest(data))
   })
 })

@@ -5,7 +5,7 @@ import { standIns } from '../upstream/cases.ts'
 import { describeCases } from '../upstream/suite.ts'
 import { KEY } from '../support/raw-client.ts'
 
-/** The `sh` of a test upstream, with a `stty` that knows the size although there is no PTY. */
+/** Starts the `sh` of a test upstream, with a `stty` that knows the size without a PTY. */
 const shWithStty: TestShell = (io) => {
   const shell = sh(io)
   const type = (line: string): void => shell.input(new TextEncoder().encode(`${line}\n`))

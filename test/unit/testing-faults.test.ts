@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest'
 import type { TestFault, TestFaults, TestOperation, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { API, ask, attach, create, dial, next, roundTrip, start, type RawSocket } from '../support/raw-client.ts'
 
-type Answer = Awaited<ReturnType<typeof ask>>
+type RestAnswer = Awaited<ReturnType<typeof ask>>
 
-/** The code of the error that `fetch` failed with. */
+/** Resolves with the code of the error that `fetch` rejects with. */
 async function failure(request: Promise<unknown>): Promise<unknown> {
   try {
     return await request
@@ -20,7 +20,7 @@ interface Setup {
   id: string
 }
 
-/** An upstream with one session, and faults to be added. */
+/** Starts an upstream with one session. Tests add the faults. */
 async function started(): Promise<Setup> {
   const faults: TestFaults = {}
   const upstream = await start({ faults })
@@ -30,8 +30,8 @@ async function started(): Promise<Setup> {
 
 interface Call {
   operation: Exclude<TestOperation, 'attach'>
-  send: (setup: Setup) => Promise<Answer>
-  /** How many sessions there are when it has been done. */
+  send: (setup: Setup) => Promise<RestAnswer>
+  /** How many sessions the upstream has after the call. */
   sessions: number
 }
 
@@ -56,7 +56,7 @@ describe.each(calls)('$operation', ({ operation, send, sessions }) => {
     expect(setup.upstream.sessions.length).toBe(sessions)
   })
 
-  it('is not done when it is refused', async () => {
+  it('has no effect when it is refused', async () => {
     const setup = await started()
     setup.faults[operation] = { refuse: 502, body: '<h1>Bad Gateway</h1>', headers: { 'content-type': 'text/html' } }
     expect(await send(setup)).toEqual([502, '<h1>Bad Gateway</h1>'])
@@ -66,7 +66,7 @@ describe.each(calls)('$operation', ({ operation, send, sessions }) => {
     expect(setup.upstream.requests.map(({ status }) => status)).toEqual([200, 502, 503])
   })
 
-  it('is done when the connection drops before the answer', async () => {
+  it('takes effect when the connection drops before the answer', async () => {
     const setup = await started()
     setup.faults[operation] = 'drop'
     expect(await failure(send(setup))).toBe('UND_ERR_SOCKET')
@@ -74,7 +74,7 @@ describe.each(calls)('$operation', ({ operation, send, sessions }) => {
     expect(setup.upstream.requests.at(-1)?.status).toBeUndefined()
   })
 
-  it('is not done when the connection is reset', async () => {
+  it('has no effect when the connection is reset', async () => {
     const setup = await started()
     setup.faults[operation] = 'reset'
     expect(await failure(send(setup))).toBe('ECONNRESET')
@@ -95,6 +95,7 @@ describe.each(calls)('$operation', ({ operation, send, sessions }) => {
   })
 })
 
+/** Dials the session of an upstream whose attaches have the fault. */
 async function dialed(
   fault: TestFault | TestFault[],
   options: TestUpstreamOptions = {},
@@ -106,14 +107,14 @@ async function dialed(
 }
 
 describe('attach', () => {
-  it('happens later after a delay', async () => {
+  it('opens later after a delay', async () => {
     const { upstream, id, socket } = await dialed([{ delay: 60 }], { inner: 'open-terminal@0.11' })
     const order: string[] = []
     socket.ws.once('open', () => order.push('delayed'))
-    const prompt = dial(upstream, id)
-    prompt.ws.once('open', () => order.push('prompt'))
-    await Promise.all([once(socket.ws, 'open'), once(prompt.ws, 'open')])
-    expect(order).toEqual(['prompt', 'delayed'])
+    const undelayed = dial(upstream, id)
+    undelayed.ws.once('open', () => order.push('undelayed'))
+    await Promise.all([once(socket.ws, 'open'), once(undelayed.ws, 'open')])
+    expect(order).toEqual(['undelayed', 'delayed'])
     await roundTrip(socket)
     expect(upstream.sessions).toMatchObject([{ attached: 2 }])
   })
@@ -141,7 +142,7 @@ describe('attach', () => {
     expect(upstream.sessions).toMatchObject([{ attached: 0 }])
   })
 
-  it('does not get as far as a fault when the release refuses the handshake', async () => {
+  it('is refused by the release before the fault', async () => {
     const { upstream, id } = await dialed('drop', { release: 'terminals@0.0.2' })
     expect(await dial(upstream, id, { query: {} }).ended).toBe('HTTP 403')
   })
@@ -163,7 +164,7 @@ describe('attach', () => {
 })
 
 describe('a list of faults', () => {
-  it('goes with the requests for its operation, and then runs out', async () => {
+  it('applies to the requests for its operation in order, and then ends', async () => {
     const upstream = await start({ faults: { list: [{ refuse: 500 }, undefined, 'reset', { refuse: 503 }] } })
     const results = []
     while (results.length < 6) {
@@ -174,7 +175,7 @@ describe('a list of faults', () => {
     expect(results).toEqual([500, 200, 'ECONNRESET', 503, 200, 200])
   })
 
-  it('counts attaches', async () => {
+  it('applies to attaches in order', async () => {
     const { upstream, id, socket } = await dialed(['drop', { refuse: 4003 }])
     expect(await socket.ended).toBe('open, 1006')
     expect(await dial(upstream, id).ended).toBe('open, 4003')

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { TestInner, TestRelease, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import {
@@ -26,35 +25,36 @@ const PING = '{"type":"ping"}'
 const get = async (upstream: TestUpstream, id: string, headers = {}): Promise<number> =>
   (await ask(upstream, 'GET', `${API}/${id}`, headers))[0]
 
-/** A client whose leg the inner server has refused. */
+/** Dials as a client that the inner server refuses. Resolves after the refusal. */
 async function refused(upstream: TestUpstream, id: string, options: TestUpstreamOptions): Promise<RawSocket> {
-  // Terminals 0.0.2 wants no auth frame, and one that comes late would find the leg gone.
+  // Terminals 0.0.2 expects no auth frame, and closes if one arrives after the refusal.
   const socket = dial(upstream, id, { first: options.release === 'terminals@0.0.2' ? [] : [authFrame()] })
   await once(socket.ws, 'open')
   expect(await next(socket)).toBe('silence')
   return socket
 }
 
-describe('inner', () => {
+describe('the inner server', () => {
   it.each<[TestRelease, TestInner]>([
     ['terminals@0.0.2', 'open-terminal@0.11'],
     ['terminals@0.0.3', 'open-terminal@0.11'],
     ['terminals@0.2.2', 'open-terminal@0.14.5'],
-  ])('the inner server of %s is %s by default', async (release, inner) => {
+  ])('of %s is %s by default', async (release, inner) => {
     const isStrict = inner === 'open-terminal@0.14.5'
     for (const options of [{ release }, { release, inner }, { release, inner: undefined }]) {
       const upstream = await start(options)
       const { id } = await create(upstream, CHAT)
       expect(id === 'chat-1').toBe(!isStrict)
       const socket = await attach(upstream, id)
-      await sleep(60)
+      // Long enough for the inner server to refuse the client.
+      expect(await next(socket)).toBe('silence')
       socket.ws.send(Buffer.from('x'))
       const outcome = await Promise.race([socket.ended, socket.printed('x')])
       expect(outcome).toBe(isStrict ? 'open, 1000' : undefined)
     }
   })
 
-  it.each(ownServers)('inner is an error with %s, which has no containers', async (release) => {
+  it.each(ownServers)('is an error with %s, which has no containers', async (release) => {
     await expect(start({ release, inner: 'open-terminal@0.11' })).rejects.toMatchObject({
       name: 'TypeError',
       code: 'ERR_INVALID_ARG_VALUE',
@@ -62,8 +62,8 @@ describe('inner', () => {
     })
   })
 
-  it.each(['terminals@0.2.2', 'open-terminal@0.12', 'constructor', '', null])('inner cannot be %j', async (inner) => {
-    // @ts-expect-error -- what the types would not let through
+  it.each(['terminals@0.2.2', 'open-terminal@0.12', 'constructor', '', null])('cannot be %j', async (inner) => {
+    // @ts-expect-error -- not allowed by the types
     await expect(start({ inner })).rejects.toMatchObject({
       name: 'TypeError',
       code: 'ERR_INVALID_ARG_VALUE',
@@ -73,7 +73,7 @@ describe('inner', () => {
     })
   })
 
-  it.each(orchestrators)('open-terminal@0.8.1 behind %s takes no notice of a chat', async (release) => {
+  it.each(orchestrators)('open-terminal@0.8.1 behind %s ignores a chat', async (release) => {
     const upstream = await start({ release, inner: 'open-terminal@0.8.1' })
     const { id } = await create(upstream, CHAT)
     expect(id).not.toBe('chat-1')
@@ -85,7 +85,7 @@ describe('inner', () => {
 })
 
 describe.each(strictInside)('$inner behind $release', (options) => {
-  it('the session of a chat is found by its user with that chat only', async () => {
+  it('finds the session of a chat only for its user and with that chat', async () => {
     const upstream = await start(options)
     const { id, chatId, userId } = await create(upstream, CHAT)
     expect([id === 'chat-1', chatId, userId]).toEqual([false, 'chat-1', 'ada'])
@@ -101,34 +101,31 @@ describe.each(strictInside)('$inner behind $release', (options) => {
   it.each<[what: string, message: string | Uint8Array]>([
     ['a heartbeat', PING],
     ['an auth frame', authFrame()],
-    ['text that is no JSON', 'x'],
+    ['text that is not JSON', 'x'],
     ['poison', '1'],
     ['a keystroke', Buffer.from('x')],
-  ])(
-    'the connection of a client whose leg is refused closes with 1000 at the next message: %s',
-    async (_what, message) => {
-      const upstream = await start(options)
-      const { id } = await create(upstream, CHAT)
-      const socket = await refused(upstream, id, options)
-      expect(await get(upstream, id, CHAT)).toBe(200)
-      expect(upstream.requests.filter(({ kind }) => kind === 'websocket')).toMatchObject([
-        { status: 101, closeCode: undefined },
-      ])
-      socket.ws.send(message)
-      expect(await socket.ended).toBe('open, 1000')
-      expect(upstream.requests.find(({ kind }) => kind === 'websocket')?.closeCode).toBe(1000)
-      expect(await get(upstream, id, CHAT)).toBe(200)
-    },
-  )
+  ])('closes a refused client with 1000 at its next message: %s', async (_what, message) => {
+    const upstream = await start(options)
+    const { id } = await create(upstream, CHAT)
+    const socket = await refused(upstream, id, options)
+    expect(await get(upstream, id, CHAT)).toBe(200)
+    expect(upstream.requests.filter(({ kind }) => kind === 'websocket')).toMatchObject([
+      { status: 101, closeCode: undefined },
+    ])
+    socket.ws.send(message)
+    expect(await socket.ended).toBe('open, 1000')
+    expect(upstream.requests.find(({ kind }) => kind === 'websocket')?.closeCode).toBe(1000)
+    expect(await get(upstream, id, CHAT)).toBe(200)
+  })
 
-  it('a client that names a chat attaches to a session without one', async () => {
+  it('attaches a client that names a chat to a session without a chat', async () => {
     const upstream = await start(options)
     const socket = await attach(upstream, undefined, { headers: CHAT })
     socket.ws.send(Buffer.from('x'))
     await socket.printed('x')
   })
 
-  it('an empty message does not bring a refused leg to light', async () => {
+  it('does not close a refused client at an empty message', async () => {
     const upstream = await start(options)
     const socket = await refused(upstream, (await create(upstream, CHAT)).id, options)
     socket.ws.send('')
@@ -138,7 +135,7 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     expect(await socket.ended).toBe('open, 1000')
   })
 
-  it('the second client of a session is refused, and the first stays', async () => {
+  it('refuses the second client of a session, and keeps the first', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const first = await attach(upstream, session.id)
@@ -153,7 +150,7 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     await first.printed('still here')
   })
 
-  it('a client is refused when another has left, as long as the session is there', async () => {
+  it('refuses a client after another has left, while the session exists', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const gone = await attach(upstream, session.id)
@@ -167,7 +164,7 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('a shell that prints ends its session when its client has left', async () => {
+  it('ends the session when the shell prints after its client has left', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const gone = await attach(upstream, session.id)
@@ -177,7 +174,7 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     expect(await get(upstream, session.id)).toBe(404)
   })
 
-  it('a session lives on when a client that was refused leaves', async () => {
+  it('keeps the session when a refused client leaves', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const first = await attach(upstream, session.id)
@@ -189,7 +186,7 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     expect(upstream.sessions).toEqual([session])
   })
 
-  it('input arrives whole', async () => {
+  it('passes input on whole', async () => {
     const parts: Uint8Array[] = []
     const upstream = await start({ ...options, shell: () => ({ input: (data) => void parts.push(data) }) })
     const socket = await attach(upstream)
@@ -199,7 +196,7 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     expect(Buffer.concat(parts).equals(data)).toBe(true)
   })
 
-  it('poison is followed by silence until the next message', async () => {
+  it('stays silent after poison until the next message', async () => {
     const upstream = await start(options)
     const socket = await attach(upstream)
     socket.ws.send('1')
@@ -210,11 +207,11 @@ describe.each(strictInside)('$inner behind $release', (options) => {
   })
 })
 
-// Terminals 0.0.2 wants no auth frame: its client races against the refusal from the handshake on.
-const ordered = strictInside.filter(({ release }) => release !== 'terminals@0.0.2')
+// Terminals 0.0.2 expects no auth frame, so its client's messages race against the refusal.
+const withAuthFrame = strictInside.filter(({ release }) => release !== 'terminals@0.0.2')
 
-describe.each(ordered)('$inner behind $release', (options) => {
-  it('a client that names the chat of the session is refused too', async () => {
+describe.each(withAuthFrame)('$inner behind $release', (options) => {
+  it('also refuses a client that names the chat of the session', async () => {
     const upstream = await start(options)
     const { id } = await create(upstream, CHAT)
     const socket = dial(upstream, id, { headers: CHAT, first: [authFrame(undefined, { chat_id: 'chat-1' })] })
@@ -223,7 +220,7 @@ describe.each(ordered)('$inner behind $release', (options) => {
     expect(await socket.ended).toBe('open, 1000')
   })
 
-  it('a message that comes before the refusal is swallowed', async () => {
+  it('ignores messages that arrive before the refusal', async () => {
     const upstream = await start(options)
     const session = await create(upstream, CHAT)
     const socket = dial(upstream, session.id, {
@@ -242,7 +239,7 @@ const announcing = strictInside.filter(({ inner }) => inner !== 'open-terminal@0
 const silent = [...lenientInside, ...strictInside.filter(({ inner }) => inner === 'open-terminal@0.14')]
 
 describe.each(announcing)('$inner behind $release', (options) => {
-  it('the connection of a client closes with 1000 at the first message after the end of the shell', async () => {
+  it('closes a client with 1000 at its first message after the end of the shell', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -255,7 +252,7 @@ describe.each(announcing)('$inner behind $release', (options) => {
     expect(await socket.ended).toBe('open, 1000')
   })
 
-  it('the connection of a client closes with 1000 at the first message after a DELETE', async () => {
+  it('closes a client with 1000 at its first message after a DELETE', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -265,7 +262,7 @@ describe.each(announcing)('$inner behind $release', (options) => {
     expect(await socket.ended).toBe('open, 1000')
   })
 
-  it('the end of the shell ends a session whose client has left', async () => {
+  it('ends the session when the shell ends after its client has left', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const gone = await attach(upstream, session.id)
@@ -277,7 +274,7 @@ describe.each(announcing)('$inner behind $release', (options) => {
 })
 
 describe.each(silent)('$inner behind $release', (options) => {
-  it('a heartbeat after the end of the shell does not close the connection', async () => {
+  it('does not close a client at a heartbeat after the end of the shell', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isRunning, prepareScripts, type Scripts } from '../support/testing-process.ts'
 
-// Outlives the hook that sets it: the scripts are prepared once for all tests.
+// Set in `beforeAll`, because all tests share the prepared scripts.
 let scripts: Scripts
 
 beforeAll(async () => {
@@ -10,19 +10,19 @@ beforeAll(async () => {
 
 afterAll(() => scripts.remove())
 
-describe('a process with an upstream that is never closed', () => {
+describe('a process with a running upstream', () => {
   it.each<[when: string, script: string]>([
     ['the upstream has only been started', 'await startTestUpstream()'],
     ['a reaper is running', 'await startTestUpstream({ idleTimeout: 60_000 })'],
     ['there is a session', 'await create(await startTestUpstream())'],
     [
-      'a client that was attached has destroyed its socket',
+      'an attached client has destroyed its socket',
       `const upstream = await startTestUpstream()
        const ws = await attach(upstream, (await create(upstream)).id)
        ws.terminate()`,
     ],
     [
-      'the socket of a client has no reference',
+      'the socket of a client is unreferenced',
       `const upstream = await startTestUpstream()
        const ws = await attach(upstream, (await create(upstream)).id)
        ws._socket.unref()`,
@@ -35,7 +35,7 @@ describe('a process with an upstream that is never closed', () => {
        ws._socket.unref()`,
     ],
     [
-      'the upstream tries again to reach a session',
+      'the upstream retries to reach a session',
       `const upstream = await startTestUpstream({ redialDelay: 60_000 })
        const ws = await attach(upstream, 'nowhere')
        ws._socket.unref()`,
@@ -64,14 +64,15 @@ describe('a process with an upstream that is never closed', () => {
       'a real shell prompts',
       `const upstream = await startTestUpstream({ shell: 'sh' })
        const ws = await attach(upstream, (await create(upstream)).id)
-       ws._socket.unref()
-       await sleep(100)`,
+       ws.send(Buffer.from('\\n'))
+       await once(ws, 'message')
+       ws._socket.unref()`,
     ],
-  ])('the process ends by itself when %s', async (_when, script) => {
+  ])('ends by itself when %s', async (_when, script) => {
     expect(await scripts.run(`${script}\nconsole.log('idle')`)).toBe('idle\n')
   })
 
-  it('a request that the process awaits is answered', async () => {
+  it('stays alive until its request is answered', async () => {
     const script = `
       const upstream = await startTestUpstream({ faults: { create: { delay: 200 } } })
       const [response] = await once(request(upstream, 'POST'), 'response')
@@ -80,7 +81,7 @@ describe('a process with an upstream that is never closed', () => {
     expect(await scripts.run(script)).toBe('200\n')
   })
 
-  it('a client that the process awaits is attached', async () => {
+  it('stays alive while it waits for an attached client', async () => {
     const script = `
       const upstream = await startTestUpstream({ shell: 'sh', faults: { attach: { delay: 200 } } })
       const ws = await attach(upstream, (await create(upstream)).id)
@@ -92,7 +93,7 @@ describe('a process with an upstream that is never closed', () => {
     expect(await scripts.run(script)).toBe('42\n')
   })
 
-  it('a real shell ends with the process, and so does what the shell has started', async () => {
+  it('ends its real shells, and the processes that they have started', async () => {
     const script = `
       const upstream = await startTestUpstream({ shell: 'sh' })
       for (let count = 0; count < 12; count += 1) {
@@ -108,7 +109,7 @@ describe('a process with an upstream that is never closed', () => {
     await expect.poll(() => pids.filter(isRunning), { interval: 5 }).toEqual([])
   })
 
-  it('the upstream can be closed when nothing else keeps the process alive', async () => {
+  it('can close the upstream when nothing else keeps the process alive', async () => {
     const script = `
       const upstream = await startTestUpstream({ idleTimeout: 60_000 })
       await upstream.close()

@@ -21,7 +21,7 @@ const prompting: TestShell = ({ output }) => {
   return { input: (data) => void output(data) }
 }
 
-/** The real servers do not acknowledge an attach: the first output tells. */
+/** Resolves with how an attach ends. The servers do not confirm an attach, so the first output counts as success. */
 async function outcome(socket: RawSocket): Promise<string> {
   return Promise.race([socket.printed('$ ').then(() => 'attached'), socket.ended])
 }
@@ -36,7 +36,7 @@ const NO_POLICY = "open, 4004 Policy 'x' not found"
 const UNREACHABLE = 'open, 4003 Terminal instance not reachable'
 const DROPPED = 'open, 1006'
 
-// The columns: terminals@0.0.2, @0.0.3, @0.2.2, Open Terminals that do not check whose a session is, those that do.
+// The columns: terminals@0.0.2, @0.0.3, @0.2.2, the Open Terminals that do not check owners, those that do.
 const columns = Object.fromEntries([
   ...orchestrators.map((release, column) => [release, column]),
   ...lenient.map((release) => [release, 3]),
@@ -83,7 +83,7 @@ const table: Array<[shape: string, Shape & { session?: string }, outcomes: strin
     ['attached', 'attached', UNREACHABLE, 'attached', 'attached'],
   ],
   [
-    'a context that cannot be',
+    'an invalid context',
     { query: { user_id: USER, token: KEY, context_id: 'x' } },
     ['attached', 'attached', 'open, 4004 only chat and automation contexts are supported', 'attached', 'attached'],
   ],
@@ -101,10 +101,10 @@ describe.each(table)('a client that sends %s', (_name, { session, ...shape }, ou
   )
 })
 
-const owing = releases.filter((release) => release !== 'terminals@0.0.2')
+const awaitingFrame = releases.filter((release) => release !== 'terminals@0.0.2')
 
 describe('the auth frame', () => {
-  it.each(owing)('is awaited in silence by %s', async (release) => {
+  it.each(awaitingFrame)('is awaited in silence by %s', async (release) => {
     const upstream = await start({ release, shell: prompting })
     const socket = dial(upstream, (await create(upstream)).id, { first: [] })
     expect(await next(socket)).toBe('silence')
@@ -118,12 +118,12 @@ describe('the auth frame', () => {
     ['terminals@0.2.2', LATE],
     ...lenient.map((release): [TestRelease, string] => [release, 'attached']),
     ...strict.map((release): [TestRelease, string] => [release, LATE]),
-  ])('is owed to %s also without a key: %s if it is missing', async (release, expected) => {
+  ])('is required by %s even without a key; the outcome without the frame: %s', async (release, expected) => {
     const upstream = await start({ ...impatient, release, key: '' })
     expect(await outcome(dial(upstream, (await create(upstream)).id, { first: [] }))).toBe(expected)
   })
 
-  it.each(releases)('attaches to %s with any token where there is no key', async (release) => {
+  it.each(releases)('attaches to %s with any token if the upstream has no key', async (release) => {
     const upstream = await start({ ...quick, release, key: '' })
     const { id } = await create(upstream, { authorization: undefined })
     expect(await outcome(dial(upstream, id, { query: { user_id: USER }, first: [authFrame('')] }))).toBe('attached')
@@ -131,8 +131,8 @@ describe('the auth frame', () => {
 
   const EXPECTED = 'open, 4001 Expected auth message'
   const FAILED = 'open, 4001 Auth failed'
-  // What becomes of: another type, no token, no JSON, a token that is not ASCII, or no string, no object, a number that
-  // is too long, nesting that is too deep, a binary message.
+  // The outcomes of: another type, no token, no JSON, a token that is not ASCII, a token that is not a string, no object,
+  // a number that is too long, nesting that is too deep, a binary message.
   describe.each<[TestRelease, string[]]>([
     ['terminals@0.0.3', [EXPECTED, WRONG_KEY, LATE, DROPPED, DROPPED, FAILED, FAILED, FAILED, FAILED]],
     ['terminals@0.2.2', [EXPECTED, WRONG_KEY, LATE, DROPPED, DROPPED, FAILED, FAILED, FAILED, FAILED]],
@@ -141,7 +141,7 @@ describe('the auth frame', () => {
     ['open-terminal@0.14', [WRONG_KEY, WRONG_KEY, LATE, DROPPED, DROPPED, LATE, LATE, DROPPED, DROPPED]],
     ['open-terminal@0.14.2', [WRONG_KEY, WRONG_KEY, LATE, DROPPED, DROPPED, LATE, LATE, DROPPED, DROPPED]],
     ['open-terminal@0.14.5', [WRONG_KEY, WRONG_KEY, LATE, WRONG_KEY, WRONG_KEY, WRONG_KEY, LATE, DROPPED, LATE]],
-  ])('that is malformed is answered by %s', (release, outcomes) => {
+  ])('that is malformed, sent to %s', (release, outcomes) => {
     const frames = [
       authFrame(undefined, { type: 'hello' }),
       JSON.stringify({ type: 'auth' }),
@@ -162,13 +162,13 @@ describe('the auth frame', () => {
     )
   })
 
-  it("that never comes is nobody's fault once the client has left", async () => {
+  it('is not awaited any more once the client has left', async () => {
     const upstream = await start({ ...impatient, release: 'open-terminal@0.14' })
     const { id } = await create(upstream)
     const gone = dial(upstream, id, { first: [] })
     gone.ws.once('open', () => gone.ws.terminate())
     await gone.ended
-    // Its time is over when that of a later one is.
+    // The limit of the later client expires after the limit of the first one.
     expect(await outcome(dial(upstream, id, { first: [] }))).toBe(LATE)
     expect(upstream.requests.map(({ closeCode }) => closeCode)).toEqual([undefined, undefined, 4001])
   })
@@ -182,13 +182,13 @@ describe.each(strict)('%s', (release) => {
     ['in the auth frame', { first: [authFrame(KEY, { chat_id: 'chat-1' })] }, 'attached'],
     ['nowhere', {}, NOT_FOUND],
     ['wrong in the auth frame', { first: [authFrame(KEY, { chat_id: 'chat-2' })] }, NOT_FOUND],
-    ['as no string', { first: [authFrame(KEY, { chat_id: 1 })] }, NOT_FOUND],
+    ['as a number in the auth frame', { first: [authFrame(KEY, { chat_id: 1 })] }, NOT_FOUND],
     [
-      'in the auth frame, but another in the header',
+      'in the auth frame, with another chat in the header',
       { first: [authFrame(KEY, { chat_id: 'chat-1' })], headers: { 'x-session-id': 'chat-2' } },
       NOT_FOUND,
     ],
-  ])('takes the chat of a session %s', async (_where, shape, expected) => {
+  ])('answers a client that names the chat of a session %s: %3$s', async (_where, shape, expected) => {
     const upstream = await start({ ...quick, release })
     const { id } = await create(upstream, chat)
     expect(await outcome(dial(upstream, id, shape))).toBe(expected)
@@ -204,7 +204,7 @@ describe.each(strict)('%s', (release) => {
     await first.printed('still here')
   })
 
-  it('does not tell somebody else that a session is in use', async () => {
+  it('does not tell another user that a session is in use', async () => {
     const upstream = await start({ ...quick, release })
     const { id } = await create(upstream)
     expect(await outcome(dial(upstream, id))).toBe('attached')
@@ -219,57 +219,57 @@ describe('terminals@0.2.2', () => {
     ['of the query', inQuery('chat:1'), 'attached'],
     ['of the header', { headers: { 'x-terminal-context-id': 'chat:1' } }, 'attached'],
     [
-      'of the header rather than the query',
+      'of the header, not of the query',
       { ...inQuery('chat:2'), headers: { 'x-terminal-context-id': 'chat:1' } },
       'attached',
     ],
     ['that is too long', inQuery(`chat:${'x'.repeat(252)}`), 'open, 4004 context_id is too long'],
     ['with control characters', inQuery('chat:\x07'), 'open, 4004 context_id contains control characters'],
-  ])('takes the context %s', async (_which, shape, expected) => {
+  ])('uses the context %s', async (_which, shape, expected) => {
     const upstream = await start({ ...quick, release: 'terminals@0.2.2' })
     const { id } = await create(upstream, { 'x-terminal-context-id': 'chat:1' })
     expect(await outcome(dial(upstream, id, shape))).toBe(expected)
   })
 
-  it('stays silent between its tries to reach an unknown session', async () => {
+  it('stays silent between its attempts to reach an unknown session', async () => {
     const upstream = await start()
     expect(await next(dial(upstream, 'nowhere'))).toBe('silence')
   })
 })
 
 describe('a policy', () => {
-  it.each(orchestrators)('holds sessions of its own on %s', async (release) => {
+  it.each(orchestrators)('has its own sessions on %s', async (release) => {
     const upstream = await start({ ...quick, release })
     const { id } = await create(upstream, {}, '/p/gold')
     expect(await outcome(dial(upstream, id))).not.toBe('attached')
     expect(await outcome(dial(upstream, id, { prefix: '/p/gold' }))).toBe('attached')
   })
 
-  it('called default is looked up like any other when it is named', async () => {
+  it('called default must exist like any other when the path names it', async () => {
     const upstream = await start({ ...quick, policies: ['gold'] })
     const socket = dial(upstream, (await create(upstream)).id, { prefix: '/p/default' })
     expect(await outcome(socket)).toBe("open, 4004 Policy 'default' not found")
   })
 
-  it('whose name does not fit into a close reason drops the connection', async () => {
+  it('with a name that is too long for a close reason drops the connection', async () => {
     const upstream = await start({ policies: [] })
     expect(await outcome(dial(upstream, 'x', { prefix: `/p/${'x'.repeat(200)}` }))).toBe(DROPPED)
   })
 })
 
 describe('a handshake', () => {
-  it.each(releases)('that leads to no session is refused by %s', async (release) => {
+  it.each(releases)('with an unknown path is refused by %s', async (release) => {
     const upstream = await start({ release })
     expect(await dial(upstream, 'a/b').ended).toBe(REFUSED)
     expect(await dial(upstream, 'a%2Fb').ended).toBe(REFUSED)
   })
 
-  it('with a path that is no UTF-8 is answered', async () => {
+  it('with a path that is not UTF-8 is refused', async () => {
     const upstream = await start({ release: 'open-terminal@0.11' })
     expect(await dial(upstream, '%ff').ended).toBe(REFUSED)
   })
 
-  it.each(releases)('is offered compression by %s', async (release) => {
+  it.each(releases)('gets compression from %s if the client offers it', async (release) => {
     const upstream = await start({ ...quick, release })
     const { id } = await create(upstream)
     const socket = dial(upstream, id, { options: { perMessageDeflate: true } })

@@ -24,7 +24,7 @@ const NO_KEY = [401, { detail: 'Missing Authorization header' }]
 const LIMIT = [429, { error: 'Maximum number of terminal sessions (16) reached' }]
 
 describe.each(releases)('%s', (release) => {
-  it('creates, tells, lists and deletes sessions', async () => {
+  it('creates, gets, lists and deletes sessions', async () => {
     const upstream = await start({ release })
     const created = await ask(upstream, 'POST')
     expect(created).toEqual([
@@ -56,7 +56,7 @@ describe.each(releases)('%s', (release) => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('deletes a session whose shell has ended, as long as nobody has asked for it', async () => {
+  it('deletes a session whose shell has ended, if no other request has asked for it', async () => {
     const upstream = await start({ release })
     const session = await create(upstream)
     session.exit()
@@ -88,7 +88,7 @@ describe.each(releases)('%s', (release) => {
 
   it.each<[what: string, Headers]>([
     ['another key', { authorization: 'Bearer sk-2' }],
-    ['the key with more behind it', { authorization: 'Bearer sk-1 sk-1' }],
+    ['the key with more text after it', { authorization: 'Bearer sk-1 sk-1' }],
     ['another scheme', { authorization: 'Basic sk-1' }],
     ['the bare key', { authorization: 'sk-1' }],
   ])('answers 401 to %s', async (_what, headers) => {
@@ -99,31 +99,31 @@ describe.each(releases)('%s', (release) => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('takes the scheme in any case', async () => {
+  it('accepts the scheme in upper and lower case', async () => {
     const upstream = await start({ release })
     expect(await ask(upstream, 'GET', API, { authorization: 'bearer sk-1' })).toEqual([200, []])
   })
 
-  it('asks for no key where there is none', async () => {
+  it('requires no key if it has none', async () => {
     const upstream = await start({ release, key: '' })
     expect(await ask(upstream, 'GET', API, { authorization: undefined })).toEqual([200, []])
     expect(await ask(upstream, 'GET', API, { authorization: 'Bearer whatever' })).toEqual([200, []])
   })
 
   it.each(['', '/', '/api', '/api/terminals/a/b', '/api/terminals/a%2Fb', '/p/x/y/api/terminals', '/p//api/terminals'])(
-    'knows nothing at "%s"',
+    'answers 404 at "%s"',
     async (path) => {
       expect(await ask(await start({ release }), 'GET', path)).toEqual([404, { detail: 'Not Found' }])
     },
   )
 
-  it.each(['%ff', '%zz', '%'])('looks for a session called "%s", which is no UTF-8', async (id) => {
+  it.each(['%ff', '%zz', '%'])('looks for a session called "%s", which is not UTF-8', async (id) => {
     expect(await ask(await start({ release }), 'GET', `${API}/${id}`)).toEqual(NOT_FOUND)
   })
 })
 
 describe.each(orchestrators)('%s', (release) => {
-  it('answers 401 without a key before it asks for a user', async () => {
+  it('answers 401 without a key before it checks the user', async () => {
     const upstream = await start({ release })
     expect(await ask(upstream, 'POST', API, { authorization: undefined, 'x-user-id': undefined })).toEqual(NO_KEY)
   })
@@ -137,7 +137,7 @@ describe.each(orchestrators)('%s', (release) => {
     }
   })
 
-  it('keeps users apart, and gives each room for 16 sessions', async () => {
+  it('separates users, and has room for 16 sessions for each', async () => {
     const upstream = await start({ release })
     const bob = { 'x-user-id': 'bob' }
     const { id } = await create(upstream)
@@ -149,7 +149,7 @@ describe.each(orchestrators)('%s', (release) => {
     expect(await ask(upstream, 'POST')).toEqual(LIMIT)
   })
 
-  it('keeps policies apart', async () => {
+  it('separates policies', async () => {
     const upstream = await start({ release, policies: ['gold', 'with blank'] })
     const { id, policyId } = await create(upstream, {}, '/p/with%20blank')
     expect(policyId).toBe('with blank')
@@ -158,7 +158,7 @@ describe.each(orchestrators)('%s', (release) => {
     expect((await ask(upstream, 'GET', `/p/with%20blank${API}/${id}`))[0]).toBe(200)
   })
 
-  it('answers 404 to a policy that it does not know', async () => {
+  it('answers 404 to an unknown policy', async () => {
     const upstream = await start({ release, policies: ['gold'] })
     const answer = [404, { detail: "Policy 'x' not found" }]
     expect(await ask(upstream, 'POST', `/p/x${API}`)).toEqual(answer)
@@ -166,7 +166,7 @@ describe.each(orchestrators)('%s', (release) => {
     expect((await ask(upstream, 'POST', `/p/x${API}`, { authorization: 'Bearer sk-2' }))[0]).toBe(401)
   })
 
-  it('knows every policy when none is named', async () => {
+  it('knows every policy without the option policies', async () => {
     expect(await ask(await start({ release }), 'GET', `/p/x${API}`)).toEqual([200, []])
   })
 })
@@ -176,7 +176,7 @@ describe.each(ownServers)('%s', (release) => {
     expect(await ask(await start({ release }), 'GET', API, { authorization: undefined })).toEqual(INVALID_KEY)
   })
 
-  it('answers 405 before it asks for a key', async () => {
+  it('answers 405 before it checks the key', async () => {
     const upstream = await start({ release })
     for (const [path, allow] of [
       ['', 'POST'],
@@ -187,7 +187,7 @@ describe.each(ownServers)('%s', (release) => {
     }
   })
 
-  it('redirects from a slash too many, before it asks for a key', async () => {
+  it('redirects from a path with a slash at its end, before it checks the key', async () => {
     const upstream = await start({ release })
     for (const path of ['', '/x']) {
       const response = await fetch(`${upstream.url}${API}${path}/?a=b`, { method: 'POST', redirect: 'manual' })
@@ -212,17 +212,18 @@ describe.each(ownServers)('%s', (release) => {
   })
 })
 
-const identifying: TestUpstreamOptions[] = [...lenientInside, { release: 'open-terminal@0.11' }]
+/** Upstreams that use the chat as the id of its session. */
+const chatIsId: TestUpstreamOptions[] = [...lenientInside, { release: 'open-terminal@0.11' }]
 
-describe.each(identifying)('$release', (options) => {
-  it('makes the chat the id of its session', async () => {
+describe.each(chatIsId)('$release', (options) => {
+  it('uses the chat as the id of its session', async () => {
     const upstream = await start(options)
     const session = await create(upstream, { 'x-session-id': 'chat-1' })
     expect(session).toMatchObject({ id: 'chat-1', chatId: 'chat-1' })
     expect((await ask(upstream, 'GET', `${API}/chat-1`))[0]).toBe(200)
   })
 
-  it('puts a second session of a chat in the place of the first', async () => {
+  it('replaces the first session of a chat by the second', async () => {
     const upstream = await start(options)
     const first = await create(upstream, { 'x-session-id': 'chat-1' })
     const second = await create(upstream, { 'x-session-id': 'chat-1' })
@@ -230,7 +231,7 @@ describe.each(identifying)('$release', (options) => {
     expect(second).not.toBe(first)
   })
 
-  it('lets go of the second session of a chat with the client of the first, whose shell stays', async () => {
+  it('ends the second session of a chat when the client of the first leaves, and keeps the shell of the first', async () => {
     const killed: number[] = []
     let shells = 0
     const shell: TestShell = ({ output }) => {
@@ -255,7 +256,7 @@ describe.each(identifying)('$release', (options) => {
 })
 
 describe.each(lenient)('%s', (release) => {
-  it('shows everybody every session', async () => {
+  it('shows every session to every user', async () => {
     const upstream = await start({ release })
     const { id } = await create(upstream, { 'x-session-id': 'chat-1' })
     expect((await ask(upstream, 'GET', `${API}/${id}`, { 'x-user-id': 'bob' }))[0]).toBe(200)
@@ -264,7 +265,7 @@ describe.each(lenient)('%s', (release) => {
 })
 
 describe.each<TestRelease>(['open-terminal@0.8.1', ...strict])('%s', (release) => {
-  it('does not make the chat the id of a session', async () => {
+  it('does not use the chat as the id of a session', async () => {
     const upstream = await start({ release })
     const session = await create(upstream, { 'x-session-id': 'chat-1' })
     expect(session.chatId).toBe('chat-1')
@@ -275,7 +276,7 @@ describe.each<TestRelease>(['open-terminal@0.8.1', ...strict])('%s', (release) =
 describe.each(strict)('%s', (release) => {
   it.each<[who: string, Headers]>([
     ['another user', { 'x-user-id': 'bob', 'x-session-id': 'chat-1' }],
-    ['nobody', { 'x-user-id': undefined, 'x-session-id': 'chat-1' }],
+    ['a request without a user', { 'x-user-id': undefined, 'x-session-id': 'chat-1' }],
     ['another chat', { 'x-session-id': 'chat-2' }],
     ['no chat', {}],
   ])('hides a session from %s', async (_who, headers) => {
@@ -296,11 +297,11 @@ describe('slashes at the end of a path', () => {
     ['/api', '/api'],
     ['/?', '?'],
     ['//', ''],
-  ])('the path %s becomes %s', (url, expected) => {
+  ])('are removed: %s becomes %s', (url, expected) => {
     expect(withoutSlashes(url)).toBe(expected)
   })
 
-  it('a path of 300,000 slashes takes a moment, not minutes', () => {
+  it('are removed from 300,000 slashes within the time limit of the test', () => {
     const slashes = '/'.repeat(300_000)
     expect(withoutSlashes(slashes)).toBe('')
     expect(withoutSlashes(`${slashes}x`)).toBe(`${slashes}x`)
@@ -308,7 +309,7 @@ describe('slashes at the end of a path', () => {
 })
 
 describe('a context', () => {
-  it('is a place of its own on terminals@0.2.2', async () => {
+  it('has its own sessions on terminals@0.2.2', async () => {
     const upstream = await start({ release: 'terminals@0.2.2' })
     const context = { 'x-terminal-context-id': 'automation:1' }
     const { id, contextId } = await create(upstream, context)
@@ -323,25 +324,22 @@ describe('a context', () => {
     ['x', 'only chat and automation contexts are supported'],
     ['defaults', 'only chat and automation contexts are supported'],
     [`chat:${'x'.repeat(252)}`, 'context_id is too long'],
-  ])('called %s is answered with 400 by terminals@0.2.2', async (context, detail) => {
+  ])('called %s gets a 400 from terminals@0.2.2', async (context, detail) => {
     const upstream = await start({ release: 'terminals@0.2.2' })
     expect(await ask(upstream, 'POST', API, { 'x-terminal-context-id': context })).toEqual([400, { detail }])
   })
 
-  it.each<TestRelease>(['terminals@0.0.2', 'terminals@0.0.3', ...ownServers])(
-    'means nothing to %s',
-    async (release) => {
-      const upstream = await start({ release })
-      expect(await create(upstream, { 'x-terminal-context-id': 'x' })).toMatchObject({ contextId: 'default' })
-    },
-  )
+  it.each<TestRelease>(['terminals@0.0.2', 'terminals@0.0.3', ...ownServers])('is ignored by %s', async (release) => {
+    const upstream = await start({ release })
+    expect(await create(upstream, { 'x-terminal-context-id': 'x' })).toMatchObject({ contextId: 'default' })
+  })
 })
 
 describe.each(releases)('a page of another origin on %s', (release) => {
   const origin = 'http://page.example'
   const preflight = { origin, 'access-control-request-method': 'POST' }
 
-  it('is told that it may', async () => {
+  it('gets permission for its request', async () => {
     const upstream = await start({ release })
     const headers = { ...preflight, 'access-control-request-headers': 'authorization,x-user-id' }
     const response = await fetch(upstream.url + API, { method: 'OPTIONS', headers })

@@ -5,6 +5,7 @@ import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '
 import { API, ask, attach, create, next, roundTrip, start, type RawSocket } from '../support/raw-client.ts'
 import { isRunning } from '../support/testing-process.ts'
 
+/** Runs a command, and resolves with its output. */
 async function run({ ws, bytes, printed }: RawSocket, command: string): Promise<string> {
   const before = bytes().length
   ws.send(Buffer.from(`${command}; echo d'one'\n`))
@@ -12,20 +13,21 @@ async function run({ ws, bytes, printed }: RawSocket, command: string): Promise<
   return bytes().subarray(before).toString()
 }
 
-interface Terminal {
+interface ShTerminal {
   upstream: TestUpstream
   session: TestSession
   socket: RawSocket
 }
 
-async function sh(options: TestUpstreamOptions = {}): Promise<Terminal> {
+/** Starts an upstream with a real `sh`, and attaches a client. */
+async function sh(options: TestUpstreamOptions = {}): Promise<ShTerminal> {
   const upstream = await start({ ...options, shell: 'sh' })
   const session = await create(upstream)
   return { upstream, session, socket: await attach(upstream, session.id) }
 }
 
-/** How many pipes and sockets this process holds open. Node does not list those that let a process end. */
-function pipes(): number {
+/** Returns how many pipes and sockets this process has open. Node's own list leaves out unreferenced ones. */
+function countPipes(): number {
   const open = readdirSync('/dev/fd').filter((descriptor) => {
     try {
       const stats = fstatSync(Number(descriptor))
@@ -38,26 +40,27 @@ function pipes(): number {
 }
 
 describe('sh', () => {
-  it('holds nothing open when nobody reads what it still prints', async () => {
-    // The first test: another's shell that is just going would be counted too.
+  it('closes its pipes on a DELETE although no client reads its output', async () => {
+    // This test comes first, because it would count the pipes of another test's shell that is still exiting.
     const { upstream, session, socket } = await sh()
     await socket.printed('$ ')
     socket.ws.pause()
     socket.ws.send(Buffer.from('yes\n'))
+    // No event tells that the output has filled all buffers.
     await sleep(100)
-    const before = pipes()
+    const before = countPipes()
     await ask(upstream, 'DELETE', `${API}/${session.id}`)
-    await expect.poll(pipes, { interval: 5 }).toBe(before - 2)
+    await expect.poll(countPipes, { interval: 5 }).toBe(before - 2)
   })
 
-  it('takes a carriage return for the end of a line, as a PTY does', async () => {
+  it('reads a carriage return as the end of a line, like a PTY', async () => {
     const { socket } = await sh()
     await socket.printed('$ ')
     socket.ws.send(Buffer.from('echo d"one"\r'))
     await socket.printed('done\n')
   })
 
-  it('takes Ctrl-D for the end of what is typed, as a PTY does', async () => {
+  it('reads Ctrl-D as the end of the input, like a PTY', async () => {
     const { upstream, socket } = await sh()
     await socket.printed('$ ')
     socket.ws.send(Buffer.from('echo d"one"\n\u0004echo never\n'))
@@ -67,14 +70,14 @@ describe('sh', () => {
     expect(socket.bytes().toString()).toMatch(/done\n(?!.*never)/s)
   })
 
-  it('prompts, and prints what commands print, errors too', async () => {
+  it('prints a prompt, and the output and errors of commands', async () => {
     const { socket } = await sh()
     await socket.printed('$ ')
     expect(await run(socket, 'echo $((6 * 7)); echo oops >&2')).toContain('42\noops\ndone\n')
   })
 
   it.each([{ release: 'terminals@0.2.2', inner: 'open-terminal@0.11' }, { release: 'open-terminal@0.11' }] as const)(
-    'ends the session silently at `exit` on $release',
+    'ends the session without a notice at `exit` on $release',
     async (options) => {
       const { upstream, session, socket } = await sh(options)
       await socket.printed('$ ')
@@ -86,14 +89,14 @@ describe('sh', () => {
     },
   )
 
-  it.each<[how: string, (terminal: Terminal) => unknown]>([
+  it.each<[how: string, (terminal: ShTerminal) => unknown]>([
     ['the session is deleted', ({ upstream, session }) => ask(upstream, 'DELETE', `${API}/${session.id}`)],
     ['its only client leaves', ({ socket }) => socket.ws.close()],
     ['the shell exits', ({ socket }) => socket.ws.send(Buffer.from('exit\n'))],
     ['the shell is killed', ({ socket }) => socket.ws.send(Buffer.from('kill -9 $$\n'))],
     ['the shell dies of poison', ({ socket }) => socket.ws.send('1')],
     ['the upstream closes', ({ upstream }) => upstream.close()],
-  ])('leaves nothing behind when %s', async (_how, end) => {
+  ])('and its child processes end when %s', async (_how, end) => {
     const terminal = await sh({ release: 'open-terminal@0.11' })
     const printed = await run(terminal.socket, 'sleep 1000 & echo "pids: $$ $!"')
     const pids = (/pids: (.*)/.exec(printed)?.[1] ?? '').split(' ').map(Number)
@@ -103,7 +106,7 @@ describe('sh', () => {
     await expect.poll(() => terminal.upstream.sessions, { interval: 5 }).toEqual([])
   })
 
-  it('is killed when the process exits, by one listener for all shells', async () => {
+  it('is killed at the exit of the process, by one listener for all shells', async () => {
     const { upstream } = await sh({ inner: 'open-terminal@0.11' })
     await create(upstream)
     const listeners = process.listeners('exit').filter(({ name }) => name === 'killRunning')
@@ -112,7 +115,7 @@ describe('sh', () => {
     await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
   })
 
-  it('loses input that nothing reads any more', async () => {
+  it('ignores input after it has closed its stdin', async () => {
     const { upstream, socket } = await sh()
     socket.ws.send(Buffer.from("exec <&-; echo d'one'; sleep 1000\n"))
     await socket.printed('done')
@@ -121,7 +124,7 @@ describe('sh', () => {
     expect(upstream.sessions.length).toBe(1)
   })
 
-  it('takes more than a pipe holds, and prints it', async () => {
+  it('reads and prints more than a pipe holds', async () => {
     const { socket } = await sh({ release: 'open-terminal@0.14' })
     const text = 'x'.repeat(300_000)
     expect(await run(socket, `cat <<'E' | wc -c\n${text}\nE\ntrue`)).toContain('300001')
@@ -133,6 +136,7 @@ describe('sh', () => {
     await socket.printed('$ ')
     socket.ws.pause()
     socket.ws.send(Buffer.from('exec head -c 12000000 /dev/zero\n'))
+    // Long enough for the shell to print everything and exit, if it did not wait.
     await sleep(200)
     expect(upstream.sessions.length).toBe(1)
     socket.ws.resume()
@@ -141,7 +145,7 @@ describe('sh', () => {
     expect(socket.bytes().length).toBe('$ '.length + 12_000_000)
   })
 
-  it('ends at once where there is no sh', async () => {
+  it('ends at once on a machine without sh', async () => {
     const path = process.env['PATH']
     onTestFinished(() => void (process.env['PATH'] = path))
     process.env['PATH'] = '/nowhere'
@@ -151,6 +155,7 @@ describe('sh', () => {
   })
 })
 
+/** Prints one message at the first input, and exits. */
 const leaving: TestShell = ({ output, exit }) => ({
   input() {
     void output('bye')
@@ -158,6 +163,7 @@ const leaving: TestShell = ({ output, exit }) => ({
   },
 })
 
+/** Starts a shell that never stops printing, with a client that does not read. */
 async function flooding(): Promise<{
   upstream: TestUpstream
   socket: RawSocket
@@ -178,6 +184,7 @@ async function flooding(): Promise<{
   const socket = await attach(upstream)
   socket.ws.pause()
   socket.ws.send(Buffer.from('x'))
+  // Resolves once the shell has stopped printing. No event tells that.
   async function standstill(): Promise<number> {
     for (;;) {
       const before = count
@@ -188,8 +195,8 @@ async function flooding(): Promise<{
   return { upstream, socket, standstill, printed: () => count }
 }
 
-describe('a shell of one’s own', () => {
-  it('is started for every session, and ended once', async () => {
+describe('a function as the shell', () => {
+  it('is called for every session, and its shell is killed once', async () => {
     const log: string[] = []
     const shell: TestShell = () => {
       log.push('started')
@@ -206,7 +213,7 @@ describe('a shell of one’s own', () => {
     expect(log).toEqual(['started', 'started', 'killed', 'killed'])
   })
 
-  it('gets input, sizes and its end', async () => {
+  it('gets the input, the sizes and a call of kill', async () => {
     const calls: unknown[] = []
     const upstream = await start({
       shell: () => ({
@@ -224,7 +231,7 @@ describe('a shell of one’s own', () => {
     expect(calls).toEqual(['typed', [132, 50], 'killed'])
   })
 
-  it('ends the session silently', async () => {
+  it('ends the session without a notice', async () => {
     const upstream = await start({ inner: 'open-terminal@0.11', shell: leaving })
     const socket = await attach(upstream)
     socket.ws.send(Buffer.from('x'))
@@ -248,7 +255,7 @@ describe('a shell of one’s own', () => {
       ['the client is closed', (upstream) => upstream.sessions[0]?.close(1012)],
       ['the client is reset', (upstream) => upstream.sessions[0]?.reset()],
       ['the client leaves', (_upstream, { ws }) => ws.terminate()],
-    ])('stands still when %s', async (_how, end) => {
+    ])('stops when %s', async (_how, end) => {
       const { upstream, socket, standstill } = await flooding()
       await standstill()
       await end(upstream, socket)
@@ -257,7 +264,7 @@ describe('a shell of one’s own', () => {
     })
   })
 
-  it('loses what has not left when the session is deleted', async () => {
+  it('loses unsent output when the session is deleted', async () => {
     const upstream = await start({ release: 'terminals@0.2.2' })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -273,15 +280,15 @@ describe('a shell of one’s own', () => {
     expect(received).toBeLessThan(12_000_000)
   })
 
-  it('is told when its output has left for a client', async () => {
+  it('can await that its output has been sent to a client', async () => {
     const upstream = await start()
     const session = await create(upstream)
-    let left = false
-    const printed = session.output('to whom it may concern').then(() => (left = true))
+    let sent = false
+    const printed = session.output('for the first client').then(() => (sent = true))
     await ask(upstream, 'GET')
-    expect(left).toBe(false)
+    expect(sent).toBe(false)
     const socket = await attach(upstream, session.id)
     await printed
-    await socket.printed('to whom it may concern')
+    await socket.printed('for the first client')
   })
 })

@@ -5,23 +5,23 @@ import { API, ask, attach, authFrame, create, dial, KEY, next, roundTrip, start,
 
 describe('startTestUpstream', () => {
   it.each([{ release: 'terminals@0.0.1' }, { release: 'constructor' }, { release: '' }, { release: null }])(
-    'throws for %j',
+    'throws for an unknown release: %j',
     async (options) => {
-      // @ts-expect-error -- what the types would not let through
+      // @ts-expect-error -- not allowed by the types
       await expect(startTestUpstream(options)).rejects.toThrow(/`release` must be one of terminals@0\.0\.2, /)
     },
   )
 
   it.each([{ shell: 'zsh' }, { shell: 'constructor' }, { shell: '' }, { shell: null }, { shell: {} }])(
-    'throws for %j',
+    'throws for an unknown shell: %j',
     async (options) => {
-      // @ts-expect-error -- what the types would not let through
+      // @ts-expect-error -- not allowed by the types
       await expect(startTestUpstream(options)).rejects.toThrow("`shell` must be 'echo', 'sh' or a function")
     },
   )
 
-  it('throws for a fault of an operation that there is not', async () => {
-    // @ts-expect-error -- what the types would not let through
+  it('throws for a fault of an unknown operation', async () => {
+    // @ts-expect-error -- not allowed by the types
     const starting = startTestUpstream({ faults: { attch: 'reset' } })
     await expect(starting).rejects.toThrow('`faults` must not have `attch`: only create, list, get, delete, attach')
   })
@@ -30,7 +30,7 @@ describe('startTestUpstream', () => {
     [undefined],
     [{}],
     [{ release: undefined, key: undefined, shell: undefined, faults: undefined, policies: undefined }],
-  ])('is an open terminals@0.2.2 that echoes, given %j', async (options) => {
+  ])('starts a terminals@0.2.2 without a key that echoes, with %j', async (options) => {
     const upstream = await startTestUpstream(options)
     try {
       expect(upstream.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
@@ -46,8 +46,8 @@ describe('startTestUpstream', () => {
   })
 })
 
-describe('requests', () => {
-  it('hold what came over HTTP and what was answered', async () => {
+describe('the requests of an upstream', () => {
+  it('record HTTP requests and the status of their answers', async () => {
     const upstream = await start()
     await ask(upstream, 'POST', `/p/gold%20bar${API}?a=1&b=%20&a=2`, { 'X-Session-Id': 'chat-1' })
     await ask(upstream, 'PATCH', '/elsewhere')
@@ -70,7 +70,7 @@ describe('requests', () => {
     ])
   })
 
-  it('hold every message of a socket, refused or not', async () => {
+  it('record every message of a socket, even of a refused one', async () => {
     const upstream = await start()
     const { id } = await create(upstream)
     const socket = await attach(upstream, id, { headers: { cookie: 'a=b' } })
@@ -93,13 +93,13 @@ describe('requests', () => {
     expect(upstream.requests.at(-1)?.frames[0]).toBe(authFrame('sk-2'))
   })
 
-  it('hold a refused handshake', async () => {
+  it('record a refused handshake', async () => {
     const upstream = await start({ release: 'terminals@0.0.2' })
     await dial(upstream, 'x', { query: { user_id: USER } }).ended
     expect(upstream.requests).toMatchObject([{ kind: 'websocket', status: 403, frames: [], closeCode: undefined }])
   })
 
-  it('do not blame the server for a client that leaves', async () => {
+  it('have no close code if the client closes', async () => {
     const upstream = await start()
     const socket = await attach(upstream)
     socket.ws.close(4000)
@@ -108,8 +108,8 @@ describe('requests', () => {
   })
 })
 
-describe('a session', () => {
-  it('tells whose it is and what goes on in it', async () => {
+describe('a session of an upstream', () => {
+  it('has its owner, size and number of clients', async () => {
     const upstream = await start({ inner: 'open-terminal@0.11' })
     const headers = { 'x-session-id': 'chat-1', 'x-terminal-context-id': 'chat:1' }
     const session = await create(upstream, headers, '/p/gold')
@@ -152,7 +152,7 @@ describe('a session', () => {
     expect(upstream.requests.at(-1)?.closeCode).toBe(1006)
   })
 
-  it('stalls with its connections open', async () => {
+  it('stops reading and writing when it stalls, and keeps its connections open', async () => {
     const upstream = await start()
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -169,8 +169,8 @@ describe('a session', () => {
   })
 })
 
-describe('close', () => {
-  it('frees the port and ends every session and connection, and works twice', async () => {
+describe('the close of an upstream', () => {
+  it('frees the port, ends every session and connection, and can be called twice', async () => {
     let killed = 0
     const upstream = await startTestUpstream({
       key: KEY,
@@ -188,7 +188,7 @@ describe('close', () => {
     await expect(ask(upstream, 'GET')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
   })
 
-  it('is what `await using` calls', async () => {
+  it('is called by `await using`', async () => {
     const upstream = await startTestUpstream()
     await upstream[Symbol.asyncDispose]()
     await expect(ask(upstream, 'GET')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
