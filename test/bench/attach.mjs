@@ -1,5 +1,5 @@
-// What `tokenInUrl` costs: connectTerminal attaches with each of its values, side by side, to a release that wants the
-// key in the URL and to one that does not.
+// Measures the cost of `tokenInUrl`: connectTerminal attaches with each value, to a release that requires the key in the
+// URL and to a release that does not.
 //
 //   npm run build && node test/bench/attach.mjs [--rounds 25]
 import { availableParallelism, cpus } from 'node:os'
@@ -7,29 +7,29 @@ import { parseArgs } from 'node:util'
 import { connectTerminal, TerminalError } from 'terminal-upstream'
 import { startTestUpstream } from 'terminal-upstream/testing'
 import { median, shuffled } from './numbers.mjs'
-import { answer, ownOptions, start } from './processes.mjs'
+import { answerCalls, ownOptions, start } from './processes.mjs'
 
 const KEY = 'sk-bench'
 const RELEASES = ['terminals@0.0.2', 'terminals@0.0.3']
-// What the others are compared with comes first.
+// The other values are compared with the first one.
 const VALUES = ['always', 'never', 'fallback']
-// Terminals that a measurement opens, one after the other; few, so that the turns are short.
+// Terminals that a measurement opens, one after the other. A small number keeps the turns short.
 const ATTACHES = 10
 const WARM_UP = 50
 
-// The upstream runs in a process of its own: this file, started with options instead of flags.
+// The upstream runs in a separate process: this file, started with options instead of flags.
 if (process.argv[2]?.startsWith('{')) await serve(ownOptions())
 else await compare()
 
 async function serve({ release }) {
   const upstream = await startTestUpstream({ release, key: KEY, shell: prompting })
-  answer({
+  answerCalls({
     url: () => upstream.url,
     requests: () => upstream.requests.length,
   })
 }
 
-/** Prints a prompt, so that no attach has to wait for silence to end. */
+/** A shell that prints a prompt, so that an attach does not have to wait out a silence. */
 function prompting({ output }) {
   void output('$ ')
   return { input: () => {} }
@@ -54,7 +54,7 @@ async function compare() {
   console.log(table(rows))
 }
 
-/** Returns the median ms and the mean requests of so many attaches, or `undefined` when the server refuses the key. */
+/** Returns the median ms and the mean requests of `attaches` attaches, or `undefined` when the server refuses the key. */
 async function measure({ tokenInUrl }, upstream, attaches) {
   const base = await upstream.call('url')
   const times = []
@@ -70,7 +70,7 @@ async function measure({ tokenInUrl }, upstream, attaches) {
       throw error
     }
     times.push(performance.now() - began)
-    // The request that deletes the session follows, and belongs to no attach.
+    // Read before `close`, whose request deletes the session and belongs to no attach.
     requests += (await upstream.call('requests')) - before
     await terminal.close()
   }
@@ -81,9 +81,9 @@ function table(rows) {
   const lines = rows.map((row) => {
     const { release, tokenInUrl, results } = row
     if (results.includes(undefined)) return [release, tokenInUrl, 'refused', '–', '–']
-    const others = rows.find((other) => other.release === release && other.tokenInUrl === VALUES[0]).results
-    // Of what was measured in the same round: a machine that is slow for a while is slow for both.
-    const ratio = median(results.map(({ time }, round) => time / others[round].time))
+    const baseline = rows.find((other) => other.release === release && other.tokenInUrl === VALUES[0]).results
+    // The ratio within a round, because a machine that is slow for a while is slow for both.
+    const ratio = median(results.map(({ time }, round) => time / baseline[round].time))
     const time = median(results.map((result) => result.time))
     const requests = median(results.map((result) => result.requests))
     return [release, tokenInUrl, time.toFixed(2), ratio.toFixed(2), requests.toFixed(1)]

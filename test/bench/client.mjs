@@ -1,13 +1,15 @@
-// The user at the other end, who does the measuring.
+// The client of the benchmark, which takes the measurements.
 import { WebSocket } from 'ws'
-import { answer } from './processes.mjs'
+import { answerCalls } from './processes.mjs'
 
+// Sessions that are opened at the same time.
 const AT_ONCE = 50
 const KEY = Buffer.from('a')
 
+// The open sessions. `connect` adds to them, `disconnect` closes them all.
 let sessions = []
 
-/** Resolves when the shell has shown its prompt. */
+/** Opens a session. Resolves when the shell has printed its prompt. */
 function open(url) {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url)
@@ -18,6 +20,7 @@ function open(url) {
   })
 }
 
+/** Sends a key. Resolves when its echo arrives. */
 function type(session, key = KEY) {
   return new Promise((resolve) => {
     session.onBytes = resolve
@@ -25,25 +28,25 @@ function type(session, key = KEY) {
   })
 }
 
-/** Has the shell push so many bytes, or never stop. */
-function command({ socket }, flood) {
+/** Makes the shell send `bytes` in frames of size `frame`, or send without end if `bytes` is missing. */
+function startFlood({ socket }, flood) {
   socket.send(Buffer.concat([Buffer.from([0]), Buffer.from(JSON.stringify(flood))]))
 }
 
 const percentile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
 
-answer({
+answerCalls({
   async connect({ url, count = 1 }) {
     for (let left = count; left > 0; left -= AT_ONCE) {
       sessions.push(...(await Promise.all(Array.from({ length: Math.min(left, AT_ONCE) }, () => open(url)))))
     }
   },
 
-  async leave() {
-    const leaving = sessions
+  async disconnect() {
+    const closing = sessions
     sessions = []
     await Promise.all(
-      leaving.map(({ socket }) => {
+      closing.map(({ socket }) => {
         const closed = new Promise((resolve) => socket.once('close', resolve))
         socket.close()
         return closed
@@ -51,7 +54,7 @@ answer({
     )
   },
 
-  /** Seconds that the first session takes to read so many bytes. */
+  /** Resolves with the seconds that the first session takes to read `bytes`. */
   read: ({ frame, bytes }) =>
     new Promise((resolve) => {
       const [session] = sessions
@@ -61,17 +64,17 @@ answer({
         left -= count
         if (left === 0) resolve((performance.now() - start) / 1000)
       }
-      command(session, { frame, bytes })
+      startFlood(session, { frame, bytes })
     }),
 
-  /** Reads all that the first session can get, until it leaves. */
+  /** Reads from the first session without end. */
   readOn({ frame }) {
     const [session] = sessions
     session.onBytes = () => {}
-    command(session, { frame })
+    startFlood(session, { frame })
   },
 
-  /** µs from a key to its echo in the first session, one after the other, `pause` ms apart on average. */
+  /** Resolves with the µs from a key to its echo in the first session, with `pause` ms between keys on average. */
   async echo({ times, warmUp, pause = 0, within = Infinity }) {
     const samples = []
     const end = performance.now() + within
@@ -90,20 +93,20 @@ answer({
     for (const { socket } of sessions) socket.pause()
   },
 
-  /** Stops reading just when it has a lot to read. */
+  /** Stops reading right before a flood. */
   stall({ frame, bytes }) {
     const [session] = sessions
     session.socket.pause()
-    command(session, { frame, bytes })
+    startFlood(session, { frame, bytes })
   },
 
-  /** Reads on, and tells of each session whether its shell still answers. */
+  /** Continues to read. Resolves with whether the shell of each session still answers. */
   wake: () =>
     Promise.all(
       sessions.map((session) => {
         session.socket.resume()
-        const gone = new Promise((resolve) => setTimeout(resolve, 3_000, false))
-        return Promise.race([type(session).then(() => true), gone])
+        const timeout = new Promise((resolve) => setTimeout(resolve, 3_000, false))
+        return Promise.race([type(session).then(() => true), timeout])
       }),
     ),
 })

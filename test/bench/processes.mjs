@@ -1,14 +1,14 @@
-// Client, relay and upstream are processes of their own, so that none takes the others' turn of the event loop.
+// Client, relay and upstream are separate processes, so that none delays the event loop of another.
 import { fork } from 'node:child_process'
 
-// Far more than any single step takes: a lost byte should break the run, not hang it.
-const PATIENCE = 60_000
+// ms for one call, far more than any call takes. A lost byte must end the run with an error, not hang it.
+const CALL_TIMEOUT = 60_000
 
-/** In a child: the options that it was started with. */
+/** Returns the options that a child was started with. For use in a child. */
 export const ownOptions = () => JSON.parse(process.argv[2])
 
-/** In a child, once it is ready: does what the parent calls for. */
-export function answer(handlers) {
+/** Tells the parent that a child is ready, and answers its calls. For use in a child. */
+export function answerCalls(handlers) {
   process.on('message', async ({ id, name, argument }) => {
     try {
       process.send({ id, result: await handlers[name](argument) })
@@ -20,15 +20,16 @@ export function answer(handlers) {
   process.send({ ready: true })
 }
 
-/** Starts a child; resolves when it is ready. */
+/** Starts a child. Resolves when it is ready. */
 export async function start(file, options = {}) {
   const child = fork(new URL(file, import.meta.url), [JSON.stringify(options)], { execArgv: ['--expose-gc'] })
   const calls = new Map()
+  // Whether `stop` was called: then the exit of the child is expected.
   let stopping = false
 
   function wait(id) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(id, { failure: `${file}: no answer to ${id}` }), PATIENCE)
+      const timer = setTimeout(() => settle(id, { failure: `${file}: no answer to ${id}` }), CALL_TIMEOUT)
       calls.set(id, ({ result, failure }) => {
         clearTimeout(timer)
         if (failure) reject(new Error(failure))
@@ -49,6 +50,7 @@ export async function start(file, options = {}) {
   })
   await wait('ready')
 
+  // Makes the ids of calls unique.
   let called = 0
   return {
     call(name, argument) {
@@ -56,7 +58,7 @@ export async function start(file, options = {}) {
       child.send({ id, name, argument })
       return wait(id)
     },
-    /** Without ceremony: a hand-written relay may hold half a gigabyte that nobody is going to read. */
+    /** Kills the child, because a hand-written relay can have half a gigabyte left to send. */
     stop() {
       stopping = true
       return new Promise((resolve) => {

@@ -1,11 +1,11 @@
-// One of the relays that stand side by side, in front of one upstream.
+// One of the relays that the benchmark compares, in front of one upstream.
 import { createServer } from 'node:http'
 import net from 'node:net'
 import { createProxyServer } from 'http-proxy-3'
 import { proxyUpgrade } from 'httpxy'
 import { proxyTerminal } from 'terminal-upstream/proxy'
 import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
-import { answer, ownOptions } from './processes.mjs'
+import { answerCalls, ownOptions } from './processes.mjs'
 
 const { relay, upstreamPort } = ownOptions()
 const base = `http://127.0.0.1:${upstreamPort}`
@@ -13,7 +13,7 @@ const sessionUrl = `ws://127.0.0.1:${upstreamPort}/api/terminals/bench`
 const AUTH = JSON.stringify({ type: 'auth', token: '' })
 
 const relays = {
-  /** What one writes in a quarter of an hour, and most have. */
+  /** A relay as most people write it, in a quarter of an hour. */
   hand: () =>
     serveSockets((client) => {
       const up = new WebSocket(sessionUrl)
@@ -73,17 +73,17 @@ function serveSockets(onClient) {
 
 const server = relays[relay]()
 server.listen(0, '127.0.0.1', () => {
-  answer({
+  answerCalls({
     port: () => server.address().port,
     connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count))),
-    /** Seconds so far. */
+    /** Returns the CPU seconds so far. */
     cpu() {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1e6
     },
-    /** Bytes, of the process and in use by JavaScript, without what is only waiting to be collected. */
+    /** Resolves with the bytes of the process, and the bytes in use by JavaScript, after garbage collection. */
     async memory() {
-      // What the first frees may be what holds the rest.
+      // One collection can free objects that hold others, so this runs three.
       for (let index = 0; index < 3; index += 1) {
         globalThis.gc()
         await new Promise((resolve) => setTimeout(resolve, 50))

@@ -1,5 +1,5 @@
-// What `npm run bench` runs: proxyTerminal side by side with what one would use instead. All that is compared is measured
-// in the same run, in turns; believe the ratios, not the figures.
+// `npm run bench` compares proxyTerminal with the alternatives. It measures all of them in the same run, in turns. The
+// ratios are more reliable than the figures.
 //
 //   npm run bench -- [--rounds 7] [--only bulk,echo-1]
 import { readFileSync } from 'node:fs'
@@ -17,8 +17,8 @@ if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError('--rounds must
 const KIB = 1024
 const MIB = 1024 * KIB
 const MAX_BUFFERED = MIB
-// ms after which sessions that were just opened are at rest: proxyTerminal asks for the last time after 16 s whether the
-// shell is still there, and fetch keeps that connection for 4 s.
+// ms until new sessions are idle: proxyTerminal sends its last request for the session after 16 s, and fetch keeps that
+// connection for 4 s.
 const SETTLING = 22_000
 
 const LABELS = {
@@ -30,41 +30,41 @@ const LABELS = {
   tcp: 'raw TCP relay *',
   ours: '**`proxyTerminal`**',
 }
-const everybody = Object.keys(LABELS)
-const relayNames = everybody.filter((name) => name !== 'direct')
+const allNames = Object.keys(LABELS)
+const relayNames = allNames.filter((name) => name !== 'direct')
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-// ---- the pieces ------------------------------------------------------------------------------------------------------
+// ---- the parts -------------------------------------------------------------------------------------------------------
 
-/** Starts an upstream and what the names say in front of it. Whatever is left running ends with this process. */
+/** Starts an upstream with the named relays in front of it. All of them end with this process at the latest. */
 async function startUpstream(names, options) {
   const upstream = await start('upstream.mjs', options)
   const upstreamPort = await upstream.call('port')
-  const stage = { upstream, relays: {}, urls: {} }
+  const setup = { upstream, relays: {}, urls: {} }
   for (const name of names) {
-    if (name !== 'direct') stage.relays[name] = await start('relay.mjs', { relay: name, upstreamPort })
-    const port = await stage.relays[name]?.call('port')
-    stage.urls[name] = `ws://127.0.0.1:${port ?? upstreamPort}/api/terminals/bench`
+    if (name !== 'direct') setup.relays[name] = await start('relay.mjs', { relay: name, upstreamPort })
+    const port = await setup.relays[name]?.call('port')
+    setup.urls[name] = `ws://127.0.0.1:${port ?? upstreamPort}/api/terminals/bench`
   }
-  const stop = () => Promise.all([upstream, ...Object.values(stage.relays)].map((child) => child.stop()))
-  return { ...stage, stop }
+  const stop = () => Promise.all([upstream, ...Object.values(setup.relays)].map((child) => child.stop()))
+  return { ...setup, stop }
 }
 
 /**
- * Measures everybody in turns, each round in another order, all in processes that stay: so neither the machine's moods
- * nor the compiler's favour anybody.
+ * Measures all relays in turns, in another order each round, in processes that stay. So slow moments of the machine, and
+ * the state of the compiler, affect all relays alike.
  */
 async function inTurns(options, measure, crowd = 0) {
-  const { relays, urls, stop } = await startUpstream(everybody, options)
+  const { relays, urls, stop } = await startUpstream(allNames, options)
   const [client, neighbour] = [await start('client.mjs'), await start('client.mjs')]
   if (crowd > 0) {
     for (const url of Object.values(urls)) await neighbour.call('connect', { url, count: crowd })
     await sleep(SETTLING)
   }
-  const rows = emptyRows(everybody)
+  const rows = emptyRows(allNames)
   for (let round = 0; round < rounds; round += 1) {
-    for (const name of shuffled(everybody)) {
+    for (const name of shuffled(allNames)) {
       rows[name].push(await measure({ url: urls[name], relay: relays[name], client, neighbour }))
     }
   }
@@ -81,12 +81,12 @@ const bulk = (frame, options) =>
     await client.call('connect', { url })
     const warmUp = 8 * MIB
     const pace = warmUp / (await client.call('read', { frame, bytes: warmUp }))
-    // For about as long whoever it is: some are thirty times as fast as others.
+    // Measures for about the same time, because some relays are thirty times as fast as others.
     const bytes = Math.ceil((pace * 0.6) / MIB) * MIB
     const before = await relay?.call('cpu')
     const seconds = await client.call('read', { frame, bytes })
     const cpu = (await relay?.call('cpu')) - before
-    await client.call('leave')
+    await client.call('disconnect')
     return { rate: bytes / seconds / 1e6, cpu: cpu / (bytes / 1e9) }
   })
 
@@ -96,7 +96,7 @@ const echo = (sessions, options) =>
     async ({ url, client }) => {
       await client.call('connect', { url })
       const result = await client.call('echo', { times: 2_000, warmUp: 300 })
-      await client.call('leave')
+      await client.call('disconnect')
       return result
     },
     sessions - 1,
@@ -107,16 +107,16 @@ const echoBesideFlood = () =>
     await neighbour.call('connect', { url })
     await client.call('connect', { url })
     await neighbour.call('readOn', { frame: 4 * KIB })
-    // At moments that have nothing to do with the flood's: a key pressed right at an echo always meets the same one.
+    // At random moments: a key right after an echo would always meet the flood at the same point.
     const result = await client.call('echo', { times: 2_000, warmUp: 10, pause: 3, within: 1_000 })
-    await neighbour.call('leave')
-    await client.call('leave')
+    await neighbour.call('disconnect')
+    await client.call('disconnect')
     return result
   })
 
 /**
- * Measures each relay's memory in processes of its own, because what is free is not always given back. `begin` returns
- * what finishes the measurement, which is done when all have begun.
+ * Measures the memory of each relay in new processes, because a process does not always return free memory. `begin`
+ * resolves with a function that finishes the measurement. It is called after all measurements have begun.
  */
 async function perRelay(begin) {
   const rows = emptyRows(relayNames)
@@ -144,15 +144,15 @@ const growth = (before, after, unit) => ({
 const idle = () =>
   perRelay(async ({ url, relay, client }) => {
     const count = 2_000
-    // The first one pays for what all have in common.
+    // The first session pays for the memory that all sessions share.
     await client.call('connect', { url })
     const before = await relay.call('memory')
     await client.call('connect', { url, count: count - 1 })
-    const atRest = Date.now() + SETTLING
+    const idleAt = Date.now() + SETTLING
     return async () => {
-      await sleep(atRest - Date.now())
+      await sleep(idleAt - Date.now())
       const connections = await relay.call('connections')
-      if (connections !== count) throw new Error(`${connections} of ${count} sessions are there`)
+      if (connections !== count) throw new Error(`the relay has ${connections} connections for ${count} sessions`)
       return growth(before, await relay.call('memory'), count * KIB)
     }
   })
@@ -175,14 +175,14 @@ const stalled = () =>
   })
 
 async function sleeping() {
-  const { urls, stop } = await startUpstream(everybody, { pings: true })
+  const { urls, stop } = await startUpstream(allNames, { pings: true })
   const client = await start('client.mjs')
-  for (const name of everybody) await client.call('connect', { url: urls[name] })
+  for (const name of allNames) await client.call('connect', { url: urls[name] })
   await client.call('sleep')
   await sleep(60_000)
   const alive = await client.call('wake')
   await Promise.all([stop(), client.stop()])
-  return Object.fromEntries(everybody.map((name, index) => [name, [{ alive: Number(alive[index]) }]]))
+  return Object.fromEntries(allNames.map((name, index) => [name, [{ alive: Number(alive[index]) }]]))
 }
 
 const digits = (count) => (number) => (Number.isNaN(number) ? '–' : number.toFixed(count))
@@ -237,7 +237,7 @@ const subjects = {
 const results = {}
 const middle = (subject, key, name) => median(results[subject][name].map((row) => row[key]))
 
-/** Of what was measured in the same round: a machine that is slow for a while is slow for both. */
+/** Returns the median of the ratios within a round, because a machine that is slow for a while is slow for both. */
 function ratio(subject, key, name, other) {
   const others = results[subject][other]
   return median(results[subject][name].map((row, round) => row[key] / others[round][key]))
@@ -297,7 +297,7 @@ const wanted = settings.only.split(',').filter(Boolean)
 const isWanted = (subject) =>
   wanted.length === 0 || wanted.some((name) => subject === name || subject.startsWith(`${name}-`))
 const chosen = Object.keys(subjects).filter(isWanted)
-if (chosen.length === 0) throw new RangeError(`--only takes some of ${Object.keys(subjects).join(', ')}`)
+if (chosen.length === 0) throw new RangeError(`--only must name some of ${Object.keys(subjects).join(', ')}`)
 
 const versions = ['ws', 'httpxy', 'http-proxy-3'].map(versionOf).join(', ')
 console.log(`${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${versions}`)
@@ -306,5 +306,5 @@ for (const subject of chosen) {
   results[subject] = await subjects[subject].run()
   console.log(table(subjects[subject], subject))
 }
-console.log('\\* only pipe bytes: they cannot authenticate, nor end pings, nor be fair\n')
+console.log('\\* only pipe bytes: they cannot authenticate, answer pings, or share a turn fairly between sessions\n')
 for (const goal of goals.filter(([subject]) => chosen.includes(subject))) console.log(verdict(goal))

@@ -1,23 +1,24 @@
-// A terminal server as fast as it gets: echoes what is typed, and floods on command.
+// A terminal server that is as fast as possible: it echoes input, and floods on command.
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { WebSocketServer } from 'ws'
-import { answer, ownOptions } from './processes.mjs'
+import { answerCalls, ownOptions } from './processes.mjs'
 
 const { compression = false, pings = false } = ownOptions()
 
-// Enough in flight to keep everybody busy, and so little a turn that a keystroke beside a flood waits for the relay
-// and not for this.
+// Bytes in flight: enough to keep client and relay busy. Bytes per turn: so few that a keystroke beside a flood waits for
+// the relay, not for this server.
 const WINDOW = 1024 * 1024
 const BLOCK = 64 * 1024
 
 const PROMPT = Buffer.from('$ ')
 const COMMAND = 0
 
-// As uvicorn.
+// The defaults of uvicorn.
 const PING_INTERVAL = 20_000
 const PING_TIMEOUT = 20_000
 
+// Bytes that the last flood has sent so far.
 let pushed = 0
 
 const server = createServer((request, response) => {
@@ -26,10 +27,10 @@ const server = createServer((request, response) => {
   response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
 })
 
-// uvicorn compresses small messages too; ws by itself would not.
+// uvicorn compresses small messages too. ws does not by default.
 const wss = new WebSocketServer({ server, perMessageDeflate: compression && { threshold: 0 } })
 wss.on('connection', (socket, request) => {
-  // Text frames say who it is and how large the window, which nobody here needs to know.
+  // Text messages carry credentials and sizes, which this server does not need.
   socket.on('message', (data, isBinary) => {
     if (!isBinary) return
     if (data[0] === COMMAND) flood(socket, request.socket, JSON.parse(data.subarray(1)))
@@ -40,12 +41,14 @@ wss.on('connection', (socket, request) => {
   if (pings) keepAlive(socket)
 })
 
+/** Sends `bytes` in frames of size `frame`, or sends without end if `bytes` is missing. */
 function flood(socket, tcp, { frame, bytes }) {
   const text = logOf(frame)
   const frames = BLOCK / frame
-  // What ws would put on the wire, once and for all: else the CPU time goes here and not to the relay.
+  // The bytes that ws would write, built once: otherwise this server, and not the relay, would limit the speed.
   const block = Buffer.concat(Array(frames).fill(Buffer.concat([headerOf(frame), text])))
   let left = bytes ?? Infinity
+  // Whether too much is in flight, so that `sent` must start the next turn.
   let waiting = false
 
   function sent() {
@@ -68,13 +71,13 @@ function flood(socket, tcp, { frame, bytes }) {
   turn()
 }
 
-/** The header of an unmasked binary frame (RFC 6455, section 5.2). */
+/** Returns the header of an unmasked binary frame (RFC 6455, section 5.2). */
 function headerOf(length) {
   if (length > 0xffff) return Buffer.from([0x82, 127, 0, 0, 0, 0, length >>> 24, length >>> 16, length >>> 8, length])
   return Buffer.from([0x82, 126, length >>> 8, length])
 }
 
-/** What a build prints, about as compressible. */
+/** Returns text like the log of a build, which compresses about as well. */
 function logOf(length) {
   let text = ''
   for (let line = 1; text.length < length; line += 1) {
@@ -101,5 +104,5 @@ function keepAlive(socket) {
 }
 
 server.listen(0, '127.0.0.1', () => {
-  answer({ port: () => server.address().port, pushed: () => pushed })
+  answerCalls({ port: () => server.address().port, pushed: () => pushed })
 })

@@ -1,16 +1,16 @@
-// The Chromium of this machine.
+// Starts the Chromium of this machine.
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { chromium } from 'playwright-core'
 
-/** Starts it with `home` for whatever it wants to keep. */
+/** Starts Chromium, with `home` as its home folder. */
 export function launchBrowser(home) {
   const quiet = ['background-networking', 'component-update', 'sync'].map((what) => `--disable-${what}`)
   return chromium.launch({
     executablePath: findBrowser(),
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', ...quiet],
     env: { PATH: process.env.PATH, HOME: home },
-    // Signals are the caller's to handle.
+    // The caller handles signals.
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
@@ -29,5 +29,5 @@ function findBrowser() {
     }
   })
   if (path) return path
-  throw new Error('no Chromium on the PATH: install one (Debian: apt install chromium), or name the other runtimes')
+  throw new Error('no Chromium on the PATH: install it (Debian: apt install chromium), or name the other runtimes')
 }

@@ -1,5 +1,6 @@
-// How each runtime is made to run the suite: each takes a host, the file that runs the suite there, and resolves with
-// the report as JSON, '' if there is nothing to run. `args` follow the file's name in the list of hosts.
+// The drivers run the suite in each runtime. A driver takes a host (the file that runs the suite in the runtime) and
+// resolves with the report as JSON, or with '' if the host has nothing to run. `args` are the arguments after the host's
+// name in the list of hosts.
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -10,13 +11,13 @@ import { build as buildPage, preview } from 'vite'
 import { launchBrowser } from './browser.mjs'
 
 const LARGEST_REPORT = 16 * 1024 * 1024
-// ms for a test in Jest or vitest, the most that a timer takes: the caller limits the time.
+// ms for a test in Jest or vitest: the largest timer, because the caller limits the time.
 const UNLIMITED = 2 ** 31 - 1
 
 /** Runs a host in a process. */
 export function inProcess(binary, ...args) {
   return async (host, { folder, tools, urls, signal }) => {
-    // A home of its own: what a runtime keeps there goes with the folder.
+    // The files that a runtime writes to its home folder are removed with `folder`.
     const env = { PATH: process.env.PATH, HOME: folder, DENO_DIR: join(folder, 'deno'), DENO_NO_UPDATE_CHECK: '1' }
     const settings = { cwd: folder, env, signal, killSignal: 'SIGKILL', maxBuffer: LARGEST_REPORT }
     const command = join(tools, 'node_modules', binary)
@@ -28,9 +29,9 @@ export function inProcess(binary, ...args) {
 /** Runs a host as a test in Jest. */
 export async function inJest(host, { tools, ...options }) {
   const jest = join(tools, 'node_modules/jest/bin/jest.js')
-  // Watchman would go on watching the folder.
+  // Watchman would keep watching the folder after the test.
   const settings = ['--runInBand', '--no-watchman', `--testTimeout=${UNLIMITED}`]
-  // Jest wants the flag for ESM, and the suite is ESM for both hosts.
+  // Jest requires the flag for ESM, and the suite is ESM for both hosts.
   const command = ['--experimental-vm-modules', jest, ...settings, '--runTestsByPath', host]
   return runTest(() => command, options)
 }
@@ -41,26 +42,26 @@ export async function inVitest(host, { tools, args, ...options }) {
   const test = { include: [`**/${basename(host)}`], globals: true, testTimeout: UNLIMITED, cache: false }
   return runTest(async (own) => {
     const config = join(own, 'vitest.config.mjs')
-    // No flag says which files are tests.
+    // vitest has no flag for the names of test files.
     await writeFile(config, `export default ${JSON.stringify({ test })}`)
     return [vitest, 'run', '--config', config, '--root', options.folder, ...args]
   }, options)
 }
 
 /**
- * Runs a test framework in a process. Its output is not the host's, so the host writes the report to a file; `commandIn`
- * is given a folder for other files.
+ * Runs a test framework in a process. The framework prints its own output, so the host writes the report to a file.
+ * `commandIn` receives a folder for the framework's files, and returns the command.
  */
 async function runTest(commandIn, { folder, urls, signal }) {
   const own = await mkdtemp(join(folder, 'test-'))
   const report = join(own, 'report.json')
-  const places = { PATH: process.env.PATH, HOME: own, TMPDIR: own }
-  const env = { ...places, UPSTREAMS: JSON.stringify(urls), REPORT: report }
+  const folders = { PATH: process.env.PATH, HOME: own, TMPDIR: own }
+  const env = { ...folders, UPSTREAMS: JSON.stringify(urls), REPORT: report }
   await promisify(execFile)(process.execPath, await commandIn(own), { cwd: folder, env, signal, killSignal: 'SIGKILL' })
   return readFile(report, 'utf8')
 }
 
-/** Runs a host in workerd, bundled as workers are. */
+/** Bundles a host as a worker, and runs it in workerd. */
 export async function inWorker(host, { folder, tools, urls, signal }) {
   const { outputFiles } = await bundle({
     entryPoints: [host],
@@ -76,7 +77,7 @@ export async function inWorker(host, { folder, tools, urls, signal }) {
     modules: true,
     script: outputFiles[0].text,
     compatibilityDate: '2026-04-01',
-    // Or it would ask the network where it is.
+    // Without this option, miniflare requests its location from the network.
     cf: false,
   })
   try {
@@ -89,7 +90,7 @@ export async function inWorker(host, { folder, tools, urls, signal }) {
   }
 }
 
-/** Runs a host, a page that vite has built, in the Chromium of this machine. */
+/** Builds a host, which is a page, with vite, and runs it in the Chromium of this machine. */
 export async function inPage(host, { folder, urls, signal }) {
   const root = dirname(host)
   const browser = await launchBrowser(folder)
@@ -107,6 +108,7 @@ export async function inPage(host, { folder, urls, signal }) {
   }
 }
 
+/** Settles as the promise does, or rejects with the signal's reason. */
 function unlessAborted(promise, signal) {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason))

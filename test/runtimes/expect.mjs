@@ -1,12 +1,12 @@
-// What the cases need of a test framework: there is none that runs in all of these runtimes.
+// The parts of a test framework that the cases need, because no framework runs in all of these runtimes.
 
-/** Fails unless both are the same as JSON. */
+/** Throws unless both values are the same as JSON. */
 export function expectEqual(what, actual, expected) {
   const [is, should] = [actual, expected].map((value) => JSON.stringify(value) ?? String(value))
   if (is !== should) throw new Error(`${what}: ${is.slice(0, 500)}, expected ${should.slice(0, 500)}`)
 }
 
-/** Resolves with the error that it rejects with, if that has the code. */
+/** Resolves with the promise's error. Rejects if there is none, or if its code is another one. */
 export async function expectRejection(what, promise, code) {
   const error = await promise.then(
     () => {
@@ -18,46 +18,46 @@ export async function expectRejection(what, promise, code) {
   return error
 }
 
-/** Collects the output of a terminal; `until` resolves with all of it as soon as it has what is looked for. */
+/** Collects the output of a terminal. `until` resolves with all output as soon as it contains the wanted text. */
 export function collect(terminal) {
   const decoder = new TextDecoder()
   const waiting = new Set()
   let text = ''
   let ended = false
-  const look = () => {
+  const settle = () => {
     for (const { wanted, resolve, reject } of waiting) {
       if (text.includes(wanted)) resolve(text)
-      else if (ended) reject(new Error(`the terminal closed before it said "${wanted}"; it said "${text}"`))
+      else if (ended) reject(new Error(`the terminal closed before it printed "${wanted}"; it printed "${text}"`))
     }
   }
   terminal.onData((chunk) => {
     text += decoder.decode(chunk, { stream: true })
-    look()
+    settle()
   })
   void terminal.closed.then(() => {
     ended = true
-    look()
+    settle()
   })
   return {
     until(wanted) {
       return new Promise((resolve, reject) => {
         waiting.add({ wanted, resolve, reject })
-        look()
+        settle()
       })
     },
   }
 }
 
 // ms for one case.
-const PATIENCE = 20_000
+const CASE_TIMEOUT = 20_000
 
-/** Runs the cases, by their names, one after the other; one fails when it rejects or takes too long. */
+/** Runs the cases one after the other. A case fails if it rejects or takes too long. */
 export async function runCases(cases, prefix = '') {
   const results = []
   for (const [name, run] of Object.entries(cases)) {
     let timer
     const tooLong = new Promise((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`still running after ${PATIENCE} ms`)), PATIENCE)
+      timer = setTimeout(() => reject(new Error(`still running after ${CASE_TIMEOUT} ms`)), CASE_TIMEOUT)
     })
     const error = await Promise.race([run(), tooLong]).then(() => undefined, String)
     clearTimeout(timer)

@@ -1,8 +1,8 @@
-// The cases that find out what a runtime can do, from what a server sees of it; what they find goes into `facts`.
+// The cases that find out what a runtime can do, as a server sees it. They store their findings in `facts`.
 import { collect, expectEqual, expectRejection } from './expect.mjs'
 
-// ms without a byte after which a flood counts as stopped.
-const STILL = 1_000
+// ms without another byte after which a flood counts as stopped.
+const STOPPED_AFTER = 1_000
 
 export function factCases(library, upstreams, facts) {
   const { connectTerminal, createTerminalSession, deleteTerminalSession, listTerminalSessions } = library
@@ -10,8 +10,8 @@ export function factCases(library, upstreams, facts) {
   const ada = { key, userId: 'ada' }
   const visit = (sessionId, options) => connectTerminal({ ...ada, base: witness, sessionId, settle: 50, ...options })
 
-  /** What a session of the witness says first. */
-  async function ask(sessionId, options) {
+  /** Resolves with the first message of a session of the witness. */
+  async function firstMessage(sessionId, options) {
     const terminal = await visit(sessionId, options)
     const { value } = await terminal[Symbol.asyncIterator]().next()
     await terminal.close()
@@ -20,9 +20,8 @@ export function factCases(library, upstreams, facts) {
 
   return {
     async 'finds out whether the handshake carries headers'() {
-      const { url, headers } = await ask('handshake', { tokenInUrl: 'fallback' })
+      const { url, headers } = await firstMessage('handshake', { tokenInUrl: 'fallback' })
       facts.headers = headers['x-user-id'] === 'ada' && headers.authorization === `Bearer ${key}`
-      facts.compression = 'sec-websocket-extensions' in headers
       expectEqual('the URL', url, '/api/terminals/handshake?user_id=ada')
       expectEqual('X-User-Id', headers['x-user-id'], facts.headers ? 'ada' : undefined)
     },
@@ -36,28 +35,27 @@ export function factCases(library, upstreams, facts) {
         return send.apply(this, data)
       }
       try {
-        await ask('handshake')
+        await firstMessage('handshake')
       } finally {
         prototype.send = send
       }
     },
     async 'sends heartbeats, and finds out whether protocol pings go with them'() {
       const terminal = await visit('pings', { keepAlive: 100 })
-      // The first heartbeat confirms the attach, without a ping. Every other one is followed by a ping at once: by the
-      // third heartbeat the first ping has come, or none will.
+      // The first heartbeat confirms the attach, without a ping. A ping follows each later heartbeat at once, so the first
+      // ping arrives before the third heartbeat, or never.
       facts.pings = (await collect(terminal).until('heartbeat 3')).includes('ping')
       await terminal.close()
     },
-    async 'finds out whether a reader that stops makes the server wait, and loses nothing'() {
+    async 'finds out whether a reader that stops makes the server wait, and then reads all output'() {
       const terminal = await visit('flood')
       let sent = 0
       for (let before = -1; sent !== before && sent < floodBytes;) {
-        await new Promise((resolve) => setTimeout(resolve, STILL))
+        await new Promise((resolve) => setTimeout(resolve, STOPPED_AFTER))
         before = sent
-        sent = await ask('flooded')
+        sent = await firstMessage('flooded')
       }
       facts.pauses = sent < floodBytes
-      facts.sentToNobody = sent
       let frames = 0
       for await (const chunk of terminal) {
         const { byteOffset, byteLength, buffer } = chunk
@@ -67,7 +65,7 @@ export function factCases(library, upstreams, facts) {
       }
       expectEqual('the cause', (await terminal.close()).cause, 'local')
     },
-    async 'finds out whether the status of a refused handshake is told, and gives a typed error either way'() {
+    async 'finds out whether a refused handshake has a status, and rejects with a typed error in both cases'() {
       const upstream = { ...ada, base: releases['terminals@0.0.2'] }
       const { id: sessionId } = await createTerminalSession(upstream)
       const options = { ...upstream, sessionId, tokenInUrl: 'never', retry: { attempts: 1, delay: 0 } }
@@ -77,7 +75,7 @@ export function factCases(library, upstreams, facts) {
       await expectRejection('without the key in the URL', Promise.reject(error), code)
       await deleteTerminalSession({ ...upstream, sessionId })
     },
-    async 'finds out which code a request has whose connection is refused, if any'() {
+    async 'finds out which code the error of a refused connection has, if any'() {
       const request = listTerminalSessions({ ...ada, base: refusing })
       const { cause } = await expectRejection('a request', request, 'ERR_TERMINAL_UNAVAILABLE')
       facts.refusedCode = cause.code

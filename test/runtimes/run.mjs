@@ -1,4 +1,4 @@
-// What `npm run test:runtimes` runs: one suite in every runtime, on the packed tarball, against upstreams on loopback.
+// `npm run test:runtimes` runs one suite on the packed tarball in every runtime, against upstreams on loopback.
 //
 //   npm run test:runtimes -- [node@24 bun …]
 import { execFile } from 'node:child_process'
@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { inJest, inPage, inProcess, inVitest, inWorker } from './drivers.mjs'
-import { differences, drawTable, rowOf } from './table.mjs'
+import { differencesTo, drawTable, rowOf } from './table.mjs'
 import { startUpstreams } from './upstreams.mjs'
 
 const hosts = ['import.mjs', 'require.cjs', 'own-websocket.mjs']
@@ -28,17 +28,17 @@ const RUNTIMES = {
     drive: inProcess('.bin/deno', 'run', '-A', '--node-modules-dir=manual', '--quiet'),
     hosts,
   },
-  // The newest miniflare that Node 20 can run.
+  // The newest miniflare for Node 20.
   workerd: { label: 'workerd', install: { miniflare: '4.20260426.0' }, drive: inWorker, hosts: ['worker.mjs'] },
   chromium: { label: 'Chromium', install: {}, drive: inPage, hosts: ['index.html'] },
-  // In the Node that runs this, but in realms of their own.
+  // Test runners run in the Node of this process, and run tests in separate realms.
   jest: { label: 'Jest', install: { jest: '30.5.2' }, drive: inJest, hosts: ['test.mjs', 'test.cjs'] },
   vitest: {
     label: 'vitest',
-    // The newest jsdom that Node 20 can run.
+    // The newest jsdom for Node 20.
     install: { vitest: '4.1.12', jsdom: '29.1.1' },
     drive: inVitest,
-    // Its default pool is of processes, which would outlive it when it is killed.
+    // vitest's default pool starts processes, which would outlive a killed vitest.
     hosts: [
       'test.mjs --pool=vmThreads',
       'test.mjs --pool=vmThreads --environment=jsdom',
@@ -47,13 +47,13 @@ const RUNTIMES = {
   },
 }
 // ms for one host.
-const PATIENCE = 60_000
+const HOST_TIMEOUT = 60_000
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
 const quietly = ['--no-audit', '--no-fund', '--loglevel=error']
 
-/** Makes a folder in which the tarball is installed with what it depends on, and the suite is beside it. */
+/** Installs the packed tarball with its dependencies in a folder, and copies the suite there. */
 async function stagePackage(folder, signal) {
   const pack = ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder]
   const { stdout } = await run('npm', pack, { cwd: repository, signal })
@@ -62,14 +62,14 @@ async function stagePackage(folder, signal) {
   cpSync(fileURLToPath(new URL('.', import.meta.url)), join(folder, 'runtimes'), { recursive: true })
 }
 
-/** Returns the folder that holds the packages, and installs them if nobody has yet. */
+/** Resolves with a cached folder that has the packages installed, and installs them if there is none. */
 async function install(packages, signal) {
   const specs = Object.entries(packages).map(([name, version]) => `${name}@${version}`)
   if (specs.length === 0) return undefined
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
   const folder = join(caches, 'terminal-upstream', 'runtimes', specs.join('+'))
   if (existsSync(folder)) return folder
-  // Under another name until it is whole.
+  // Another name until the installation is complete, so that a broken one is never used.
   const unfinished = `${folder}.${process.pid}`
   try {
     mkdirSync(unfinished, { recursive: true })
@@ -82,13 +82,13 @@ async function install(packages, signal) {
   return folder
 }
 
-/** Gives a signal that aborts when the outer one does, and when it takes too long. */
-async function limited(outer, act) {
+/** Calls `act` with a signal that aborts with the outer signal, or after the time limit. */
+async function withDeadline(outer, act) {
   const controller = new AbortController()
   const stop = () => controller.abort(outer.reason)
   outer.addEventListener('abort', stop)
-  // Node 20 forgets about the signals of AbortSignal.any and AbortSignal.timeout.
-  const timer = setTimeout(() => controller.abort(new Error(`still running after ${PATIENCE} ms`)), PATIENCE)
+  // Node 20 garbage-collects the signals of AbortSignal.any and AbortSignal.timeout before they abort.
+  const timer = setTimeout(() => controller.abort(new Error(`still running after ${HOST_TIMEOUT} ms`)), HOST_TIMEOUT)
   try {
     return await act(controller.signal)
   } finally {
@@ -97,7 +97,7 @@ async function limited(outer, act) {
   }
 }
 
-/** Runs a runtime; resolves with its rows of the table, and with how many cases went how. */
+/** Runs the suite in a runtime. Resolves with the runtime's rows of the table and the numbers of passed and failed cases. */
 async function test({ label, install: packages, drive, hosts: names }, folder, startTestUpstream, stopping) {
   const started = performance.now()
   const rows = new Map()
@@ -110,16 +110,16 @@ async function test({ label, install: packages, drive, hosts: names }, folder, s
     const upstreams = await startUpstreams(startTestUpstream)
     const { urls } = upstreams
     try {
-      const report = await limited(stopping, (signal) => drive(host, { folder, tools, args, urls, signal }))
+      const report = await withDeadline(stopping, (signal) => drive(host, { folder, tools, args, urls, signal }))
       if (report === '') return
       const { results, facts } = JSON.parse(report)
       const failed = results.filter(({ error }) => error !== undefined)
       passed += results.length - failed.length
       failures.push(...failed.map(({ name: title, error }) => `${name}: ${title}: ${error}`))
-      // What a run that failed has found out is not known to be so.
+      // The findings of a failed run are not reliable.
       if (failed.length === 0) rows.set(rowOf(label, facts).join(), rowOf(label, facts))
-      const left = upstreams.left().map(({ id }) => id)
-      if (left.length > 0) failures.push(`${name}: sessions left on the upstreams: ${left.join(', ')}`)
+      const remaining = upstreams.remainingSessions().map(({ id }) => id)
+      if (remaining.length > 0) failures.push(`${name}: sessions left on the upstreams: ${remaining.join(', ')}`)
     } catch ({ message, cause }) {
       failures.push(`${name}: ${[message, cause?.message].filter(Boolean).join(': ')}`)
     } finally {
@@ -129,10 +129,10 @@ async function test({ label, install: packages, drive, hosts: names }, folder, s
 
   try {
     const tools = await install(packages, stopping)
-    // Much of it is waiting; so the hosts are waited for at the same time.
+    // The hosts run at the same time, because most of their time is waiting.
     await Promise.all(names.map((name) => runHost(name, tools)))
     const classes = new Set([...rows.values()].map(([, socketClass]) => socketClass))
-    if (rows.size > classes.size) failures.push('the hosts can do different things with the same WebSocket class')
+    if (rows.size > classes.size) failures.push('hosts with the same WebSocket class have different findings')
   } catch (error) {
     failures.push(error.message)
   }
@@ -146,7 +146,7 @@ async function test({ label, install: packages, drive, hosts: names }, folder, s
 async function main(names, stopping) {
   if (!existsSync(join(repository, 'dist', 'index.js'))) throw new Error('There is no dist/: run `npm run build` first')
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'terminal-upstream-')))
-  // Not in a `finally`: miniflare ends the process by itself when that gets a signal.
+  // An `exit` listener instead of `finally`, because miniflare exits the process when it receives a signal.
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   await stagePackage(folder, stopping)
   const { startTestUpstream } = createRequire(join(folder, 'package.json'))('terminal-upstream/testing')
@@ -154,7 +154,7 @@ async function main(names, stopping) {
   for (const name of names) outcomes.push(await test(RUNTIMES[name], folder, startTestUpstream, stopping))
   const rows = outcomes.flatMap((outcome) => outcome.rows)
   console.log(`\n${drawTable(rows)}\n`)
-  const differing = differences(await readFile(new URL('README.md', import.meta.url), 'utf8'), rows)
+  const differing = differencesTo(await readFile(new URL('README.md', import.meta.url), 'utf8'), rows)
   for (const difference of differing) console.log(`FAILED README.md ${difference}`)
   const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0)
   const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, differing.length)

@@ -1,51 +1,52 @@
-// The suite, written once for every runtime: the Web's own APIs only, and no runtime's name. What depends on what a
-// runtime can do depends on what was found out in the same run.
+// The suite for every runtime. It uses Web APIs only, and never asks which runtime it is in. Where runtimes differ, the
+// cases use the facts that were found out earlier in the same run.
 import { collect, expectEqual, expectRejection, runCases } from './expect.mjs'
 import { factCases } from './facts.mjs'
 
 /**
- * Runs everything; resolves with what was found out and with every case and its error, if it failed, as JSON.
+ * Runs all cases. Resolves with the facts, and with the name of each case and its error, if it failed.
  *
- * `settings` are for every terminal.
+ * `settings` are options for every terminal.
  */
 export async function runSuite(tested, upstreams, settings) {
   const library = { ...tested, connectTerminal: (options) => tested.connectTerminal({ ...settings, ...options }) }
   const facts = { missing: [] }
   const found = await runCases(factCases(library, upstreams, facts))
-  // Much of it is waiting; so the releases are waited for at the same time.
-  const held = await Promise.all(
+  // The releases run at the same time, because most of their time is waiting.
+  const perRelease = await Promise.all(
     Object.entries(upstreams.releases).map(([release, base]) => {
       const ada = { base, key: upstreams.key, userId: 'ada' }
       return runCases(releaseCases(library, ada, release, facts), `${release}: `)
     }),
   )
   const rest = await runCases({ ...terminalCases(library, upstreams, facts), ...pureCases(library) })
-  const results = [...found, ...held.flat(), ...rest]
+  const results = [...found, ...perRelease.flat(), ...rest]
   return { results, facts }
 }
 
-// Those that let only the user attach who is named in a header of the handshake.
-const WANT_HEADERS = ['open-terminal@0.14', 'open-terminal@0.14.5']
+// The releases that require the user in a header of the handshake.
+const REQUIRE_HEADERS = ['open-terminal@0.14', 'open-terminal@0.14.5']
 
-/** What must hold with every release. */
+/** The cases for each release. */
 function releaseCases(library, ada, release, facts) {
   const { connectTerminal, listTerminalSessions, TerminalError } = library
   const once = { attempts: 1, delay: 0 }
 
-  /** A terminal with all defaults, or the error that says why there is none from here. */
+  /** Resolves with a terminal, or with `undefined` after the expected error where a runtime cannot attach. */
   async function attach(options) {
-    if (facts.headers || !WANT_HEADERS.includes(release)) return connectTerminal({ ...ada, ...options })
+    if (facts.headers || !REQUIRE_HEADERS.includes(release)) return connectTerminal({ ...ada, ...options })
     const refused = connectTerminal({ ...ada, retry: once, ...options })
     const { message } = await expectRejection('without headers', refused, 'ERR_TERMINAL_NOT_FOUND')
     expectEqual('the advice names the header', message.includes('wants X-User-Id, which cannot be sent'), true)
     return undefined
   }
 
-  async function nothingIsLeft() {
+  async function expectNoSessions() {
     expectEqual('sessions left', await listTerminalSessions(ada), [])
   }
 
-  async function echoes(terminal) {
+  /** Sends input, a paste and a size, and expects the output of each. */
+  async function expectEcho(terminal) {
     const output = collect(terminal)
     await terminal.write('grüße 🌍\n')
     await output.until('grüße 🌍\n')
@@ -60,19 +61,19 @@ function releaseCases(library, ada, release, facts) {
     async 'attaches with the defaults, writes, reads, resizes, closes and leaves no session'() {
       const terminal = await attach()
       if (terminal) {
-        await echoes(terminal)
+        await expectEcho(terminal)
         expectEqual('the close', await terminal.close(), { code: 1000, reason: '', cause: 'local' })
         expectEqual('closed', await terminal.closed, await terminal.close())
       } else facts.missing.push(release)
-      await nothingIsLeft()
+      await expectNoSessions()
     },
-    async 'attaches without the key in the URL until it is needed there'() {
+    async 'attaches with tokenInUrl fallback'() {
       const terminal = await attach({ tokenInUrl: 'fallback', size: { cols: 100, rows: 30 } })
       if (terminal) {
         await collect(terminal).until('30 rows, 100 columns\n')
         await terminal.close()
       }
-      await nothingIsLeft()
+      await expectNoSessions()
     },
     async 'notices that the shell has ended'() {
       const terminal = await attach()
@@ -80,38 +81,38 @@ function releaseCases(library, ada, release, facts) {
         await terminal.write('exit\n')
         expectEqual('the close', await terminal.closed, { code: 1000, reason: '', cause: 'exited' })
       }
-      await nothingIsLeft()
+      await expectNoSessions()
     },
-    async 'gives a typed error for a wrong key, of a request and of an attach'() {
+    async 'rejects with a typed error for a wrong key, in a request and in an attach'() {
       const { createTerminalSession, deleteTerminalSession } = library
       const wrong = { ...ada, key: 'wrong', retry: once }
       const error = await expectRejection('a request', connectTerminal(wrong), 'ERR_TERMINAL_UNAUTHORIZED')
       expectEqual('instanceof', [error instanceof TerminalError, error.status], [true, 401])
       const { id: sessionId } = await createTerminalSession(ada)
       await expectRejection('an attach', connectTerminal({ ...wrong, sessionId }), 'ERR_TERMINAL_UNAUTHORIZED')
-      expectEqual('it is not ours to delete', await deleteTerminalSession({ ...ada, sessionId }), true)
+      expectEqual('a given session is not deleted', await deleteTerminalSession({ ...ada, sessionId }), true)
     },
-    async 'is probed, where there is a probe'() {
+    async 'is probed, if the library has a probe'() {
       if (!library.probeUpstream) return
       const { ok, works, checks } = await library.probeUpstream({ ...ada, idle: 100, timeout: 2_000 })
       expectEqual('the outcome', [ok, works], [true, release === 'terminals@0.0.2' ? 'token+frame' : 'frame'])
       expectEqual('a refusal', checks.find(({ name }) => name === 'unknown-session').outcome !== 'failed', true)
-      await nothingIsLeft()
+      await expectNoSessions()
     },
-    async 'gives a typed error for a session that is not there'() {
+    async 'rejects with a typed error for an unknown session'() {
       const unknown = connectTerminal({ ...ada, sessionId: 'unknown', retry: once })
       await expectRejection('an attach', unknown, 'ERR_TERMINAL_NOT_FOUND')
     },
   }
 }
 
-/** What a terminal and the sessions must do, whichever release there is. */
+/** The cases for terminals and sessions that do not depend on the release. */
 function terminalCases(library, { key, releases, witness, refusing }, facts) {
   const { connectTerminal, listTerminalSessions, TerminalError } = library
   const ada = { base: releases['terminals@0.2.2'], key, userId: 'ada' }
   const visit = (sessionId) => connectTerminal({ ...ada, base: witness, sessionId, settle: 50 })
 
-  /** Connects where nothing listens; counts how often the key is asked for, which is once per request and per dial. */
+  /** Connects to a port without a server. Counts the calls for the key: one per request and per dial. */
   async function connectRefused(options, attempts) {
     let asked = 0
     const counted = () => ((asked += 1), key)
@@ -121,14 +122,15 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
     return { asked, cause }
   }
 
-  /** Only a runtime that tells a `code` lets a refusal be told from what another try cannot help. */
+  /** Expects another attempt only if the runtime's error has a `code`: otherwise another attempt might never help. */
   async function expectRetry(options, code) {
     const once = await connectRefused(options, 1)
     const twice = await connectRefused(options, 2)
     expectEqual('the tries', twice.asked / once.asked, code === undefined ? 1 : 2)
     expectEqual('the code of the cause', twice.cause.code, code)
     const { message } = twice.cause
-    // In another realm than the error's, a careless copy of it has the name there too.
+    // `String(error)` starts with the name of the error. Where errors come from another realm, a copy of an error can have
+    // that text as its message.
     expectEqual('the cause has a message, and no name before it', /^(?!\w*Error: )./.test(message), true)
   }
 
@@ -143,17 +145,17 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
       expectEqual('deleted again', await deleteTerminalSession(it), false)
       expectEqual('found again', await getTerminalSession(it), undefined)
     },
-    async 'rejects with the reason of a signal, and leaves no session'() {
+    async 'rejects with the reason of the signal, and leaves no session'() {
       const reason = new Error('changed my mind')
       await expectAborted(connectTerminal({ ...ada, signal: AbortSignal.abort(reason) }), reason)
       const controller = new AbortController()
       let asked = 0
-      // Asked for the second time when the session is there and the socket is about to be dialled.
-      const late = () => ((asked += 1) === 2 && controller.abort(reason), key)
-      await expectAborted(connectTerminal({ ...ada, key: late, signal: controller.signal }), reason)
+      // The second call comes when the session exists, right before the dial.
+      const abortsLate = () => ((asked += 1) === 2 && controller.abort(reason), key)
+      await expectAborted(connectTerminal({ ...ada, key: abortsLate, signal: controller.signal }), reason)
       expectEqual('sessions left', await listTerminalSessions(ada), [])
     },
-    async 'is read with for await, in bytes, until it closes'() {
+    async 'reads bytes with for await until it closes'() {
       const terminal = await connectTerminal(ada)
       await terminal.write('hello')
       let text = ''
@@ -164,26 +166,26 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
       }
       expectEqual('the output', text, '$ hello')
     },
-    async 'is closed by disposing of it'() {
+    async 'closes when it is disposed of'() {
       const terminal = await connectTerminal(ada)
       await terminal[Symbol.asyncDispose]()
       expectEqual('the cause', (await terminal.closed).cause, 'local')
       expectEqual('sessions left', await listTerminalSessions(ada), [])
     },
-    async 'cannot be used once it is closed'() {
+    async 'rejects input and sizes after it has closed'() {
       const terminal = await connectTerminal(ada)
       await terminal.close()
       await expectRejection('write', terminal.write('x'), 'ERR_TERMINAL_CLOSED')
       const resize = Promise.resolve().then(() => terminal.resize(80, 24))
       await expectRejection('resize', resize, 'ERR_TERMINAL_CLOSED')
     },
-    async 'tells the server with 1000 that it closes'() {
+    async 'closes with 1000'() {
       await (await visit('closing')).close()
       const terminal = await visit('closed')
       await collect(terminal).until('1000')
       await terminal.close()
     },
-    async 'tells how the server closed, and that a connection was lost'() {
+    async 'reports how the server closed, and that a connection was lost'() {
       const [farewell, reset] = [await visit('farewell'), await visit('reset')]
       await Promise.all([farewell.write('x'), reset.write('x')])
       const { error, ...close } = await farewell.closed
@@ -192,7 +194,7 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
       const { code, cause } = await reset.closed
       expectEqual('the loss', { code, cause }, { code: 1006, cause: 'lost' })
     },
-    async 'sends a cookie, or says that it cannot be sent from here'() {
+    async 'sends a cookie, or rejects where a cookie cannot be sent'() {
       const options = { ...ada, authType: 'session', cookie: 'token=jwt', retry: { attempts: 1, delay: 0 } }
       const connecting = connectTerminal({ ...options, base: witness, sessionId: 'handshake' })
       if (!facts.headers) {
@@ -203,11 +205,11 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
       await collect(terminal).until('"cookie":"token=jwt"')
       await terminal.close()
     },
-    async 'tries a request that is refused again, and keeps the cause of the error'() {
+    async 'retries a refused request, and keeps the cause of the error'() {
       await expectRetry({}, facts.refusedCode)
     },
-    async 'tries a dial that is refused again, and keeps the cause of the error'() {
-      // A socket that tells no status tells no code either: then a request for the session finds it out.
+    async 'retries a refused dial, and keeps the cause of the error'() {
+      // A WebSocket class without a status has no code either. A request for the session then finds the code.
       await expectRetry({ sessionId: 's' }, facts.refusal === undefined ? facts.refusedCode : 'ECONNREFUSED')
     },
   }

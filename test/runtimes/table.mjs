@@ -1,4 +1,4 @@
-// The table of what each runtime can do, as README.md has it: one row for all that can do the same.
+// The table of what each runtime can do, as in README.md. Runtimes that can do the same share a row.
 
 const HEAD = [
   'runtime',
@@ -12,20 +12,20 @@ const HEAD = [
 const START = '<!-- runtimes -->'
 const END = '<!-- /runtimes -->'
 
-/** What was found out in one runtime with one class. */
+/** Returns the row of a runtime with one WebSocket class. */
 export function rowOf(runtime, { dialsWithOwn, headers, pings, pauses, refusal, missing }) {
   return [
     runtime,
     dialsWithOwn ? 'its own' : '`ws`',
     headers ? 'yes' : 'no',
     pings ? 'yes' : 'no',
-    pauses ? 'makes the server wait' : 'reads into memory',
-    refusal === undefined ? 'not told' : 'told',
+    pauses ? 'makes the server wait' : 'fills the memory',
+    refusal === undefined ? 'hidden' : 'visible',
     missing.length === 0 ? 'every release' : `all but ${missing.toSorted().join(', ')}`,
   ]
 }
 
-/** Draws it as prettier formats it. */
+/** Formats the table as prettier does. */
 export function drawTable(rows) {
   const groups = new Map()
   for (const [runtime, ...abilities] of rows) {
@@ -40,8 +40,8 @@ export function drawTable(rows) {
   return [head, draw(widths.map((width) => '-'.repeat(width))), ...rest].join('\n')
 }
 
-/** Says what README.md has otherwise about the runtimes that have run; it need not have the table. */
-export function differences(readme, rows) {
+/** Returns how the table in README.md differs for the runtimes that have run. README.md may have no table. */
+export function differencesTo(readme, rows) {
   const start = readme.indexOf(START)
   const end = readme.indexOf(END)
   if (start === -1 && end === -1) return []
@@ -50,19 +50,20 @@ export function differences(readme, rows) {
     .split('\n')
     .filter((line) => line.startsWith('|'))
     .map(cellsOf)
-  const ran = new Set(rows.map(([runtime]) => runtime))
+  const tested = new Set(rows.map(([runtime]) => runtime))
   const written = lines
     .flatMap(([runtimes, ...abilities]) => runtimes.split(', ').map((runtime) => [runtime, ...abilities]))
-    .filter(([runtime]) => ran.has(runtime))
+    .filter(([runtime]) => tested.has(runtime))
   return [
-    ...lacking([head, ...written], [HEAD, ...rows]).map((row) => `does not say ${row}`),
-    ...lacking([HEAD, ...rows], [head, ...written]).map((row) => `says ${row}, which is not so`),
+    ...missingRows([head, ...written], [HEAD, ...rows]).map((row) => `lacks the row ${row}`),
+    ...missingRows([HEAD, ...rows], [head, ...written]).map((row) => `has the wrong row ${row}`),
   ]
 }
 
-function lacking(rows, wanted) {
-  const there = new Set(rows.map(String))
-  return wanted.map(String).filter((row) => !there.has(row))
+/** Returns the wanted rows that the rows do not have. */
+function missingRows(rows, wanted) {
+  const existing = new Set(rows.map(String))
+  return wanted.map(String).filter((row) => !existing.has(row))
 }
 
 function cellsOf(line) {

@@ -1,4 +1,4 @@
-// What the suite talks to: the releases of the test upstream, and a server that tells its clients what it sees of them.
+// The servers of the suite: the releases of the test upstream, and the witness, which tells clients what it observes.
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { WebSocketServer } from 'ws'
@@ -12,12 +12,12 @@ const RELEASES = [
   'open-terminal@0.14.5',
 ]
 const KEY = 'sk-runtimes'
-// Nothing listens on this port, and fetch does not block it, as it does with 1 and 9.
+// No server listens on this port. fetch allows this port; it blocks others, such as 1 and 9.
 const REFUSING = 'http://127.0.0.1:2'
 const FLOOD_FRAME = 64 * 1024
 const FLOOD_FRAMES = 1024
 
-/** Prompts, prints what is typed and the sizes that it is told of, and ends with `exit`. */
+/** A shell that prompts, prints its input and its sizes, and ends at `exit`. */
 function shell({ output, exit }) {
   void output('$ ')
   return {
@@ -29,7 +29,7 @@ function shell({ output, exit }) {
   }
 }
 
-/** Starts everything on free ports; `urls` is what the suite has to know. */
+/** Starts all servers on free ports. The suite needs `urls`. */
 export async function startUpstreams(startTestUpstream) {
   const upstreams = await Promise.all(
     RELEASES.map((release) => startTestUpstream({ release, key: KEY, shell, redialDelay: 10 })),
@@ -44,14 +44,14 @@ export async function startUpstreams(startTestUpstream) {
       floodFrames: FLOOD_FRAMES,
       floodBytes: FLOOD_FRAMES * FLOOD_FRAME,
     },
-    /** The sessions that nobody has ended. */
-    left: () => upstreams.flatMap(({ sessions }) => sessions),
+    /** Returns the sessions that the suite has not ended. */
+    remainingSessions: () => upstreams.flatMap(({ sessions }) => sessions),
     close: () => Promise.all([witness, ...upstreams].map((server) => server.close())),
   }
 }
 
-/** Has the session say what it sees; each session of the witness sees something else. */
-const sights = {
+/** The sessions of the witness. Each sends other observations to its client. */
+const witnessSessions = {
   handshake: ({ say, request }) => say(JSON.stringify({ url: request.url, headers: request.headers })),
 
   pings({ say, socket }) {
@@ -69,7 +69,7 @@ const sights = {
       frame.writeUInt32BE(index)
       await new Promise((sent) => socket.send(frame, sent))
       state.flooded += FLOOD_FRAME
-      // What takes all of it must not keep the others from being answered.
+      // A client that reads everything must not block the answers to other clients.
       await nextTurn()
     }
   },
@@ -82,11 +82,12 @@ const sights = {
   },
   closed: ({ say, state }) => say(String(state.closed)),
 
-  farewell: ({ socket }) => onKey(socket, () => socket.close(4321, 'gewiß')),
-  reset: ({ socket, request }) => onKey(socket, () => request.socket.resetAndDestroy()),
+  farewell: ({ socket }) => onInput(socket, () => socket.close(4321, 'gewiß')),
+  reset: ({ socket, request }) => onInput(socket, () => request.socket.resetAndDestroy()),
 }
 
-function onKey(socket, act) {
+/** Acts on input of the client. */
+function onInput(socket, act) {
   socket.on('message', (_data, isBinary) => isBinary && act())
 }
 
@@ -94,10 +95,10 @@ async function startWitness() {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
   const state = {}
   server.on('connection', (socket, request) => {
-    const say = (text, said) => socket.send(Buffer.from(text), said)
+    const say = (text) => socket.send(Buffer.from(text))
     socket.on('error', () => {})
     const { pathname } = new URL(request.url, 'ws://witness')
-    void sights[pathname.split('/').at(-1)]({ say, socket, request, state })
+    void witnessSessions[pathname.split('/').at(-1)]({ say, socket, request, state })
   })
   await once(server, 'listening')
   return {

@@ -13,47 +13,48 @@ import {
   type Shape,
 } from '../support/raw-client.ts'
 
-/** A server to try the cases on: a real Open Terminal, or the test upstream that stands for it. Its key is `KEY`. */
+/** A server that the cases run on: a real Open Terminal, or the test upstream that stands for it. Its key is `KEY`. */
 export interface Subject {
   readonly name: string
   readonly url: string
-  /** The test upstream's release that behaves like it. */
+  /** The release of the test upstream that behaves like this server. */
   readonly standIn: StandIn
-  /** How many bytes of output to try it with. */
+  /** The bytes of output in the test of large output. */
   readonly flood: number
-  /** How many ms it is given to say something where it may say nothing. */
+  /** ms without a close after which a server counts as silent. */
   readonly silence: number
 }
 
 export const standIns = ['0.8.1', '0.11', '0.14', '0.14.2', '0.14.5'] as const
-/** What follows `open-terminal@` in a release of the test upstream. */
+/** The part after `open-terminal@` in a release of the test upstream. */
 type StandIn = (typeof standIns)[number]
 
+/** Creates a session, and resolves with its id. */
 export async function createOn(subject: Subject, headers: Headers = {}): Promise<string> {
   const [status, body] = await ask(subject, 'POST', API, headers)
   expect(status).toBe(200)
   return (body as { id: string }).id
 }
 
-/** Attaches as every release wants it; resolves when the shell prompts. */
+/** Attaches with credentials that every release accepts. Resolves when the shell prompts. */
 export async function attachTo(subject: Subject, id: string, shape?: Shape): Promise<RawSocket> {
   const socket = dial(subject, id, shape)
   expect(await outcomeOf(socket)).toBe('attached')
   return socket
 }
 
-/** How an attach ends: with the shell's prompt, or with a refusal. No server says more of a success. */
+/** Resolves with the outcome of an attach: the servers do not confirm success, so the shell's prompt stands for it. */
 export function outcomeOf(socket: RawSocket): Promise<string> {
   return Promise.race([once(socket.ws, 'message').then(() => 'attached'), socket.ended])
 }
 
-/** The code that a server closes with, or that it does not. */
+/** Resolves with the code that the server closes with, or with `silence`. */
 async function codeOf({ silence }: Subject, { ended }: RawSocket): Promise<string> {
   const text = await Promise.race([ended, sleep(silence, 'silence')])
   return text.replace(/^open, (\d+).*/, '$1')
 }
 
-/** Types a command and resolves with the output up to its end. The PTY's echo of it does not count. */
+/** Types a command, and resolves with the output up to its end. The PTY's echo of the command does not count as the end. */
 export async function runOn({ ws, bytes, printed }: RawSocket, command: string): Promise<string> {
   const before = bytes().length
   ws.send(Buffer.from(`${command}; echo d'one'\n`))
@@ -61,22 +62,28 @@ export async function runOn({ ws, bytes, printed }: RawSocket, command: string):
   return bytes().subarray(before).toString()
 }
 
-/** Has the shell gone before the next case; most releases do not say when it has. */
-export async function leave(subject: Subject, { ws, ended }: RawSocket, id: string, headers?: Headers): Promise<void> {
+/** Disconnects, and resolves when the session is gone. Most releases do not announce that, so this polls. */
+export async function endSession(
+  subject: Subject,
+  { ws, ended }: RawSocket,
+  id: string,
+  headers?: Headers,
+): Promise<void> {
   ws.close()
   await ended
   await expect.poll(async () => (await ask(subject, 'GET', `${API}/${id}`, headers))[0], { timeout: 10_000 }).toBe(404)
 }
 
-/** Something that releases do differently: what one does, and what each stand-in's releases should. */
+/** A case with different outcomes in the releases, and the expected outcome of each. */
 interface Difference {
   readonly title: string
-  /** For the table of releases. */
+  /** The column in the table of README.md. */
   readonly column: string
   readonly observe: (subject: Subject) => Promise<string>
   readonly expected: Record<StandIn, string>
 }
 
+/** Assigns the outcomes to the stand-ins, in the order of `standIns`. */
 function expecting(...outcomes: [string, string, string, string, string]): Record<StandIn, string> {
   return Object.fromEntries(standIns.map((name, index) => [name, outcomes[index]])) as Record<StandIn, string>
 }
@@ -116,9 +123,9 @@ export const differences: readonly Difference[] = [
       const id = await createOn(subject)
       const first = await attachTo(subject, id)
       const code = await codeOf(subject, dial(subject, id))
-      // What either types, either may get.
+      // Makes the shell print. The server gives the output to either client.
       first.ws.send(Buffer.from(':\n'))
-      await leave(subject, first, id)
+      await endSession(subject, first, id)
       return code === 'silence' ? 'shares' : code
     },
   },
@@ -134,13 +141,13 @@ export const differences: readonly Difference[] = [
       const before = socket.bytes().length
       socket.ws.send(Buffer.from(`${'x'.repeat(79)}\n`.repeat(BIG / 80)))
       await socket.printed('awake', before)
-      // More than once, because these too are dropped until the shell has read some.
+      // The server drops this too until the shell has read some of the input, so it is sent repeatedly.
       const typing = setInterval(() => socket.ws.send(Buffer.from('END\n')), 100)
       const count = /awake\s+(\d+)\s/
       while (!count.test(socket.bytes().toString())) await once(socket.ws, 'message')
       clearInterval(typing)
       const counted = Number(count.exec(socket.bytes().toString())?.[1])
-      await leave(subject, socket, id)
+      await endSession(subject, socket, id)
       return counted >= BIG ? 'whole' : 'cut short'
     },
   },
@@ -153,7 +160,7 @@ export const differences: readonly Difference[] = [
       const socket = await attachTo(subject, id)
       socket.ws.send(Buffer.from('exit\n'))
       const code = await codeOf(subject, socket)
-      await leave(subject, socket, id)
+      await endSession(subject, socket, id)
       return code
     },
   },
@@ -173,7 +180,7 @@ export const differences: readonly Difference[] = [
     },
   },
   {
-    title: 'a text message that is JSON but no object',
+    title: 'a text message that is JSON but not an object',
     column: 'poison',
     expected: expecting('1006', '1006', '1006', '1000', '1000'),
     async observe(subject) {
@@ -181,7 +188,7 @@ export const differences: readonly Difference[] = [
       const socket = await attachTo(subject, id)
       socket.ws.send('1')
       const code = await codeOf(subject, socket)
-      await leave(subject, socket, id)
+      await endSession(subject, socket, id)
       return code
     },
   },
@@ -198,7 +205,7 @@ export const differences: readonly Difference[] = [
   },
 ]
 
-/** What every release answers to an attach, and whether it waits for the auth frame before it does. */
+/** Attaches that have the same outcome in every release. */
 export const attaches: ReadonlyArray<[what: string, shape: Shape & { session?: string }, outcome: string]> = [
   ['`user_id`, then the auth frame', { query: { user_id: USER } }, 'attached'],
   ['`token` and `user_id`, then the auth frame', {}, 'attached'],
@@ -206,13 +213,13 @@ export const attaches: ReadonlyArray<[what: string, shape: Shape & { session?: s
   ['the wrong key', { first: [authFrame('sk-2')] }, 'open, 4001 Invalid API key'],
   ['no token', { first: ['{"type":"auth"}'] }, 'open, 4001 Invalid API key'],
   ['another type', { first: [`{"type":"hello","token":"${KEY}"}`] }, 'open, 4001 Invalid API key'],
-  ['no JSON', { first: [`Bearer ${KEY}`] }, 'open, 4001 Auth timeout or invalid payload'],
+  ['text that is not JSON', { first: [`Bearer ${KEY}`] }, 'open, 4001 Auth timeout or invalid payload'],
   ['no auth frame', { first: [] }, 'open, 4001 Auth timeout or invalid payload'],
-  ['the id of no session', { session: 'nowhere' }, 'HTTP 403'],
+  ['the id of an unknown session', { session: 'nowhere' }, 'HTTP 403'],
   ['a policy', { prefix: '/p/gold' }, 'HTTP 403'],
 ]
 
-/** Who may attach to the session of a chat where that is checked: those who name it in a header or the auth frame. */
+/** Clients that attach to the session of a chat. Strict releases require the chat in a header or in the auth frame. */
 export const chats: ReadonlyArray<[where: string, chat: string, shape: Shape, isOwner: boolean]> = [
   ['in a header', 'a', { headers: { 'x-session-id': 'a' } }, true],
   ['in the auth frame', 'b', { first: [authFrame(KEY, { chat_id: 'b' })] }, true],
@@ -227,8 +234,10 @@ function inBoth(frame: string, header: string): Shape {
   return { first: [authFrame(KEY, { chat_id: frame })], headers: { 'x-session-id': header } }
 }
 
+/** Texts that every release ignores or accepts. */
 export const harmless = ['ls', '', '{"type":"ping"}', '{"x":NaN}', '{"type":"resize","cols":true,"rows":24}']
 
+/** Texts that end the shell in every release. */
 export const poisons = [
   'null',
   '[]',

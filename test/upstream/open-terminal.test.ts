@@ -9,8 +9,8 @@ const subjects = JSON.parse(process.env['UPSTREAMS'] ?? '[]') as Subject[]
 
 for (const subject of subjects) describeCases(subject)
 
-// The oldest and the newest are one that is silent when the shell ends, and one that says so.
-describe.runIf(hasTmux)('the command, in a terminal', () => {
+// The oldest release is silent when the shell ends, the newest announces it. The command must handle both.
+describe.runIf(hasTmux)('the command in a terminal', () => {
   for (const { name, url } of new Set([subjects[0], subjects.at(-1)].flatMap((subject) => subject ?? []))) {
     describeCommand(name, url)
   }

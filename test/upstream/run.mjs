@@ -1,4 +1,4 @@
-// Runs the cases on real Open Terminals, each installed from PyPI for the occasion.
+// Runs the cases on real Open Terminals, which it installs from PyPI into a temporary folder.
 //   npm run test:upstream                      the releases below and the newest
 //   npm run test:upstream -- 0.13.0 0.14.3     these instead
 import { execFile, spawn } from 'node:child_process'
@@ -11,18 +11,20 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { compareWithReadme, outcomeTable } from './table.mjs'
 
-// The oldest that serves /api/terminals in full (0.7.1 to 0.8.0 answer 500 where it should be 404), the last that makes
-// the chat the id, the first that checks owners (0.12.3 is not on PyPI), the last that ends in silence, and the first
-// that does not.
+// The oldest release that serves /api/terminals in full (0.7.1 to 0.8.0 answer 500 instead of 404), the last one with the
+// chat as the id, the first one that checks owners (0.12.3 is not on PyPI), the last one that does not announce the end of
+// the shell, and the first one that does.
 const RELEASES = ['0.8.1', '0.11.34', '0.12.4', '0.14.1', '0.14.2']
-// From which release on each of the test upstream's releases stands for the real ones.
+// The first real release that each release of the test upstream (after `open-terminal@`) stands for.
 const STAND_INS = { '0.8.1': '0.8.1', '0.11.32': '0.11', '0.12.4': '0.14', '0.14.2': '0.14.2', '0.14.5': '0.14.5' }
 
 const PACKAGE = 'open-terminal'
 const KEY = 'sk-1'
 const FLOOD = 50 * 1024 * 1024
+// The exit code if PyPI cannot be reached.
 const NO_INDEX = 77
-const STARTING = 90_000
+// ms that a server may take to start.
+const START_TIMEOUT = 90_000
 
 const run = promisify(execFile)
 const stopping = new AbortController()
@@ -37,7 +39,7 @@ const byVersion = (left, right) => {
 const standInOf = (version) =>
   Object.entries(STAND_INS).findLast(([first]) => byVersion(first, version) <= 0)?.[1] ?? '0.8.1'
 
-/** The versions that PyPI, or what pip is told to use instead, has. */
+/** Resolves with the versions on PyPI, or on the index that pip is configured for. */
 async function versionsOnIndex() {
   const pip = ['-m', 'pip', 'index', 'versions', PACKAGE, '--disable-pip-version-check']
   const { stdout } = await run('python3', pip, { signal, timeout: 60_000 })
@@ -61,7 +63,7 @@ async function freePort() {
   return port
 }
 
-/** In a process group of its own, so that what it starts ends with it. */
+/** Starts a process in its own process group, so that its children can be killed with it. */
 function start(command, args, options) {
   const child = spawn(command, args, { detached: true, ...options })
   children.add(child)
@@ -72,18 +74,19 @@ function start(command, args, options) {
   return child
 }
 
-/** Whatever was started, and what that has started. */
+/** Kills all processes that were started, and their children. */
 async function stopAll() {
   for (const { pid } of children) {
     try {
       process.kill(-pid, 'SIGKILL')
     } catch {
-      // Nobody is left in it, or it never was.
+      // The group is empty, or never existed.
     }
   }
   await Promise.all([...children].map(({ ended }) => ended))
 }
 
+/** Starts the server of a release. Resolves when it answers. */
 async function serve(folder, version) {
   const home = join(folder, `home-${version}`)
   mkdirSync(home)
@@ -97,7 +100,7 @@ async function serve(folder, version) {
   const url = `http://127.0.0.1:${port}`
   let ended = false
   void server.ended.then(() => (ended = true))
-  for (const giveUp = Date.now() + STARTING; !(await answers(url)); await sleep(200, undefined, { signal })) {
+  for (const giveUp = Date.now() + START_TIMEOUT; !(await answers(url)); await sleep(200, undefined, { signal })) {
     if (ended || Date.now() > giveUp) {
       throw new Error(`${PACKAGE} ${version} does not start:\n${readFileSync(logFile, 'utf8')}`)
     }
@@ -113,7 +116,7 @@ async function answers(url) {
   }
 }
 
-/** Calls for each item, two at a time: the work of a machine with two cores. */
+/** Calls a function for each item, two at a time: enough to use two cores. */
 async function forEachOfTwo(items, call) {
   const left = [...items]
   const worker = async () => {
@@ -122,6 +125,7 @@ async function forEachOfTwo(items, call) {
   await Promise.all([worker(), worker()])
 }
 
+/** Runs the cases, prints the table, and compares it with README.md. Resolves with the exit code. */
 async function test(folder, subjects) {
   const report = join(folder, 'report.json')
   const args = ['vitest', 'run', 'test/upstream', '--testTimeout=60000', '--hookTimeout=60000']
@@ -140,7 +144,7 @@ async function test(folder, subjects) {
   const table = outcomeTable(outcomes)
   console.log(`\n${table}\n`)
   const differs = compareWithReadme(table)
-  if (differs) console.error(`README.md says something else of these releases:\n${differs}\n`)
+  if (differs) console.error(`README.md has other outcomes for these releases:\n${differs}\n`)
   const { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped } = counts
   console.log(`${subjects.length} releases: ${passed} passed, ${failed} failed, ${skipped} skipped`)
   return status || (differs ? 1 : 0)
@@ -155,8 +159,8 @@ async function main() {
     console.error(`PyPI cannot be reached, so nothing was tested: ${error.stderr || error.message}`)
     return NO_INDEX
   }
-  const asked = process.argv.slice(2)
-  const chosen = [...new Set(asked.length > 0 ? asked : [...RELEASES, versions[0]])].sort(byVersion)
+  const requested = process.argv.slice(2)
+  const chosen = [...new Set(requested.length > 0 ? requested : [...RELEASES, versions[0]])].sort(byVersion)
   console.log(`Open Terminal ${chosen.join(', ')}; the newest is ${versions[0]}, and 0.12.3 is not on PyPI`)
   const folder = mkdtempSync(join(tmpdir(), 'open-terminal-'))
   try {

@@ -18,8 +18,8 @@ import {
   chats,
   createOn,
   differences,
+  endSession,
   harmless,
-  leave,
   outcomeOf,
   poisons,
   runOn,
@@ -36,11 +36,11 @@ const sha256 = (data: Uint8Array | string): string => createHash('sha256').updat
 const SHA256 = 'if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi'
 const LINE = '0123456789\n'
 
-/** What connectTerminal promises with a server, and what the server itself does. */
+/** Tests connectTerminal with a server, and the server's own behaviour. */
 export function describeCases(subject: Subject): void {
   describe(subject.name, () => {
-    describe('connectTerminal', () => describePromises(subject))
-    describe('the server', () => describeFacts(subject))
+    describe('connectTerminal', () => describeClient(subject))
+    describe('the server', () => describeServer(subject))
     afterAll(async () => {
       const owners: Headers[] = [{}, { 'x-user-id': 'bob' }, { 'x-session-id': 'chat-1' }]
       const lists = owners.map(async (headers) => ask(subject, 'GET', API, headers))
@@ -49,7 +49,7 @@ export function describeCases(subject: Subject): void {
   })
 }
 
-function describePromises({ url: base, standIn, flood }: Subject): void {
+function describeClient({ url: base, standIn, flood }: Subject): void {
   const client = { base, key: KEY, userId: USER }
 
   async function connect(options: Partial<ConnectTerminalOptions> = {}): Promise<TerminalConnection> {
@@ -64,7 +64,7 @@ function describePromises({ url: base, standIn, flood }: Subject): void {
     return output
   }
 
-  it('attaches, types, and deletes its session when it closes', async () => {
+  it('attaches, sends input, and deletes its session when it closes', async () => {
     const terminal = await connect()
     expect(await run(terminal, 'echo "<$((6 * 7))>"')).toContain('<42>')
     expect(await listTerminalSessions(client)).toMatchObject([{ id: terminal.sessionId }])
@@ -72,14 +72,14 @@ function describePromises({ url: base, standIn, flood }: Subject): void {
     expect(await listTerminalSessions(client)).toEqual([])
   })
 
-  it('tells the size of the window', async () => {
+  it('tells the shell the size of the window', async () => {
     const terminal = await connect({ size: { cols: 132, rows: 50 } })
     expect(await run(terminal, 'stty size')).toContain('50 132')
     terminal.resize(100, 40)
     expect(await run(terminal, 'stty size')).toContain('40 100')
   })
 
-  it('brings a paste of 300 KB through whole', async () => {
+  it('delivers a paste of 300 KB whole', async () => {
     const terminal = await connect()
     const paste = randomBytes(230_400).toString('base64')
     const ready = outputWith(terminal, 'ready')
@@ -90,7 +90,7 @@ function describePromises({ url: base, standIn, flood }: Subject): void {
     expect(await hash).toContain(sha256(paste))
   })
 
-  it(`takes ${flood} bytes of output whole`, async () => {
+  it(`reads ${flood} bytes of output whole`, async () => {
     const terminal = await connect()
     const ready = outputWith(terminal, 'ready')
     await terminal.write(`stty -echo -opost; echo re'ady'\n`)
@@ -109,7 +109,7 @@ function describePromises({ url: base, standIn, flood }: Subject): void {
     expect(sha256(printed)).toBe(sha256(LINE.repeat(Math.ceil(flood / LINE.length)).slice(0, flood)))
   })
 
-  it('takes characters that are split between messages', async () => {
+  it('reads characters that are split between messages', async () => {
     const terminal = await connect()
     const chunks: Uint8Array[] = []
     terminal.onData((chunk) => chunks.push(chunk))
@@ -125,8 +125,8 @@ function describePromises({ url: base, standIn, flood }: Subject): void {
     expect(await listTerminalSessions(client)).toEqual([])
   })
 
-  it('tells its family when it is probed, and what works', async () => {
-    // Too short for the server to say that it misses the auth frame, which is among the facts below.
+  it('attaches with the credentials that probeUpstream reports, and has the family that it reports', async () => {
+    // This timeout is too short for the close after a missing auth frame, which another case covers.
     const report = await probeUpstream({ ...client, idle: 500, timeout: 2_000 })
     const family = standIn.startsWith('0.14') ? 'open-terminal@>=0.12.4' : 'open-terminal@<=0.12.3'
     expect(report).toMatchObject({ ok: true, works: 'frame', family })
@@ -145,7 +145,7 @@ function describePromises({ url: base, standIn, flood }: Subject): void {
     await expect(connecting).rejects.toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED' })
   })
 
-  it('attaches to a session of a chat, and leaves it to whoever created it', async () => {
+  it('attaches to an existing session of a chat, and does not delete it', async () => {
     const owner = { ...client, chatId: 'chat-1' }
     const { id: sessionId } = await createTerminalSession(owner)
     const terminal = await connect({ chatId: 'chat-1', sessionId })
@@ -159,14 +159,14 @@ function describePromises({ url: base, standIn, flood }: Subject): void {
     await expect(connectTerminal({ ...client, sessionId })).rejects.toMatchObject({ code: 'ERR_TERMINAL_IN_USE' })
   })
 
-  it('rejects with ERR_TERMINAL_NOT_FOUND when there is no such session', async () => {
+  it('rejects with ERR_TERMINAL_NOT_FOUND for an unknown session', async () => {
     const connecting = connectTerminal({ ...client, sessionId: 'nowhere' })
     await expect(connecting).rejects.toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND' })
   })
 }
 
-function describeFacts(subject: Subject): void {
-  it.for(differences)('does what is expected of it with $title', async ({ column, observe, expected }, { task }) => {
+function describeServer(subject: Subject): void {
+  it.for(differences)('behaves like its stand-in with $title', async ({ column, observe, expected }, { task }) => {
     const outcome = await observe(subject)
     task.meta.outcome = { subject: subject.name, column, outcome }
     expect(outcome).toBe(expected[subject.standIn])
@@ -178,8 +178,8 @@ function describeFacts(subject: Subject): void {
     await ask(subject, 'DELETE', `${API}/${id}`)
   })
 
-  // Each in a chat of its own: where that is the id, one that is still ending would take the next with it.
-  it.each(chats)('answers whoever names the chat %s', async (_where, chat, shape, isOwner) => {
+  // Each case has its own chat. Where the chat is the id, the end of one session would also end the next.
+  it.each(chats)('attaches or refuses a client that names the chat %s', async (_where, chat, shape, isOwner) => {
     const headers = { 'x-session-id': chat }
     const id = await createOn(subject, headers)
     const isChecked = subject.standIn.startsWith('0.14')
@@ -188,21 +188,24 @@ function describeFacts(subject: Subject): void {
     await ask(subject, 'DELETE', `${API}/${id}`, headers)
   })
 
-  it.each(harmless)('survives the text %j', async (text) => {
+  it.each(harmless)('keeps the shell after the text %j', async (text) => {
     const id = await createOn(subject)
     const socket = await attachTo(subject, id)
     socket.ws.send(text)
     expect(await runOn(socket, 'echo "<$((6 * 7))>"')).toContain('<42>')
-    await leave(subject, socket, id)
+    await endSession(subject, socket, id)
   })
 
-  it.each(poisons.map((text) => [text.slice(0, 40), text]))('dies of the text %s', async (_start, text) => {
-    const id = await createOn(subject)
-    const socket = await attachTo(subject, id)
-    socket.ws.send(text)
-    expect(await socket.ended).toMatch(/^open, 100[06]$/)
-    await leave(subject, socket, id)
-  })
+  it.each(poisons.map((text) => [text.slice(0, 40), text]))(
+    'ends the shell after the text %s',
+    async (_start, text) => {
+      const id = await createOn(subject)
+      const socket = await attachTo(subject, id)
+      socket.ws.send(text)
+      expect(await socket.ended).toMatch(/^open, 100[06]$/)
+      await endSession(subject, socket, id)
+    },
+  )
 
   it.each<[method: string, path: string, headers: Headers, answer: [number, unknown]]>([
     ['GET', '', { authorization: 'Bearer sk-2' }, [401, { detail: 'Invalid API key' }]],

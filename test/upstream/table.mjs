@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 const README = new URL('README.md', import.meta.url)
 
-/** What each release did in the cases that differ, as a Markdown table. */
+/** Returns the outcomes of the cases that differ between the releases as a Markdown table. */
 export function outcomeTable(outcomes) {
   const columns = [...new Set(outcomes.map(({ column }) => column))]
   const rows = [...new Set(outcomes.map(({ subject }) => subject))].map((subject) => [
@@ -13,9 +13,10 @@ export function outcomeTable(outcomes) {
   return cells.map((row) => `| ${row.join(' | ')} |`).join('\n')
 }
 
+/** Returns the rows of a Markdown table by their first cells. */
 const rowsOf = (table) => {
   const rows = table.split('\n').filter((line) => line.startsWith('|'))
-  // However prettier has aligned them.
+  // Prettier pads the cells in README.md.
   return new Map(
     rows
       .map((line) =>
@@ -28,7 +29,7 @@ const rowsOf = (table) => {
   )
 }
 
-/** The table, if README.md has rows for the same releases that say something else. */
+/** Returns the table if README.md has another row for one of its releases, otherwise `undefined`. */
 export function compareWithReadme(table) {
   const section = /<!-- upstreams -->(.*)<!-- \/upstreams -->/s.exec(readFileSync(README, 'utf8'))?.[1] ?? ''
   const written = rowsOf(section)

@@ -1,4 +1,4 @@
-// Drives what `npm run demo:web` serves, in a real Chromium, as its user would.
+// Tests the page of `npm run demo:web` in a real Chromium, with the keyboard and the mouse.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -20,6 +20,7 @@ const server = spawn(process.execPath, ['test/examples/web/serve.mjs'], {
 })
 const lines = createInterface({ input: server.stdout })
 const problems = []
+// Set in `beforeAll`, because all tests share one page.
 let browser
 let page
 
@@ -29,7 +30,7 @@ beforeAll(async () => {
   page = await browser.newPage({ viewport: { width: 1000, height: 620 } })
   page.on('pageerror', ({ message }) => problems.push(message))
   await page.goto(/http\S+/.exec(line)[0])
-  await open()
+  await untilOpen()
 })
 
 afterAll(async () => {
@@ -40,7 +41,8 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true })
 })
 
-async function open() {
+/** Resolves when the terminal is open. */
+async function untilOpen() {
   await page.waitForSelector('[data-state=open]')
 }
 
@@ -49,52 +51,53 @@ async function run(command) {
   await page.keyboard.press('Enter')
 }
 
-/** Resolves once a line of the screen is what it should be. */
-async function shows(line) {
+/** Resolves once the screen has the line. */
+async function untilShown(line) {
   await expect
     .poll(async () => (await screen()).includes(line), { ...patience, message: `no line is ${line}` })
     .toBe(true)
 }
 
-/** What can be read on it, line by line. */
+/** Resolves with the lines of the screen. */
 async function screen() {
   const rows = await page.locator('.xterm-rows > div').allTextContents()
   return rows.map((row) => row.replaceAll('\u00a0', ' ').trimEnd())
 }
 
+/** Resolves with the size that the page shows, in the format of `stty size`. */
 async function sizeShown() {
   const [cols, rows] = (await page.locator('#size').textContent()).split(' × ')
   return `${rows} ${cols}`
 }
 
-test('what is typed is run, and what comes back can be read', async () => {
+test('the shell runs a typed command, and the page shows its output', async () => {
   await run('echo $((6 * 7)) "grüße €"')
-  await shows('42 grüße €')
+  await untilShown('42 grüße €')
 })
 
-test('the shell knows the size of the window, also when that changes', async () => {
+test('the shell knows the size of the window before and after a change', async () => {
   await run('stty size')
-  await shows(await sizeShown())
+  await untilShown(await sizeShown())
   const before = await sizeShown()
   await page.setViewportSize({ width: 720, height: 480 })
   await expect.poll(sizeShown, patience).not.toBe(before)
   await run('stty size')
-  await shows(await sizeShown())
+  await untilShown(await sizeShown())
 })
 
-test('Ctrl-C ends what runs, and a flood before it does not stand in its way', async () => {
+test('Ctrl-C ends a command that floods the terminal', async () => {
   await run('yes')
-  await shows('y')
+  await untilShown('y')
   await page.keyboard.press('Control+c')
   await run('clear; echo calm again')
-  await shows('calm again')
+  await untilShown('calm again')
 })
 
-test('a paste arrives whole', async () => {
+test('the shell receives a large paste whole', async () => {
   const text = 'x'.repeat(300_000)
-  // Whole or not at all: a PTY takes no longer lines than 4096 bytes from somebody who types them.
+  // `-icanon`, because a PTY in line mode accepts no lines of more than 4096 bytes.
   await run('clear; stty -icanon -echo; echo "rea"dy; head -c 300000 | sha256sum; stty sane')
-  await shows('ready')
+  await untilShown('ready')
   await page.evaluate((data) => {
     const clipboardData = new DataTransfer()
     clipboardData.setData('text/plain', data)
@@ -102,18 +105,18 @@ test('a paste arrives whole', async () => {
     document.querySelector('.xterm-helper-textarea').dispatchEvent(event)
   }, text)
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
-  await shows(`${Buffer.from(hash).toString('hex')}  -`)
+  await untilShown(`${Buffer.from(hash).toString('hex')}  -`)
 })
 
-test('the end of the shell is told, and another one is a click away', async () => {
+test('the page reports the end of the shell, and opens another terminal on a click', async () => {
   await run('exit')
   await expect.poll(() => page.locator('#reason').textContent(), patience).toBe('The shell has ended.')
   await page.click('#again')
-  await open()
+  await untilOpen()
   await run('echo another one')
-  await shows('another one')
+  await untilShown('another one')
 })
 
-test('nothing went wrong in the page', () => {
+test('the page throws no error during the tests', () => {
   expect(problems).toEqual([])
 })

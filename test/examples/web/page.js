@@ -1,4 +1,4 @@
-// A page with a terminal: xterm.js, joined to whatever serves the page.
+// A page with a terminal: xterm.js, connected to the server of the page.
 import '@xterm/xterm/css/xterm.css'
 import './page.css'
 import { FitAddon } from '@xterm/addon-fit'
@@ -44,7 +44,7 @@ xterm.onResize(({ cols, rows }) => {
 })
 new ResizeObserver(() => fit.fit()).observe(element('window'))
 
-/** Opens a terminal, and resolves with a sentence on how it ended. */
+/** Opens a terminal. Resolves with a sentence about how it ended. */
 async function run() {
   show('connecting', 'connecting')
   xterm.reset()
@@ -52,7 +52,7 @@ async function run() {
     const { cols, rows } = xterm
     const terminal = await connectTerminal({
       base: location.origin,
-      // The page's own token: the key of the upstream stays with the server.
+      // The token of the page. The server keeps the key of the upstream.
       authType: 'session',
       key: new URLSearchParams(location.hash.slice(1)).get('token'),
       userId: 'you',

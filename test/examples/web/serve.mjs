@@ -1,5 +1,5 @@
-// What `npm run demo:web` runs: a page with xterm.js, a server that lets its terminal through to an upstream whose key
-// the page never sees, and as the upstream the test upstream with a real `sh`.
+// `npm run demo:web` runs this: a page with xterm.js, and a server that connects the page's terminal to an upstream. The
+// page never sees the key of the upstream, which is the test upstream with a real `sh`.
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
@@ -14,20 +14,20 @@ const key = randomBytes(16).toString('hex')
 const upstream = await startTestUpstream({ release: 'open-terminal@0.14.5', key, shell: shellWithTerminal })
 const pages = new Map([[randomBytes(16).toString('hex'), { base: upstream.url, key, userId: 'you' }]])
 
-// The sessions of each page, by its token: the upstream lets its key at the sessions of everybody.
+// The sessions of each page, by its token. With its key, the upstream would allow access to the sessions of all pages.
 const sessions = new Map([...pages.keys()].map((token) => [token, new Set()]))
 
 const files = await bundle()
 const server = createServer((request, response) => {
   const file = files.get(request.url.replace(/^\/$/, '/index.html'))
   if (file) response.writeHead(200, { 'content-type': file.type }).end(file.content)
-  else void answer(request, response)
+  else void answerRest(request, response)
 })
 
 const TERMINALS = /^\/api\/terminals(?:\/([^/]+))?$/
 
-/** Does with the sessions of a page what the page asks for. */
-async function answer({ method, url, headers }, response) {
+/** Answers the REST requests of a page, for its own sessions only. */
+async function answerRest({ method, url, headers }, response) {
   const token = headers.authorization?.replace('Bearer ', '')
   const options = pages.get(token)
   const own = sessions.get(token)
@@ -52,7 +52,7 @@ async function answer({ method, url, headers }, response) {
     if (!found || method === 'DELETE') own.delete(sessionId)
     return found ? reply(200, found) : reply(404, { error: 'Session not found' })
   } catch (error) {
-    // The message names the upstream, which is none of the page's business.
+    // The page must not see the message, which contains the address of the upstream.
     console.error(error.message)
     return reply(502, { detail: 'The terminal server does not answer' })
   }
@@ -80,7 +80,7 @@ server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   console.log(`A shell of this machine, in a page (Ctrl-C ends it): ${page}`)
 })
 
-/** Builds the page; resolves with its files by their paths. */
+/** Builds the page. Resolves with its files by their paths. */
 async function bundle() {
   const root = fileURLToPath(new URL('.', import.meta.url))
   const { output } = await build({ root, configFile: false, logLevel: 'warn', build: { write: false } })

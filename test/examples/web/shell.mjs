@@ -1,6 +1,6 @@
 import { spawn } from '@lydell/node-pty'
 
-/** A shell of the test upstream that has a terminal of its own, and so echoes, knows its size and takes Ctrl-C. */
+/** A shell of the test upstream on a PTY: it echoes, knows its size and handles Ctrl-C. */
 export function shellWithTerminal({ output, exit }) {
   const pty = spawn('sh', ['-i'], {
     name: 'xterm-256color',
@@ -8,7 +8,7 @@ export function shellWithTerminal({ output, exit }) {
     encoding: null,
   })
   pty.onData((chunk) => {
-    // No more than the page can show: a flood waits in the shell.
+    // Reads no faster than the page shows the output, so that a flood waits in the shell.
     pty.pause()
     void output(chunk).then(() => pty.resume())
   })
