@@ -114,19 +114,22 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
 
   /** Connects to a port without a server. Counts the calls for the key: one per request and per dial. */
   async function connectRefused(options, attempts) {
-    let asked = 0
-    const counted = () => ((asked += 1), key)
+    let keyCalls = 0
+    const counted = () => ((keyCalls += 1), key)
     const retry = { attempts, delay: 1 }
     const connecting = connectTerminal({ ...ada, ...options, base: refusing, key: counted, retry })
     const { cause } = await expectRejection('a refusal', connecting, 'ERR_TERMINAL_UNAVAILABLE')
-    return { asked, cause }
+    return { keyCalls, cause }
   }
 
-  /** Expects another attempt only if the runtime's error has a `code`: otherwise another attempt might never help. */
+  /**
+   * Expects a second attempt only if the runtime's error has a `code`. Without a code, the package cannot tell a refused
+   * connection from a permanent failure.
+   */
   async function expectRetry(options, code) {
     const once = await connectRefused(options, 1)
     const twice = await connectRefused(options, 2)
-    expectEqual('the tries', twice.asked / once.asked, code === undefined ? 1 : 2)
+    expectEqual('the attempts', twice.keyCalls / once.keyCalls, code === undefined ? 1 : 2)
     expectEqual('the code of the cause', twice.cause.code, code)
     const { message } = twice.cause
     // `String(error)` starts with the name of the error. Where errors come from another realm, a copy of an error can have
@@ -149,9 +152,9 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
       const reason = new Error('changed my mind')
       await expectAborted(connectTerminal({ ...ada, signal: AbortSignal.abort(reason) }), reason)
       const controller = new AbortController()
-      let asked = 0
+      let keyCalls = 0
       // The second call comes when the session exists, right before the dial.
-      const abortsLate = () => ((asked += 1) === 2 && controller.abort(reason), key)
+      const abortsLate = () => ((keyCalls += 1) === 2 && controller.abort(reason), key)
       await expectAborted(connectTerminal({ ...ada, key: abortsLate, signal: controller.signal }), reason)
       expectEqual('sessions left', await listTerminalSessions(ada), [])
     },
@@ -205,10 +208,10 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
       await collect(terminal).until('"cookie":"token=jwt"')
       await terminal.close()
     },
-    async 'retries a refused request, and keeps the cause of the error'() {
+    async 'retries a refused request if its error has a code, and keeps the cause'() {
       await expectRetry({}, facts.refusedCode)
     },
-    async 'retries a refused dial, and keeps the cause of the error'() {
+    async 'retries a refused dial if its error has a code, and keeps the cause'() {
       // A WebSocket class without a status has no code either. A request for the session then finds the code.
       await expectRetry({ sessionId: 's' }, facts.refusal === undefined ? facts.refusedCode : 'ECONNREFUSED')
     },

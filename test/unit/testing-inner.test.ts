@@ -54,7 +54,7 @@ describe('the inner server', () => {
     }
   })
 
-  it.each(ownServers)('is an error with %s, which has no containers', async (release) => {
+  it.each(ownServers)('cannot be set for %s, which has no containers', async (release) => {
     await expect(start({ release, inner: 'open-terminal@0.11' })).rejects.toMatchObject({
       name: 'TypeError',
       code: 'ERR_INVALID_ARG_VALUE',

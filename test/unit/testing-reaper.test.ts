@@ -24,7 +24,7 @@ async function untilSessions(upstream: TestUpstream, sessions: TestSession[]): P
 }
 
 describe('idleTimeout', () => {
-  it.each(ownServers)('is an error with %s, which has no containers', async (release) => {
+  it.each(ownServers)('cannot be set for %s, which has no containers', async (release) => {
     await expect(start({ release, idleTimeout: 1000 })).rejects.toMatchObject({
       name: 'TypeError',
       code: 'ERR_INVALID_ARG_VALUE',

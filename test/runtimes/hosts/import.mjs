@@ -1,4 +1,4 @@
-// In Node, Bun and Deno, with the copy of the package for import.
+// Runs in Node, Bun and Deno, with the copy of the package for import.
 import * as library from 'terminal-upstream'
 import * as probe from 'terminal-upstream/probe'
 import { runSuite } from '../suite.mjs'

@@ -1,4 +1,4 @@
-// In Node, Bun and Deno, with the runtime's own class instead of `ws`; prints nothing where there is none.
+// Runs in Node, Bun and Deno, with the runtime's WebSocket class instead of `ws`. Prints nothing in a runtime without one.
 import * as library from 'terminal-upstream'
 import { runSuite } from '../suite.mjs'
 

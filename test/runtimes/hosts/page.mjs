@@ -1,4 +1,4 @@
-// In a browser, as vite builds it.
+// Runs in a browser, in a page that vite has built.
 import * as library from 'terminal-upstream'
 import { runSuite } from '../suite.mjs'
 

@@ -1,4 +1,4 @@
-// In Node, Bun and Deno, with the copy of the package for require.
+// Runs in Node, Bun and Deno, with the copy of the package for require.
 const library = { ...require('terminal-upstream'), ...require('terminal-upstream/probe') }
 
 void import('../suite.mjs').then(async ({ runSuite }) => {

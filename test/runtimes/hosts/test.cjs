@@ -1,4 +1,4 @@
-// In Jest, with the copy of the package for require.
+// Runs in Jest, with the copy of the package for require.
 const { writeFileSync } = require('node:fs')
 const library = { ...require('terminal-upstream'), ...require('terminal-upstream/probe') }
 

@@ -1,4 +1,4 @@
-// In Jest and in vitest, with the copy of the package for import.
+// Runs in Jest and in vitest, with the copy of the package for import.
 import { writeFileSync } from 'node:fs'
 import * as library from 'terminal-upstream'
 import * as probe from 'terminal-upstream/probe'

@@ -1,4 +1,4 @@
-// In workerd, as one bundle.
+// Runs in workerd, as one bundle.
 import * as library from 'terminal-upstream'
 import { runSuite } from '../suite.mjs'
 
