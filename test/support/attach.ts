@@ -5,7 +5,7 @@ import { upstreamOf } from './upstream.ts'
 export const user = ['--user', 'ada']
 export const NEWEST = 'open-terminal@0.14.5'
 
-/** Prompts, prints what is typed, and ends at a Q. */
+/** Prints a prompt, echoes its input, and ends at a Q. */
 export const prompting: TestShell = ({ output, exit }) => {
   void output('$ ')
   return {
@@ -23,7 +23,7 @@ export interface Piped {
   readonly upstream: TestUpstream
 }
 
-/** Pipes something into `attach`, and waits for its end. */
+/** Runs `attach` with `piped` as its standard input, and waits for its end. */
 export async function pipe(piped: string, server: TestUpstreamOptions = {}, flags: string[] = []): Promise<Piped> {
   const upstream = await upstreamOf({ shell: 'sh', release: NEWEST, ...server })
   return { ...(await run(['attach', upstream.url, ...user, ...flags], { piped })), upstream }
@@ -36,12 +36,12 @@ export interface Seated {
   readonly session: TestSession
 }
 
-/** Attaches a terminal, and waits for the prompt. */
+/** Runs `attach` in a terminal, and waits for the prompt. */
 export async function sit(server: TestUpstreamOptions = {}, options: HostOptions = {}): Promise<Seated> {
   const upstream = await upstreamOf({ shell: prompting, release: NEWEST, ...server })
   const started = start(['attach', upstream.url, ...user], { tty: true, ...options })
   await started.host.stdout.shows('$ ')
   const [session] = upstream.sessions
-  if (!session) throw new Error('there should be a session')
+  if (!session) throw new Error('the upstream should have a session')
   return { ...started, upstream, session }
 }

@@ -2,22 +2,22 @@ import { WebSocket } from 'ws'
 import type { SocketConstructor } from '../../src/index.ts'
 
 /**
- * A real socket with no more to it than a browser's: no headers, no status of a refused handshake, no reason for an
- * error, no pausing, no pings, no way to end it by force.
+ * A real socket that can do only what a browser's socket can: it sends no headers and no pings, it cannot pause or
+ * terminate, and it reports neither the status of a refused handshake nor the reason of an error.
  */
 class BrowserSocket extends EventTarget {
   readonly #ws: WebSocket
 
   constructor(url: string, ...rest: unknown[]) {
     super()
-    if (rest.length > 0) throw new TypeError('a browser would take that for a subprotocol')
+    if (rest.length > 0) throw new TypeError('a browser reads further arguments as subprotocols')
     if (new URL(url).hostname === 'insecure.example') throw new DOMException(`${url} is insecure`, 'SecurityError')
     this.#ws = new WebSocket(url, { perMessageDeflate: false })
     this.#ws.on('open', () => this.dispatchEvent(new Event('open')))
     this.#ws.on('message', (data, isBinary) => {
       this.dispatchEvent(new MessageEvent('message', { data: isBinary ? data : String(data) }))
     })
-    // Node's own has an error that says nothing; browsers have none.
+    // The error event of Node's own class carries an error without a reason. That of browsers carries no error.
     this.#ws.on('error', () => {
       this.dispatchEvent(Object.assign(new Event('error'), { error: new TypeError('Received network error') }))
     })

@@ -3,21 +3,21 @@ import type { Duplex } from 'node:stream'
 import { createProxyServer } from 'http-proxy-3'
 import { serve } from './upstream.ts'
 
-/** What a reverse proxy makes of what it is to pass on. */
+/** What a reverse proxy changes, answers or refuses. */
 export interface Habits {
-  /** Changes a request or a handshake before it is passed on. */
+  /** Changes a request or a handshake before the proxy passes it on. */
   change?: (request: IncomingMessage, isUpgrade: boolean) => void
-  /** Answers a request itself if it returns true. */
+  /** Answers a request, and returns true, so that the proxy does not pass the request on. */
   answer?: (request: IncomingMessage, response: ServerResponse) => boolean
-  /** Does with a handshake what it likes, instead of passing it on. */
+  /** Handles a handshake, which the proxy then does not pass on. */
   upgrade?: (request: IncomingMessage, socket: Duplex) => void
-  /** Which handshakes it passes on all the same. Default: none. */
+  /** Whether a handshake is passed on although there is an `upgrade`. Default: no. */
   passes?: (request: IncomingMessage) => boolean
-  /** ms of silence after which it cuts a connection. */
+  /** ms of silence after which the proxy cuts a connection. */
   cutAfter?: number
 }
 
-/** Puts a reverse proxy in front of an upstream, as others have it, and returns its base URL. */
+/** Starts a reverse proxy in front of an upstream, and returns the base URL of the proxy. */
 export function gateway(
   upstream: { url: string },
   { change, answer, upgrade, passes, cutAfter }: Habits,
@@ -38,13 +38,13 @@ export function gateway(
   })
 }
 
-/** Answers a handshake with a status, and a web page if that is asked for. */
+/** Answers a handshake with a status, and with a body if one is given. */
 export function refuse(socket: Duplex, status: number, type = 'text/plain', body = ''): void {
   const head = `HTTP/1.1 ${status} No\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\nconnection: close`
   socket.end(`${head}\r\n\r\n${body}`)
 }
 
-/** Says that there is a web page. */
+/** Answers a request with a web page. Returns true, for `answer` of {@link Habits}. */
 export function page(response: ServerResponse, status: number): true {
   response.writeHead(status, { 'content-type': 'text/html; charset=utf-8' }).end('<title>Log in</title>')
   return true

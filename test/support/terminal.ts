@@ -3,6 +3,8 @@ import { expect } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
 import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
+import { operations } from './requests.ts'
+import { runningTimers } from './timers.ts'
 import { afterwards, clientOf, serve, upstreamOf } from './upstream.ts'
 
 export interface Opened {
@@ -11,7 +13,7 @@ export interface Opened {
   readonly terminal: TerminalConnection
 }
 
-/** Starts an upstream and opens a terminal on it. */
+/** Starts an upstream and opens a terminal on it; both are closed after the test. */
 export async function open(
   server: TestUpstreamOptions = {},
   client: Partial<ConnectTerminalOptions> = {},
@@ -20,11 +22,11 @@ export async function open(
   const terminal = await connectTerminal({ ...clientOf(upstream), ...client })
   afterwards(terminal)
   const session = upstream.sessions.find(({ id }) => id === terminal.sessionId)
-  if (!session) return expect.unreachable('the session should be there')
+  if (!session) return expect.unreachable('the upstream should have the session')
   return { upstream, session, terminal }
 }
 
-/** Opens a terminal on a server that does just what the test says. */
+/** Opens a terminal on a server that does nothing but what `onConnection` does. */
 export async function openOn(
   onConnection: (ws: WebSocket) => void,
   client: Partial<ConnectTerminalOptions> = {},
@@ -35,7 +37,7 @@ export async function openOn(
   return terminal
 }
 
-/** The binary messages that an upstream got. */
+/** Returns the binary messages that an upstream received. */
 export function inputFrames({ requests }: TestUpstream): Uint8Array[] {
   return requests.flatMap(({ frames }) => frames.filter((frame) => typeof frame !== 'string'))
 }
@@ -44,7 +46,7 @@ export function sha256(...chunks: Uint8Array[]): string {
   return createHash('sha256').update(Buffer.concat(chunks)).digest('hex')
 }
 
-/** The text of the next chunks of output; all of it up to the end with `Infinity`. */
+/** Returns the text of the next `count` chunks of output; of all output up to the end with `Infinity`. */
 export async function firstChunks(terminal: TerminalConnection, count: number): Promise<string> {
   let text = ''
   for await (const chunk of terminal) {
@@ -55,7 +57,7 @@ export async function firstChunks(terminal: TerminalConnection, count: number): 
   return text
 }
 
-/** A shell that prints the hash of its first so many bytes of input. */
+/** Returns a shell that prints the SHA-256 of its first `total` bytes of input. */
 export function hashing(total: number): TestShell {
   const hash = createHash('sha256')
   let received = 0
@@ -66,4 +68,14 @@ export function hashing(total: number): TestShell {
       if (received === total) void output(hash.digest('hex'))
     },
   })
+}
+
+/** Checks that a failed attach has left neither a session nor a timer. */
+export function expectNothingLeft(upstream: TestUpstream): void {
+  // The timer of the test itself.
+  const expected = 1
+  // An unanswered request for a session keeps running, so that the session can be deleted, and has a limit.
+  const seenThrough = operations(upstream).at(-1) === 'POST' ? 1 : 0
+  expect(upstream.sessions).toEqual([])
+  expect(runningTimers()).toBeLessThanOrEqual(expected + seenThrough)
 }

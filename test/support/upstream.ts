@@ -7,32 +7,32 @@ import { startTestUpstream, type TestUpstream, type TestUpstreamOptions } from '
 
 export { releases } from './raw-client.ts'
 
-/** Has something closed after the test, however it ends. */
+/** Closes `leftover` after the test, also when the test fails. */
 export function afterwards(leftover: { close(): unknown }): void {
   onTestFinished(async () => {
     await leftover.close()
   })
 }
 
-/** A test upstream with a key, closed after the test. */
+/** Starts a test upstream that wants a key; it is closed after the test. */
 export async function upstreamOf(options: TestUpstreamOptions = {}): Promise<TestUpstream> {
   const upstream = await startTestUpstream({ key: 'sk-canary', ...options })
   afterwards(upstream)
   return upstream
 }
 
-/** Who asks, of an upstream of {@link upstreamOf}; quick where the defaults are patient. */
+/** Returns options that an upstream of {@link upstreamOf} accepts, with a short `settle`. */
 export function clientOf({ url }: { url: string }): { base: string; key: string; userId: string; settle: number } {
   return { base: url, key: 'sk-canary', userId: 'ada', settle: 50 }
 }
 
-/** Has a server listen on a free port and returns its base URL. */
+/** Starts a server on a free port and returns its base URL. */
 export async function listen(server: TcpServer): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** Starts a server of the test's own and returns its base URL. */
+/** Starts an HTTP server, which is closed after the test, and returns its base URL; `configure` adds its listeners. */
 export async function serve(configure: (server: Server) => void): Promise<string> {
   const server = createServer()
   const sockets = new Set<Socket>()
@@ -47,7 +47,7 @@ export async function serve(configure: (server: Server) => void): Promise<string
   return listen(server)
 }
 
-/** A base URL that nobody listens on. */
+/** Returns a base URL whose port refuses connections. */
 export async function nobody(): Promise<string> {
   const server = createServer()
   const base = await listen(server)
@@ -55,10 +55,10 @@ export async function nobody(): Promise<string> {
   return base
 }
 
-/** The part that every key of these tests has in common. */
+/** Every key of these tests contains this. */
 const CANARY = 'canary'
 
-/** Checks that no way of printing a value shows a key, and returns it. */
+/** Checks that no way of printing a value shows a key, and returns the value. */
 export function withoutCanary<T>(value: T): T {
   expect(inspect(value, { depth: 12, showHidden: true, getters: true })).not.toContain(CANARY)
   for (let error: unknown = value; error instanceof Error; error = error.cause) {
@@ -67,15 +67,15 @@ export function withoutCanary<T>(value: T): T {
   return value
 }
 
-/** What a promise rejects with, which must not show a key. */
+/** Returns what a promise rejects with, and checks that the error shows no key. */
 export async function rejection(promise: Promise<unknown>): Promise<TerminalError> {
   return promise.then(
-    () => expect.unreachable('it should have been rejected'),
+    () => expect.unreachable('the promise should reject'),
     (error: TerminalError) => withoutCanary(error),
   )
 }
 
-/** Resolves with all output so far, once it contains `text`. */
+/** Resolves with all output so far, once the output contains `text`. */
 export function outputWith(terminal: Pick<TerminalConnection, 'onData'>, text: string): Promise<string> {
   return new Promise((resolve) => {
     let output = ''
@@ -88,7 +88,7 @@ export function outputWith(terminal: Pick<TerminalConnection, 'onData'>, text: s
   })
 }
 
-/** Resolves once the condition holds; for what no event tells of. */
+/** Resolves once the condition holds. Polls, for conditions that have no event. */
 export async function until(condition: () => boolean): Promise<void> {
   await expect.poll(condition, { interval: 5 }).toBe(true)
 }

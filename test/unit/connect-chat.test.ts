@@ -1,27 +1,27 @@
 import { describe, expect, it } from 'vitest'
 import { connectTerminal, createTerminalSession, type TerminalConnection } from '../../src/index.ts'
-import type { TestInner, TestRelease, TestShell, TestUpstreamOptions } from '../../src/testing.ts'
+import type { TestShell, TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, startProxy } from '../support/proxy.ts'
+import { lenient, orchestrators, ownServers, strictInside } from '../support/raw-client.ts'
 import { afterwards, clientOf, outputWith, rejection, upstreamOf } from '../support/upstream.ts'
 
-const ORCHESTRATORS = ['terminals@0.0.2', 'terminals@0.0.3', 'terminals@0.2.2'] as const
-const STRICT = ['open-terminal@0.14', 'open-terminal@0.14.2', 'open-terminal@0.14.5'] as const
-const LENIENT = ['open-terminal@0.8.1', 'open-terminal@0.11'] as const
-
-const REFUSED = ORCHESTRATORS.flatMap((release) => STRICT.map((inner) => [release, inner] as const))
-const KEPT: ReadonlyArray<readonly [TestRelease, TestInner | undefined]> = [
-  ...ORCHESTRATORS.flatMap((release) => LENIENT.map((inner) => [release, inner] as const)),
-  ...[...STRICT, ...LENIENT].map((release) => [release, undefined] as const),
+const withChat = [
+  ...orchestrators.flatMap((release) =>
+    lenient.map((inner) => ({ release, inner, where: `${release} in front of ${inner}` })),
+  ),
+  ...ownServers.map((release) => ({ release, inner: undefined, where: release })),
 ]
 
-/** A shell that prints nothing of its own, and one that prompts. */
+/** Echoes its input. */
 const silent: TestShell = ({ output }) => ({ input: (data) => void output(data) })
+
+/** Prints a prompt, and echoes its input. */
 const prompting: TestShell = (io) => {
   void io.output('$ ')
   return silent(io)
 }
 
-// As long as an orchestrator takes to notice that its own connection was refused, and longer.
+// ms. An orchestrator notices in less time that its own connection was refused.
 const settle = 400
 
 async function use(terminal: TerminalConnection): Promise<void> {
@@ -45,22 +45,22 @@ async function useProxied(server: TestUpstreamOptions): Promise<string | undefin
 describe.each([
   ['prompts', prompting],
   ['is silent', silent],
-] as const)('a chat, where the shell %s,', (_what, shell) => {
-  it.each(REFUSED)(
-    'does not cost the terminal of %s in front of %s, which opens without it',
-    async (release, inner) => {
+] as const)('connectTerminal with a chatId, when the shell %s,', (_what, shell) => {
+  it.each(strictInside)(
+    'opens a terminal without the chat on $release in front of $inner',
+    async ({ release, inner }) => {
       const upstream = await upstreamOf({ release, inner, shell })
       const terminal = await connectTerminal({ ...clientOf(upstream), settle, chatId: '7' })
       await use(terminal)
       expect(terminal.chatId).toBeUndefined()
-      // The session with the chat is gone.
+      // The session with the chat has been deleted.
       expect(upstream.sessions).toMatchObject([{ id: terminal.sessionId, chatId: '' }])
       await terminal.close()
       expect(upstream.sessions).toEqual([])
     },
   )
 
-  it.each(KEPT)('is kept by %s (inside: %s)', async (release, inner) => {
+  it.each(withChat)('keeps the chat on $where', async ({ release, inner }) => {
     const upstream = await upstreamOf({ release, inner, shell })
     const terminal = await connectTerminal({ ...clientOf(upstream), settle, chatId: '7' })
     await use(terminal)
@@ -69,21 +69,21 @@ describe.each([
     expect(upstream.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
   })
 
-  it('is dropped and kept by a proxy in the same way', async () => {
+  it('drops or keeps the chat in proxyTerminal too', async () => {
     expect(await useProxied({ release: 'terminals@0.2.2', shell })).toBeUndefined()
     expect(await useProxied({ release: 'open-terminal@0.14.5', shell })).toBe('7')
   })
 })
 
-it('the terminal of a session without a chat has no chat', async () => {
+it('connectTerminal without a chatId opens a terminal without one', async () => {
   const upstream = await upstreamOf()
   const terminal = await connectTerminal(clientOf(upstream))
   afterwards(terminal)
   expect(terminal.chatId).toBeUndefined()
 })
 
-it.each(ORCHESTRATORS)(
-  "a session of the caller's own with a chat is refused by %s, and left alone",
+it.each(orchestrators)(
+  "connectTerminal rejects for the caller's session with a chat on %s, and keeps the session",
   async (release) => {
     const upstream = await upstreamOf({ release, inner: 'open-terminal@0.14.5' })
     const client = { ...clientOf(upstream), settle, chatId: '7' }
@@ -95,7 +95,7 @@ it.each(ORCHESTRATORS)(
   },
 )
 
-it('a chat that the server does not let in is replaced only once', async () => {
+it('connectTerminal replaces a session with a chat only once', async () => {
   const upstream = await upstreamOf({ faults: { attach: { refuse: 1000 } } })
   const error = await rejection(connectTerminal({ ...clientOf(upstream), settle, chatId: '7' }))
   expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1000 })
@@ -103,7 +103,7 @@ it('a chat that the server does not let in is replaced only once', async () => {
   expect(upstream.sessions).toEqual([])
 })
 
-it('a session that another client holds behind an orchestrator is refused, and left to that client', async () => {
+it('connectTerminal rejects when another client has the session behind an orchestrator, and leaves the session alone', async () => {
   const upstream = await upstreamOf({ shell: silent })
   const first = await connectTerminal(clientOf(upstream))
   const again = { ...clientOf(upstream), settle, sessionId: first.sessionId }

@@ -1,9 +1,10 @@
 import type { IncomingMessage, RequestListener } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { connectTerminal } from '../../src/index.ts'
 import { refuse } from '../support/gateway.ts'
+import { handshakes } from '../support/requests.ts'
 import { afterwards, clientOf, outputWith, rejection, releases, serve, upstreamOf } from '../support/upstream.ts'
 
 interface BareServer {
@@ -12,8 +13,8 @@ interface BareServer {
   readonly dialled: string[]
 }
 
-/** A WebSocket server that wants `?token=` in the handshake and knows nothing of terminals. */
-async function bareServer(turnAway: (socket: Duplex) => void, answer?: RequestListener): Promise<BareServer> {
+/** Starts a WebSocket server that wants `?token=` in the handshake and has no REST. */
+async function bareServer(refuseUpgrade: (socket: Duplex) => void, answer?: RequestListener): Promise<BareServer> {
   const wss = new WebSocketServer({ noServer: true })
   wss.on('connection', (ws) => ws.on('message', (data, isBinary) => isBinary && ws.send(data)))
   const dialled: string[] = []
@@ -23,7 +24,7 @@ async function bareServer(turnAway: (socket: Duplex) => void, answer?: RequestLi
       const { url = '' } = request
       dialled.push(url)
       if (url.includes('token=sk-canary')) wss.handleUpgrade(request, socket, head, (ws) => wss.emit('connection', ws))
-      else turnAway(socket)
+      else refuseUpgrade(socket)
     })
   })
   return { base, dialled }
@@ -33,20 +34,20 @@ const REFUSALS: ReadonlyArray<[string, (socket: Duplex) => void]> = [
   ['400', (socket) => refuse(socket, 400)],
   ['401', (socket) => refuse(socket, 401)],
   ['403', (socket) => refuse(socket, 403)],
-  ['the end of the connection', (socket) => socket.destroy()],
+  ['a cut connection', (socket) => socket.destroy()],
 ]
 const ANSWERS: ReadonlyArray<[string, RequestListener | undefined]> = [
   ['426', (_request, response) => response.writeHead(426).end()],
   ['a page with 404', (_request, response) => response.writeHead(404).end('<h1>Not Found</h1>')],
   ['a page with 200', (_request, response) => response.end('<h1>Hello</h1>')],
 ]
-const BARE = REFUSALS.flatMap(([refusal, turnAway]) =>
-  ANSWERS.map(([answers, answer]) => ({ refusal, turnAway, answers, answer })),
+const BARE = REFUSALS.flatMap(([refusal, refuseUpgrade]) =>
+  ANSWERS.map(([answers, answer]) => ({ refusal, refuseUpgrade, answers, answer })),
 )
 
-describe('a bare WebSocket server', () => {
-  it.each(BARE)('that refuses with $refusal and answers requests with $answers gets the key', async (kind) => {
-    const { base, dialled } = await bareServer(kind.turnAway, kind.answer)
+describe('connectTerminal to a bare WebSocket server', () => {
+  it.each(BARE)('adds the key to the URL after the refusal $refusal and the answer $answers', async (kind) => {
+    const { base, dialled } = await bareServer(kind.refuseUpgrade, kind.answer)
     const terminal = await connectTerminal({ ...clientOf({ url: base }), sessionId: 's1' })
     afterwards(terminal)
     await terminal.write('hello')
@@ -54,7 +55,7 @@ describe('a bare WebSocket server', () => {
     expect(dialled).toEqual(['/api/terminals/s1?user_id=ada', '/api/terminals/s1?user_id=ada&token=sk-canary'])
   })
 
-  it('that never answers a request gets the key', async () => {
+  it('adds the key to the URL when the server never answers a request', async () => {
     const { base, dialled } = await bareServer(
       (socket) => refuse(socket, 403),
       () => {},
@@ -63,7 +64,7 @@ describe('a bare WebSocket server', () => {
     expect(dialled).toHaveLength(2)
   })
 
-  it('that never answers a request and wants another key is ERR_TERMINAL_UNAUTHORIZED', async () => {
+  it('rejects with ERR_TERMINAL_UNAUTHORIZED when the server wants another key and never answers a request', async () => {
     const { base } = await bareServer(
       (socket) => refuse(socket, 403),
       () => {},
@@ -75,22 +76,22 @@ describe('a bare WebSocket server', () => {
   })
 })
 
-describe('the key', () => {
-  it.each(releases)('is in no URL of %s that can do without it', async (release) => {
+describe('connectTerminal', () => {
+  it.each(releases)('puts the key into the URL for Terminals 0.0.2 only: %s', async (release) => {
     const upstream = await upstreamOf({ release })
     afterwards(await connectTerminal(clientOf(upstream)))
-    const urls = upstream.requests.filter(({ kind }) => kind === 'websocket').map(({ query }) => query['token'])
+    const urls = handshakes(upstream).map(({ query }) => query['token'])
     expect(urls).toEqual(release === 'terminals@0.0.2' ? [undefined, 'sk-canary'] : [undefined])
   })
 
-  it('is in no URL after a handshake that was cut while the server has the session', async () => {
+  it('keeps the key out of the URL when the server cut the handshake but has the session', async () => {
     const upstream = await upstreamOf({ faults: { attach: ['reset', 'reset'] } })
     afterwards(await connectTerminal({ ...clientOf(upstream), retry: { delay: 1 } }))
-    const urls = upstream.requests.filter(({ kind }) => kind === 'websocket').map(({ query }) => query['token'])
+    const urls = handshakes(upstream).map(({ query }) => query['token'])
     expect(urls).toEqual([undefined, undefined, undefined])
   })
 
-  it('is in no URL after a handshake that was cut by a server that is down', async () => {
+  it('keeps the key out of the URL when the server cuts handshakes and requests', async () => {
     const { base, dialled } = await bareServer(
       (socket) => socket.destroy(),
       ({ socket }) => socket.destroy(),
@@ -103,7 +104,7 @@ describe('the key', () => {
   })
 
   it.each(['never', 'fallback'] as const)(
-    'is in no URL when there is none, with tokenInUrl: %j',
+    'dials only once with tokenInUrl: %j when there is no key',
     async (tokenInUrl) => {
       const { base, dialled } = await bareServer((socket) => refuse(socket, 403), ANSWERS[0]?.[1])
       const options = { ...clientOf({ url: base }), key: undefined, sessionId: 's1', tokenInUrl }
@@ -111,29 +112,4 @@ describe('the key', () => {
       expect(dialled).toHaveLength(1)
     },
   )
-})
-
-it.each([
-  [{ attempts: 2 }, 2],
-  [{ delay: 1 }, 5],
-])('retry: %j has the default for the other field', async (retry, tries) => {
-  const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
-  expect(await rejection(connectTerminal({ ...clientOf(upstream), retry }))).toMatchObject({ status: 502 })
-  expect(upstream.requests).toHaveLength(tries)
-})
-
-it('the delay before a try doubles, and a random half of it is left out', async () => {
-  const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
-  const timers = vi.spyOn(globalThis, 'setTimeout')
-  const random = vi.spyOn(Math, 'random').mockReturnValueOnce(0).mockReturnValueOnce(1).mockReturnValue(0)
-  afterwards({
-    close() {
-      timers.mockRestore()
-      random.mockRestore()
-    },
-  })
-  await rejection(connectTerminal({ ...clientOf(upstream), retry: { attempts: 4, delay: 10 } }))
-  const waits = timers.mock.calls.map(([, ms]) => ms).filter((ms) => ms === 10 || ms === 40)
-  // 10, half of 20, 40.
-  expect(waits).toEqual([10, 10, 40])
 })

@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
+import { mute, promptOnly } from '../support/shells.ts'
 import { afterwards, clientOf, outputWith, rejection, releases, until, upstreamOf } from '../support/upstream.ts'
 
 const patient = { settle: 60_000, timeout: 60_000 }
 
 it.each(releases)(
-  'a session that is not there is ERR_TERMINAL_NOT_FOUND on %s before silence is over',
+  'connectTerminal rejects with ERR_TERMINAL_NOT_FOUND on %s before `settle` ms have passed',
   async (release) => {
     const upstream = await upstreamOf({ release, redialDelay: 60_000 })
     const error = await rejection(connectTerminal({ ...clientOf(upstream), ...patient, sessionId: 'gone' }))
@@ -14,7 +15,7 @@ it.each(releases)(
   },
 )
 
-it('a silent attach is accepted after one answer about its session, however long that takes', async () => {
+it('connectTerminal accepts a silent attach after one look-up of the session, also if that takes longer than `settle`', async () => {
   const upstream = await upstreamOf({ faults: { get: { delay: 200 } } })
   const terminal = await connectTerminal(clientOf(upstream))
   afterwards(terminal)
@@ -25,8 +26,8 @@ it('a silent attach is accepted after one answer about its session, however long
   ])
 })
 
-it('a silent attach that is refused at the first heartbeat is not accepted', async () => {
-  const upstream = await upstreamOf({ shell: () => ({ input: () => {} }) })
+it('connectTerminal rejects when the server refuses the attach after the first heartbeat', async () => {
+  const upstream = await upstreamOf({ shell: mute })
   const connecting = rejection(connectTerminal({ ...clientOf(upstream), ...patient, settle: 1_000 }))
   await until(() => upstream.requests.some(({ frames }) => frames.includes('{"type":"ping"}')))
   upstream.sessions[0]?.close(4003, 'Access denied')
@@ -35,24 +36,22 @@ it('a silent attach that is refused at the first heartbeat is not accepted', asy
 
 it.each([
   ['does not answer', 'stall'],
-  ['is a reverse proxy with a page of its own', { refuse: 404, body: '<h1>default backend</h1>' }],
+  ['is a reverse proxy with its own page', { refuse: 404, body: '<h1>default backend</h1>' }],
   ['is a reverse proxy without a server', { refuse: 502 }],
-  ['does not accept the key there', { refuse: 401 }],
-] as const)('a silent attach is accepted when what is asked for the session %s', async (_what, get) => {
-  const upstream = await upstreamOf({ faults: { get } })
-  const terminal = await connectTerminal(clientOf(upstream))
-  afterwards(terminal)
-  await terminal.write('alive')
-  await outputWith(terminal, 'alive')
-})
+  ['does not accept the key', { refuse: 401 }],
+] as const)(
+  'connectTerminal accepts a silent attach when the server that is asked for the session %s',
+  async (_what, get) => {
+    const upstream = await upstreamOf({ faults: { get } })
+    const terminal = await connectTerminal(clientOf(upstream))
+    afterwards(terminal)
+    await terminal.write('alive')
+    await outputWith(terminal, 'alive')
+  },
+)
 
-it('an attach with output is accepted without a heartbeat and without a look at the session', async () => {
-  const upstream = await upstreamOf({
-    shell({ output }) {
-      void output('$ ')
-      return { input: () => {} }
-    },
-  })
+it('connectTerminal accepts an attach with output without a heartbeat and without a look-up', async () => {
+  const upstream = await upstreamOf({ shell: promptOnly })
   afterwards(await connectTerminal(clientOf(upstream)))
   expect(upstream.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
   expect(upstream.requests[1]?.frames).toHaveLength(1)

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import { connectTerminal, type ConnectTerminalOptions } from '../../src/index.ts'
+import { browserSocket } from '../support/browser-socket.ts'
+import { handshakes } from '../support/requests.ts'
+import { afterwards, clientOf, rejection, upstreamOf } from '../support/upstream.ts'
+
+describe('connectTerminal', () => {
+  it.each<[string, unknown, string]>([
+    ['tokenInUrl', 'sometimes', 'ERR_INVALID_ARG_VALUE'],
+    ['timeout', 0, 'ERR_OUT_OF_RANGE'],
+    ['timeout', Infinity, 'ERR_OUT_OF_RANGE'],
+    ['timeout', 2 ** 31, 'ERR_OUT_OF_RANGE'],
+    ['timeout', '30', 'ERR_OUT_OF_RANGE'],
+    ['settle', -1, 'ERR_OUT_OF_RANGE'],
+    ['keepAlive', 1.5, 'ERR_OUT_OF_RANGE'],
+    ['maxBuffered', 0, 'ERR_OUT_OF_RANGE'],
+    ['retry', 3, 'ERR_INVALID_ARG_TYPE'],
+    ['retry', { attempts: -1, delay: 0 }, 'ERR_OUT_OF_RANGE'],
+    ['retry', { delay: '1' }, 'ERR_OUT_OF_RANGE'],
+    ['size', { cols: 0, rows: 24 }, 'ERR_OUT_OF_RANGE'],
+    ['size', '80x24', 'ERR_INVALID_ARG_TYPE'],
+    ['WebSocket', {}, 'ERR_INVALID_ARG_TYPE'],
+    ['WebSocket', () => {}, 'ERR_INVALID_ARG_TYPE'],
+    ['WebSocket', null, 'ERR_INVALID_ARG_TYPE'],
+    ['base', 'terminals.example', 'ERR_TERMINAL_INVALID_URL'],
+    ['userId', '', 'ERR_INVALID_ARG_VALUE'],
+    ['authType', 'basic', 'ERR_INVALID_ARG_VALUE'],
+    ['key', 7, 'ERR_INVALID_ARG_TYPE'],
+    ['policyId', '..', 'ERR_INVALID_ARG_VALUE'],
+    ['sessionId', '', 'ERR_INVALID_ARG_VALUE'],
+    ['signal', {}, 'ERR_INVALID_ARG_TYPE'],
+  ])('rejects %s: %o with %s, and sends nothing', async (name, value, code) => {
+    const upstream = await upstreamOf()
+    const options = { ...clientOf(upstream), [name]: value } as ConnectTerminalOptions
+    expect(await rejection(connectTerminal(options))).toMatchObject({ code })
+    expect(upstream.requests).toEqual([])
+  })
+
+  it('rejects with ERR_INVALID_ARG_TYPE without options', async () => {
+    expect(await rejection((connectTerminal as () => Promise<unknown>)())).toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+    })
+  })
+
+  it('rejects a cookie that the socket cannot send, if the auth type sends cookies', async () => {
+    const upstream = await upstreamOf()
+    const options = { ...clientOf(upstream), cookie: 'sid=1', WebSocket: browserSocket }
+    const error = await rejection(connectTerminal({ ...options, authType: 'session' }))
+    expect(error).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' })
+    expect(upstream.requests).toEqual([])
+    afterwards(await connectTerminal(options))
+  })
+
+  it('dials with a class derived from that of ws', async () => {
+    const upstream = await upstreamOf()
+    class Tagged extends WebSocket {
+      constructor(url: string, protocols: string[], options: { headers: Record<string, string> }) {
+        super(url, protocols, { ...options, headers: { ...options.headers, 'x-trace': '1' } })
+      }
+    }
+    afterwards(await connectTerminal({ ...clientOf(upstream), WebSocket: Tagged as never }))
+    expect(handshakes(upstream)).toMatchObject([{ headers: { 'x-trace': '1', 'x-user-id': 'ada' } }])
+  })
+
+  it('calls a key function before every request and every dial', async () => {
+    const upstream = await upstreamOf()
+    let asked = 0
+    const key = (): string => {
+      asked += 1
+      return 'sk-canary'
+    }
+    const terminal = await connectTerminal({ ...clientOf(upstream), key })
+    // To create the session, to dial, and to look the session up after silence.
+    expect(asked).toBe(3)
+    await terminal.close()
+    expect(asked).toBe(4)
+  })
+})

@@ -1,0 +1,107 @@
+import { describe, expect, it, vi } from 'vitest'
+import { WebSocketServer } from 'ws'
+import { connectTerminal } from '../../src/index.ts'
+import type { TestFault } from '../../src/testing.ts'
+import { handshakes, operations } from '../support/requests.ts'
+import { expectNothingLeft } from '../support/terminal.ts'
+import { afterwards, clientOf, nobody, rejection, until, upstreamOf } from '../support/upstream.ts'
+
+const quickRetry = { attempts: 5, delay: 1 }
+
+describe('connectTerminal, after a failure that may pass,', () => {
+  it.each<[string, 'create' | 'attach', TestFault]>([
+    ['a reset request', 'create', 'reset'],
+    ['HTTP 502 to the request', 'create', { refuse: 502 }],
+    ['HTTP 503 to the request', 'create', { refuse: 503 }],
+    ['HTTP 504 to the handshake', 'attach', { refuse: 504 }],
+    ['a reset handshake', 'attach', 'reset'],
+    ['a connection that drops right after the handshake', 'attach', 'drop'],
+    ['close 1012', 'attach', { refuse: 1012 }],
+    ['close 1013', 'attach', { refuse: 1013 }],
+    ['close 4003 not reachable', 'attach', { refuse: 4003, body: 'Terminal instance not reachable' }],
+  ])('tries again after %s', async (_what, operation, fault) => {
+    const upstream = await upstreamOf({ faults: { [operation]: [fault, fault] } })
+    const terminal = await connectTerminal({ ...clientOf(upstream), retry: quickRetry })
+    afterwards(terminal)
+    expect(upstream.sessions).toHaveLength(1)
+    expect(operations(upstream).filter((name) => name === (operation === 'create' ? 'POST' : 'attach'))).toHaveLength(3)
+  })
+
+  it.each(['open-terminal@0.11', 'open-terminal@0.14'] as const)(
+    'tries again with a new session when %s has ended the first because the connection dropped',
+    async (release) => {
+      const upstream = await upstreamOf({ release })
+      const connecting = connectTerminal({ ...clientOf(upstream), settle: 200, retry: quickRetry })
+      await until(() => upstream.sessions[0]?.attached === 1)
+      upstream.sessions[0]?.reset()
+      const terminal = await connecting
+      afterwards(terminal)
+      expect(operations(upstream)).toEqual(['POST', 'attach', 'GET', 'POST', 'attach', 'GET'])
+    },
+  )
+
+  it('tries again with a new session when the server has restarted and lost the first', async () => {
+    const upstream = await upstreamOf({ release: 'open-terminal@0.11', faults: { attach: [{ refuse: 1012 }] } })
+    const connecting = connectTerminal({ ...clientOf(upstream), retry: { attempts: 3, delay: 100 } })
+    await until(() => handshakes(upstream).length === 1)
+    upstream.sessions[0]?.exit()
+    afterwards(await connecting)
+    expect(operations(upstream)).toEqual(['POST', 'attach', 'attach', 'GET', 'POST', 'attach', 'GET'])
+  })
+
+  it('tries again until a server listens', async () => {
+    const base = await nobody()
+    const port = Number(new URL(base).port)
+    const connecting = connectTerminal({
+      base,
+      userId: 'ada',
+      settle: 20,
+      sessionId: 's1',
+      retry: { attempts: 100, delay: 10 },
+    })
+    const server = new WebSocketServer({ port, host: '127.0.0.1' })
+    afterwards(server)
+    const terminal = await connecting
+    afterwards(terminal)
+    expect(server.clients.size).toBe(1)
+  })
+
+  it.each([0, 1])('does not try again with attempts: %i', async (attempts) => {
+    const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
+    const options = { ...clientOf(upstream), retry: { attempts, delay: 1 } }
+    expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 502 })
+    expect(upstream.requests).toHaveLength(1)
+  })
+
+  it('rejects with the last failure after the last attempt', async () => {
+    const upstream = await upstreamOf({ faults: { attach: [{ refuse: 502 }, { refuse: 503 }] } })
+    const options = { ...clientOf(upstream), retry: { attempts: 2, delay: 1 } }
+    expect(await rejection(connectTerminal(options))).toMatchObject({ status: 503 })
+    expectNothingLeft(upstream)
+  })
+})
+
+it.each([
+  [{ attempts: 2 }, 2],
+  [{ delay: 1 }, 5],
+])('connectTerminal with retry: %j uses the default of the other field', async (retry, tries) => {
+  const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
+  expect(await rejection(connectTerminal({ ...clientOf(upstream), retry }))).toMatchObject({ status: 502 })
+  expect(upstream.requests).toHaveLength(tries)
+})
+
+it('connectTerminal doubles the delay before each try, and leaves out a random part of up to one half', async () => {
+  const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  const random = vi.spyOn(Math, 'random').mockReturnValueOnce(0).mockReturnValueOnce(1).mockReturnValue(0)
+  afterwards({
+    close() {
+      timers.mockRestore()
+      random.mockRestore()
+    },
+  })
+  await rejection(connectTerminal({ ...clientOf(upstream), retry: { attempts: 4, delay: 10 } }))
+  const waits = timers.mock.calls.map(([, ms]) => ms).filter((ms) => ms === 10 || ms === 40)
+  // All of 10, half of 20, all of 40.
+  expect(waits).toEqual([10, 10, 40])
+})
