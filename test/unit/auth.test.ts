@@ -12,29 +12,29 @@ describe('buildUpstreamAuth', () => {
     ['session', undefined, { 'X-User-Id': 'u', Cookie: cookie }, ''],
     ['system_oauth', 'Bearer at', { 'X-User-Id': 'u', Authorization: 'Bearer at', Cookie: cookie }, 'at'],
     ['none', 'k', { 'X-User-Id': 'u' }, ''],
-  ])('carries %s with the key %j as %j and the token %j', (authType, key, headers, token) => {
+  ])('carries the auth type %s and the key %j in the headers %j and the token %j', (authType, key, headers, token) => {
     expect(buildUpstreamAuth({ authType, key, userId: 'u', cookie })).toEqual({
       headers,
       message: JSON.stringify({ type: 'auth', token }),
     })
   })
 
-  it('carries the chat in the header and in the frame, and the context in the header', () => {
+  it('carries the chat in a header and in the auth frame, and the context in a header', () => {
     expect(buildUpstreamAuth({ authType: 'none', userId: 'u', chatId: 'c7', contextId: 'chat:c7' })).toEqual({
       headers: { 'X-User-Id': 'u', 'X-Session-Id': 'c7', 'X-Terminal-Context-Id': 'chat:c7' },
       message: '{"type":"auth","token":"","chat_id":"c7"}',
     })
   })
 
-  it('lets Latin-1 through, which headers can carry', () => {
+  it('accepts Latin-1, which headers can carry', () => {
     expect(buildUpstreamAuth({ authType: 'none', userId: 'zoë' }).headers['X-User-Id']).toBe('zoë')
   })
 
   it.each<[string, object, string]>([
     ['the user id is missing', { userId: undefined }, 'ERR_INVALID_ARG_TYPE'],
     ['the user id is empty', { userId: '' }, 'ERR_INVALID_ARG_VALUE'],
-    ['the user id cannot be a header', { userId: '用户' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a header would lose blanks of the user id', { userId: ' u' }, 'ERR_INVALID_ARG_VALUE'],
+    ['the user id is not Latin-1', { userId: '用户' }, 'ERR_INVALID_ARG_VALUE'],
+    ['the user id begins with a blank, which a header would lose', { userId: ' u' }, 'ERR_INVALID_ARG_VALUE'],
     ['the user id has a line break', { userId: 'u\r\nX-Admin: 1' }, 'ERR_INVALID_ARG_VALUE'],
     ['the chat id is empty', { chatId: '' }, 'ERR_INVALID_ARG_VALUE'],
     ['the chat id cannot be a segment of a path', { chatId: '..' }, 'ERR_INVALID_ARG_VALUE'],
@@ -48,7 +48,7 @@ describe('buildUpstreamAuth', () => {
     expect(() => buildUpstreamAuth(options)).toThrow(expect.objectContaining({ name: 'TypeError', code }))
   })
 
-  it.each([undefined, null, 'bearer'])('throws a TypeError when it is given %j for options', (options) => {
+  it.each([undefined, null, 'bearer'])('throws a TypeError when the options are %j', (options) => {
     expect(() => buildUpstreamAuth(options as unknown as UpstreamAuthOptions)).toThrow(
       expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }),
     )

@@ -6,7 +6,7 @@ describe('abortable', () => {
   it.each([
     ['resolves', () => Promise.resolve('done')],
     ['rejects', () => Promise.reject(new Error('no'))],
-  ])('leaves no listener when what it waits for %s', async (_how, start) => {
+  ])('leaves no listener when the promise %s', async (_how, start) => {
     const { signal } = new AbortController()
     await abortable(start(), signal).catch(() => {})
     await Promise.resolve()
@@ -15,7 +15,7 @@ describe('abortable', () => {
 })
 
 describe('delay', () => {
-  it('leaves neither timer nor listener when it is cut short', async () => {
+  it('leaves no timer when the signal aborts', async () => {
     vi.useFakeTimers()
     const controller = new AbortController()
     const waiting = delay(1_000, controller.signal)
@@ -27,7 +27,7 @@ describe('delay', () => {
 })
 
 describe('startDeadline', () => {
-  it('leaves neither timer nor listener when it is stopped', () => {
+  it('leaves neither a timer nor a listener when it is stopped', () => {
     vi.useFakeTimers()
     const { signal } = new AbortController()
     startDeadline(1_000, signal, () => new Error('late')).stop()

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { createRedact, errorCode, TerminalError, withoutSecrets } from '../../src/lib/errors.ts'
 
 describe('TerminalError', () => {
-  it('is an Error that has its own name, its code and only the fields that are known', () => {
+  it('is an Error with its own name, a code, and only the fields that are known', () => {
     const error = new TerminalError('ERR_TERMINAL_LIMIT', 'too many', { status: 429, closeCode: undefined })
     expect(error).toBeInstanceOf(Error)
     expect(error.stack).toMatch(/^TerminalError: too many\n/)
@@ -13,27 +13,27 @@ describe('TerminalError', () => {
     expect(new TerminalError('ERR_TERMINAL_CLOSED', 'x')).not.toHaveProperty('cause')
   })
 
-  it('carries what a close said, and its cause', () => {
+  it('carries the code and the reason of a close, and the cause', () => {
     const cause = new Error('why')
     const options = { closeCode: 4001, closeReason: 'Invalid API key', cause }
     expect(new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'no', options)).toMatchObject(options)
   })
 
-  it('keeps why it failed apart from the message, and logs it only once', () => {
+  it('has the field `why` beside the message, and does not log it twice', () => {
     const error = new TerminalError('ERR_TERMINAL_LIMIT', 'Cannot attach: too many. Wait.', { why: 'too many' })
     expect(error.why).toBe('too many')
     expect(new TerminalError('ERR_TERMINAL_CLOSED', 'It is closed').why).toBe('It is closed')
     expect(inspect(error)).not.toContain("why: 'too many'")
   })
 
-  it('does not take every error for one of a class that is derived from it', () => {
+  it('is no instance of a class that is derived from it', () => {
     class Derived extends TerminalError {}
     expect(new TerminalError('ERR_TERMINAL_CLOSED', 'x')).not.toBeInstanceOf(Derived)
     expect(new Derived('ERR_TERMINAL_CLOSED', 'x')).toBeInstanceOf(Derived)
     expect(new Derived('ERR_TERMINAL_CLOSED', 'x')).toBeInstanceOf(TerminalError)
   })
 
-  it('recognizes errors of another copy of the class, and nothing else', () => {
+  it('recognizes errors of another copy of the class, and no other values', () => {
     const otherCopy = Object.assign(new Error('x'), { [Symbol.for('terminal-upstream.TerminalError')]: true })
     expect(otherCopy).toBeInstanceOf(TerminalError)
     for (const other of [new Error('x'), null, undefined, 'TerminalError', { code: 'ERR_TERMINAL_LIMIT' }]) {
@@ -62,24 +62,24 @@ describe('createRedact', () => {
     [[], 'user\u202egnp.exe \u2066and\u2069 zero\u200bwidth\ufeff', 'usergnp.exe and zerowidth'],
     [['sk-canary-1'], 'the key sk-\u200bcanary-1 and sk%E2%80%8B-canary-1', 'the key [redacted] and [redacted]'],
     [['sk-can\u00adary-1'], 'the cookie sk-canary-1', 'the cookie [redacted]'],
-  ])('without %j, %j reads %j', (secrets, text, shown) => {
+  ])('with the secrets %j turns %j into %j', (secrets, text, shown) => {
     expect(createRedact(secrets)(text)).toBe(shown)
   })
 
-  it('never lets a secret through, wherever it stands and however it is encoded', () => {
+  it('removes a secret at every place and in every encoding', () => {
     const secret = fc.string({ minLength: 3, unit: 'grapheme-ascii' }).filter((text) => !'[redacted] …?'.includes(text))
     const encoder = fc.constantFrom(String, encodeURIComponent, encodeURI)
     fc.assert(
       fc.property(secret, encoder, fc.string(), fc.string(), (hidden, encode, before, after) => {
         const shown = createRedact([hidden])(`${before}${encode(hidden)}${after}`)
-        // What is left may spell it again only by running into the mark that took its place.
+        // The text around a mark, read across the mark, may spell the secret again.
         expect(shown.replaceAll('[redacted]', '\0')).not.toContain(hidden)
       }),
     )
   })
 })
 
-it('createRedact does not need longer for a cookie of 14 KB and texts of 4 KB', () => {
+it('createRedact stays fast with a cookie of 14 KB and texts of 4 KB', () => {
   const values = Array.from({ length: 1_000 }, (_item, index) => `value-${index}-${'x'.repeat(5)}`)
   const redact = createRedact(['aaaaaaa'.repeat(600), ...values])
   for (let count = 0; count < 200; count += 1) redact('value-aaaaaaab '.repeat(300))
@@ -87,7 +87,7 @@ it('createRedact does not need longer for a cookie of 14 KB and texts of 4 KB', 
 })
 
 describe('withoutSecrets', () => {
-  it('keeps the innermost message and the code, and no other field', () => {
+  it('keeps the innermost message and its code, and no other field', () => {
     const deep = Object.assign(new Error('connect ECONNREFUSED key'), {
       code: 'ECONNREFUSED',
       socket: { token: 'key' },
@@ -98,7 +98,7 @@ describe('withoutSecrets', () => {
     expect(inspect(copy, { depth: 12, showHidden: true })).not.toContain('key')
   })
 
-  it('reads errors of another realm, and does not follow a circle of causes for ever', () => {
+  it('reads errors of another realm, and stops at a circle of causes', () => {
     const foreign: unknown = runInNewContext(`
       const error = new TypeError('fetch failed')
       error.cause = Object.assign(new Error('connect ECONNREFUSED key'), { code: 'ECONNREFUSED' })
@@ -113,21 +113,25 @@ describe('withoutSecrets', () => {
   })
 
   it.each([
-    ['a string', 'a string'],
-    [undefined, 'undefined'],
-    [new AggregateError([], 'none worked'), 'none worked'],
-  ])('makes an Error of %j', (thrown, message) => {
+    ['a string', 'a string', 'a string'],
+    ['undefined', undefined, 'undefined'],
+    ['an AggregateError without errors', new AggregateError([], 'none worked'), 'none worked'],
+  ])('turns %s into an Error', (_what, thrown, message) => {
     expect(withoutSecrets(thrown, String).message).toBe(message)
   })
 })
 
-it.each<[unknown, string | undefined]>([
-  [{ code: 'ECONNRESET' }, 'ECONNRESET'],
-  [Object.assign(new Error('x', { cause: { code: 'EPIPE' } }), { code: 7 }), 'EPIPE'],
-  [new TypeError('x', { cause: new AggregateError([{ code: 'ECONNREFUSED' }]) }), 'ECONNREFUSED'],
-  [{}, undefined],
-  [null, undefined],
-  ['ECONNRESET', undefined],
-])('errorCode(%j) === %j', (error, code) => {
+it.each<[string, string | undefined, unknown]>([
+  ['an error with a code', 'ECONNRESET', { code: 'ECONNRESET' }],
+  ['a cause with a code', 'EPIPE', Object.assign(new Error('x', { cause: { code: 'EPIPE' } }), { code: 7 })],
+  [
+    'an AggregateError as the cause',
+    'ECONNREFUSED',
+    new TypeError('x', { cause: new AggregateError([{ code: 'ECONNREFUSED' }]) }),
+  ],
+  ['an empty object', undefined, {}],
+  ['null', undefined, null],
+  ['a string', undefined, 'ECONNRESET'],
+])('errorCode of %s is %j', (_what, code, error) => {
   expect(errorCode(error)).toBe(code)
 })

@@ -3,7 +3,7 @@ import { dirname, join, normalize, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
-/** Which folders of `src` a folder may import from, beside itself. */
+/** The folders of `src` that a folder may import from, beside itself. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: [],
   upstream: ['lib'],
@@ -20,7 +20,7 @@ const LONGEST_SOURCE = 250
 const source = fileURLToPath(new URL('../../src', import.meta.url))
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
 
-/** Returns the first folder of a path in `src`, `''` for a door. */
+/** Returns the first folder of a path in `src`, `''` for an entry point. */
 function folderOf(path: string): string {
   return path.includes(sep) ? String(path.split(sep)[0]) : ''
 }
@@ -34,29 +34,29 @@ function importsOf(path: string): string[] {
   return specifiers.map((specifier) => relative(source, normalize(join(source, dirname(path), String(specifier)))))
 }
 
-const rooms = files.filter((path) => folderOf(path) !== '')
-const doors = files.filter((path) => folderOf(path) === '')
+const modules = files.filter((path) => folderOf(path) !== '')
+const entryPoints = files.filter((path) => folderOf(path) === '')
 
-describe('the source', () => {
-  it('has a rule for each of its folders', () => {
-    expect(new Set(rooms.map(folderOf))).toEqual(new Set(Object.keys(MAY_IMPORT)))
+describe('src', () => {
+  it('has an import rule for each of its folders', () => {
+    expect(new Set(modules.map(folderOf))).toEqual(new Set(Object.keys(MAY_IMPORT)))
   })
 
-  it.each(rooms)('%s imports from folders below its own only, and no door', (path) => {
+  it.each(modules)('%s imports only from the folders that its folder may import from', (path) => {
     const folder = folderOf(path)
     const allowed = [folder, ...(MAY_IMPORT[folder] ?? [])]
     expect(importsOf(path).filter((imported) => !allowed.includes(folderOf(imported)))).toEqual([])
   })
 
-  it.each(doors.filter((path) => path !== 'cli.ts'))('the door %s only exports what its folders have', (path) => {
+  it.each(entryPoints.filter((path) => path !== 'cli.ts'))('the entry point %s has nothing but re-exports', (path) => {
     const code = readFileSync(join(source, path), 'utf8')
     expect(code.replaceAll(/^export (?:type )?\{[^}]*\} from '\.\/[\w/-]+\.ts'\n/gm, '').trim()).toBe('')
   })
 
-  it('has no circle of imports', () => {
+  it('has no circular imports', () => {
     const done = new Set<string>()
     const visit = (path: string, trail: readonly string[]): void => {
-      expect(trail, 'a circle').not.toContain(path)
+      expect(trail, 'circular imports').not.toContain(path)
       if (done.has(path)) return
       for (const imported of importsOf(path)) visit(imported, [...trail, path])
       done.add(path)

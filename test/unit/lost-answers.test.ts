@@ -6,30 +6,29 @@ import {
   getTerminalSession,
   listTerminalSessions,
 } from '../../src/index.ts'
-import type { TestFault, TestUpstream } from '../../src/testing.ts'
+import type { TestFault } from '../../src/testing.ts'
+import { operations } from '../support/requests.ts'
+import { promptOnly } from '../support/shells.ts'
+import { runningTimers } from '../support/timers.ts'
 import { afterwards, clientOf, rejection, serve, until, upstreamOf } from '../support/upstream.ts'
 
 const retry = { delay: 1 }
 
-function operations({ requests }: TestUpstream): string[] {
-  return requests.map(({ kind, method, status }) => `${kind === 'http' ? method : 'attach'} ${status}`)
-}
-
-describe('an answer to POST that is lost', () => {
+describe('createTerminalSession, when the answer to its POST is lost,', () => {
   it.each(['terminals@0.2.2', 'open-terminal@0.14', 'open-terminal@0.14.5'] as const)(
-    'is made up for on %s: the session is found and used',
+    'finds the session on %s, and connectTerminal uses it',
     async (release) => {
       const upstream = await upstreamOf({ release, faults: { create: ['drop'] } })
       const terminal = await connectTerminal({ ...clientOf(upstream), retry })
       expect(upstream.sessions.map(({ id }) => id)).toEqual([terminal.sessionId])
-      expect(operations(upstream).filter((name) => name.startsWith('POST'))).toHaveLength(1)
+      expect(operations(upstream).filter((name) => name === 'POST')).toHaveLength(1)
       await terminal.close()
       expect(upstream.sessions).toEqual([])
     },
   )
 
   it.each(['open-terminal@0.11', 'terminals@0.0.3'] as const)(
-    'is made up for on %s where the chat is the id',
+    'finds the session by its chat on %s',
     async (release) => {
       const upstream = await upstreamOf({ release, inner: undefined, faults: { create: ['drop'] } })
       expect(await createTerminalSession({ ...clientOf(upstream), chatId: '7' })).toMatchObject({ id: '7' })
@@ -37,13 +36,13 @@ describe('an answer to POST that is lost', () => {
     },
   )
 
-  it('takes no session on a server that shows the sessions of every user', async () => {
+  it('rejects on a server that lists the sessions of every user', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.11', faults: { create: ['drop'] } })
     const error = await rejection(createTerminalSession(clientOf(upstream)))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', cause: { code: 'ECONNRESET' } })
   })
 
-  it('takes none of two sessions that were created at the same time', async () => {
+  it('rejects when two sessions were created at the same time', async () => {
     const upstream = await upstreamOf({ faults: { create: [undefined, 'drop'] } })
     await createTerminalSession(clientOf(upstream))
     expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject({
@@ -54,7 +53,7 @@ describe('an answer to POST that is lost', () => {
   it.each<[string, TestFault]>([
     ['is reset', 'reset'],
     ['is refused', { refuse: 502 }],
-  ])('is reported as it was when the list %s', async (_how, list) => {
+  ])('rejects with the error of the POST when the list of sessions %s', async (_how, list) => {
     const upstream = await upstreamOf({ faults: { create: ['drop'], list } })
     expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject({
       code: 'ERR_TERMINAL_UNAVAILABLE',
@@ -62,7 +61,7 @@ describe('an answer to POST that is lost', () => {
     })
   })
 
-  it('takes no session without the clock of the server', async () => {
+  it('rejects when the server sends no Date header', async () => {
     const base = await serve((server) => {
       server.on('request', ({ method, socket }, response) => {
         response.sendDate = false
@@ -76,8 +75,8 @@ describe('an answer to POST that is lost', () => {
   })
 })
 
-describe('a kept-alive connection that the server has forgotten', () => {
-  it('costs GET and DELETE nothing', async () => {
+describe('a kept-alive connection that the server has dropped', () => {
+  it('does not fail a GET or a DELETE', async () => {
     const faults = { create: 'expire', get: 'expire', list: 'expire', delete: 'expire' } as const
     const client = clientOf(await upstreamOf({ faults }))
     const session = await createTerminalSession(client)
@@ -92,10 +91,7 @@ describe('a kept-alive connection that the server has forgotten', () => {
     const repeated = (...kinds: Array<TestFault | undefined>): Array<TestFault | undefined> =>
       Array.from({ length: 4_000 }, (_item, index) => kinds[index % kinds.length])
     const upstream = await upstreamOf({
-      shell({ output }) {
-        void output('$ ')
-        return { input: () => {} }
-      },
+      shell: promptOnly,
       faults: {
         create: repeated('drop', 'reset', undefined, 'expire'),
         get: 'expire',
@@ -111,35 +107,34 @@ describe('a kept-alive connection that the server has forgotten', () => {
   }, 60_000)
 })
 
-describe('a session that was created for a terminal', () => {
+describe('a session that connectTerminal created', () => {
   it.each<[string, TestFault]>([
     ["a reverse proxy's own 404", { refuse: 404, body: '<h1>default backend</h1>' }],
     ['502', { refuse: 502 }],
     ['a reset', 'reset'],
-  ])('is deleted although the first answers to that were %s', async (_what, fault) => {
+  ])('is deleted although the first DELETEs got %s', async (_what, fault) => {
     const upstream = await upstreamOf({ faults: { delete: [fault, fault] } })
     const terminal = await connectTerminal(clientOf(upstream))
     await terminal.close()
     expect(upstream.sessions).toEqual([])
   })
 
-  it('is not asked for again once the server has said itself that it is gone', async () => {
+  it('gets no second DELETE when the server answers that the session does not exist', async () => {
     const upstream = await upstreamOf()
     const terminal = await connectTerminal(clientOf(upstream))
     upstream.sessions[0]?.exit()
     await terminal.close()
-    expect(operations(upstream).filter((name) => name.startsWith('DELETE'))).toHaveLength(1)
+    expect(operations(upstream).filter((name) => name === 'DELETE')).toHaveLength(1)
   })
 
-  it('does not keep the process alive when the server is silent', async () => {
+  it('does not keep the process alive when the server never answers the POST', async () => {
     const upstream = await upstreamOf({ faults: { create: 'stall' } })
-    const refs = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-    const before = refs()
+    const before = runningTimers()
     await rejection(connectTerminal({ ...clientOf(upstream), timeout: 50 }))
-    await until(() => refs() <= before)
+    await until(() => runningTimers() <= before)
   })
 
-  it('is not ended by the 404 of a reverse proxy that has lost its server', async () => {
+  it('survives the 404 of a reverse proxy that has lost its server', async () => {
     const upstream = await upstreamOf({ faults: { get: { refuse: 404, body: '<h1>default backend</h1>' } } })
     const terminal = await connectTerminal(clientOf(upstream))
     afterwards(terminal)

@@ -11,7 +11,7 @@ import {
 } from '../../src/upstream/protocol.ts'
 
 describe('encodeResize', () => {
-  it('returns the frame that servers read', () => {
+  it('returns a resize frame', () => {
     expect(encodeResize(132, 50)).toBe('{"type":"resize","cols":132,"rows":50}')
   })
 
@@ -33,7 +33,7 @@ describe('encodeResize', () => {
     expect(encode).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
   })
 
-  it('produces nothing but an object with two unsigned shorts, whatever it is given', () => {
+  it('returns a frame with both numbers, or throws a RangeError, for any input', () => {
     fc.assert(
       fc.property(fc.anything(), fc.anything(), (cols, rows) => {
         try {
@@ -47,7 +47,7 @@ describe('encodeResize', () => {
   })
 })
 
-it('the heartbeat is a JSON object, which no release minds', () => {
+it('HEARTBEAT is a JSON object, which every release ignores', () => {
   expect(JSON.parse(HEARTBEAT)).toEqual({ type: 'ping' })
 })
 
@@ -70,7 +70,7 @@ describe('statusError', () => {
     expect(statusError('Cannot x', status)).toMatchObject({ code, status })
   })
 
-  it('says what failed, why, and what to do', () => {
+  it('has a message with the action, the reason and advice', () => {
     expect(statusError('Cannot x at http://h/', 401, 'Invalid API key').message).toBe(
       'Cannot x at http://h/: HTTP 401, "Invalid API key". Check `key` and `authType`.',
     )
@@ -101,7 +101,7 @@ describe('closeError', () => {
   })
 })
 
-it('a close is understood before it is redacted', () => {
+it('closeError reads the reason of a close before it redacts it', () => {
   const error = closeError('x', 4003, 'Terminal instance not reachable', () => '[redacted]')
   expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeReason: '[redacted]' })
 })
@@ -109,24 +109,24 @@ it('a close is understood before it is redacted', () => {
 const refused = Object.assign(new Error('x'), { code: 'ECONNREFUSED' })
 const unknownHost = Object.assign(new Error('x'), { code: 'ENOTFOUND' })
 
-it.each<[string, unknown, boolean]>([
-  ['HTTP 502', statusError('x', 502), true],
-  ['HTTP 503', statusError('x', 503), true],
-  ['HTTP 504', statusError('x', 504), true],
-  ['HTTP 500', statusError('x', 500), false],
-  ['HTTP 401', statusError('x', 401), false],
-  ['HTTP 429', statusError('x', 429), false],
-  ['a dropped connection', closeError('x', 1006, '', String), true],
-  ['close 1012', closeError('x', 1012, '', String), true],
-  ['close 1013', closeError('x', 1013, '', String), true],
-  ['close 4003 not reachable', closeError('x', 4003, 'Terminal instance not reachable', String), true],
-  ['close 4003 denied', closeError('x', 4003, 'Access denied', String), false],
-  ['close 1000', closeError('x', 1000, '', String), false],
-  ['close 4001', closeError('x', 4001, '', String), false],
-  ['a refused connection', terminalError('ERR_TERMINAL_UNAVAILABLE', 'x', 'y', { cause: refused }), true],
-  ['an unknown host', terminalError('ERR_TERMINAL_UNAVAILABLE', 'x', 'y', { cause: unknownHost }), false],
-  ['a failure without a cause', new TerminalError('ERR_TERMINAL_UNAVAILABLE', 'x'), false],
-  ['an error of somebody else', refused, false],
-])('of failures, %s may pass: %s', (_what, error, passes) => {
-  expect(isTransient(error)).toBe(passes)
+it.each<[string, boolean, unknown]>([
+  ['HTTP 502', true, statusError('x', 502)],
+  ['HTTP 503', true, statusError('x', 503)],
+  ['HTTP 504', true, statusError('x', 504)],
+  ['HTTP 500', false, statusError('x', 500)],
+  ['HTTP 401', false, statusError('x', 401)],
+  ['HTTP 429', false, statusError('x', 429)],
+  ['a dropped connection', true, closeError('x', 1006, '', String)],
+  ['close 1012', true, closeError('x', 1012, '', String)],
+  ['close 1013', true, closeError('x', 1013, '', String)],
+  ['close 4003 not reachable', true, closeError('x', 4003, 'Terminal instance not reachable', String)],
+  ['close 4003 denied', false, closeError('x', 4003, 'Access denied', String)],
+  ['close 1000', false, closeError('x', 1000, '', String)],
+  ['close 4001', false, closeError('x', 4001, '', String)],
+  ['a refused connection', true, terminalError('ERR_TERMINAL_UNAVAILABLE', 'x', 'y', { cause: refused })],
+  ['an unknown host', false, terminalError('ERR_TERMINAL_UNAVAILABLE', 'x', 'y', { cause: unknownHost })],
+  ['a failure without a cause', false, new TerminalError('ERR_TERMINAL_UNAVAILABLE', 'x')],
+  ['an error that is no TerminalError', false, refused],
+])('isTransient of %s is %j', (_what, transient, error) => {
+  expect(isTransient(error)).toBe(transient)
 })

@@ -24,7 +24,7 @@ it('README.md has one row for each option of connectTerminal', () => {
   expect(new Set(rows)).toEqual(new Set(options))
 })
 
-it.each(['timeout', 'settle', 'keepAlive'])('README.md gives the default of %s as the types do', (option) => {
+it.each(['timeout', 'settle', 'keepAlive'])('README.md and the docstring give the same default of %s', (option) => {
   const [, inTable] = new RegExp(`^\\| \`${option}\` +\\| ([\\d ]+) ms`, 'm').exec(read('README.md')) ?? []
   const source = read('src/terminal/settings.ts')
   const [, inTypes] =
@@ -34,7 +34,7 @@ it.each(['timeout', 'settle', 'keepAlive'])('README.md gives the default of %s a
   expect(inTable).toBe(inTypes)
 })
 
-it('every link of README.md to one of its headings leads there', () => {
+it('README.md has a heading for each link to one', () => {
   const readme = read('README.md')
   const anchors = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
     String(title)

@@ -7,24 +7,26 @@ import {
   deleteTerminalSession,
   getTerminalSession,
   listTerminalSessions,
+  type SocketConstructor,
 } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { afterwards, rejection, serve, withoutCanary } from '../support/upstream.ts'
 
-// A key with everything in it that is written differently in a URL, a form, JSON or a header.
+// Has all characters that a URL, a form, JSON or a header may encode.
 const key = 'sk-canary +/="quoted"&?#%41'
 const cookie = 'sid=canary-cookie; theme=dark'
+const calls = { createTerminalSession, listTerminalSessions, getTerminalSession, deleteTerminalSession }
 const identity = { key, cookie, authType: 'session', userId: 'ada' } as const
 
-/** Everything that a careless server or proxy could print of a request. */
+/** Returns everything that a careless server or proxy could print of a request. */
 function echoOf({ url = '', headers }: IncomingMessage): string {
   const token = new URL(url, 'http://h').searchParams.get('token') ?? ''
   const spellings = [key, encodeURIComponent(key), new URLSearchParams({ key }).toString(), JSON.stringify(key)]
   return [url, token, headers.authorization, headers.cookie, ...spellings].join(' ')
 }
 
-/** A server that repeats what it is asked in every answer that it gives. */
-function parrot(status: number): Promise<string> {
+/** Starts a server that repeats the request in every answer. */
+function startEcho(status: number): Promise<string> {
   return serve((server) => {
     server.on('request', (request, response) => {
       response.writeHead(status, { location: `/login?next=${request.url}&key=${encodeURIComponent(key)}` })
@@ -38,27 +40,27 @@ function parrot(status: number): Promise<string> {
 }
 
 describe.each([200, 302, 401, 403, 404, 422, 500, 502])(
-  'a server that answers HTTP %i and repeats what it got',
+  'a server that answers HTTP %i and repeats the request',
   (status) => {
-    it.each([createTerminalSession, listTerminalSessions, getTerminalSession, deleteTerminalSession])(
-      'gets no secret into what %o rejects with',
-      async (call) => {
-        const base = `${await parrot(status)}/?api_key=canary`
-        await call({ ...identity, base, sessionId: 's1' }).then(withoutCanary, withoutCanary)
-      },
-    )
+    it.each(Object.entries(calls))('gets no secret into the error of %s', async (_name, call) => {
+      const base = `${await startEcho(status)}/?api_key=canary`
+      await call({ ...identity, base, sessionId: 's1' }).then(withoutCanary, withoutCanary)
+    })
   },
 )
 
-it('gets no secret into a close that quotes the key', async () => {
-  const options = { ...identity, base: await parrot(500), sessionId: 's1', settle: 2_000 }
+it('the error of connectTerminal shows no secret when the close reason is the key', async () => {
+  const options = { ...identity, base: await startEcho(500), sessionId: 's1', settle: 2_000 }
   const error = await rejection(connectTerminal({ ...options, authType: 'bearer' }))
   expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND', closeCode: 4004, closeReason: '[redacted]' })
 })
 
-it.each([undefined, browserSocket])(
-  'gets no secret into a handshake that fails, with the socket %o',
-  async (Socket) => {
+it.each<[string, SocketConstructor | undefined]>([
+  ['ws', undefined],
+  ["a browser's socket", browserSocket],
+])(
+  'the error of connectTerminal shows no secret when a refused handshake over %s repeats the key',
+  async (_which, Socket) => {
     const base = await serve((server) => {
       server.on('request', (request, response) => response.writeHead(500).end(echoOf(request)))
       server.on('upgrade', (request, socket) => {
@@ -71,7 +73,7 @@ it.each([undefined, browserSocket])(
   },
 )
 
-it('shows no secret in an open terminal, in how it ended, or in what using it then rejects with', async () => {
+it('a terminal shows no secret, nor do its `closed` and the error of a later write', async () => {
   const base = await serve((server) => {
     new WebSocketServer({ server }).on('connection', (ws) => {
       ws.on('message', (data, isBinary) => {
@@ -87,7 +89,7 @@ it('shows no secret in an open terminal, in how it ended, or in what using it th
   await rejection(terminal.write('too late'))
 })
 
-it('shows no secret in arguments that are refused', async () => {
+it('the error of connectTerminal shows no secret when an option is invalid', async () => {
   const options = { base: 'http://127.0.0.1:1', userId: 'ada', sessionId: 's1' }
   for (const wrong of [
     { base: 'http://user:canary@h' },

@@ -7,10 +7,13 @@ import {
   listTerminalSessions,
   type UpstreamOptions,
 } from '../../src/index.ts'
+import { flood } from '../support/frames.ts'
 import { afterwards, clientOf, listen, nobody, rejection, releases, serve, upstreamOf } from '../support/upstream.ts'
 
-describe.each(releases)('sessions of %s', (release) => {
-  it('are created, found, listed and deleted', async () => {
+const calls = { createTerminalSession, listTerminalSessions, getTerminalSession, deleteTerminalSession }
+
+describe.each(releases)('on %s', (release) => {
+  it('sessions are created, found, listed and deleted', async () => {
     const client = clientOf(await upstreamOf({ release }))
     const session = await createTerminalSession(client)
     expect(session).toEqual({
@@ -27,7 +30,7 @@ describe.each(releases)('sessions of %s', (release) => {
     expect(await listTerminalSessions(client)).toEqual([])
   })
 
-  it('reject with ERR_TERMINAL_UNAUTHORIZED when the key is wrong', async () => {
+  it('createTerminalSession rejects with ERR_TERMINAL_UNAUTHORIZED when the key is wrong', async () => {
     const client = { ...clientOf(await upstreamOf({ release })), key: 'wrong' }
     expect(await rejection(createTerminalSession(client))).toMatchObject({
       code: 'ERR_TERMINAL_UNAUTHORIZED',
@@ -36,7 +39,7 @@ describe.each(releases)('sessions of %s', (release) => {
     })
   })
 
-  it('reject with ERR_TERMINAL_LIMIT when there are 16', async () => {
+  it('createTerminalSession rejects with ERR_TERMINAL_LIMIT when there are 16 sessions', async () => {
     const client = clientOf(await upstreamOf({ release }))
     await Promise.all(Array.from({ length: 16 }, () => createTerminalSession(client)))
     expect(await rejection(createTerminalSession(client))).toMatchObject({ code: 'ERR_TERMINAL_LIMIT', status: 429 })
@@ -44,7 +47,7 @@ describe.each(releases)('sessions of %s', (release) => {
 })
 
 it.each([undefined, ' Bearer '])(
-  'an error says that no key was sent when the key was %j and the server wants one',
+  'listTerminalSessions reports that no key was sent when the key is %j and the server wants one',
   async (key) => {
     const client = { ...clientOf(await upstreamOf()), key }
     const { message } = await rejection(listTerminalSessions(client))
@@ -52,7 +55,7 @@ it.each([undefined, ' Bearer '])(
   },
 )
 
-it('sends every piece of identity where the server looks for it', async () => {
+it('createTerminalSession sends the identity in path and headers, and the parameters of the base without the identity', async () => {
   const upstream = await upstreamOf()
   await createTerminalSession({
     ...clientOf({ url: `${upstream.url}/?token=stale&user_id=stale&trace=1` }),
@@ -79,12 +82,12 @@ it('sends every piece of identity where the server looks for it', async () => {
   expect(upstream.requests[0]?.query).toEqual({ trace: '1' })
 })
 
-it('speaks HTTP to a base that is a WebSocket URL', async () => {
+it('listTerminalSessions accepts a WebSocket URL as the base', async () => {
   const { url } = await upstreamOf()
   expect(await listTerminalSessions(clientOf({ url: url.replace('http', 'ws') }))).toEqual([])
 })
 
-it('asks a key function before every request, and waits for it', async () => {
+it('listTerminalSessions calls a key function before every request, and awaits the key', async () => {
   const client = clientOf(await upstreamOf())
   const keys = ['sk-canary', 'expired']
   const key = (): Promise<string | undefined> => Promise.resolve(keys.shift())
@@ -100,26 +103,26 @@ it.each<[string, () => never | Promise<never>]>([
     },
   ],
   ['rejects', () => Promise.reject(new RangeError('vault is sealed'))],
-])('rejects with the error of a key function that %s', async (_how, key) => {
+])('listTerminalSessions rejects with the error of a key function that %s', async (_how, key) => {
   const client = clientOf(await upstreamOf())
   expect(await rejection(listTerminalSessions({ ...client, key }))).toEqual(new RangeError('vault is sealed'))
 })
 
-describe('what a server answers', () => {
+describe('an unexpected answer', () => {
   const html = { 'content-type': 'text/html' }
 
   it.each<[string, string, object]>([
     ['HTML instead of JSON', 'ERR_TERMINAL_PROTOCOL', { refuse: 200, body: '<html>Welcome</html>', headers: html }],
     ['no id', 'ERR_TERMINAL_PROTOCOL', { refuse: 200, body: '{"pid":1}' }],
-    ['an id that is no string', 'ERR_TERMINAL_PROTOCOL', { refuse: 200, body: '{"id":7}' }],
-    ['an id that climbs', 'ERR_TERMINAL_PROTOCOL', { refuse: 200, body: '{"id":".."}' }],
+    ['an id that is a number', 'ERR_TERMINAL_PROTOCOL', { refuse: 200, body: '{"id":7}' }],
+    ['an id that leads out of the path', 'ERR_TERMINAL_PROTOCOL', { refuse: 200, body: '{"id":".."}' }],
     ['null', 'ERR_TERMINAL_PROTOCOL', { refuse: 200, body: 'null' }],
     [
       'a redirect',
       'ERR_TERMINAL_PROTOCOL',
       { refuse: 302, headers: { location: 'https://sso.example/?next=sk-canary' } },
     ],
-    ['a redirect to nowhere', 'ERR_TERMINAL_PROTOCOL', { refuse: 307 }],
+    ['a redirect without a Location', 'ERR_TERMINAL_PROTOCOL', { refuse: 307 }],
     ['400', 'ERR_TERMINAL_PROTOCOL', { refuse: 400, body: '{"detail":"context_id is too long"}' }],
     ['403', 'ERR_TERMINAL_FORBIDDEN', { refuse: 403, body: '{"detail":"X-User-Id does not match"}' }],
     ['404 in HTML', 'ERR_TERMINAL_NOT_FOUND', { refuse: 404, body: '<html>nginx</html>', headers: html }],
@@ -127,7 +130,7 @@ describe('what a server answers', () => {
     ['500', 'ERR_TERMINAL_UNAVAILABLE', { refuse: 500, body: 'Internal Server Error' }],
     ['502', 'ERR_TERMINAL_UNAVAILABLE', { refuse: 502, body: '{"error":"Terminal instance not reachable"}' }],
     ['503', 'ERR_TERMINAL_UNAVAILABLE', { refuse: 503, body: '{"error":7}' }],
-  ])('%s becomes %s', async (_what, code, create) => {
+  ])('with %s makes createTerminalSession reject with %s', async (_what, code, create) => {
     const client = clientOf(await upstreamOf({ faults: { create: create as { refuse: number } } }))
     const error = await rejection(createTerminalSession(client))
     expect(error).toMatchObject({ code, status: (create as { refuse: number }).refuse })
@@ -136,7 +139,7 @@ describe('what a server answers', () => {
     )
   })
 
-  it('tells where a redirect leads, without its query, and does not go there', async () => {
+  it('that redirects is not followed, and the message shows its target without the query', async () => {
     const target = await upstreamOf()
     const faults = { list: { refuse: 302, headers: { location: `${target.url}/?token=sk-canary` } } }
     const client = clientOf(await upstreamOf({ faults }))
@@ -145,18 +148,18 @@ describe('what a server answers', () => {
     expect(target.requests).toEqual([])
   })
 
-  it('takes a session without date and pid, so as not to leave it behind', async () => {
+  it('with nothing but an id is a session, so that the caller can delete it', async () => {
     const client = clientOf(await upstreamOf({ faults: { create: { refuse: 200, body: '{"id":"s1"}' } } }))
     expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt: '', pid: 0 })
   })
 
-  it('rejects with ERR_TERMINAL_PROTOCOL when HTML says that a session was deleted', async () => {
+  it('in HTML makes deleteTerminalSession reject with ERR_TERMINAL_PROTOCOL', async () => {
     const client = clientOf(await upstreamOf({ faults: { delete: { refuse: 200, body: '<html>OK</html>' } } }))
     const error = await rejection(deleteTerminalSession({ ...client, sessionId: 's1' }))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', status: 200 })
   })
 
-  it('rejects and says so when the server does not speak HTTP', async () => {
+  it('that is no HTTP makes listTerminalSessions reject with ERR_TERMINAL_PROTOCOL', async () => {
     const server = createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n'))
     afterwards(server)
     const base = await listen(server)
@@ -164,7 +167,7 @@ describe('what a server answers', () => {
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', message: expect.stringContaining('Parse Error') })
   })
 
-  it('rejects with ERR_TERMINAL_PROTOCOL when a list is none', async () => {
+  it('that is no list makes listTerminalSessions reject with ERR_TERMINAL_PROTOCOL', async () => {
     const client = clientOf(await upstreamOf({ faults: { list: { refuse: 200, body: '{}' } } }))
     expect(await rejection(listTerminalSessions(client))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL' })
   })
@@ -173,28 +176,21 @@ describe('what a server answers', () => {
     ['getTerminalSession', getTerminalSession, 'get'],
     ['deleteTerminalSession', deleteTerminalSession, 'delete'],
     ['listTerminalSessions', listTerminalSessions, 'list'],
-  ])('%s rejects with ERR_TERMINAL_UNAVAILABLE when the answer is 502', async (_name, call, operation) => {
+  ])('with 502 makes %s reject with ERR_TERMINAL_UNAVAILABLE', async (_name, call, operation) => {
     const client = clientOf(await upstreamOf({ faults: { [operation]: { refuse: 502 } } }))
     expect(await rejection(call({ ...client, sessionId: 's1' }))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE' })
   })
 
-  it('reads no more than it needs of an answer that does not end', async () => {
-    const flood = Buffer.alloc(64 * 1024, 'x')
+  it('without an end makes listTerminalSessions reject with ERR_TERMINAL_PROTOCOL', async () => {
     const base = await serve((server) => {
-      server.on('request', (_request, response) => {
-        const pour = (): void => {
-          while (!response.destroyed && response.write(flood));
-        }
-        response.on('drain', pour)
-        pour()
-      })
+      server.on('request', (_request, response) => flood(response, Buffer.alloc(64 * 1024, 'x')))
     })
     expect(await rejection(listTerminalSessions({ base, userId: 'ada' }))).toMatchObject({
       code: 'ERR_TERMINAL_PROTOCOL',
     })
   })
 
-  it('rejects with ERR_TERMINAL_PROTOCOL when there is no answer in the answer', async () => {
+  it('without a body makes both list and delete reject with ERR_TERMINAL_PROTOCOL', async () => {
     const base = await serve((server) => server.on('request', (_request, response) => response.writeHead(204).end()))
     for (const call of [deleteTerminalSession, listTerminalSessions]) {
       const error = await rejection(call({ base, userId: 'ada', sessionId: 's1' }))
@@ -203,8 +199,8 @@ describe('what a server answers', () => {
   })
 })
 
-describe('what the network does', () => {
-  it('rejects with ERR_TERMINAL_UNAVAILABLE and the reason when nobody listens', async () => {
+describe('listTerminalSessions', () => {
+  it('rejects with ERR_TERMINAL_UNAVAILABLE and the cause when the connection is refused', async () => {
     const error = await rejection(listTerminalSessions({ base: await nobody(), userId: 'ada' }))
     expect(error).toMatchObject({
       code: 'ERR_TERMINAL_UNAVAILABLE',
@@ -213,7 +209,7 @@ describe('what the network does', () => {
     })
   })
 
-  it.each(['reset', 'drop'] as const)('rejects with ERR_TERMINAL_UNAVAILABLE on a %s', async (list) => {
+  it.each(['reset', 'drop'] as const)('rejects with ERR_TERMINAL_UNAVAILABLE after the fault %j', async (list) => {
     const client = clientOf(await upstreamOf({ faults: { list } }))
     expect(await rejection(listTerminalSessions(client))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE' })
   })
@@ -222,7 +218,7 @@ describe('what the network does', () => {
     ['an error', new Error('enough')],
     ['undefined', undefined],
     ['a string', 'enough'],
-  ])('rejects with the reason of the signal itself when that is %s', async (_what, reason) => {
+  ])('rejects with the reason of the signal when that is %s', async (_what, reason) => {
     const client = clientOf(await upstreamOf({ faults: { list: 'stall' } }))
     const controller = new AbortController()
     const listing = rejection(listTerminalSessions({ ...client, signal: controller.signal }))
@@ -230,7 +226,7 @@ describe('what the network does', () => {
     expect(await listing).toBe(controller.signal.reason)
   })
 
-  it('does not ask at all when the signal has aborted before', async () => {
+  it('sends no request when the signal has aborted before', async () => {
     const upstream = await upstreamOf()
     const signal = AbortSignal.abort(new Error('enough'))
     for (const key of ['sk-canary', () => 'sk-canary']) {
@@ -249,7 +245,7 @@ describe('what the network does', () => {
   })
 })
 
-describe('what a caller gets wrong', () => {
+describe('an invalid option', () => {
   it.each<[string, object, string]>([
     ['ERR_TERMINAL_INVALID_URL', { base: undefined }, 'TerminalError'],
     ['ERR_INVALID_ARG_TYPE', { userId: undefined }, 'TypeError'],
@@ -258,14 +254,14 @@ describe('what a caller gets wrong', () => {
     ['ERR_INVALID_ARG_TYPE', { signal: null }, 'TypeError'],
     ['ERR_INVALID_ARG_TYPE', { sessionId: undefined }, 'TypeError'],
     ['ERR_INVALID_ARG_VALUE', { sessionId: '..' }, 'TypeError'],
-  ])('rejects with %s when it passes %o', async (code, wrong, name) => {
+  ])('makes deleteTerminalSession reject with %s: %o', async (code, wrong, name) => {
     const options = { base: 'http://127.0.0.1:1', userId: 'ada', sessionId: 's1', ...wrong } as never
     expect(await rejection(deleteTerminalSession(options))).toMatchObject({ name, code })
   })
 
-  it.each([createTerminalSession, listTerminalSessions, getTerminalSession, deleteTerminalSession])(
-    '%o rejects with ERR_INVALID_ARG_TYPE without options',
-    async (call) => {
+  it.each(Object.entries(calls))(
+    'makes %s reject with ERR_INVALID_ARG_TYPE when there are no options at all',
+    async (_name, call) => {
       expect(await rejection((call as () => Promise<unknown>)())).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
     },
   )

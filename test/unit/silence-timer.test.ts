@@ -5,6 +5,7 @@ describe('createSilenceTimer', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
+  /** Returns a timer, and the times in ms at which it has called back. */
   function watched(delays: number[]): { timer: ReturnType<typeof createSilenceTimer>; at: () => number[] } {
     const start = performance.now()
     const times: number[] = []
@@ -12,14 +13,14 @@ describe('createSilenceTimer', () => {
     return { timer, at: () => times }
   }
 
-  it('calls after each of the delays, and then no more', () => {
+  it('calls back after each of the delays, and then no more', () => {
     const { at } = watched([1_000, 4_000, 16_000])
     vi.advanceTimersByTime(100_000)
     expect(at()).toEqual([1_000, 4_000, 16_000])
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('begins again with every reset, before and between and after the calls', () => {
+  it('starts again at every reset: before, between and after the callbacks', () => {
     const { timer, at } = watched([1_000, 4_000])
     vi.advanceTimersByTime(900)
     timer.reset()
@@ -31,13 +32,13 @@ describe('createSilenceTimer', () => {
     expect(at()).toEqual([1_900, 3_900, 6_900, 13_900])
   })
 
-  it('keeps one timer, however often it is reset', () => {
+  it('has one timer, also after a thousand resets', () => {
     const { timer } = watched([1_000])
     for (let count = 0; count < 1_000; count += 1) timer.reset()
     expect(vi.getTimerCount()).toBe(1)
   })
 
-  it('can be reset by what it calls, and so goes on for ever', () => {
+  it('calls back for ever when the callback resets it', () => {
     const start = performance.now()
     const times: number[] = []
     const timer = createSilenceTimer([10], () => {
@@ -49,14 +50,14 @@ describe('createSilenceTimer', () => {
     timer.stop()
   })
 
-  it('leaves no timer when it is stopped, also by what it calls, nor starts one when it is reset then', () => {
+  it('has no timer after the callback has stopped it, also after a reset', () => {
     const timer = createSilenceTimer([10, 20], () => timer.stop())
     vi.advanceTimersByTime(10)
     timer.reset()
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('does nothing without delays', () => {
+  it('has no timer without delays', () => {
     watched([]).timer.reset()
     expect(vi.getTimerCount()).toBe(0)
   })

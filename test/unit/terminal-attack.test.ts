@@ -2,9 +2,10 @@ import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, deleteTerminalSession, type TerminalConnection } from '../../src/index.ts'
+import { closeFrame, flood, INVALID_FRAME, tcpOf } from '../support/frames.ts'
 import { afterwards, rejection, serve } from '../support/upstream.ts'
 
-const GONE = '{"error":"Session not found"}'
+const NOT_FOUND = '{"error":"Session not found"}'
 
 interface Scene {
   readonly terminal: TerminalConnection
@@ -13,44 +14,44 @@ interface Scene {
   readonly tcp: Socket
 }
 
-/** Opens a terminal on a server that says of every session that it is gone. */
+/** Opens a terminal on a server that answers every look-up as if the session had ended. */
 async function openOnLiar(): Promise<Scene> {
   let ws: WebSocket | undefined
   const base = await serve((server) => {
     server.on('request', (_request, response) => {
-      response.writeHead(404, { 'content-type': 'application/json' }).end(GONE)
+      response.writeHead(404, { 'content-type': 'application/json' }).end(NOT_FOUND)
     })
     new WebSocketServer({ server }).on('connection', (socket) => {
       ws = socket
       socket.on('error', () => {})
-      // The answer to the auth frame.
+      // The prompt, after the auth frame.
       socket.once('message', () => socket.send(Buffer.from('$ ')))
     })
   })
   const terminal = await connectTerminal({ base, userId: 'ada', sessionId: 's1' })
   afterwards(terminal)
-  if (!ws) return expect.unreachable('there should be a connection')
-  return { terminal, ws, tcp: Reflect.get(ws, '_socket') }
+  if (!ws) return expect.unreachable('the terminal should have a connection')
+  return { terminal, ws, tcp: tcpOf(ws) }
 }
 
-describe('a terminal that fails while its connection stays open', () => {
+describe('a terminal whose connection stays open', () => {
   it.each<[string, (scene: Scene) => void, object]>([
     [
-      'with a frame that breaks the protocol',
-      ({ tcp }) => tcp.write(Buffer.from([0xff, 0xff, 0xff, 0xff])),
+      'a frame that breaks the protocol',
+      ({ tcp }) => tcp.write(INVALID_FRAME),
       { code: 1006, cause: 'lost', error: { cause: { code: expect.stringMatching(/^WS_ERR_/) } } },
     ],
     [
-      'with a message of 17 MiB',
+      'a message of 17 MiB',
       ({ ws }) => ws.send(Buffer.alloc(17 * 1024 * 1024)),
       { code: 1006, cause: 'lost', error: { cause: { code: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' } } },
     ],
     [
-      'with a close frame of 1011',
-      ({ tcp }) => tcp.write(Buffer.from([0x88, 2, 0x03, 0xf3])),
+      'a close frame with 1011',
+      ({ tcp }) => tcp.write(closeFrame(1011)),
       { code: 1011, cause: 'remote', error: { code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1011 } },
     ],
-  ])('%s is not taken for one whose shell has ended', async (_how, fail, close) => {
+  ])('does not end as `exited` after %s', async (_how, fail, close) => {
     const scene = await openOnLiar()
     fail(scene)
     // The server neither reads the answer nor ends the connection.
@@ -59,17 +60,13 @@ describe('a terminal that fails while its connection stays open', () => {
   })
 })
 
-it('a server that floods a terminal which is closing does not fill the memory', async () => {
+it('a terminal that is closing drops a flood of output before it fills the memory', async () => {
   const { terminal, tcp } = await openOnLiar()
   // A message of 64 KiB.
   const message = Buffer.concat([Buffer.from([0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]), Buffer.alloc(64 * 1024)])
-  const pour = (): void => {
-    while (!tcp.destroyed && tcp.write(message));
-  }
-  // The server does not answer the close frame, which is the first thing that it is sent, but begins to print.
+  // The server receives the close frame next. It does not answer, but floods the terminal.
   tcp.removeAllListeners('data')
-  tcp.on('drain', pour)
-  tcp.once('data', pour)
+  tcp.once('data', () => flood(tcp, message))
   expect(await terminal.closed).toMatchObject({ cause: 'exited' })
   let held = 0
   for await (const { length } of terminal) held += length
@@ -77,8 +74,8 @@ it('a server that floods a terminal which is closing does not fill the memory', 
   expect(held).toBeLessThan(4 * 1024 * 1024)
 })
 
-describe('an answer whose body is broken', () => {
-  /** Answers each request with a body that is no gzip, and ends the connection. */
+describe('an answer whose body is no gzip, although its header says so,', () => {
+  /** Starts a server that answers each request with such a body, and ends the connection. */
   function brokenGzip(): Promise<string> {
     return serve((server) => {
       server.on('request', ({ socket }) => {
@@ -88,7 +85,7 @@ describe('an answer whose body is broken', () => {
     })
   }
 
-  it('keeps neither a request nor connectTerminal nor close() waiting', async () => {
+  it('delays neither deleteTerminalSession nor connectTerminal nor close()', async () => {
     const base = await brokenGzip()
     const client = { base, userId: 'ada' }
     expect(await rejection(deleteTerminalSession({ ...client, sessionId: 's1' }))).toMatchObject({ status: 500 })
@@ -98,7 +95,7 @@ describe('an answer whose body is broken', () => {
   })
 })
 
-it('the base is read once: a URL that the caller changes later does not lead elsewhere', async () => {
+it('connectTerminal and deleteTerminalSession ignore later changes of the URL that is their base', async () => {
   const other: string[] = []
   const evil = await serve((server) => {
     server.on('request', ({ url = '' }, response) => {
@@ -119,9 +116,9 @@ it('the base is read once: a URL that the caller changes later does not lead els
     new WebSocketServer({ server }).on('connection', (ws) => ws.send(Buffer.from('$ ')))
   })
   const base = new URL(good)
-  // Changed while the key is asked for, and again by everything later.
+  // Changes the base whenever the key is needed.
   const key = async (): Promise<string> => {
-    await new Promise((resolve) => setTimeout(resolve, 1))
+    await new Promise((resolve) => setImmediate(resolve))
     base.port = new URL(evil).port
     return 'sk-canary'
   }

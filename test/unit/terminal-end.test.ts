@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { connectTerminal } from '../../src/index.ts'
+import { closeFrame, INVALID_FRAME, tcpOf } from '../support/frames.ts'
+import { lookUps } from '../support/requests.ts'
 import { firstChunks, open, openOn } from '../support/terminal.ts'
+import { nothingHappens } from '../support/timers.ts'
 import { afterwards, outputWith, releases, serve, until, withoutCanary } from '../support/upstream.ts'
 
-describe('the end', () => {
-  it('of the shell is noticed on every release, and everything that it printed arrives', async () => {
+describe('a terminal', () => {
+  it('ends as `exited` with its shell on every release, and delivers all output', async () => {
     const ends = releases.map(async (release) => {
       const { terminal, upstream } = await open({ release, shell: 'sh' })
       const output = firstChunks(terminal, Infinity)
@@ -17,7 +20,7 @@ describe('the end', () => {
     await Promise.all(ends)
   })
 
-  it('by close() is local, ends the session, and is the same for everybody who asks', async () => {
+  it('ends as `local` by close(), deletes the session once, and returns the same result to each caller', async () => {
     const { terminal, upstream } = await open()
     const close = await terminal.close()
     expect(close).toEqual({ code: 1000, reason: '', cause: 'local' })
@@ -28,7 +31,7 @@ describe('the end', () => {
     expect(upstream.requests.at(-1)).toMatchObject({ method: 'DELETE' })
   })
 
-  it('comes with the end of its scope', async () => {
+  it('deletes the session when `await using` disposes of it', async () => {
     const { terminal, upstream } = await open()
     await terminal[Symbol.asyncDispose]()
     expect(upstream.sessions).toEqual([])
@@ -41,28 +44,28 @@ describe('the end', () => {
     [4001, 'Invalid token', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAUTHORIZED' } }],
     [4003, 'Terminal instance not reachable', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
     [1000, '', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
-  ])('by the server with %i %j is remote, says why, and ends the session', async (code, reason, close) => {
+  ])('ends as `remote` when the server closes with %i %j, and deletes the session', async (code, reason, close) => {
     const { terminal, session, upstream } = await open()
     session.close(code, reason)
     expect(withoutCanary(await terminal.closed)).toMatchObject({ code, reason, ...close })
     expect(upstream.sessions).toEqual([])
   })
 
-  it('by a bare close is explained by the session: ended', async () => {
+  it('ends as `exited` after a bare close when the session has ended', async () => {
     const { terminal, session } = await open()
     session.exit()
     session.close(1000)
     expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'exited' })
   })
 
-  it('by a bare close is explained by the session: the key is no longer accepted', async () => {
+  it('ends with ERR_TERMINAL_UNAUTHORIZED after a bare close when the look-up refuses the key', async () => {
     const keys = ['sk-canary', 'sk-canary']
     const { terminal, session } = await open({}, { key: () => keys.shift() ?? 'sk-canary-expired' })
     session.close(1000)
     expect(await terminal.closed).toMatchObject({ cause: 'remote', error: { code: 'ERR_TERMINAL_UNAUTHORIZED' } })
   })
 
-  it('by a bare close is not waited for when the session cannot be asked', async () => {
+  it('ends as `remote` after a bare close when the look-up gets no answer', async () => {
     const { terminal, session } = await open({ faults: { get: 'stall' } })
     session.close(1000)
     expect(await terminal.closed).toMatchObject({
@@ -71,24 +74,24 @@ describe('the end', () => {
     })
   })
 
-  it('by the server does not wait for it to end the connection as well', async () => {
+  it('ends after a close frame although the server keeps the connection open', async () => {
+    let close = (): void => {}
     const terminal = await openOn((ws) => {
-      ws.once('message', () => {
-        ws.pause()
-        setTimeout(() => Reflect.get(ws, '_socket').write(Buffer.from([0x88, 2, 0x03, 0xe9])), 50)
-      })
+      ws.once('message', () => ws.pause())
+      close = () => void tcpOf(ws).write(closeFrame(1001))
     })
+    close()
     expect(await terminal.closed).toMatchObject({ code: 1001, cause: 'remote' })
   })
 
-  it('by a socket of another client that comes too late to be refused leaves the session alone', async () => {
+  it('keeps the session when the server closes with 4009, because another client is attached', async () => {
     const { terminal, session, upstream } = await open()
     session.close(4009, 'Session already connected')
     expect(await terminal.closed).toMatchObject({ error: { code: 'ERR_TERMINAL_IN_USE' } })
     expect(upstream.sessions).toHaveLength(1)
   })
 
-  it('by a reset is lost', async () => {
+  it('ends as `lost` after a reset, and deletes the session', async () => {
     const { terminal, session, upstream } = await open()
     session.reset()
     const close = await terminal.closed
@@ -100,10 +103,10 @@ describe('the end', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('by something that is no WebSocket frame is lost, and says so', async () => {
+  it('ends as `lost` with the error of ws after an invalid frame', async () => {
     const terminal = await openOn((ws) => {
       ws.on('message', (_data, isBinary) => {
-        if (isBinary) Reflect.get(ws, '_socket').write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
+        if (isBinary) tcpOf(ws).write(INVALID_FRAME)
       })
     })
     await terminal.write('x')
@@ -113,13 +116,13 @@ describe('the end', () => {
     })
   })
 
-  it('does not wait for a server that does not answer the close', async () => {
+  it('ends by close() although the server does not answer the close frame', async () => {
     const { terminal, session } = await open()
     session.stall()
     expect(await terminal.close()).toMatchObject({ cause: 'local' })
   })
 
-  it('lets the output that is already there be read, and unblocks a writer and a reader', async () => {
+  it('still delivers the output that it holds when it has ended', async () => {
     const { terminal, session } = await open()
     await session.output('left over')
     session.close(1001)
@@ -128,53 +131,54 @@ describe('the end', () => {
   })
 })
 
-describe('the shell that ends in silence', () => {
-  it('is asked for about a second after the last sign of life', async () => {
+describe('a silent terminal', () => {
+  it('looks its session up about 1 s after the last traffic', async () => {
     const { upstream } = await open()
-    const asked = (): number =>
-      upstream.requests.filter(({ kind, method }) => kind === 'http' && method === 'GET').length
-    await until(() => asked() === 1)
+    await until(() => lookUps(upstream).length === 1)
     expect(upstream.sessions).toHaveLength(1)
   })
 
-  it('is not taken for ended by a server that cannot be asked', async () => {
+  it('stays open when the look-up of its session gets 502', async () => {
     const { terminal, upstream } = await open({ faults: { get: { refuse: 502 } } })
     await until(() => upstream.requests.some(({ status }) => status === 502))
     await terminal.write('alive')
     await outputWith(terminal, 'alive')
   })
 
-  it('is not taken for ended as long as its last words are on their way', async () => {
-    let say = (_chunk: Uint8Array): void => {}
-    const answered: number[] = []
+  it('does not end as `exited` before its last output has arrived', async () => {
+    let print = (_chunk: Uint8Array): void => {}
+    let received = 0
+    let answers = 0
     const base = await serve((server) => {
       new WebSocketServer({ server }).on('connection', (ws) => {
-        say = (chunk) => ws.send(chunk)
-        say(new Uint8Array(1))
+        print = (chunk) => ws.send(chunk)
+        print(new Uint8Array(1))
       })
       server.on('request', (_request, response) => {
-        response.once('finish', () => answered.push(response.statusCode))
-        // The answer that the session is gone overtakes the last of its output.
-        if (answered.length === 0) say(new Uint8Array(10_000))
-        setTimeout(() => response.writeHead(404).end('{"error":"Session not found"}'), 50)
+        // The terminal receives output between its request and the answer that the session has ended.
+        if (answers === 0) print(new Uint8Array(10_000))
+        void until(() => received > 10_000).then(() => {
+          response.writeHead(404).end('{"error":"Session not found"}', () => (answers += 1))
+        })
       })
     })
     const terminal = await connectTerminal({ base, userId: 'ada', sessionId: 's1', settle: 20 })
     afterwards(terminal)
-    let received = 0
     terminal.onData(({ length }) => (received += length))
-    await until(() => answered.length === 1)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    say(new Uint8Array(5_000))
+    await until(() => answers === 1)
+    // The terminal reads the answer, and stays open.
+    await nothingHappens(50)
+    print(new Uint8Array(5_000))
     expect(await terminal.closed).toMatchObject({ cause: 'exited' })
     expect(received).toBe(15_001)
   })
 
-  it('is not asked for while a slow reader has yet to let its last words in', async () => {
+  it('does not look its session up while a slow reader holds output back', async () => {
     const { terminal, session, upstream } = await open({}, { maxBuffered: 1 })
     void session.output('x'.repeat(20_000))
     session.exit()
-    await new Promise((resolve) => setTimeout(resolve, 1_300))
+    // The first look-up would come after 1 s.
+    await nothingHappens(1_300)
     expect(upstream.requests.filter(({ status }) => status === 404)).toEqual([])
     expect(await firstChunks(terminal, Infinity)).toBe('x'.repeat(20_000))
     expect(await terminal.closed).toMatchObject({ cause: 'exited' })
@@ -182,7 +186,7 @@ describe('the shell that ends in silence', () => {
 })
 
 describe('the heartbeat', () => {
-  it('is a message that every server ignores, and keeps a terminal that is merely silent', async () => {
+  it('is a text message, and a silent terminal stays open', async () => {
     const { terminal, upstream } = await open({}, { keepAlive: 20 })
     const beats = (): number =>
       upstream.requests.flatMap(({ frames }) => frames).filter((frame) => frame === '{"type":"ping"}').length
@@ -191,7 +195,7 @@ describe('the heartbeat', () => {
     await outputWith(terminal, 'alive')
   })
 
-  it('ends a terminal as lost when the server no longer answers', async () => {
+  it('ends a terminal as `lost` after 2 pings without an answer', async () => {
     const { terminal, session, upstream } = await open({}, { keepAlive: 30 })
     session.stall()
     const close = await terminal.closed
@@ -206,18 +210,19 @@ describe('the heartbeat', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('does not count against a server that is not being read', async () => {
+  it('does not end a terminal whose output is not read', async () => {
     const { terminal, session } = await open({}, { keepAlive: 20, maxBuffered: 1 })
     void session.output('x'.repeat(10_000))
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    // Long enough for ten heartbeats.
+    await nothingHappens(200)
     expect(await outputWith(terminal, 'x'.repeat(10_000))).toHaveLength(10_000)
     await terminal.write('still here')
     await outputWith(terminal, 'still here')
   })
 
-  it('is sent only to confirm the attach with keepAlive: 0', async () => {
+  it('is sent only once with keepAlive: 0, to confirm the attach', async () => {
     const { upstream } = await open({}, { keepAlive: 0 })
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await nothingHappens(50)
     const frames = upstream.requests.flatMap((request) => request.frames)
     expect(frames).toEqual([expect.stringContaining('"auth"'), '{"type":"ping"}'])
   })

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { browserSocket } from '../support/browser-socket.ts'
+import { closeFrame, tcpOf } from '../support/frames.ts'
+import { mute } from '../support/shells.ts'
 import { hashing, inputFrames, open, openOn, sha256 } from '../support/terminal.ts'
+import { nothingHappens } from '../support/timers.ts'
 import { afterwards, outputWith, rejection, releases, until } from '../support/upstream.ts'
 
-describe('write', () => {
+describe('terminal.write', () => {
   it('sends strings as UTF-8 and bytes as they are', async () => {
     const { terminal } = await open()
     await terminal.write('grüezi ')
@@ -12,7 +15,7 @@ describe('write', () => {
     expect(await outputWith(terminal, '\n')).toBe('gr\u00c3\u00bcezi \u0000\u00ff\n')
   })
 
-  it.each([...releases])('brings a paste of 300 KB through %s whole', async (release) => {
+  it.each([...releases])('delivers a paste of 300 KB to %s whole, in frames of at most 4096 bytes', async (release) => {
     const { terminal, upstream } = await open({ release, shell: hashing(300_000) })
     const paste = randomBytes(300_000)
     await terminal.write(paste)
@@ -20,7 +23,7 @@ describe('write', () => {
     expect(Math.max(...inputFrames(upstream).map(({ length }) => length))).toBe(4096)
   })
 
-  it('keeps the order of calls that are not awaited, long and short', async () => {
+  it('keeps the order of long and short calls that are not awaited', async () => {
     const { terminal } = await open()
     const parts = Array.from({ length: 20 }, (_item, index) => String.fromCharCode(65 + index).repeat(1 + index * 997))
     for (const part of parts) void terminal.write(part)
@@ -28,7 +31,7 @@ describe('write', () => {
     expect(await outputWith(terminal, '\n')).toBe(`${parts.join('')}\n`)
   })
 
-  it('is not changed by what the caller does to its buffer afterwards', async () => {
+  it('sends the bytes of the call although the caller changes its buffer later', async () => {
     const { terminal } = await open()
     const buffer = Buffer.alloc(10_000, 'a')
     const written = terminal.write(buffer)
@@ -38,7 +41,7 @@ describe('write', () => {
     expect(await outputWith(terminal, '\n')).toBe(`${'a'.repeat(10_000)}\n`)
   })
 
-  it('sends nothing for nothing', async () => {
+  it('sends no frame for empty data', async () => {
     const { terminal, upstream } = await open()
     await terminal.write('')
     await terminal.write(new Uint8Array())
@@ -47,15 +50,19 @@ describe('write', () => {
     expect(inputFrames(upstream)).toHaveLength(1)
   })
 
-  it.each([undefined, null, 5, {}, ['a'], new ArrayBuffer(1)])(
-    'rejects with ERR_INVALID_ARG_TYPE when given %o',
-    async (data) => {
-      const { terminal } = await open()
-      expect(await rejection(terminal.write(data as never))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
-    },
-  )
+  it.each<[string, unknown]>([
+    ['undefined', undefined],
+    ['null', null],
+    ['a number', 5],
+    ['an object', {}],
+    ['an array', ['a']],
+    ['an ArrayBuffer', new ArrayBuffer(1)],
+  ])('rejects with ERR_INVALID_ARG_TYPE when the data is %s', async (_what, data) => {
+    const { terminal } = await open()
+    expect(await rejection(terminal.write(data as never))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+  })
 
-  it('rejects with ERR_TERMINAL_CLOSED what has not been sent when the terminal closes', async () => {
+  it('rejects with ERR_TERMINAL_CLOSED when the terminal closes before or during the call', async () => {
     const { terminal } = await open()
     const writing = rejection(terminal.write('x'.repeat(100_000)))
     const later = rejection(terminal.write('y'))
@@ -68,12 +75,12 @@ describe('write', () => {
   it('rejects with ERR_TERMINAL_CLOSED while the server is closing', async () => {
     const terminal = await openOn((ws) => {
       ws.pause()
-      Reflect.get(ws, '_socket').write(Buffer.from([0x88, 2, 0x03, 0xe9]))
+      tcpOf(ws).write(closeFrame(1001))
     })
     expect(await rejection(terminal.write('x'))).toMatchObject({ code: 'ERR_TERMINAL_CLOSED' })
   })
 
-  it('does not crash the process of a caller that does not wait for it', async () => {
+  it('causes no unhandled rejection when the caller does not await it', async () => {
     const { terminal } = await open()
     const unhandled: unknown[] = []
     const note = (reason: unknown): void => void unhandled.push(reason)
@@ -87,15 +94,15 @@ describe('write', () => {
   })
 })
 
-describe('resize', () => {
-  it('tells the shell', async () => {
+describe('terminal.resize', () => {
+  it('changes the size of the shell', async () => {
     const { terminal, session } = await open()
     terminal.resize(132, 50)
     await until(() => session.size.cols === 132)
     expect(session.size).toEqual({ cols: 132, rows: 50 })
   })
 
-  it('throws a RangeError for what would kill the shell, and sends nothing', async () => {
+  it('throws a RangeError for a size that would kill the shell, and sends nothing', async () => {
     const { terminal, upstream } = await open()
     for (const [cols, rows] of [
       [0, 1],
@@ -119,10 +126,10 @@ describe('resize', () => {
   })
 })
 
-describe("with a browser's socket", () => {
+describe("a terminal over a browser's socket", () => {
   const browser = { WebSocket: browserSocket, keepAlive: 20 }
 
-  it('writes, reads, beats and closes', async () => {
+  it('writes, reads, sends heartbeats and closes', async () => {
     const { terminal, upstream } = await open({}, browser)
     const paste = 'x'.repeat(50_000)
     await terminal.write(`${paste}\n`)
@@ -132,17 +139,17 @@ describe("with a browser's socket", () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('does not wait for a server that does not answer the close, although it cannot end it by force', async () => {
+  it('ends by close() although the server does not answer the close frame', async () => {
     const { terminal, session } = await open({}, browser)
     session.stall()
     expect(await terminal.close()).toMatchObject({ cause: 'local' })
   })
 
-  it('holds a write back while too much waits in the socket', async () => {
-    const { terminal, session } = await open({ shell: () => ({ input: () => {} }) }, { ...browser, keepAlive: 0 })
+  it('does not resolve a write while the socket holds too much', async () => {
+    const { terminal, session } = await open({ shell: mute }, { ...browser, keepAlive: 0 })
     session.stall()
     const writing = rejection(terminal.write(new Uint8Array(20 * 1024 * 1024)))
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await nothingHappens(300)
     await terminal.close()
     expect(await writing).toMatchObject({ code: 'ERR_TERMINAL_CLOSED' })
   })

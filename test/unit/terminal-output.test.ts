@@ -3,10 +3,11 @@ import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { TestSession, TestShell } from '../../src/testing.ts'
 import { firstChunks, open, sha256 } from '../support/terminal.ts'
+import { nothingHappens } from '../support/timers.ts'
 import { afterwards, outputWith } from '../support/upstream.ts'
 
-describe('reading', () => {
-  it('hands what came before anybody listened to the first who does, and to nobody else', async () => {
+describe('a terminal', () => {
+  it('delivers early output to its first reader only', async () => {
     const shell: TestShell = ({ output }) => {
       void output('early ')
       return { input: () => {} }
@@ -17,7 +18,7 @@ describe('reading', () => {
     expect(await Promise.all(readers)).toEqual(['early late', 'late'])
   })
 
-  it('hands it to a listener only once that has the function to stop it', async () => {
+  it('calls a listener only after onData has returned the function that removes it', async () => {
     const { terminal, session } = await open()
     await session.output('a')
     const chunk = await new Promise<Uint8Array>((resolve) => {
@@ -31,16 +32,16 @@ describe('reading', () => {
     expect(await outputWith(terminal, 'b')).toBe('b')
   })
 
-  it('may be stopped twice', async () => {
+  it('accepts a second call of the function that removes a listener', async () => {
     const { terminal, session } = await open()
-    const stop = terminal.onData(() => expect.unreachable('it has been stopped'))
+    const stop = terminal.onData(() => expect.unreachable('the listener has been removed'))
     stop()
     stop()
     await session.output('kept')
     expect(await outputWith(terminal, 'kept')).toBe('kept')
   })
 
-  it('goes on for the others when one of them throws, who is heard', async () => {
+  it('delivers to the other readers when a listener throws, and reports the error as uncaught', async () => {
     const { terminal, session } = await open()
     const thrown = new Promise((resolve) => {
       const listeners = process.listeners('uncaughtException')
@@ -57,7 +58,7 @@ describe('reading', () => {
     expect(await thrown).toEqual(new Error('reader is broken'))
   })
 
-  it('with for await ends when the terminal closes, after everything that came before', async () => {
+  it('ends `for await` when it closes, after all output', async () => {
     const { terminal, session } = await open()
     await session.output('one')
     await session.output('two')
@@ -68,7 +69,7 @@ describe('reading', () => {
     expect(await firstChunks(terminal, Infinity)).toBe('')
   })
 
-  it('can be broken off and taken up again, and loses nothing', async () => {
+  it('loses no output between two `for await` loops', async () => {
     const { terminal, session } = await open()
     for (const text of ['a', 'b', 'c', 'd']) await session.output(text)
     expect(await firstChunks(terminal, 1)).toBe('a')
@@ -76,7 +77,7 @@ describe('reading', () => {
     expect(await outputWith(terminal, 'd')).toBe('d')
   })
 
-  it('answers several calls of next() in their order, and all of them at the end', async () => {
+  it('settles pending calls of next() in order, and the rest when it closes', async () => {
     const { terminal, session } = await open()
     const iterator = terminal[Symbol.asyncIterator]()
     const results = [iterator.next(), iterator.next(), iterator.next(), iterator.next()]
@@ -90,7 +91,7 @@ describe('reading', () => {
     expect(await iterator.next()).toEqual({ done: true, value: undefined })
   })
 
-  it('can be left while it waits, and the next reader gets what comes then', async () => {
+  it('settles a pending next() on return(), and delivers later output to the next reader', async () => {
     const { terminal, session } = await open()
     const iterator = terminal[Symbol.asyncIterator]()
     const waiting = iterator.next()
@@ -101,12 +102,12 @@ describe('reading', () => {
     expect(await outputWith(terminal, 'kept')).toBe('kept')
   })
 
-  it('can be left before it began', async () => {
+  it('accepts return() before the first next()', async () => {
     const { terminal } = await open()
     expect(await terminal[Symbol.asyncIterator]().return?.()).toEqual({ done: true, value: undefined })
   })
 
-  it('gives each of several readers everything', async () => {
+  it('delivers all output to each of several readers', async () => {
     const { terminal, session } = await open()
     const readers = [firstChunks(terminal, 2), outputWith(terminal, 'b'), firstChunks(terminal, 2)]
     await session.output('a')
@@ -114,7 +115,7 @@ describe('reading', () => {
     expect(await Promise.all(readers)).toEqual(['ab', 'ab', 'ab'])
   })
 
-  it('works through Readable.from, which can be destroyed while it waits', async () => {
+  it('works with Readable.from, also after that is destroyed', async () => {
     const { terminal, session } = await open()
     const readable = Readable.from(terminal)
     const chunk = new Promise((resolve) => readable.once('data', resolve))
@@ -127,15 +128,15 @@ describe('reading', () => {
     expect(await outputWith(terminal, 'after')).toBe('after')
   })
 
-  it('drops what still comes after close()', async () => {
+  it('drops the output that arrives after close()', async () => {
     const { terminal, session } = await open()
     const closing = terminal.close()
-    void session.output('for nobody')
+    void session.output('dropped')
     await closing
     expect(await firstChunks(terminal, Infinity)).toBe('')
   })
 
-  it('stops the server while nobody reads, and loses nothing when somebody does', async () => {
+  it('pauses the server while it has no reader, and loses no output', async () => {
     const { terminal, session } = await open({}, { maxBuffered: 64 * 1024 })
     const { total, chunk } = await floodUntilItStops(session)
     expect(sha256(await bytesOf(terminal, total * chunk.length))).toBe(
@@ -143,7 +144,7 @@ describe('reading', () => {
     )
   })
 
-  it('stops the server while a reader does not ask for more, and loses nothing when it does', async () => {
+  it('pauses the server while its reader does not call next(), and loses no output', async () => {
     const { terminal, session } = await open({}, { maxBuffered: 64 * 1024 })
     const iterator = terminal[Symbol.asyncIterator]()
     const first = iterator.next()
@@ -154,7 +155,7 @@ describe('reading', () => {
   })
 })
 
-/** Prints 24 MiB, and checks that a client that does not read lets in only a part of it. */
+/** Prints 24 MiB, and checks that a client that does not read takes only a part of it. */
 async function floodUntilItStops(session: TestSession): Promise<{ chunk: Uint8Array; total: number }> {
   const chunk = randomBytes(1024 * 1024)
   const total = 24
@@ -164,12 +165,13 @@ async function floodUntilItStops(session: TestSession): Promise<{ chunk: Uint8Ar
   })()
   for (let before = -1; before !== printed;) {
     before = printed
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    await nothingHappens(150)
   }
   expect(printed).toBeLessThan(total)
   return { chunk, total }
 }
 
+/** Returns the first `length` bytes, or a little more. */
 async function bytesOf(chunks: AsyncIterable<Uint8Array>, length: number): Promise<Uint8Array> {
   const received: Uint8Array[] = []
   let rest = length

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
-import type { TestUpstream } from '../../src/testing.ts'
+import { lookUps } from '../support/requests.ts'
 import { open } from '../support/terminal.ts'
 import { afterwards, clientOf, upstreamOf } from '../support/upstream.ts'
 
@@ -8,39 +8,35 @@ afterEach(() => void vi.useRealTimers())
 
 const MINUTE = 60_000
 
-function asked({ requests }: TestUpstream): number {
-  return requests.filter(({ kind, method }) => kind === 'http' && method === 'GET').length
-}
-
-/** Lets so many ms pass for the terminal, but not for its sockets. */
+/** Advances the timers of the terminal. Its sockets are not faked. */
 function pass(ms: number): void {
   vi.advanceTimersByTime(ms)
 }
 
-/** Lets the sockets move what they have. */
+/** Lets the sockets deliver what was sent. */
 async function settle(): Promise<void> {
   for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
 describe('a terminal with traffic', () => {
-  it.each(['output', 'input'])('asks for its session more often than once a minute while there is %s', async (kind) => {
+  it.each(['output', 'input'])('looks its session up at least once a minute while there is %s', async (kind) => {
     const { terminal, session, upstream } = await open()
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     await terminal.write('begin')
     await settle()
-    const before = asked(upstream)
+    const before = lookUps(upstream).length
     for (let passed = 0; passed < 10 * MINUTE; passed += 500) {
       if (kind === 'output') await session.output('line\n')
       else await terminal.write('x')
       await settle()
       pass(500)
     }
-    const requests = asked(upstream) - before
+    const requests = lookUps(upstream).length - before
     expect(requests).toBeGreaterThanOrEqual(10)
     expect(requests).toBeLessThanOrEqual(20)
   })
 
-  it('stops asking when it falls silent', async () => {
+  it('stops looking its session up when it falls silent', async () => {
     const { terminal, upstream } = await open({}, { keepAlive: 0 })
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
     await terminal.write('x')
@@ -49,17 +45,17 @@ describe('a terminal with traffic', () => {
       pass(1_000)
       await settle()
     }
-    const before = asked(upstream)
+    const before = lookUps(upstream).length
     for (let passed = 0; passed < 10 * MINUTE; passed += 10_000) {
       pass(10_000)
       await settle()
     }
-    expect(asked(upstream)).toBe(before)
+    expect(lookUps(upstream).length).toBe(before)
     expect(vi.getTimerCount()).toBe(0)
   })
 })
 
-it('a busy terminal keeps its container, and an idle one loses it', async () => {
+it('a busy terminal keeps its container, and an idle terminal loses it', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] })
   const upstream = await upstreamOf({ idleTimeout: MINUTE })
   const opening = ['busy', 'idle'].map(async (userId) => {
@@ -77,7 +73,7 @@ it('a busy terminal keeps its container, and an idle one loses it', async () => 
   expect(upstream.sessions.map(({ userId }) => userId)).toEqual(['busy'])
 })
 
-it('a terminal that fails while its session is asked for leaves no timer', async () => {
+it('a terminal that is reset during a look-up of its session leaves no timer', async () => {
   const { terminal, session } = await open()
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   await terminal.write('x')

@@ -6,18 +6,18 @@ import { buildUpstreamHttpUrl, whereOf } from '../../src/upstream/url.ts'
 const authTypes: AuthType[] = ['bearer', 'session', 'system_oauth', 'none']
 const noKeys = [undefined, null, '', ' ', '\t\n ', 'Bearer', 'Bearer ', '  bearer  ', 'Bearer Bearer ', '\u00a0']
 
-describe('the bug that started it', () => {
-  it('puts `token` beside `user_id` when the auth type is bearer and there is a key', () => {
+describe('the parameter `token`', () => {
+  it('stands beside `user_id` when the auth type is bearer and there is a key', () => {
     expect(buildUpstreamWsUrl('https://terminals.example/api/terminals/s1', 'bearer', 'sk-1', 'ada')).toBe(
       'wss://terminals.example/api/terminals/s1?user_id=ada&token=sk-1',
     )
   })
 
-  it.each(noKeys)('leaves `token` out when the key is %j', (key) => {
+  it.each(noKeys)('is left out when the key is %j', (key) => {
     expect(buildUpstreamWsUrl('http://h/', 'bearer', key, 'ada')).toBe('ws://h/?user_id=ada')
   })
 
-  it.each(['session', 'system_oauth', 'none'] as const)('never puts the key of %s into the URL', (authType) => {
+  it.each(['session', 'system_oauth', 'none'] as const)('is left out when the auth type is %s', (authType) => {
     expect(buildUpstreamWsUrl('http://h/', authType, 'sk-1', 'ada')).toBe('ws://h/?user_id=ada')
   })
 })
@@ -63,16 +63,16 @@ describe('buildUpstreamWsUrl', () => {
     expect(buildUpstreamWsUrl(base, 'none', null, 'u', where)).toBe(url)
   })
 
-  it('orders the parameters: those of the base, user_id, context_id, token', () => {
+  it('orders the parameters: those of the base, then user_id, context_id, token', () => {
     const url = buildUpstreamWsUrl('http://h/?z=1&user_id=x', 'bearer', 'k', 'u', target)
     expect([...new URL(url).searchParams.keys()]).toEqual(['z', 'user_id', 'context_id', 'token'])
   })
 
-  it.each([' sk-1 ', 'Bearer sk-1', 'bearer\tsk-1', '  BEARER  sk-1\n', 'sk-1'])('takes the key %j for sk-1', (key) => {
+  it.each([' sk-1 ', 'Bearer sk-1', 'bearer\tsk-1', '  BEARER  sk-1\n', 'sk-1'])('reads the key %j as sk-1', (key) => {
     expect(buildUpstreamWsUrl('http://h', 'bearer', key, 'u')).toBe('ws://h/?user_id=u&token=sk-1')
   })
 
-  it('does not change the URL that it is given', () => {
+  it('does not change the URL object of the caller', () => {
     const base = new URL('http://h/?token=old#x')
     buildUpstreamWsUrl(base, 'bearer', 'k', 'u', target)
     expect(base.href).toBe('http://h/?token=old#x')
@@ -94,7 +94,7 @@ describe('buildUpstreamWsUrl', () => {
     null,
     42,
     {},
-  ])('throws ERR_TERMINAL_INVALID_URL, and does not quote it, when the base is %j', (base) => {
+  ])('throws ERR_TERMINAL_INVALID_URL without the base in the message when the base is %j', (base) => {
     const build = (): string => buildUpstreamWsUrl(base as string, 'bearer', 'k', 'u')
     expect(build).toThrow(TerminalError)
     expect(build).toThrow(expect.objectContaining({ code: 'ERR_TERMINAL_INVALID_URL' }))
@@ -108,7 +108,7 @@ describe('buildUpstreamWsUrl', () => {
     ['the user id has a control character', ['bearer', 'k', 'a\nb'], 'ERR_INVALID_ARG_VALUE'],
     ['the user id has a lone surrogate', ['bearer', 'k', 'a\ud800'], 'ERR_INVALID_ARG_VALUE'],
     ['the auth type is unknown', ['basic', 'k', 'u'], 'ERR_INVALID_ARG_VALUE'],
-    ['the auth type is a name of Object', ['constructor', 'k', 'u'], 'ERR_INVALID_ARG_VALUE'],
+    ['the auth type is a property of Object.prototype', ['constructor', 'k', 'u'], 'ERR_INVALID_ARG_VALUE'],
     ['the auth type is missing', [undefined, 'k', 'u'], 'ERR_INVALID_ARG_TYPE'],
     ['the key is a number', ['bearer', 5, 'u'], 'ERR_INVALID_ARG_TYPE'],
     ['the key is a list', ['bearer', ['k'], 'u'], 'ERR_INVALID_ARG_TYPE'],
@@ -129,7 +129,7 @@ describe('buildUpstreamWsUrl', () => {
     expect(build).toThrow(expect.objectContaining({ code }))
   })
 
-  it('names the parameter and never shows the key', () => {
+  it('names the invalid parameter, and does not show the key', () => {
     expect(() => buildUpstreamWsUrl('http://h', 'bearer', 'gehéim', 'u')).toThrow('`key` must be printable ASCII')
   })
 })
@@ -162,8 +162,8 @@ function foreignParameters(url: string): Array<[string, string]> {
   return [...new URL(url).searchParams].filter(([name]) => !own.has(name))
 }
 
-describe('laws of buildUpstreamWsUrl', () => {
-  it('always returns a ws or wss URL that parses, with the security of the base', () => {
+describe('buildUpstreamWsUrl, for random arguments,', () => {
+  it('returns a ws URL for http and ws, and a wss URL for https and wss', () => {
     fc.assert(
       fc.property(base, fc.constantFrom(...authTypes), fc.option(key), id, (from, authType, secret, userId) => {
         const { protocol } = new URL(buildUpstreamWsUrl(from, authType, secret, userId))
@@ -172,7 +172,7 @@ describe('laws of buildUpstreamWsUrl', () => {
     )
   })
 
-  it('brings every id back from its own segment or parameter, and changes nothing else', () => {
+  it('writes each id into its own segment or parameter, and changes nothing else', () => {
     fc.assert(
       fc.property(base, hostileId, hostileId, hostileId, id, (from, userId, sessionId, policyId, contextId) => {
         const url = buildUpstreamWsUrl(from, 'none', null, userId, { sessionId, policyId, contextId })
@@ -189,7 +189,7 @@ describe('laws of buildUpstreamWsUrl', () => {
     )
   })
 
-  it('has exactly one token, which is the key, for bearer with a key, and none otherwise', () => {
+  it('writes the key into exactly one token for bearer with a key, and into none otherwise', () => {
     fc.assert(
       fc.property(base, fc.constantFrom(...authTypes), fc.option(key), id, (from, authType, secret, userId) => {
         const tokens = new URL(buildUpstreamWsUrl(from, authType, secret, userId)).searchParams.getAll('token')
@@ -209,11 +209,11 @@ describe('buildUpstreamHttpUrl', () => {
   })
 })
 
-it('whereOf leaves out the query', () => {
+it('whereOf leaves the query out', () => {
   expect(whereOf('wss://h:1/api?token=secret#x')).toBe('wss://h:1/api')
 })
 
-it('does not need longer for a path of many slashes', () => {
+it('buildUpstreamWsUrl stays fast with a path of 400,000 slashes', () => {
   const slashes = '/'.repeat(400_000)
   const one = { sessionId: 's1' }
   expect(buildUpstreamWsUrl(`http://h/x${slashes}`, 'none', null, 'ada', one)).toBe(
@@ -229,7 +229,7 @@ it.each<[unknown, string]>([
   [null, 'got null'],
   [8000, 'got number'],
   ['h', 'it cannot be parsed as one'],
-])('says of the base %j: %s', (wrong, problem) => {
+])('the error of buildUpstreamWsUrl for the base %j says: %s', (wrong, problem) => {
   const build = (): string => buildUpstreamWsUrl(wrong as string, 'none', null, 'ada')
   expect(build).toThrow(`\`base\` must be an absolute http(s) or ws(s) URL: ${problem}`)
 })

@@ -9,8 +9,10 @@ import {
   type SocketConstructor,
 } from '../../src/terminal/websocket.ts'
 import { browserSocket } from '../support/browser-socket.ts'
+import { nothingHappens } from '../support/timers.ts'
 import { afterwards, nobody, serve, until } from '../support/upstream.ts'
 
+/** Opens a link; resolves when it has opened or ended. */
 async function linkTo(base: string, Socket: SocketConstructor): Promise<Link> {
   const link = openLink(Socket, base.replace('http', 'ws'), {}, () => {})
   afterwards({ close: () => link.drop() })
@@ -18,21 +20,21 @@ async function linkTo(base: string, Socket: SocketConstructor): Promise<Link> {
   return link
 }
 
-/** A server that accepts, and never reads. */
+/** Starts a server that accepts connections and never reads. */
 function deaf(): Promise<string> {
   return serve((server) => new WebSocketServer({ server }).on('connection', (ws) => ws.pause()))
 }
 
-it('is that of ws in Node', () => {
+it('WebSocket is the class of ws in Node', () => {
   expect(ownWebSocket).toBe(WebSocket)
 })
 
-it('takes only classes that emit events as Node does for ws, which can send headers', () => {
+it('sendsHeaders is true for ws, and false for a class of browsers', () => {
   expect(sendsHeaders(WebSocket)).toBe(true)
   expect(sendsHeaders(browserSocket)).toBe(false)
 })
 
-it('does not take a class for ws that can do some of the same, as that of Bun', async () => {
+it('a link sends no ping over a class that has ping() but no pong event, as that of Bun', async () => {
   const seen: string[] = []
   class BunSocket extends (browserSocket as unknown as typeof EventTarget) {
     ping(): void {
@@ -42,12 +44,12 @@ it('does not take a class for ws that can do some of the same, as that of Bun', 
   }
   const base = await serve((server) => new WebSocketServer({ server }))
   const link = await linkTo(base, BunSocket as unknown as SocketConstructor)
-  // It would wait for the pong, which that class does not tell of.
+  // Without the event, the link would never notice the pong.
   expect(link.ping()).toBe(false)
   expect(seen).toEqual([])
 })
 
-it('says 1006 of a connection that dropped, also where the class says 0, as that of Deno', async () => {
+it('a link ends with 1006 when the connection drops and the class reports 0, as that of Deno', async () => {
   class DenoSocket extends (browserSocket as unknown as typeof EventTarget) {
     override dispatchEvent(event: Event): boolean {
       return super.dispatchEvent('code' in event ? Object.assign(event, { code: 0 }) : event)
@@ -60,7 +62,7 @@ it('says 1006 of a connection that dropped, also where the class says 0, as that
   expect(await link.ended).toMatchObject({ code: 1006 })
 })
 
-it('closes politely also while it is paused', async () => {
+it('a link over ws ends with 1000 when it is closed while it is paused', async () => {
   const base = await serve((server) => new WebSocketServer({ server }))
   const link = await linkTo(base, WebSocket)
   link.pause()
@@ -68,27 +70,30 @@ it('closes politely also while it is paused', async () => {
   expect(await link.ended).toMatchObject({ code: 1000 })
 })
 
-it.each<[string, SocketConstructor, number, [number, string]]>([
-  ['ws', WebSocket, 4000, [4000, 'bye']],
-  ['ws', WebSocket, 1001, [1001, 'bye']],
-  ["a browser's socket", browserSocket, 4000, [4000, 'bye']],
-  ["a browser's socket", browserSocket, 1001, [1000, 'bye']],
-])('over %s closes with %i as far as that may say it', async (_which, Socket, code, received) => {
-  let closed: Promise<unknown[]> | undefined
-  const base = await serve((server) => {
-    new WebSocketServer({ server }).once('connection', (ws) => (closed = once(ws, 'close')))
-  })
-  const link = await linkTo(base, Socket)
-  link.close(false, code, 'bye')
-  await link.ended
-  expect((await closed)?.map((value) => (Buffer.isBuffer(value) ? value.toString() : value))).toEqual(received)
-})
+it.each<[string, number, SocketConstructor, [number, string]]>([
+  ['ws', 4000, WebSocket, [4000, 'bye']],
+  ['ws', 1001, WebSocket, [1001, 'bye']],
+  ["a browser's socket", 4000, browserSocket, [4000, 'bye']],
+  ["a browser's socket", 1001, browserSocket, [1000, 'bye']],
+])(
+  'a link over %s that is closed with %i sends the code that its class allows',
+  async (_which, code, Socket, received) => {
+    let closed: Promise<unknown[]> | undefined
+    const base = await serve((server) => {
+      new WebSocketServer({ server }).once('connection', (ws) => (closed = once(ws, 'close')))
+    })
+    const link = await linkTo(base, Socket)
+    link.close(false, code, 'bye')
+    await link.ended
+    expect((await closed)?.map((value) => (Buffer.isBuffer(value) ? value.toString() : value))).toEqual(received)
+  },
+)
 
 describe.each([
   ['ws', WebSocket],
   ["a browser's socket", browserSocket],
 ])('a link over %s', (_which, Socket) => {
-  it('hands over text as bytes, and which of both it was', async () => {
+  it('delivers text and binary messages as bytes, and tells which of both it was', async () => {
     const base = await serve((server) => {
       new WebSocketServer({ server }).once('connection', (ws) => {
         ws.send('grüße')
@@ -107,24 +112,24 @@ describe.each([
     ])
   })
 
-  it('resolves send at once as long as the server reads', async () => {
+  it('resolves send while the server reads', async () => {
     const base = await serve((server) => new WebSocketServer({ server }))
     const link = await linkTo(base, Socket)
     for (let count = 0; count < 100; count += 1) await link.send(new ArrayBuffer(64 * 1024))
   })
 
-  it('does not resolve send as long as the server does not', async () => {
+  it('does not resolve send while the server does not read', async () => {
     const link = await linkTo(await deaf(), Socket)
-    const patience = (): Promise<string> => new Promise((resolve) => setTimeout(resolve, 200, 'stuck'))
-    // The kernel's buffers take some.
+    const stuck = (): Promise<string> => nothingHappens(200).then(() => 'stuck')
+    // The buffers of the kernel take the first messages.
     let sending
     do sending = link.send(new ArrayBuffer(1024 * 1024))
-    while ((await Promise.race([sending, patience()])) !== 'stuck')
+    while ((await Promise.race([sending, stuck()])) !== 'stuck')
     sending.catch(() => {})
     link.drop()
   })
 
-  it('ends with 1006 when nobody listens, and does not reject', async () => {
+  it('ends with 1006, and does not reject, when the connection is refused', async () => {
     const link = await linkTo(await nobody(), Socket)
     expect(await link.ended).toMatchObject({ code: 1006, reason: '', opened: false, status: undefined })
   })
@@ -137,10 +142,10 @@ describe.each([
     expect(await link.ended).toMatchObject({ code: 4004, reason: 'Session not found', opened: true })
   })
 
-  it('goes on reading while it closes patiently, and cannot be paused then', async () => {
+  it('reads while it closes with `patient`, although it is paused', async () => {
     const base = await serve((server) => {
       new WebSocketServer({ server }).on('connection', (ws) => {
-        // Not an answer to the close, as long as there is something left to say.
+        // The server sends for 3 s before it answers the close frame; without `patient`, a link waits for 2 s.
         ws.pause()
         let rest = 6
         const timer = setInterval(() => {
@@ -161,7 +166,7 @@ describe.each([
     expect(received).toBe(6)
   })
 
-  it('ends at once when it is dropped', async () => {
+  it('ends at once with 1006 when it is dropped', async () => {
     const link = await linkTo(await deaf(), Socket)
     link.drop()
     expect(await link.ended).toMatchObject({ code: 1006, opened: true })
