@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { startTestUpstream } from '../../src/testing.ts'
+import { upstreamOf } from '../support/upstream.ts'
 import { bundlers, type Bundle, type Bundler } from './support/bundlers.ts'
 import { installPackage, runNode } from './support/install.ts'
 
-/** What runs in browsers, each with one of its exports. */
+/** The modules that run in browsers, each with one of its exports. */
 const BROWSER_ENTRIES = {
   'terminal-upstream': 'connectTerminal',
   'terminal-upstream/xterm': 'UpstreamAddon',
@@ -21,15 +21,16 @@ for (const [module, library] of libraries) {
   writeFileSync(join(path, 'index.js'), `module.exports = require('${module}')\n`)
 }
 
-/** How a program gets at the package: it is of ES modules itself, what it depends on need not be. */
+/** How a program, which is an ES module, reaches the package: the library in between is CommonJS. */
 const ways: Array<[way: string, from: (module: string) => string | undefined]> = [
   ['imports', (module) => module],
   ['imports a library that requires', (module) => libraries.get(module)],
 ]
 
-/** Packages that ws does without where they are missing; webpack alone tells, when it looks at ws, for Node. */
+/** The warning of webpack for the optional dependencies of ws, in bundles for Node. */
 const OPTIONAL = /^Module not found: Error: Can't resolve '(?:bufferutil|utf-8-validate)' in '.*\/ws\/lib'/
 
+/** Bundles a program, and checks that the bundler gives no warnings. */
 async function bundle(bundler: Bundler, code: string, target: 'browser' | 'node' = 'browser'): Promise<Bundle> {
   const entry = join(folder, 'entry.js')
   writeFileSync(entry, code)
@@ -38,13 +39,13 @@ async function bundle(bundler: Bundler, code: string, target: 'browser' | 'node'
   return made
 }
 
-/** The packages that a bundle holds something of, but for {@link libraries}. */
+/** Returns the packages that a bundle has code of, except {@link libraries}. */
 function packagesIn({ modules }: Bundle): Set<string> {
   const names = modules.flatMap((path) => /\bnode_modules\/([^/?]+)/.exec(path)?.[1] ?? [])
   return new Set(names.filter((name) => !name.startsWith('library-')))
 }
 
-/** A WebSocket of browsers as far as connecting goes: it opens, says nothing and closes when told to. */
+/** A WebSocket of browsers that opens, receives nothing, and closes. */
 class FakeWebSocket extends EventTarget {
   static readonly dialled: unknown[][] = []
   static readonly sent: unknown[] = []
@@ -54,6 +55,7 @@ class FakeWebSocket extends EventTarget {
   constructor(...details: unknown[]) {
     super()
     FakeWebSocket.dialled.push(details)
+    // A browser dispatches the event in a later task.
     setTimeout(() => this.dispatchEvent(new Event('open')))
   }
 
@@ -66,7 +68,7 @@ class FakeWebSocket extends EventTarget {
   }
 }
 
-/** What this package may expect of a browser, and nothing else: no `process`, no `Buffer`, no `global`. */
+/** The globals of a browser that this package uses. Others are missing: `process`, `Buffer` and `global`. */
 const browser = {
   AbortController,
   AbortSignal,
@@ -83,15 +85,20 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
   describe.each(ways)('of a program that %s the package', (_way, from) => {
     const connect = `import { connectTerminal } from '${from('terminal-upstream')}'\n`
 
-    test.each(Object.entries(BROWSER_ENTRIES))('makes of all of %s what browsers can load', async (module, name) => {
-      const code = `import * as all from '${from(module)}'\nglobalThis.all = all\n`
-      const made = await bundle(bundler, code)
-      expect([...packagesIn(made)].filter((used) => !['terminal-upstream', 'isomorphic-ws'].includes(used))).toEqual([])
-      expect(made.code.match(/\bnode:|(?<![.\w])(?:Buffer|process)\b/g)).toBeNull()
-      const context: Record<string, unknown> = { ...browser }
-      runInNewContext(made.code, context)
-      expect(context['all']).toHaveProperty(name, expect.any(Function))
-    })
+    test.each(Object.entries(BROWSER_ENTRIES))(
+      'makes a bundle of all exports of %s that loads in a browser',
+      async (module, name) => {
+        const code = `import * as all from '${from(module)}'\nglobalThis.all = all\n`
+        const made = await bundle(bundler, code)
+        expect([...packagesIn(made)].filter((used) => !['terminal-upstream', 'isomorphic-ws'].includes(used))).toEqual(
+          [],
+        )
+        expect(made.code.match(/\bnode:|(?<![.\w])(?:Buffer|process)\b/g)).toBeNull()
+        const context: Record<string, unknown> = { ...browser }
+        runInNewContext(made.code, context)
+        expect(context['all']).toHaveProperty(name, expect.any(Function))
+      },
+    )
 
     test('makes a bundle that dials with the WebSocket of the browser', async () => {
       const code = `globalThis.closed = connectTerminal({ base: 'https://h', key: 'sk-1', userId: 'ada', sessionId: '1', settle: 1 })
@@ -108,7 +115,7 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
       expect(FakeWebSocket.sent).toEqual(['{"type":"auth","token":"sk-1"}', '{"type":"ping"}'])
     })
 
-    test('makes a bundle that loads where there is no WebSocket, and asks for one when it is to dial', async () => {
+    test('makes a bundle that loads without a WebSocket class, and asks for one when it connects', async () => {
       const code = `globalThis.refused = connectTerminal({ base: 'https://h', userId: 'ada' }).catch(({ message }) => message)`
       const made = await bundle(bundler, connect + code)
       const context: Record<string, unknown> = { ...browser }
@@ -116,9 +123,8 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
       expect(await context['refused']).toMatch(/^`WebSocket` must be a class, got /)
     })
 
-    test('makes a program for Node that brings ws with it and opens a terminal', async () => {
-      const upstream = await startTestUpstream({ release: 'terminals@0.0.2', key: 'sk-1' })
-      onTestFinished(() => upstream.close())
+    test('makes a program for Node that contains ws and opens a terminal', async () => {
+      const upstream = await upstreamOf({ release: 'terminals@0.0.2', key: 'sk-1' })
       const code = `
         async function main() {
           const terminal = await connectTerminal({ base: '${upstream.url}', key: 'sk-1', userId: 'ada', settle: 10 })
@@ -132,36 +138,39 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
         void main()`
       const made = await bundle(bundler, connect + code, 'node')
       expect(packagesIn(made)).toEqual(new Set(['terminal-upstream', 'isomorphic-ws', 'ws']))
-      // Away from the packages: it must not find them when it runs.
+      // In a folder without node_modules, so that the program cannot load a package at run time.
       const elsewhere = mkdtempSync(join(tmpdir(), 'terminal-upstream-bundle-'))
       onTestFinished(() => rmSync(elsewhere, { recursive: true }))
       expect(await runNode(elsewhere, made.format, made.code)).toEqual({ stdout: 'hello\n', stderr: '' })
       expect(upstream.requests.map(({ method, status }) => `${method} ${status}`)).toEqual([
         'POST 200',
-        // Without the key in the URL, the look-up that asks why, and with the key.
+        // The handshake without the key in the URL, the look-up that asks why, and the handshake with the key.
         'GET 403',
         'GET 200',
         'GET 101',
-        // The look-up that confirms the silence.
+        // The look-up after silence.
         'GET 200',
         'DELETE 200',
       ])
     })
   })
 
-  test.each(['browser', 'node'] as const)('leaves sockets out of buildUpstreamWsUrl for target %s', async (target) => {
-    const code = `import { buildUpstreamWsUrl } from 'terminal-upstream'
+  test.each(['browser', 'node'] as const)(
+    'bundles buildUpstreamWsUrl for target %s without sockets',
+    async (target) => {
+      const code = `import { buildUpstreamWsUrl } from 'terminal-upstream'
       console.log(buildUpstreamWsUrl('http://h', 'bearer', 'sk-1', 'ada'))`
-    const made = await bundle(bundler, code, target)
-    expect(packagesIn(made)).toEqual(new Set(['terminal-upstream']))
-    expect(made.code.match(/WebSocket\b/g)).toBeNull()
-    expect(await runNode(folder, made.format, made.code)).toEqual({
-      stdout: 'ws://h/?user_id=ada&token=sk-1\n',
-      stderr: '',
-    })
-  })
+      const made = await bundle(bundler, code, target)
+      expect(packagesIn(made)).toEqual(new Set(['terminal-upstream']))
+      expect(made.code.match(/WebSocket\b/g)).toBeNull()
+      expect(await runNode(folder, made.format, made.code)).toEqual({
+        stdout: 'ws://h/?user_id=ada&token=sk-1\n',
+        stderr: '',
+      })
+    },
+  )
 
-  test('makes of buildUpstreamWsUrl what runs where there is nothing but URL', async () => {
+  test('bundles buildUpstreamWsUrl into code that needs no global but URL', async () => {
     const code = `import { buildUpstreamWsUrl } from 'terminal-upstream'
       globalThis.url = buildUpstreamWsUrl('http://h', 'bearer', 'sk-1', 'ada')`
     const { code: script } = await bundle(bundler, code)

@@ -3,8 +3,8 @@ import { readFileSync, statSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, onTestFinished, test } from 'vitest'
-import { startTestUpstream } from '../../src/testing.ts'
+import { expect, test } from 'vitest'
+import { upstreamOf } from '../support/upstream.ts'
 import { installPackage } from './support/install.ts'
 
 const folder = installPackage()
@@ -12,7 +12,7 @@ const installed = join(folder, 'node_modules', 'terminal-upstream')
 const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { bin: string; version: string }
 const file = join(installed, manifest.bin)
 
-/** Runs the command as an installed one is run. */
+/** Runs the installed command. */
 function run(...args: string[]): Promise<{ stdout: string; stderr: string }> {
   const env = { PATH: process.env['PATH'], TERMINAL_UPSTREAM_KEY: 'sk-1' }
   const running = promisify(execFile)(file, args, { cwd: folder, env, timeout: 30_000 })
@@ -20,7 +20,7 @@ function run(...args: string[]): Promise<{ stdout: string; stderr: string }> {
   return running
 }
 
-test('is one file that a shell can run, and needs nothing but ws and isomorphic-ws', () => {
+test('the command is one executable file that imports only ws and isomorphic-ws', () => {
   const code = readFileSync(file, 'utf8')
   expect(code).toMatch(/^#!\/usr\/bin\/env node\n/)
   expect(statSync(file).mode & 0o111).toBe(0o111)
@@ -29,21 +29,19 @@ test('is one file that a shell can run, and needs nothing but ws and isomorphic-
   expect(new Set(packages)).toEqual(new Set(['ws', 'isomorphic-ws']))
 })
 
-test('prints its version', async () => {
+test('the command prints its version', async () => {
   expect(await run('--version')).toEqual({ stdout: `${manifest.version}\n`, stderr: '' })
 })
 
-test('attaches a pipe, and ends by itself', async () => {
-  const upstream = await startTestUpstream({ release: 'terminals@0.0.2', key: 'sk-1', shell: 'sh' })
-  onTestFinished(() => upstream.close())
+test('attach runs the commands of a pipe, and ends by itself', async () => {
+  const upstream = await upstreamOf({ release: 'terminals@0.0.2', key: 'sk-1', shell: 'sh' })
   const { stdout, stderr } = await run('attach', upstream.url)
   expect({ stdout, stderr }).toEqual({ stdout: '$ 6 x 7 = 42\n', stderr: '' })
   expect(upstream.sessions).toEqual([])
 })
 
-test('says what is wrong, and ends with it', async () => {
-  const upstream = await startTestUpstream({ key: 'sk-2' })
-  onTestFinished(() => upstream.close())
+test('attach prints why it failed, and exits with 1', async () => {
+  const upstream = await upstreamOf({ key: 'sk-2' })
   await expect(run('attach', upstream.url)).rejects.toMatchObject({
     code: 1,
     stdout: '',

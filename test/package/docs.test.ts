@@ -7,16 +7,17 @@ import { installPackage, repository, runNode } from './support/install.ts'
 
 /** A block of TypeScript or JavaScript in a document. */
 interface Example {
-  /** Where it begins, `README.md:12`. */
+  /** File and line, such as `README.md:12`. */
   where: string
   file: string
   code: string
-  /** Whether `<!-- run -->` stands before it: then it needs nothing but the package. */
+  /** Whether `<!-- run -->` stands before the block: it runs with nothing but the package. */
   runs: boolean
-  /** What it prints: the next block of the document, if that is one of text. */
+  /** What the example prints: the next block of the document, if that is a text block. */
   prints: string | undefined
 }
 
+/** Returns the examples of a Markdown document. */
 function examplesOf(path: string, markdown: string): Example[] {
   const blocks = [...markdown.matchAll(/^(<!-- run -->\n+)?```(\w*)\n(.*?)^```$/gms)]
   return blocks.flatMap(({ 1: mark = '', 2: language = '', 3: code = '', index }, number) => {
@@ -33,7 +34,7 @@ function examplesOf(path: string, markdown: string): Example[] {
   })
 }
 
-/** Takes the comments for the document, and leaves the lines where they are. */
+/** Returns the examples in the comments of a source file, with the line numbers of the file. */
 function examplesOfSource(path: string): Example[] {
   const source = readFileSync(join(repository, path), 'utf8')
   return examplesOf(path, source.replaceAll(/^ *\* ?/gm, ''))
@@ -47,13 +48,13 @@ const examples = [
   ...sources.filter((path) => path.endsWith('.ts')).flatMap((path) => examplesOfSource(`src/${path}`)),
 ]
 
-test('README.md has an example that is run and shows what it prints', () => {
+test('README.md has an example that runs and shows what it prints', () => {
   expect(existsSync(readme), 'README.md exists').toBe(true)
   const shown = examples.filter(({ where, runs, prints }) => where.startsWith('README.md:') && runs && prints)
   expect(shown.length).toBeGreaterThan(0)
 })
 
-describe('every example compiles', async () => {
+describe('the examples compile', async () => {
   for (const { file, code } of examples) writeFileSync(join(folder, file), code)
   const complaints = compile(folder, {
     module: 'nodenext',
@@ -67,26 +68,26 @@ describe('every example compiles', async () => {
     expect(lines.filter((line) => line.startsWith(`${file}(`))).toEqual([])
   })
 
-  test('and nothing else is wrong', async () => {
+  test('without errors in other files', async () => {
     const lines = (await complaints).split('\n')
     expect(lines.filter((line) => !examples.some(({ file }) => line.startsWith(`${file}(`)))).toEqual([''])
   })
 })
 
 async function run({ code }: Example): Promise<string> {
-  // Node 20 knows neither types nor `await using`.
+  // Node 20 supports neither types nor `await using`.
   const script = await transform(code, { loader: 'ts', format: 'esm', target: 'node20' })
   const { stdout } = await runNode(folder, 'mjs', script.code)
   return stdout
 }
 
-test.each(examples.filter(({ runs }) => runs))('$where runs and prints what it says', async (example) => {
+test.each(examples.filter(({ runs }) => runs))('$where prints the text block after it', async (example) => {
   const stdout = await run(example)
   if (example.prints !== undefined) expect(stdout.trimEnd()).toBe(example.prints.trimEnd())
 })
 
 test.each(examples.filter(({ code }) => code.includes('//=> ')))(
-  '$where prints what stands at the lines',
+  '$where prints the values of its `//=>` comments',
   async (example) => {
     const promised = [...example.code.matchAll(/\/\/=> (.*)$/gm)].map(([, text]) => text)
     expect((await run(example)).trimEnd().split('\n')).toEqual(promised)

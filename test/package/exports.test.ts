@@ -23,12 +23,13 @@ const EXPORTS = {
   'terminal-upstream/xterm': ['UpstreamAddon'],
 }
 
-/** One statement per module format that loads some exports of a module. */
+/** Returns a statement of each module format that loads some exports of a module. */
 const load = {
   mjs: (names: string, module: string) => `import { ${names} } from '${module}'\n`,
   cjs: (names: string, module: string) => `const { ${names} } = require('${module}')\n`,
 }
 
+/** Runs code, and returns what it prints, parsed as JSON. */
 async function printed(format: 'mjs' | 'cjs', code: string): Promise<unknown> {
   const { stdout, stderr } = await runNode(folder, format, code)
   expect(stderr).toBe('')
@@ -41,17 +42,20 @@ describe('the tarball', () => {
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1))
       .map((path) => path.replace(/(chunk|connection|resolve|settings)-[\w-]+/, '$1'))
-    const doors = ['index', 'probe', 'proxy', 'testing', 'xterm']
-    const code = ['chunk', 'http-fetch', 'http-node', 'websocket', ...doors].flatMap((name) => [
+    const entryPoints = ['index', 'probe', 'proxy', 'testing', 'xterm']
+    const code = ['chunk', 'http-fetch', 'http-node', 'websocket', ...entryPoints].flatMap((name) => [
       `${name}.js`,
       `${name}.cjs`,
     ])
-    const types = ['connection', 'resolve', 'settings', ...doors].flatMap((name) => [`${name}.d.ts`, `${name}.d.cts`])
+    const types = ['connection', 'resolve', 'settings', ...entryPoints].flatMap((name) => [
+      `${name}.d.ts`,
+      `${name}.d.cts`,
+    ])
     const build = ['cli.js', ...code, ...types].map((name) => join('dist', name))
     expect(new Set(files)).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...build]))
   })
 
-  test('does not tell where it was built', () => {
+  test('does not contain the path of the repository', () => {
     const texts = readdirSync(join(installed, 'dist')).map((name) =>
       readFileSync(join(installed, 'dist', name), 'utf8'),
     )
@@ -70,15 +74,15 @@ describe('the tarball', () => {
 })
 
 describe.each(Object.entries(EXPORTS))('%s', (module, names) => {
-  test('exports the same to import and to require', async () => {
+  test('has the same exports for import and require', async () => {
     const code = `console.log(JSON.stringify([await import('${module}'), createRequire(import.meta.url)('${module}')].map(
       (exports) => Object.keys(exports).sort())))`
     const keys = await printed('mjs', `import { createRequire } from 'node:module'\n${code}`)
     expect(keys).toEqual([names, names])
   })
 
-  test.each(['mjs', 'cjs'] as const)('does nothing when it is loaded from a .%s file', async (format) => {
-    // The loader of modules needs a turn to close its own files.
+  test.each(['mjs', 'cjs'] as const)('has no side effects when a .%s file loads it', async (format) => {
+    // The module loader closes its files in the next turn.
     const report = `setImmediate(() => {
       const resources = process.getActiveResourcesInfo()
       if (resources.length > 0) console.log(resources)
@@ -88,12 +92,12 @@ describe.each(Object.entries(EXPORTS))('%s', (module, names) => {
   })
 })
 
-test('nothing but the entries can be reached', async () => {
+test('a file that is no entry point cannot be imported', async () => {
   const code = `import('terminal-upstream/dist/index.js').catch(({ code }) => console.log(JSON.stringify(code)))`
   expect(await printed('mjs', code)).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED')
 })
 
-test('an error of either copy is an instance of the other copy’s TerminalError', async () => {
+test('an error of the ESM or CommonJS copy is an instance of the TerminalError of the other', async () => {
   const code = `
     import { createRequire } from 'node:module'
     import * as esm from 'terminal-upstream'
@@ -126,7 +130,7 @@ describe.each(['mjs', 'cjs'] as const)('from a .%s file', async (format) => {
     expect(await built).toHaveProperty([index], `ws://h/?user_id=u${token}`)
   })
 
-  test('a terminal is opened, used and closed, and then nothing keeps the process alive', async () => {
+  test('a program opens, uses and closes a terminal, and then exits by itself', async () => {
     const code = `
       async function main() {
         const upstream = await startTestUpstream({ release: 'terminals@0.0.2', key: 'sk-1' })

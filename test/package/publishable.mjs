@@ -1,4 +1,4 @@
-// What `npm publish` runs first: where the package lives is its owner's to say.
+// `npm publish` runs this first. The owner of the package sets these fields before the first release.
 import { readFileSync } from 'node:fs'
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))

@@ -18,7 +18,7 @@ const proxy = new URL('consumers/proxy.ts', import.meta.url)
 const dialler = new URL('consumers/ws.ts', import.meta.url)
 const page = new URL('consumers/xterm.ts', import.meta.url)
 
-/** Copies consumers into the folder, where they find the package instead of our sources, as ESM and as CommonJS. */
+/** Copies consumers into the folder, as ESM and as CommonJS. They import the package instead of our sources. */
 function place(folder: string, ...consumers: URL[]): string[] {
   return consumers.flatMap((consumer) => {
     const source = readFileSync(consumer, 'utf8')
@@ -29,6 +29,7 @@ function place(folder: string, ...consumers: URL[]): string[] {
   })
 }
 
+/** Writes a file into the folder, and returns its name. */
 function add(folder: string, file: string, source: string): string {
   writeFileSync(join(folder, file), source)
   return file
@@ -38,7 +39,7 @@ const forBrowsers = place(bare, contract, browser)
 const forNode = place(withNode, contract, server, probe)
 const forWorkers = place(bare, contract)
 const forWs = place(withWs, dialler, proxy)
-const forPages = place(withXterm, page).filter((file) => file.endsWith('.mts')) // for its `await`
+const forPages = place(withXterm, page).filter((file) => file.endsWith('.mts')) // has a top-level `await`
 const forAnything = place(bare, pure)
 const browsers = { name: 'browsers', folder: bare, lib: ['es2022', 'dom'], types: [], files: forBrowsers }
 const workers = { name: 'workers', folder: bare, lib: ['es2022', 'webworker'], types: [], files: forWorkers }
@@ -56,8 +57,8 @@ describe.each([
   })
 })
 
-describe('code that spells out what is a type and what is required', () => {
-  // Not a consumer like the others: `import … = require(…)` is more than types to take out.
+describe('code with verbatimModuleSyntax', () => {
+  // Not in consumers/: erasableSyntaxOnly forbids `import … = require(…)` there.
   const required = add(
     bare,
     'required.cts',
@@ -79,20 +80,20 @@ describe('code that spells out what is a type and what is required', () => {
 describe('the declarations', () => {
   const project = { module: 'nodenext', lib: ['es2022'], types: [] } satisfies Omit<Project, 'files'>
 
-  test.concurrent('need URL and AbortSignal of where they are used', async () => {
+  test.concurrent('need URL and AbortSignal as globals', async () => {
     const complaints = (await compile(bare, { ...project, files: forAnything })).matchAll(/error (.*)$/gm)
     expect(new Set([...complaints].map(([, complaint]) => complaint))).toEqual(
       new Set(["TS2304: Cannot find name 'URL'.", "TS2304: Cannot find name 'AbortSignal'."]),
     )
   })
 
-  test.concurrent('need nothing else', async () => {
+  test.concurrent('need no other global', async () => {
     const source = 'interface URL { href: string }\ninterface AbortSignal { aborted: boolean }\n'
     const globals = add(bare, 'globals.d.ts', source)
     expect(await compile(bare, { ...project, files: [globals, ...forAnything] })).toBe('')
   })
 
-  test('lead to no other package', () => {
+  test('import no other package', () => {
     const dist = join(bare, 'node_modules', 'terminal-upstream', 'dist')
     const declarations = readdirSync(dist).filter((name) => /\.d\.c?ts$/.test(name))
     const code = declarations.map((name) => readFileSync(join(dist, name), 'utf8').replaceAll(/\/\*\*.*?\*\//gs, ''))
@@ -101,7 +102,7 @@ describe('the declarations', () => {
     ]
     expect(declarations.length).toBeGreaterThan(0)
     const others = specifiers.map(([, specifier]) => specifier).filter((specifier) => !specifier?.startsWith('./'))
-    // Node's own, for the request that `authorize` of the proxy is given.
+    // For the type of the request that `authorize` of the proxy receives.
     expect(new Set(others)).toEqual(new Set(['node:http']))
   })
 })

@@ -11,9 +11,9 @@ export const accepted: ConnectTerminalOptions[] = [
 ]
 
 export const refused: ConnectTerminalOptions[] = [
-  // @ts-expect-error -- a socket, not a class
+  // @ts-expect-error -- an object, not a class
   { ...base, WebSocket: new WebSocket('ws://h') },
-  // @ts-expect-error -- no socket
+  // @ts-expect-error -- no WebSocket class
   { ...base, WebSocket: EventSource },
 ]
 

@@ -24,7 +24,7 @@ import {
   type UpstreamTarget,
 } from '../../../src/index.ts'
 
-// Nothing here runs: that it compiles is the assertion.
+// This file does not run. The test is that it compiles.
 
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- only a comparison of generic functions is exact
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -119,7 +119,7 @@ export const everyOption: Omit<Required<ConnectTerminalOptions>, 'WebSocket'> = 
   maxBuffered: 1,
 }
 
-// What JavaScript makes of options that were left out must be as good as leaving them out.
+// An option that is `undefined` must be accepted like a missing one.
 export const noOption: ConnectTerminalOptions = {
   base: '',
   userId: 'ada',
@@ -147,29 +147,29 @@ export async function use(options: ConnectTerminalOptions): Promise<string> {
 }
 
 export function misuse(terminal: TerminalConnection, error: TerminalError): void {
-  // @ts-expect-error -- no such type
+  // @ts-expect-error -- no such auth type
   buildUpstreamWsUrl('http://h', 'basic', 'sk-1', 'ada')
-  // @ts-expect-error -- who is asking is not optional
+  // @ts-expect-error -- `userId` is required
   buildUpstreamWsUrl('http://h', 'bearer', 'sk-1')
   // @ts-expect-error -- ids are strings
   buildUpstreamWsUrl('http://h', 'bearer', 'sk-1', 'ada', { sessionId: 1 })
   // @ts-expect-error -- misspelt
   buildUpstreamWsUrl('http://h', 'bearer', 'sk-1', 'ada', { sessionID: '1' })
-  // @ts-expect-error -- here, the type is not optional
+  // @ts-expect-error -- `authType` is required here
   buildUpstreamAuth({ userId: 'ada' })
-  // @ts-expect-error -- a user is needed
+  // @ts-expect-error -- `userId` is required
   void connectTerminal({ base: 'http://h' })
-  // @ts-expect-error -- a session is needed
+  // @ts-expect-error -- `sessionId` is required
   void getTerminalSession({ base: 'http://h', userId: 'ada' })
-  // @ts-expect-error -- no such way
+  // @ts-expect-error -- no such value
   void connectTerminal({ base: 'http://h', userId: 'ada', tokenInUrl: true })
-  // @ts-expect-error -- both of a size, or none
+  // @ts-expect-error -- `rows` is required
   void connectTerminal({ base: 'http://h', userId: 'ada', size: { cols: 80 } })
   // @ts-expect-error -- neither text nor bytes
   void terminal.write(1)
-  // @ts-expect-error -- for reading only
+  // @ts-expect-error -- read-only
   terminal.sessionId = ''
-  // @ts-expect-error -- for reading only
+  // @ts-expect-error -- read-only
   error.code = 'ERR_TERMINAL_CLOSED'
   // @ts-expect-error -- no such code
   void (error.code === 'ERR_TERMINAL_GONE')

@@ -12,9 +12,9 @@ import {
 export const options: ProbeOptions[] = [
   { base: 'http://127.0.0.1:8000', userId: 'ada' },
   { base: new URL('http://h'), key: async () => 'sk-1', userId: 'ada', tokenInUrl: 'never', timeout: 1, idle: 0 },
-  // @ts-expect-error -- a probe tries both by itself
+  // @ts-expect-error -- a probe always tries both
   { base: 'http://h', userId: 'ada', tokenInUrl: 'fallback' },
-  // @ts-expect-error -- a user is needed
+  // @ts-expect-error -- `userId` is required
   { base: 'http://h' },
 ]
 
@@ -46,7 +46,7 @@ export async function use(): Promise<unknown[]> {
   const working: 'frame' | 'token+frame' | undefined = works
   const [first]: readonly ProbeCheck[] = report.checks
   const outcome: ProbeOutcome['outcome'] | undefined = first?.outcome
-  // @ts-expect-error -- for reading only
+  // @ts-expect-error -- read-only
   report.ok = true
   return [upstream, ok, working, family, version, advice, first?.ms, first?.status, outcome, families, shapes, names]
 }

@@ -17,9 +17,9 @@ export const accepted: ProxyOptions[] = [
   { authorize: () => upstream },
   { authorize: async ({ token, chatId }, request) => ({ ...upstream, key: token, chatId, policyId: request?.url }) },
   { authorize: () => upstream, authTimeout: 1_000, request: undefined },
-  // @ts-expect-error -- neither an upstream nor a way to find one out
+  // @ts-expect-error -- neither an upstream nor `authorize`
   { authTimeout: 1_000 },
-  // @ts-expect-error -- no upstream
+  // @ts-expect-error -- `base` and `userId` are required
   { authorize: () => ({ key: 'sk-1' }) },
 ]
 

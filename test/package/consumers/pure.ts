@@ -10,5 +10,5 @@ export function codeOf(error: unknown): string | undefined {
   return error instanceof TerminalError ? error.code : undefined
 }
 
-// @ts-expect-error -- no such type
+// @ts-expect-error -- no such auth type
 buildUpstreamWsUrl('https://terminals.example', 'basic', 'sk-1', 'ada')

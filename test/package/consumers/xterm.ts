@@ -9,7 +9,7 @@ export const like: XtermLike = xterm
 export const addon: UpstreamAddon = new UpstreamAddon(terminal)
 xterm.loadAddon(addon)
 
-// @ts-expect-error -- what connectTerminal promises, not what it resolves with
+// @ts-expect-error -- a promise of a terminal
 export const early: UpstreamAddon = new UpstreamAddon(connectTerminal({ base: location.origin, userId: 'ada' }))
-// @ts-expect-error -- a socket, as @xterm/addon-attach takes one
+// @ts-expect-error -- a socket, which @xterm/addon-attach takes
 export const attach: UpstreamAddon = new UpstreamAddon(new WebSocket('ws://h'))

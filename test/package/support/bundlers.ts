@@ -9,23 +9,23 @@ import * as vite from 'vite'
 import { vi } from 'vitest'
 import webpack from 'webpack'
 
-// Vitest says test, and then vite makes no production build and keeps warnings to itself.
+// Vitest sets `test`. With that, vite makes no production build and hides warnings.
 vi.stubEnv('NODE_ENV', 'production')
 
-// It has the types of its CommonJS file for both.
+// @rollup/plugin-commonjs declares the types of its CommonJS file for ESM, too.
 const commonjs = commonjsPlugin as unknown as typeof commonjsPlugin.default
 
 export interface Bundle {
   code: string
-  /** The extension under which Node runs it. */
+  /** The extension with which Node runs the code. */
   format: 'mjs' | 'cjs'
-  /** The paths of the modules that it holds, more or less: bundlers also have names of their own. */
+  /** The modules in the bundle: their paths, or names that the bundler made up. */
   modules: string[]
-  /** What the bundler complained about; what it cannot do it throws. */
+  /** The warnings of the bundler; errors are thrown. */
   warnings: string[]
 }
 
-/** Makes one file of a program, for production, with nothing but the defaults. */
+/** Makes one file of a program, for production, with the default options. */
 export type Bundler = (entry: string, target: 'browser' | 'node') => Promise<Bundle>
 
 export const bundlers: Record<string, Bundler> = {
@@ -54,7 +54,7 @@ export const bundlers: Record<string, Bundler> = {
     })
     const { output } = await bundle.generate({ format: 'es' })
     await bundle.close()
-    // Rollup leaves this to others.
+    // Rollup does not minify.
     const { code } = await esbuild.transform(output[0].code, { minify: true })
     return { code, format: 'mjs', modules: renderedModules(output), warnings }
   },
@@ -68,9 +68,9 @@ export const bundlers: Record<string, Bundler> = {
       configFile: false,
       logLevel: 'warn',
       customLogger,
-      // Without minify, a build for servers is left as it is.
+      // Vite does not minify a build for servers by default.
       build: { write: false, minify: true, ssr: target === 'node', rolldownOptions: { input: entry } },
-      // Without this, a build for servers leaves packages to be found at run time.
+      // By default, a build for servers loads packages at run time.
       ssr: { noExternal: true },
     })
     const output = [built].flat().flatMap((result) => ('output' in result ? result.output : []))
@@ -104,7 +104,7 @@ export const bundlers: Record<string, Bundler> = {
     return {
       code: readFileSync(join(path, 'main.js'), 'utf8'),
       format: 'cjs',
-      // Where it has made one module of several, they are listed inside.
+      // A module that webpack made of several lists them.
       modules: modules.flatMap((module) => module.modules ?? [module]).flatMap(({ name }) => name ?? []),
       warnings: warnings.map(({ message }) => message),
     }
@@ -116,6 +116,7 @@ interface Output {
   modules?: Record<string, { renderedLength: number }>
 }
 
+/** Returns the modules that have code in the output. */
 function renderedModules(output: readonly Output[]): string[] {
   const modules = output.flatMap((file) => Object.entries(file.modules ?? {}))
   return modules.flatMap(([id, { renderedLength }]) => (renderedLength > 0 ? [id] : []))

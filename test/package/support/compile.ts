@@ -5,20 +5,20 @@ import { repository } from './install.ts'
 
 const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
 
-/** What makes one project different from another. */
+/** The options of a TypeScript project that differ between the tests. */
 export interface Project {
-  /** With `bundler`, `require` is none of TypeScript's business; with `preserve`, bundlers have it too. */
+  /** With `bundler`, TypeScript does not resolve `require`; with `preserve`, it does. */
   module: 'nodenext' | 'node16' | 'bundler' | 'preserve'
   lib: string[]
   types: string[]
   files: string[]
-  /** Whether only what is an import in TypeScript may become one: in CommonJS, nothing but `import … = require(…)`. */
+  /** `verbatimModuleSyntax`. It allows only `import … = require(…)` in CommonJS. */
   verbatim?: boolean
 }
 
 let projects = 0
 
-/** Type-checks files of the folder as strictly as a user may; resolves with what the compiler complains about. */
+/** Type-checks files of the folder with strict options; resolves with the errors of the compiler. */
 export function compile(folder: string, { module, lib, types, files, verbatim = false }: Project): Promise<string> {
   const compilerOptions = {
     noEmit: true,

@@ -6,16 +6,16 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, vi } from 'vitest'
 
-// Compilers and child processes take their time on a busy machine.
+// Compilers and child processes are slow on a busy machine.
 vi.setConfig({ testTimeout: 60_000 })
 
 export const repository = fileURLToPath(new URL('../../..', import.meta.url))
 
 /**
- * Packs the build and unpacks it into the `node_modules` of an empty folder, beside what it depends on and `others`.
+ * Packs the build and unpacks it into the `node_modules` of an empty folder, with its dependencies and `others`. Returns
+ * the folder, which is removed after the tests of the file.
  *
- * Copies rather than links: a link would let the packages see the whole `node_modules` of the repository. Returns the
- * folder, which is removed after the tests of the file.
+ * The dependencies are copies: through a link, they could load the whole `node_modules` of the repository.
  */
 export function installPackage(...others: string[]): string {
   if (!existsSync(join(repository, 'dist', 'index.js'))) throw new Error('There is no dist/: run `npm run build` first')
@@ -37,7 +37,7 @@ export function installPackage(...others: string[]): string {
 
 let files = 0
 
-/** Runs `code` from a file in the folder; rejects, with what it printed, unless it exits by itself and with status 0. */
+/** Runs code from a file in the folder. Rejects with its output unless it exits by itself with status 0. */
 export async function runNode(
   folder: string,
   format: 'mjs' | 'cjs',
@@ -45,7 +45,7 @@ export async function runNode(
 ): Promise<{ stdout: string; stderr: string }> {
   const file = `run.${(files += 1)}.${format}`
   writeFileSync(join(folder, file), code)
-  // Little of our environment: colours and the like would change what is printed.
+  // Other variables, such as those for colours, would change the output.
   const env = { PATH: process.env['PATH'] }
   return promisify(execFile)(process.execPath, [file], { cwd: folder, env, timeout: 15_000 })
 }
