@@ -1,11 +1,11 @@
 import { defineConfig } from 'tsup'
 
-const doors = ['index', 'probe', 'proxy', 'testing', 'xterm']
-const entries = Object.fromEntries(doors.map((name) => [name, `src/${name}.ts`]))
+const entryPoints = ['index', 'probe', 'proxy', 'testing', 'xterm']
+const entries = Object.fromEntries(entryPoints.map((name) => [name, `src/${name}.ts`]))
 
 const library = defineConfig({
-  // The last three are not public. websocket.ts isolates isomorphic-ws, whose import bundlers never drop. package.json
-  // chooses one of the two transports as `#http`.
+  // The last three are not public. websocket.ts isolates isomorphic-ws, whose import bundlers never drop. `#http` in
+  // package.json chooses one of the two transports by condition.
   entry: {
     ...entries,
     websocket: 'src/terminal/websocket.ts',
@@ -15,20 +15,20 @@ const library = defineConfig({
   external: ['#http'],
   format: ['esm', 'cjs'],
   target: 'es2022',
-  // The root entry must run in browsers, and everything in it: tsup must not add anything of Node's.
+  // The root entry and everything that it imports run in browsers: tsup must not add code for Node.
   platform: 'neutral',
-  // One TerminalError for all entries of a format, also in CommonJS. The code is not minified, so it needs no source maps.
+  // All entries of a format share one TerminalError, also in CommonJS. Source maps are left out: the code is not minified.
   splitting: true,
   dts: {
     entry: entries,
-    // AsyncDisposable, which neither ES2022 nor the DOM has.
+    // Declares AsyncDisposable, which is neither in ES2022 nor in the DOM.
     banner: '/// <reference lib="esnext.disposable" />',
-    // tsup sets a baseUrl of its own, which TypeScript 6 has deprecated (egoist/tsup#1388).
+    // tsup sets `baseUrl`, which TypeScript 6 has deprecated (egoist/tsup#1388).
     compilerOptions: { ignoreDeprecations: '6.0' },
   },
 })
 
-// One file, and for Node only: nobody imports it.
+// The command is one file, for Node only. No code imports it.
 const command = defineConfig({
   entry: ['src/cli.ts'],
   format: 'esm',

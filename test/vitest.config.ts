@@ -6,7 +6,7 @@ export default defineConfig({
     root: fileURLToPath(new URL('..', import.meta.url)),
     // In the package, a condition of package.json chooses the transport.
     alias: { '#http': fileURLToPath(new URL('../src/upstream/http-node.ts', import.meta.url)) },
-    // No more than the shortest limit of the library, which is 10 s, so that a test still notices it.
+    // At most the shortest time limit of the library, 10 s: a test that runs into that limit fails.
     testTimeout: 10_000,
     expect: { poll: { timeout: 4_000 } },
     coverage: { include: ['src'], thresholds: { lines: 100, branches: 100 } },
