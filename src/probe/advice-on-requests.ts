@@ -1,96 +1,98 @@
-import type { Answer, Facts } from './facts.ts'
+import { trimSlashes } from '../lib/slashes.ts'
+import type { Facts, RejectedRequest } from './facts.ts'
+import { firstAdvice, type Rule } from './rules.ts'
 
-const CERTIFICATES: Record<string, string> = {
-  CERT_HAS_EXPIRED: 'Renew the certificate: it has expired.',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'Use a host name that the certificate is for, or have it issued for this one.',
-}
-const UNTRUSTED = /CERT(?!IFICATE)|SIGNATURE|ISSUER/
-const NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/
-const NO_ROUTE = ['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']
-
-/** What to do about a server that cannot be connected to. */
-export function adviseOnNetwork({ url, code = '', checks }: Facts): string {
-  const { host } = url
-  if (checks.has('tls')) {
-    if (NO_TLS.test(code)) return `Use http:// for ${host}: it does not speak TLS there.`
-    if (!UNTRUSTED.test(code)) {
-      return `See which TLS versions, server names and client certificates ${host} wants, and that it offers HTTP/1.1: it ends the handshake.`
-    }
-    return (
-      CERTIFICATES[code] ??
-      'Have whoever signed the certificate trusted (NODE_EXTRA_CA_CERTS), and the server send all of its chain.'
-    )
-  }
-  if (/^(?:ENOTFOUND|EAI_)/.test(code)) return `Check the host name, and this machine's DNS: ${host} does not resolve.`
-  if (code === 'ECONNREFUSED') return `Start the server, or correct the port: nothing listens at ${host}.`
-  if (NO_ROUTE.includes(code)) return `Check the address, and the firewalls on the way: ${host} does not answer.`
-  return `See what listens at ${host}: it cannot be connected to.`
+/** Returns a condition on the code of the network error. */
+function codeIs(pattern: RegExp): Rule<Facts>[0] {
+  return ({ code = '' }) => pattern.test(code)
 }
 
-/** What to do about a request that gets no answer. */
-export function adviseOnNoAnswer({ url, code, checks }: Facts): string {
-  if (code !== 'ETIMEDOUT') {
-    return `See what listens at ${url.host}, and whether it wants https://: it ends the connection without an answer.`
-  }
-  return checks.has('session')
-    ? 'Probe again with a longer `timeout`: an orchestrator that starts a container for the first time may need minutes.'
-    : `See why the server at ${url.host} hangs: it takes connections, but does not answer requests.`
+// prettier-ignore
+const UNREACHABLE: readonly Rule<Facts>[] = [
+  [codeIs(/^(?:ENOTFOUND|EAI_)/),
+    ({ url }) => `Check the host name, and this machine's DNS: ${url.host} does not resolve.`],
+  [codeIs(/^ECONNREFUSED$/), ({ url }) => `Start the server, or correct the port: nothing listens at ${url.host}.`],
+  [codeIs(/^(?:ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/),
+    ({ url }) => `Check the address, and the firewalls on the way: ${url.host} does not answer.`],
+]
+
+/** Says what to do about a server that accepts no connection. */
+export function adviseOnReachable(facts: Facts): string {
+  return firstAdvice(UNREACHABLE, facts, `Check what listens at ${facts.url.host}: the connection fails.`)
 }
 
-const ELSEWHERE =
-  'Give the address of the terminal server itself: what answers is a site or a login in front of it. (Through Open WebUI that is …/api/v1/terminals/{server id}, with `authType` session.)'
+// prettier-ignore
+const TLS_FAILURES: readonly Rule<Facts>[] = [
+  [codeIs(/WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/),
+    ({ url }) => `Use http:// for ${url.host}: the server does not speak TLS there.`],
+  [codeIs(/^CERT_HAS_EXPIRED$/), 'Renew the certificate: it has expired.'],
+  [codeIs(/^ERR_TLS_CERT_ALTNAME_INVALID$/),
+    'Use a host name that the certificate is for, or get a certificate for this one.'],
+  [codeIs(/CERT(?!IFICATE)|SIGNATURE|ISSUER/),
+    'Trust the authority that signed the certificate (NODE_EXTRA_CA_CERTS), and configure the server to send the whole certificate chain.'],
+]
 
-/** What to do about a request that is refused. */
-export function adviseOnAnswer(facts: Facts, answer: Answer): string {
-  const { url, checks, contextId } = facts
-  const { status, html, redirect, said } = answer
-  if (redirect?.base !== undefined && redirect.base !== url.href.replace(/\/$/, '')) {
-    return `Use ${redirect.base} instead: redirects are not followed, because of the key.`
-  }
-  if (status === 429) {
-    return /maximum number/i.test(said)
-      ? 'Delete sessions that nobody uses, or restart the server: all its places are taken, often by clients that came and went.'
-      : 'Wait, or raise the limit on how many requests may come: too many have (HTTP 429).'
-  }
-  if (status >= 500) {
-    return 'See that the server behind what answers is running and reachable from there, and try again in a minute: a container may be starting.'
-  }
-  if (checks.has('session')) {
-    return `Have POST requests to /api/terminals let through: they are answered with HTTP ${status}, although GET works.`
-  }
-  if (html && status === 400) {
-    return url.protocol === 'http:'
-      ? `Use https:// for ${url.host}: it wants TLS.`
-      : `See what ${url.host} wants of a client before it lets it in, such as a certificate: it refuses the request as such.`
-  }
-  if (html || redirect) return ELSEWHERE
-  if (status === 400 && contextId !== undefined) return 'Check `contextId`: the server does not take it.'
-  return adviseOnStatus(facts, answer)
+/** Says what to do about a TLS handshake that fails. */
+export function adviseOnTls(facts: Facts): string {
+  const otherwise = `Check which TLS versions, server names and client certificates ${facts.url.host} requires, and that it offers HTTP/1.1: it ends the TLS handshake.`
+  return firstAdvice(TLS_FAILURES, facts, otherwise)
 }
 
-function adviseOnStatus({ authType, hasKey, policyId, terminalsOff }: Facts, { status, said }: Answer): string {
-  switch (status) {
-    case 401:
-      if (!hasKey) {
-        return `Give a \`key\`: this server wants one${authType === 'none' ? ', so `authType` cannot be none' : ''}.`
-      }
-      return /missing authorization/i.test(said)
-        ? 'Have the reverse proxy pass the Authorization header on: it does not arrive.'
-        : 'Check `key` and `authType`, and that nothing in between takes out the Authorization header: the server does not accept what it gets.'
-    case 403:
-      return 'Check on the server who may use it: it does not let this `userId`, with this key.'
-    case 404:
-      if (/policy/i.test(said) && policyId !== undefined)
-        return 'Check `policyId`: the orchestrator has no such policy.'
-      if (/terminal server/i.test(said)) {
-        return 'Check the last part of the URL: Open WebUI has no terminal server of that id.'
-      }
-      return terminalsOff
-        ? 'Set OPEN_TERMINAL_ENABLE_TERMINAL=true on the server: it has its terminals turned off.'
-        : 'Check the path of the URL: there is no /api/terminals under it, as Open Terminal from 0.8.1 on and Terminals have.'
-    case 422:
-      return 'Have the reverse proxy pass the X-User-Id header on: it does not arrive.'
-    default:
-      return 'Check that the URL leads to Open Terminal or Terminals: no release answers like this.'
+// prettier-ignore
+const NO_ANSWERS: readonly Rule<Facts>[] = [
+  [({ code }) => code !== 'ETIMEDOUT',
+    ({ url }) => `Check what listens at ${url.host}, and whether it requires https://: it ends the connection without an answer.`],
+  [({ checks }) => checks.has('session'),
+    'Probe again with a longer `timeout`: an orchestrator that starts a container for the first time may need minutes.'],
+]
+
+type Rejection = Facts & RejectedRequest
+
+// prettier-ignore
+const REJECTIONS: readonly Rule<Rejection>[] = [
+  [({ url, redirect }) => redirect?.base !== undefined && redirect.base !== trimSlashes(url.href),
+    ({ redirect }) => `Use ${redirect?.base} instead: redirects are not followed, because the other server would get the key.`],
+  [({ status, reason }) => status === 429 && /maximum number/i.test(reason),
+    'Delete sessions that are not in use, or restart the server: it has as many sessions as it allows, often because clients left theirs behind.'],
+  [({ status }) => status === 429, 'Wait, or raise the limit on requests: there were too many (HTTP 429).'],
+  [({ status }) => status >= 500,
+    'Check that the terminal server runs and that its reverse proxy can reach it, and try again in a minute: a container may be starting.'],
+  [({ checks }) => checks.has('session'),
+    ({ status }) => `Configure the reverse proxy to allow POST requests to /api/terminals: the answer to them is HTTP ${status}, although GET works.`],
+  [({ status, html, url }) => status === 400 && html && url.protocol === 'http:',
+    ({ url }) => `Use https:// for ${url.host}: the server requires TLS.`],
+  [({ status, html }) => status === 400 && html,
+    ({ url }) => `Check what ${url.host} requires of every client, such as a certificate: its answer is a web page with HTTP 400.`],
+  [({ html, redirect }) => html || redirect !== undefined,
+    'Give the address of the terminal server itself (through Open WebUI …/api/v1/terminals/SERVER_ID, with `authType` session): a web site or a login page answers at this one.'],
+  [({ status, contextId }) => status === 400 && contextId !== undefined,
+    'Check `contextId`: the server does not accept it.'],
+  [({ status, authType }) => status === 401 && authType === 'none',
+    'Give a `key`: this server requires one, so `authType` cannot be none.'],
+  [({ status, hasKey }) => status === 401 && !hasKey, 'Give a `key`: this server requires one.'],
+  [({ status, reason }) => status === 401 && /missing authorization/i.test(reason),
+    'Configure the reverse proxy to forward the Authorization header: the server does not get it.'],
+  [({ status }) => status === 401,
+    'Check `key` and `authType`, and that no proxy changes the Authorization header: the server does not accept it.'],
+  [({ status }) => status === 403, 'Check on the server who may use it: it refuses this `userId` with this key.'],
+  [({ status, reason, policyId }) => status === 404 && /policy/i.test(reason) && policyId !== undefined,
+    'Check `policyId`: the orchestrator has no such policy.'],
+  [({ status, reason }) => status === 404 && /terminal server/i.test(reason),
+    'Check the last part of the URL: Open WebUI has no terminal server with that id.'],
+  [({ status, terminalsOff }) => status === 404 && terminalsOff === true,
+    'Set OPEN_TERMINAL_ENABLE_TERMINAL=true on the server: its terminals are turned off.'],
+  [({ status }) => status === 404,
+    'Check the path of the URL: there is no /api/terminals under it, which Open Terminal from 0.8.1 on and Terminals have.'],
+  [({ status }) => status === 422,
+    'Configure the reverse proxy to forward the X-User-Id header: the server does not get it.'],
+]
+
+/** Says what to do about a request that fails. */
+export function adviseOnRequest(facts: Facts): string {
+  if (facts.rejected) {
+    const otherwise = 'Check that the URL leads to Open Terminal or Terminals: no release answers like this.'
+    return firstAdvice(REJECTIONS, { ...facts, ...facts.rejected }, otherwise)
   }
+  const otherwise = `Check why the server at ${facts.url.host} hangs: it accepts connections, but does not answer requests.`
+  return firstAdvice(NO_ANSWERS, facts, otherwise)
 }

@@ -1,95 +1,110 @@
-import { assertWhole, wrongValue } from '../lib/arguments.ts'
+import { assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { leaseSession } from '../terminal/lease.ts'
 import { exchange, type Reply } from '../upstream/requests.ts'
 import { deleteTerminalSession } from '../upstream/sessions.ts'
 import { resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { readBase } from '../upstream/url.ts'
 
-/** What {@link probeUpstream} is given. */
+/** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
   /**
-   * Whether the key of `bearer` may travel in the URL, where Terminals up to 0.0.2 wants it, and so into logs; with
-   * `'never'` the shapes that have it there are skipped. Default: `'always'`.
+   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. `'never'` skips
+   * the shapes that have the key there. Default: `'always'`.
    */
   tokenInUrl?: 'always' | 'never' | undefined
   /**
-   * ms for each answer: to a request, to a handshake, and of a terminal, from 1 to 2147483647. In less than 11 000 it
-   * cannot be told what comes of no auth frame. Default: 30 000.
+   * ms to wait for each answer of the server: to a request, a handshake or a key press. From 1 to 2147483647. With less
+   * than 11 000, a probe cannot see what a server does without an auth frame. Default: 30 000.
    */
   timeout?: number | undefined
   /**
-   * ms to leave a terminal silent, to see whether it survives that: many a reverse proxy cuts connections after 60 s. 0
-   * for not at all, and then a probe takes some 20 s. Default: 65 000.
+   * ms to leave a terminal silent, to see whether the connection survives: many reverse proxies cut it after 60 s. With
+   * 0, the probe skips this check and takes about 20 s. Default: 65 000.
    */
   idle?: number | undefined
 }
 
-/** What every check works with. */
+/** Everything that the checks share. */
 export interface Context {
   readonly upstream: Upstream
-  /** To resolve others from: without the signal, since sessions are deleted after an abort too. */
-  readonly target: UpstreamOptions
-  /** Whether there is a key that may go into the URL. */
+  /** The URL of all sessions. */
+  readonly listUrl: string
+  /** The caller's options, without the signal: sessions must be deleted after an abort, too. */
+  readonly target: UpstreamOptions & { readonly base: string }
+  /** Whether there is a key that may be in the URL. */
   readonly keyMayShow: boolean
   readonly timeout: number
   readonly idle: number
   readonly signal: AbortSignal | undefined
-  /** How many sessions have been created. */
+  /** How many sessions the probe has created. */
   created: number
-  /** Those that could not be deleted, and why. */
+  /** The sessions that could not be deleted, and why. */
   readonly leftovers: Map<string, string>
 }
 
 /** Checks the options, and asks for the key. */
 export async function createContext(options: ProbeOptions): Promise<Context> {
+  assertObject('options', options)
+  // Read before the wait for the key: meanwhile, the caller may change its URL.
+  const base = readBase(options.base)
   const upstream = await resolveUpstream(options)
-  const { tokenInUrl = 'always', timeout = 30_000, idle = 65_000, signal, ...target } = options
+  const { tokenInUrl = 'always', timeout = 30_000, idle = 65_000, signal, ...others } = options
   if (!['always', 'never'].includes(tokenInUrl)) throw wrongValue('tokenInUrl', "must be 'always' or 'never'")
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertWhole('idle', idle, 0, LONGEST_TIMER)
+  const target = { ...others, base }
+  const listUrl = upstream.httpUrl()
   const keyMayShow = upstream.tokenInUrl && tokenInUrl === 'always'
-  return { upstream, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: new Map() }
+  return { upstream, listUrl, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: new Map() }
 }
 
-/** One GET. */
-export function ask(
+/** Sends a GET request; waits for `longest` ms, but never longer than for other answers. */
+export function sendGet(
   { timeout, signal }: Context,
   url: string,
   headers: Record<string, string>,
-  patience: number = timeout,
+  longest: number = timeout,
 ): Promise<Reply> {
-  return withDeadline(Math.min(timeout, patience), signal, (limit) =>
+  return withDeadline(Math.min(timeout, longest), signal, (limit) =>
     exchange(url, { method: 'GET', headers, signal: limit }),
   )
 }
 
-// Open Terminal gives a shell 3 s to end before it answers, and others wait in line.
-const DELETE_PATIENCE = 15_000
+// ms. Open Terminal gives a shell 3 s to end before it answers, and other deletions may come first.
+const DELETE_TIMEOUT = 15_000
 const RETRY_DELAY = 1_500
 
-/** Creates a session, and deletes it when `use` is done; one that `use` does not attach to has to be there then. */
-export async function inSession<T>(
-  context: Context,
-  use: (sessionId: string) => Promise<T>,
-  mayBeGone = true,
-): Promise<T> {
+/** Creates a session. The caller passes its id to {@link useSession}, which deletes the session. */
+export async function openSession(context: Context): Promise<string> {
   const { target, timeout, signal } = context
+  // A lease also deletes a session that the server creates after the timeout.
   const lease = leaseSession(undefined)
   const sessionId = await withDeadline(timeout, signal, (limit) => lease.acquire(target, limit))
   context.created += 1
+  return sessionId
+}
+
+/** Calls `use`, then deletes the session. `mayBeGone` tells that the server may have deleted the session already. */
+export async function useSession<T>(
+  context: Context,
+  sessionId: string,
+  mayBeGone: boolean,
+  use: () => Promise<T>,
+): Promise<T> {
   try {
-    return await use(sessionId)
+    return await use()
   } finally {
-    await remove(context, sessionId, mayBeGone)
+    await deleteSession(context, sessionId, mayBeGone)
   }
 }
 
-/** Not with the caller's signal: what was created has to go. */
-async function remove(context: Context, sessionId: string, mayBeGone: boolean): Promise<void> {
+/** Deletes a session, or notes why that is not possible. Ignores the caller's signal: no session may stay behind. */
+async function deleteSession(context: Context, sessionId: string, mayBeGone: boolean): Promise<void> {
   const { target, leftovers } = context
   try {
-    const wasThere = await withDeadline(DELETE_PATIENCE, undefined, (limit) =>
+    const wasThere = await withDeadline(DELETE_TIMEOUT, undefined, (limit) =>
       deleteTerminalSession({ ...target, sessionId, signal: limit }),
     )
     if (wasThere || mayBeGone) leftovers.delete(sessionId)
@@ -99,20 +114,20 @@ async function remove(context: Context, sessionId: string, mayBeGone: boolean): 
   }
 }
 
-/** Whether something in between answers with a 404 of its own. */
+/** Whether the answer was a 404 that is not the terminal server's own. */
 export function isNotFound(error: unknown): boolean {
   return hasCode(error, 'ERR_TERMINAL_NOT_FOUND')
 }
 
-/** Tries once more, after a while, to delete what could not be deleted; returns whether all is gone. */
-export async function removeLeftovers(context: Context): Promise<boolean> {
+/** Tries again, after a delay, to delete the sessions that are left. Resolves with whether none is left. */
+export async function deleteLeftovers(context: Context): Promise<boolean> {
   const { leftovers } = context
   if (leftovers.size > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY))
-  for (const sessionId of leftovers.keys()) await remove(context, sessionId, false)
+  for (const sessionId of leftovers.keys()) await deleteSession(context, sessionId, false)
   return leftovers.size === 0
 }
 
-/** Returns what went wrong, in a few words: the check that it is shown in says what failed, and the verdict what to do. */
+/** Returns why something failed, in a few words: the check says what failed, and the verdict says what to do. */
 export function describeFailure({ upstream }: Pick<Context, 'upstream'>, error: unknown): string {
   return error instanceof TerminalError ? error.why : withoutSecrets(error, upstream.redact).message
 }

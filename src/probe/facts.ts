@@ -1,21 +1,23 @@
 import type { AuthType } from '../upstream/auth.ts'
 
 /**
- * The ways to attach that a probe tries, by what they carry or lack:
+ * The ways to attach that a probe tries:
  * - `frame`: `user_id` in the URL, then the auth frame;
  * - `token+frame`: `user_id` and `token` in the URL, then the auth frame;
- * - `token`: `user_id` and, where there is one to send, `token` in the URL, and no auth frame;
- * - `no-user`: all that is known to work, but for `user_id`;
- * - `no-headers`: the same but for headers, as browsers have to, and as Open WebUI up to 0.11.3 does;
- * - `wrong-key`, `unknown-session`, `unknown-policy`: the same, but with that in it.
+ * - `token`: `user_id` in the URL, `token` as well if there is one to send, and no auth frame.
+ *
+ * The others are a way that works, with one change:
+ * - `no-user`: without `user_id`;
+ * - `no-headers`: without headers, as browsers have to dial, and as Open WebUI up to 0.11.3 does;
+ * - `wrong-key`, `unknown-session`, `unknown-policy`: with a wrong key, or the id of no session or policy.
  */
 export type ProbeShape =
   'frame' | 'token+frame' | 'token' | 'no-user' | 'no-headers' | 'wrong-key' | 'unknown-session' | 'unknown-policy'
 
-/** What a probe checks; `cleanup` is whether it could delete every session that it had created. */
+/** What a probe checks. `cleanup` is whether the probe could delete every session that it created. */
 export type ProbeCheckName = 'reachable' | 'tls' | 'rest' | 'session' | ProbeShape | 'idle' | 'cleanup'
 
-/** In the order in which they are made, and shown. */
+/** Every check, in the order of the report. */
 export const CHECKS: readonly ProbeCheckName[] = [
   'reachable',
   'tls',
@@ -33,51 +35,52 @@ export const CHECKS: readonly ProbeCheckName[] = [
   'cleanup',
 ]
 
-/** What came of a check. */
+/** The result of a check. */
 export interface ProbeOutcome {
   /**
-   * - `ok`: as it should be;
-   * - `attached`: of a shape, that the terminal answered;
-   * - `refused`: the handshake was answered with an HTTP status other than 101;
-   * - `closed`: the handshake succeeded, and then the server closed;
-   * - `silence`: neither output nor a close came, not even in answer to the Enter key;
-   * - `failed`: not as it should be; of a shape, that there was no answer at all;
-   * - `skipped`: there was no way, or no need, to find out.
+   * - `ok`: nothing is wrong;
+   * - `attached`: the terminal answered to this shape;
+   * - `refused`: the answer to the handshake was an HTTP status other than 101;
+   * - `closed`: the handshake succeeded, and then the server closed the connection;
+   * - `silence`: the server sent neither output nor a close, not even in answer to the Enter key;
+   * - `failed`: something is wrong; with a shape, the handshake got no answer;
+   * - `skipped`: the check was not possible, or not needed.
    */
   readonly outcome: 'ok' | 'attached' | 'refused' | 'closed' | 'silence' | 'failed' | 'skipped'
-  /** The HTTP status, where one says more than the outcome. */
+  /** The HTTP status, where it says more than the outcome. */
   readonly status?: number
   /** The close code (RFC 6455, section 7.4), 1006 when there was no close frame. */
   readonly closeCode?: number
-  /** More in words, fit to be shown: the close reason, what was found, why it failed or was skipped. */
+  /** More in words, without secrets: the close reason, the finding, or why the check failed or was skipped. */
   readonly detail: string
 }
 
-/** One line of what a probe has found out. */
+/** One line of the report. */
 export interface ProbeCheck extends ProbeOutcome {
   readonly name: ProbeCheckName
-  /** ms that it took. */
+  /** How long the check took, in ms. */
   readonly ms: number
 }
 
-/** Whether a handshake got the 403 of the server itself: others have something to say to it. */
-export function isBare403(check: ProbeCheck | undefined): boolean {
+/** Whether a handshake got the 403 of a terminal server, which has no body. Proxies add a body. */
+export function isBare403(check: Partial<ProbeCheck> | undefined): boolean {
   return check?.status === 403 && check.detail === ''
 }
 
-/** What a request that failed was answered with. */
-export interface Answer {
+/** The answer to the request that failed. */
+export interface RejectedRequest {
   readonly status: number
-  /** Whether it is a web page. */
+  /** Whether the answer is a web page. */
   readonly html: boolean
-  /** What the server gave as its reason. */
-  readonly said: string
-  /** Where it redirects to: the base of another server, or some other place, without a query. */
+  /** The server's own reason, or from `createTerminalSession` the `why` of its error, which quotes that reason. */
+  readonly reason: string
+  /** Where the answer redirects to, without a query; `base` if that is a list of sessions, as a terminal server has it. */
   readonly redirect?: { readonly base?: string; readonly place: string } | undefined
 }
 
-/** All that a verdict is based on; filled while the probe goes on. */
+/** Everything that a verdict is based on. The checks fill it in. */
 export interface Facts {
+  /** The server: http(s), no query, no slash at the end of a path. */
   readonly url: URL
   readonly authType: AuthType
   readonly hasKey: boolean
@@ -85,31 +88,35 @@ export interface Facts {
   readonly policyId: string | undefined
   readonly contextId: string | undefined
   readonly checks: Map<ProbeCheckName, ProbeCheck>
-  /** The code of what failed on the way to the server. */
+  /** The code of the network error that ended the checks. */
   code?: string | undefined
-  /** Of the request that failed. */
-  answer?: Answer
-  /** Whether it is an orchestrator: those want X-User-Id. */
+  rejected?: RejectedRequest
+  /** Whether the server is an orchestrator: only orchestrators require X-User-Id of requests. */
   orchestrator?: boolean
   /** Whether the orchestrator knows contexts. */
   contexts?: boolean
-  /** What it says of itself. */
+  /** The version that the server says it has. */
   version?: string | undefined
-  /** Whether it says that it has no terminals. */
+  /** Whether the server says that its terminals are turned off. */
   terminalsOff?: boolean
-  /** Whether the chat has a session already, which another would take the place of. */
+  /** Whether the chat has a session, which the session of a probe would replace. */
   chatIsOpen?: boolean
-  /** Whether a session was there when it had just been created, or an attach to it been refused. */
-  alive?: boolean | undefined
+  /** Whether the server found a session right after it was created, or after it refused a handshake for it. */
+  sessionFound?: boolean | undefined
   /** Why a session for one of the shapes could not be created. */
-  sessionless?: string
+  sessionFailure?: string
+}
+
+/** Returns the outcome of a check; `undefined` if there was no such check. */
+export function outcomeOf({ checks }: Facts, name: ProbeCheckName): ProbeOutcome['outcome'] | undefined {
+  return checks.get(name)?.outcome
 }
 
 export const ok = (detail: string): ProbeOutcome => ({ outcome: 'ok', detail })
 export const failed = (detail: string): ProbeOutcome => ({ outcome: 'failed', detail })
 export const skipped = (detail: string): ProbeOutcome => ({ outcome: 'skipped', detail })
 
-/** A number of things. */
-export function count(number: number, thing: string): string {
-  return `${number} ${thing}${number === 1 ? '' : 's'}`
+/** Returns a number and a noun, which is in the plural for every number but 1. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }

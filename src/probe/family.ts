@@ -1,6 +1,6 @@
-import { isBare403, type Facts } from './facts.ts'
+import { isBare403, outcomeOf, type Facts } from './facts.ts'
 
-/** The releases that want the same of a client, as a range of versions. */
+/** A range of releases that require the same of a client. */
 export type ProbeFamily =
   | 'terminals@<=0.0.2'
   | 'terminals@>=0.0.3 <0.2.0'
@@ -9,39 +9,37 @@ export type ProbeFamily =
   | 'open-terminal@>=0.12.4'
   | 'open-webui'
 
-/** Tells the family from how the server behaves, and where it cannot be seen from what the server says that it is. */
+/** Returns the family that the server behaves as. Where behaviour does not tell, the version that the server says counts. */
 export function familyOf(facts: Facts): ProbeFamily | undefined {
   const { orchestrator, contexts, version, checks } = facts
   if (isBehindOpenWebUI(facts)) return 'open-webui'
-  const [frame, frameless, nameless, headerless] = (['frame', 'token', 'no-user', 'no-headers'] as const).map((name) =>
-    checks.get(name),
-  )
-  // The only ones that look at the key before they accept; the first, too, that do not wait for the auth frame.
-  if (isBare403(frame) && (orchestrator || checks.get('token+frame')?.outcome === 'attached')) {
+  // Only Terminals up to 0.0.2 check the key during the handshake, and only they do not wait for the auth frame.
+  if (isBare403(checks.get('frame')) && (orchestrator || outcomeOf(facts, 'token+frame') === 'attached')) {
     return 'terminals@<=0.0.2'
   }
-  if (orchestrator && frameless?.outcome === 'attached') return 'terminals@<=0.0.2'
+  if (orchestrator && outcomeOf(facts, 'token') === 'attached') return 'terminals@<=0.0.2'
   if (contexts) return 'terminals@>=0.2.0'
-  // Something in between may have put the user into every request; not into the query.
-  if (orchestrator || nameless?.closeCode === 4002) {
-    return frameless?.closeCode === 4001 ? 'terminals@>=0.0.3 <0.2.0' : undefined
+  // A proxy may add the user to the headers of every request and hide the orchestrator. It does not change the query.
+  if (orchestrator || checks.get('no-user')?.closeCode === 4002) {
+    return checks.get('token')?.closeCode === 4001 ? 'terminals@>=0.0.3 <0.2.0' : undefined
   }
-  if (headerless?.closeCode === 4004) return 'open-terminal@>=0.12.4'
-  if (version !== undefined) return wantsHeaders(version) ? 'open-terminal@>=0.12.4' : 'open-terminal@<=0.12.3'
-  return orchestrator === false && headerless?.outcome === 'attached' ? 'open-terminal@<=0.12.3' : undefined
+  if (checks.get('no-headers')?.closeCode === 4004) return 'open-terminal@>=0.12.4'
+  if (version !== undefined) return requiresHeaders(version) ? 'open-terminal@>=0.12.4' : 'open-terminal@<=0.12.3'
+  const attachesWithoutHeaders = outcomeOf(facts, 'no-headers') === 'attached'
+  return orchestrator === false && attachesWithoutHeaders ? 'open-terminal@<=0.12.3' : undefined
 }
 
-/** Whether Open WebUI answers for the server, which its own path tells. */
+/** Whether the URL has the path under which Open WebUI passes requests to a terminal server. */
 export function isBehindOpenWebUI({ url }: Facts): boolean {
   return /\/api\/v1\/terminals\/[^/]+\/?$/.test(url.pathname)
 }
 
-// The first Open Terminal that wants to see the user in a header.
-const STRICT = [0, 12, 4]
+/** The first Open Terminal that requires the user in a header of the handshake. */
+const FIRST_WITH_HEADERS = [0, 12, 4]
 
-/** Whether an Open Terminal of this version wants to see the user in a header. */
-export function wantsHeaders(version: string): boolean {
+/** Whether an Open Terminal of this version requires the user in a header of the handshake. */
+export function requiresHeaders(version: string): boolean {
   const numbers = version.split('.').map((part) => Number.parseInt(part, 10))
-  const differing = STRICT.findIndex((number, index) => numbers[index] !== number)
-  return differing < 0 || Number(numbers[differing]) > Number(STRICT[differing])
+  const differing = FIRST_WITH_HEADERS.findIndex((number, index) => numbers[index] !== number)
+  return differing < 0 || Number(numbers[differing]) > Number(FIRST_WITH_HEADERS[differing])
 }

@@ -2,25 +2,25 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { abortable } from '../lib/deadline.ts'
 
-/** Where a URL leads, as sockets are told. */
+/** The host and port of a server, as `net.connect` takes them. */
 export interface Endpoint {
   readonly host: string
   readonly port: number
 }
 
-/** Returns where the server of an http(s) URL listens. */
+/** Returns the host and port of an http(s) URL. */
 export function endpointOf({ hostname, port, protocol }: URL): Endpoint {
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'https:' ? 443 : 80) }
 }
 
-/** Connects and hangs up; resolves with the address that answered. */
+/** Opens a TCP connection and closes it. Resolves with the address of the server. */
 export async function reach(endpoint: Endpoint, signal: AbortSignal): Promise<string> {
   return visit(connect(endpoint), 'connect', signal, ({ remoteAddress = endpoint.host }) => remoteAddress)
 }
 
-/** Shakes hands and hangs up; resolves with what was agreed on. Rejects as a request over TLS would. */
+/** Makes a TLS handshake and closes the connection. Resolves with a description; rejects as an HTTPS request does. */
 export async function shakeHands(endpoint: Endpoint, signal: AbortSignal): Promise<string> {
-  // An address is no server name (RFC 6066, section 3).
+  // An IP address must not be sent as the server name (RFC 6066, section 3).
   const servername = /^[\d.]+$|:/.test(endpoint.host) ? {} : { servername: endpoint.host }
   const socket = connectTls({ ...endpoint, ...servername, ALPNProtocols: ['http/1.1'] })
   return visit(socket, 'secureConnect', signal, describeTls)
@@ -32,6 +32,7 @@ function describeTls(socket: TLSSocket): string {
   return `${socket.getProtocol()}, certificate valid for ${days} more days`
 }
 
+/** Waits for the event that tells that the connection is open, and closes the socket. */
 async function visit<S extends Socket>(
   socket: S,
   event: string,
@@ -41,7 +42,7 @@ async function visit<S extends Socket>(
   const visited = new Promise<string>((resolve, reject) => {
     socket.once(event, () => resolve(describe(socket)))
     socket.on('error', (error) => {
-      // OpenSSL's message has the reason in the middle of much that is for its developers.
+      // OpenSSL's message surrounds the reason with file names and numbers.
       if ('reason' in error) error.message = String(error.reason)
       reject(error)
     })

@@ -2,14 +2,15 @@ import type { ProbeOptions } from './context.ts'
 import { probe, type ProbeReport } from './report.ts'
 
 /**
- * Finds out what an upstream is, what it wants of a client, and what is wrong with it or with what is in between.
+ * Finds out which server an upstream is, what it requires of a client, and what is wrong with it or with the proxies in
+ * front of it.
  *
- * For the person whose users see "connection closed", and for health checks: it looks at the connection, TLS, requests,
- * every shape of an attach, silence, and says what to do. It creates up to eight sessions, three at a time at most, and
- * deletes them; an orchestrator starts a container for `userId`. One of its attempts is with a wrong key. Use a chat
- * that nobody has open.
+ * Use it when users see "connection closed", and for health checks: it checks the connection, TLS, requests, every shape
+ * of an attach, and silence, and says what to do. It creates up to eight sessions, at most three at a time, and deletes
+ * them; an orchestrator starts a container for `userId`. One attach has a wrong key. Do not use a chat that a user has
+ * open.
  *
- * The report holds everything that is wrong with the upstream; the promise rejects for wrong arguments and an abort.
+ * The report says everything that is wrong with the upstream; the promise rejects for wrong arguments and an abort.
  *
  * @example
  * ```ts
@@ -21,11 +22,11 @@ import { probe, type ProbeReport } from './report.ts'
  * ```
  *
  * @throws {TerminalError} ERR_TERMINAL_INVALID_URL when `base` is no absolute http(s) or ws(s) URL.
- * @throws {TypeError} ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE when an option is of no use.
- * @throws {RangeError} ERR_OUT_OF_RANGE when a number is.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE when an option is wrong.
+ * @throws {RangeError} ERR_OUT_OF_RANGE when a number is out of range.
  * @throws The `reason` of `signal` when that aborts.
- * @see https://github.com/open-webui/terminals/blob/v0.2.2/terminals/routers/proxy.py `_validate_ws_auth`, and for the
- * oldest https://github.com/open-webui/terminals/blob/v0.0.2/terminals/routers/proxy.py `ws_terminal_proxy`
+ * @see https://github.com/open-webui/terminals/blob/v0.2.2/terminals/routers/proxy.py `_validate_ws_auth`, and for
+ * Terminals 0.0.2 https://github.com/open-webui/terminals/blob/v0.0.2/terminals/routers/proxy.py `ws_terminal_proxy`
  */
 export function probeUpstream(options: ProbeOptions): Promise<ProbeReport> {
   return probe(options, { started() {}, finished() {} })

@@ -1,46 +1,76 @@
 import { withDeadline } from '../lib/deadline.ts'
 import { errorCode, TerminalError } from '../lib/errors.ts'
+import { trimSlashes } from '../lib/slashes.ts'
 import { lookUpSession } from '../upstream/sessions.ts'
-import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { resolveUpstream } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
 import {
   createContext,
+  deleteLeftovers,
   describeFailure,
-  inSession,
   isNotFound,
-  removeLeftovers,
+  openSession,
+  useSession,
   type Context,
   type ProbeOptions,
 } from './context.ts'
 import { count, failed, ok, skipped, type Facts, type ProbeCheck, type ProbeOutcome, type ProbeShape } from './facts.ts'
 import { endpointOf, reach, shakeHands } from './network.ts'
-import { checkRequests, NOWHERE, pathOf } from './requests.ts'
-import { dialShape, type Held, type Shape } from './shapes.ts'
+import { checkRequests, UNKNOWN_ID } from './requests.ts'
+import { dialShape, type Shape } from './shapes.ts'
 
-/** Is told what is being checked, and what came of it. */
+/** Follows a probe: hears of each check when it starts, and when it has an outcome. */
 export interface ProbeListener {
   started(name: ProbeCheck['name']): void
   finished(check: ProbeCheck): void
 }
 
+/** An outcome; `ms` if the time of the check is not the time from its start to its end. */
 type Found = ProbeOutcome & { readonly ms?: number }
 
-const OTHERS = ['no-headers', 'no-user', 'wrong-key', 'unknown-session', 'unknown-policy', 'token'] as const
+/** Makes one check. Resolves with whether the outcome is good; rejects only after an abort. */
+type Check = (name: ProbeCheck['name'], act: () => Promise<Found>) => Promise<boolean>
 
-/** Makes all checks, as far as there is any point; every session that it creates is deleted. */
+/** Makes the checks, until one fails that the rest needs. Deletes every session that it creates. */
 export async function gatherFacts(options: ProbeOptions, listener: ProbeListener): Promise<Facts> {
   const context = await createContext(options)
-  const { timeout, signal, idle } = context
   const facts = startFacts(context)
+  const check = createCheck(context, facts, listener)
+  const endpoint = endpointOf(facts.url)
+  const connect = (how: typeof reach) => async () =>
+    ok(await withDeadline(context.timeout, context.signal, (limit) => how(endpoint, limit)))
+  const canAttach =
+    (await check('reachable', connect(reach))) &&
+    (facts.url.protocol === 'http:' || (await check('tls', connect(shakeHands)))) &&
+    (await check('rest', () => checkRequests(context, facts))) &&
+    (await check('session', () => checkSession(context, facts)))
+  const isClean = await deleteLeftovers(context)
+  // Where sessions cannot be deleted, the shapes would only add more of them.
+  if (canAttach && isClean) {
+    await checkShapes(context, facts, check)
+    await check('cleanup', async () => {
+      await deleteLeftovers(context)
+      return describeCleanup(context)
+    })
+  } else if (!isClean) await check('cleanup', async () => describeCleanup(context))
+  return facts
+}
 
-  /** Makes one check. What goes wrong in it is what came of it; only an abort ends them all. */
-  async function check(name: ProbeCheck['name'], act: () => Promise<Found>): Promise<boolean> {
+function startFacts({ upstream, target }: Context): Facts {
+  const { base, authType = 'bearer', chatId, policyId, contextId } = target
+  const url = new URL(trimSlashes(whereOf(base)).replace(/^ws/, 'http'))
+  return { url, authType, hasKey: 'Authorization' in upstream.headers, chatId, policyId, contextId, checks: new Map() }
+}
+
+function createCheck(context: Context, facts: Facts, listener: ProbeListener): Check {
+  const { signal } = context
+  return async (name, act) => {
     signal?.throwIfAborted()
     listener.started(name)
     const began = performance.now()
     const found: Found = await act().catch((error: unknown) => {
       signal?.throwIfAborted()
-      note(facts, error)
+      noteError(facts, error)
       return failed(describeFailure(context, error))
     })
     const finished = { name, ...found, ms: found.ms ?? Math.round(performance.now() - began) }
@@ -48,70 +78,58 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
     listener.finished(finished)
     return ['ok', 'attached'].includes(found.outcome)
   }
-
-  const endpoint = endpointOf(facts.url)
-  const visit = (go: typeof reach) => async () =>
-    ok(await withDeadline(timeout, signal, (limit) => go(endpoint, limit)))
-  const canTalk =
-    (await check('reachable', visit(reach))) &&
-    (facts.url.protocol === 'http:' || (await check('tls', visit(shakeHands)))) &&
-    (await check('rest', () => checkRequests(context, facts))) &&
-    (await check('session', () => checkSession(context, facts)))
-  // Not one more that cannot be deleted.
-  const isClean = await removeLeftovers(context)
-  if (!isClean) await check('cleanup', async () => describeCleanup(context))
-  if (!canTalk || !isClean) return facts
-
-  let idling: Promise<unknown> | undefined
-  try {
-    const withoutKey = await check('frame', () => tryShape(context, facts, 'frame'))
-    const withKey = await check('token+frame', () => tryShape(context, facts, 'token+frame'))
-    const holding = (): Promise<unknown> =>
-      check('idle', () => checkIdle(context, withoutKey ? 'frame' : 'token+frame'))
-    const mayIdle = idle > 0 && (withoutKey || withKey)
-    // Two sessions of one chat would be one where the chat is the id.
-    if (mayIdle && facts.chatId === undefined) {
-      idling = holding()
-      // An abort ends it too, perhaps before anybody waits for it.
-      idling.catch(() => {})
-    }
-    for (const shape of OTHERS) {
-      // No more of the key in URLs than there has to be.
-      await check(shape, () => tryShape(context, facts, shape, shape === 'token' || !withoutKey))
-    }
-    if (mayIdle) await (idling ?? holding())
-  } finally {
-    await idling?.catch(() => {})
-  }
-  await check('cleanup', async () => {
-    await removeLeftovers(context)
-    return describeCleanup(context)
-  })
-  return facts
 }
 
-function startFacts({ upstream, target }: Context): Facts {
-  const { authType = 'bearer', chatId, policyId, contextId } = target
-  const url = new URL(whereOf(upstream.httpUrl()))
-  url.pathname = url.pathname.slice(0, -pathOf(policyId).length)
-  return { url, authType, hasKey: 'Authorization' in upstream.headers, chatId, policyId, contextId, checks: new Map() }
-}
-
-/** Keeps what a verdict needs of an error. */
-function note(facts: Facts, error: unknown): void {
+/** Keeps the part of an error that the verdict reads. */
+function noteError(facts: Facts, error: unknown): void {
   facts.code = errorCode(error instanceof TerminalError ? (error.cause ?? error) : error)
   if (!(error instanceof TerminalError) || error.status === undefined) return
-  facts.answer = { status: error.status, html: false, said: error.message }
+  facts.rejected = { status: error.status, html: false, reason: error.why }
 }
 
 async function checkSession(context: Context, facts: Facts): Promise<ProbeOutcome> {
   if (facts.chatIsOpen) return skipped('a terminal of this chat is open')
-  facts.alive = await inSession(context, (sessionId) => isAlive(context, sessionId), false)
-  return facts.alive === false ? failed('created, and not found when it was asked for') : ok('created')
+  const sessionId = await openSession(context)
+  facts.sessionFound = await useSession(context, sessionId, false, () => isSessionFound(context, sessionId))
+  return facts.sessionFound === false ? failed('created, but not found afterwards') : ok('created')
 }
 
-/** Dials a shape, in a session of its own where it wants one that exists. */
-async function tryShape(
+/** Whether the server finds the session; `undefined` when the server does not say. */
+async function isSessionFound({ target, timeout, signal }: Context, sessionId: string): Promise<boolean | undefined> {
+  return lookUpSession({ ...target, sessionId }, timeout, signal).then(
+    (session) => session !== undefined,
+    // The 404 of a proxy counts, too: the session was created a moment ago.
+    (error: unknown) => (isNotFound(error) ? false : undefined),
+  )
+}
+
+const OTHER_SHAPES = ['no-headers', 'no-user', 'wrong-key', 'unknown-session', 'unknown-policy', 'token'] as const
+
+/** Checks every shape, and whether a shape that attaches survives silence. */
+async function checkShapes(context: Context, facts: Facts, check: Check): Promise<void> {
+  const attachesWithoutKey = await check('frame', () => checkShape(context, facts, 'frame'))
+  const attachesWithKey = await check('token+frame', () => checkShape(context, facts, 'token+frame'))
+  const mayIdle = context.idle > 0 && (attachesWithoutKey || attachesWithKey)
+  const idleShape = attachesWithoutKey ? 'frame' : 'token+frame'
+  const checkSilence = (): Promise<unknown> => check('idle', () => checkIdle(context, idleShape))
+  // The silence takes longest, so the other checks go on meanwhile. But where the chat is the id of the session, a second
+  // session of the chat would replace the silent one.
+  const idling = mayIdle && facts.chatId === undefined ? checkSilence() : undefined
+  // An abort rejects it while nothing waits for it yet.
+  idling?.catch(() => {})
+  try {
+    for (const shape of OTHER_SHAPES) {
+      // If a shape attaches without the key in the URL, only `token`, which is about that key, has it there.
+      await check(shape, () => checkShape(context, facts, shape, shape === 'token' || !attachesWithoutKey))
+    }
+    if (mayIdle) await (idling ?? checkSilence())
+  } finally {
+    await idling?.catch(() => {})
+  }
+}
+
+/** Dials a shape, in a new session unless the shape names one that does not exist. */
+async function checkShape(
   context: Context,
   facts: Facts,
   name: ProbeShape,
@@ -124,68 +142,55 @@ async function tryShape(
     const shape = await shapeOf(context, name, sessionId, keyInUrl && keyMayShow)
     return dialShape(shape, timeout, signal, async ({ outcome }) => outcome)
   }
-  if (name.startsWith('unknown')) return dial(NOWHERE)
-  if (!(await removeLeftovers(context))) return skipped('others cannot be deleted')
-  let isThere = false
+  if (name.startsWith('unknown')) return dial(UNKNOWN_ID)
+  if (!(await deleteLeftovers(context))) return skipped('earlier sessions cannot be deleted')
+  let sessionId: string
   try {
-    return await inSession(context, async (sessionId) => {
-      isThere = true
-      const outcome = await dial(sessionId)
-      // Not of one that had been opened: hanging up has ended it.
-      if (name.endsWith('frame') && outcome.outcome === 'refused') facts.alive = await isAlive(context, sessionId)
-      return outcome
-    })
+    sessionId = await openSession(context)
   } catch (error) {
-    if (isThere) throw error
     signal?.throwIfAborted()
-    facts.sessionless = describeFailure(context, error)
-    return skipped(facts.sessionless)
+    facts.sessionFailure = describeFailure(context, error)
+    return skipped(facts.sessionFailure)
   }
-}
-
-/** Whether the session is there; `undefined` when the server does not tell. */
-async function isAlive({ target, timeout, signal }: Context, sessionId: string): Promise<boolean | undefined> {
-  const looking = lookUpSession({ ...target, sessionId }, timeout, signal)
-  return looking.then(
-    (session) => session !== undefined,
-    // A 404 of a proxy counts, too: the session was created a moment ago.
-    (error: unknown) => (isNotFound(error) ? false : undefined),
-  )
+  return useSession(context, sessionId, true, async () => {
+    const outcome = await dial(sessionId)
+    // Not after a handshake that succeeded: the end of the connection has ended the session.
+    if (name.endsWith('frame') && outcome.outcome === 'refused') {
+      facts.sessionFound = await isSessionFound(context, sessionId)
+    }
+    return outcome
+  })
 }
 
 async function shapeOf(context: Context, name: ProbeShape, sessionId: string, keyInUrl: boolean): Promise<Shape> {
-  const { headers, message, redact, wsUrl } = await resolveUpstream({ ...context.target, ...differenceOf(name) })
+  const change = name === 'wrong-key' ? { key: UNKNOWN_ID } : name === 'unknown-policy' && { policyId: UNKNOWN_ID }
+  const { headers, message, redact, wsUrl } = await resolveUpstream({ ...context.target, ...change })
   const url = new URL(wsUrl(sessionId, keyInUrl))
   if (name === 'no-user') url.searchParams.delete('user_id')
   return {
     url: url.href,
     headers: name === 'no-headers' ? {} : headers,
     message: name === 'token' ? undefined : message,
-    // A key that is asked for anew may be another.
+    // A `key` function may return another key each time. The server may quote both.
     redact: (text) => redact(context.upstream.redact(text)),
   }
 }
 
-function differenceOf(name: ProbeShape): Partial<UpstreamOptions> {
-  if (name === 'wrong-key') return { key: NOWHERE }
-  return name === 'unknown-policy' ? { policyId: NOWHERE } : {}
-}
-
-/** Leaves a terminal alone for a while, and then sees whether it still answers. */
-async function checkIdle(context: Context, works: 'frame' | 'token+frame'): Promise<Found> {
+/** Leaves a terminal silent for a while, and then checks that it still answers. */
+async function checkIdle(context: Context, name: 'frame' | 'token+frame'): Promise<Found> {
   const { timeout, signal, idle } = context
-  const wait = async ({ outcome, silence, pressEnter }: Held): Promise<Found> => {
-    if (outcome.outcome !== 'attached') return skipped('it did not attach once more')
-    const began = performance.now()
-    const cut = await silence(idle)
-    const ms = Math.round(performance.now() - began)
-    if (cut) return { ...cut, ...failed('cut'), ms }
-    const answer = await pressEnter()
-    return { ...(answer.outcome === 'attached' ? ok('alive afterwards') : failed('dead, although nobody said so')), ms }
-  }
-  return inSession(context, async (sessionId) => {
-    const shape = await shapeOf(context, works, sessionId, works === 'token+frame')
-    return dialShape(shape, timeout, signal, wait)
+  const sessionId = await openSession(context)
+  return useSession(context, sessionId, true, async () => {
+    const shape = await shapeOf(context, name, sessionId, name === 'token+frame')
+    return dialShape(shape, timeout, signal, async ({ outcome, wait, pressEnter }): Promise<Found> => {
+      if (outcome.outcome !== 'attached') return skipped('this attach failed')
+      const began = performance.now()
+      const cut = await wait(idle)
+      const ms = Math.round(performance.now() - began)
+      if (cut) return { ...cut, ...failed('cut'), ms }
+      const answer = await pressEnter()
+      return { ...(answer.outcome === 'attached' ? ok('alive afterwards') : failed('no answer afterwards')), ms }
+    })
   })
 }
 

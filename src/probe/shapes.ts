@@ -1,92 +1,78 @@
+import { EventEmitter, once } from 'node:events'
+import type { IncomingHttpHeaders } from 'node:http'
 import { WebSocket } from 'ws'
 import { abortable, delay } from '../lib/deadline.ts'
 import { withoutSecrets, type Redact } from '../lib/errors.ts'
-import { openLink, type Ending } from '../terminal/websocket.ts'
+import { openLink, type Ending, type SocketConstructor } from '../terminal/websocket.ts'
 import { failed, type ProbeOutcome } from './facts.ts'
 
-/** What to dial with. */
+/** What an attach sends. */
 export interface Shape {
   readonly url: string
   readonly headers: Record<string, string>
-  /** The auth frame, if it is to be sent. */
+  /** The auth frame; `undefined` to send none. */
   readonly message: string | undefined
-  /** For what the server says. */
+  /** Removes secrets from what the server says. */
   readonly redact: Redact
 }
 
-/** A terminal that has been dialled, and not been hung up on yet. */
-export interface Held {
+/** A terminal that has been dialled, with the connection still there if the server has not ended it. */
+export interface DialledTerminal {
   readonly outcome: ProbeOutcome
-  /** Resolves after so many ms, or when it has ended by then, with how. */
-  readonly silence: (ms: number) => Promise<ProbeOutcome | undefined>
-  /** Presses Enter, and resolves with what comes of it. */
+  /** Waits. Resolves with `undefined` after `ms`, or with how the connection ended, as soon as it does. */
+  readonly wait: (ms: number) => Promise<ProbeOutcome | undefined>
+  /** Presses Enter. Resolves with what the server does then. */
   readonly pressEnter: () => Promise<ProbeOutcome>
 }
 
-// As long as servers wait for the auth frame, and a little longer.
-const AUTH_PATIENCE = 11_000
-// By then a shell has shown its prompt, if it has one.
-const PROMPT_PATIENCE = 1_000
-// For 5 s an orchestrator that cannot reach its container says nothing.
-const ANSWER_PATIENCE = 8_000
+// ms. Servers wait 10 s for the auth frame.
+const AUTH_TIMEOUT = 11_000
+// ms in which a shell shows its prompt, if it has one.
+const PROMPT_TIMEOUT = 1_000
+// ms. An orchestrator that cannot reach its container says so after 5 s.
+const ENTER_TIMEOUT = 8_000
 const ENTER = Uint8Array.of(13).buffer
 const attached: ProbeOutcome = { outcome: 'attached', detail: '' }
 
-/** Dials, and lends what comes of it; hangs up once `use` is done. */
+/** Dials, calls `use` with the terminal, and closes the connection. */
 export async function dialShape<T>(
   { url, headers, message, redact }: Shape,
   timeout: number,
   signal: AbortSignal | undefined,
-  use: (held: Held) => Promise<T>,
+  use: (terminal: DialledTerminal) => Promise<T>,
 ): Promise<T> {
+  // What came with the status of a refused handshake. The link keeps only the status.
   let body = ''
-  /** Hears what a handshake was refused with before the link, which only looks at the status, ends it. */
-  class Attentive extends WebSocket {
-    constructor(...parameters: ConstructorParameters<typeof WebSocket>) {
-      super(...parameters)
-      this.once('unexpected-response', (_request, response) => {
-        const { 'content-type': type, 'content-length': length } = response.headers
-        // The servers refuse without a body. A body comes from something in between.
-        if (length !== '0') body = isHtml(type) ? 'a web page' : 'with a text'
-      })
-    }
-  }
-  let announce: () => void
-  const nextOutput = (): Promise<void> => new Promise((resolve) => (announce = resolve))
-  let output = nextOutput()
-  const link = openLink(Attentive, url, headers, () => {
-    announce()
-    output = nextOutput()
-  })
+  const Socket = webSocketWith((refusal) => (body = describeBody(refusal)))
+  const output = new EventEmitter()
+  const nextOutput = (): Promise<unknown> => once(output, 'data')
+  const link = openLink(Socket, url, headers, () => output.emit('data'))
   const done = new AbortController()
-  const ended = link.ended.then((ending) => describe(ending, body, redact))
-  const silence = (ms: number): Promise<ProbeOutcome | undefined> => Promise.race([ended, delay(ms, done.signal)])
+  const ended = link.ended.then((ending) => readEnding(ending, body, redact))
+  const wait = (ms: number): Promise<ProbeOutcome | undefined> => Promise.race([ended, delay(ms, done.signal)])
 
-  function answer(some: Promise<void>, patience: number): Promise<ProbeOutcome | undefined> {
-    return Promise.race([some.then(() => attached), silence(Math.min(timeout, patience))])
+  function waitFor(answer: Promise<unknown>, longest: number): Promise<ProbeOutcome | undefined> {
+    return Promise.race([answer.then(() => attached), wait(Math.min(timeout, longest))])
   }
 
   async function pressEnter(): Promise<ProbeOutcome> {
-    const more = output
-    // If it cannot be pressed any more, how it ended is the answer.
+    const answer = nextOutput()
+    // After the end of the connection, how it ended is the outcome.
     await link.send(ENTER).catch(() => {})
-    return (await answer(more, ANSWER_PATIENCE)) ?? { outcome: 'silence', detail: '' }
+    return (await waitFor(answer, ENTER_TIMEOUT)) ?? { outcome: 'silence', detail: '' }
   }
 
   async function attach(): Promise<ProbeOutcome> {
-    const first = output
-    const opening = link.opened.then(() => 'open' as const)
-    const state = await Promise.race([opening, silence(timeout)])
+    const answer = nextOutput()
+    const state = await Promise.race([link.opened.then(() => 'open' as const), wait(timeout)])
     if (state !== 'open') return state ?? failed(`no answer to the handshake in ${timeout} ms`)
     if (message !== undefined) link.sendText(message)
-    return (await answer(first, message === undefined ? AUTH_PATIENCE : PROMPT_PATIENCE)) ?? pressEnter()
+    return (await waitFor(answer, message === undefined ? AUTH_TIMEOUT : PROMPT_TIMEOUT)) ?? pressEnter()
   }
 
   try {
-    return await abortable(
-      attach().then((outcome) => use({ outcome, silence, pressEnter })),
-      signal,
-    )
+    const attaching = attach().then((outcome) => use({ outcome, wait, pressEnter }))
+    return await abortable(attaching, signal)
   } finally {
     done.abort()
     link.close(false)
@@ -94,13 +80,30 @@ export async function dialShape<T>(
   }
 }
 
-function describe({ opened, status, code, reason, failure }: Ending, body: string, redact: Redact): ProbeOutcome {
+/** Returns a WebSocket class that passes the headers of a refused handshake to `onRefusal`. */
+function webSocketWith(onRefusal: (headers: IncomingHttpHeaders) => void): SocketConstructor {
+  return class extends WebSocket {
+    constructor(...parameters: ConstructorParameters<typeof WebSocket>) {
+      super(...parameters)
+      // The link listens, too, and ends the connection. This listener comes first.
+      this.once('unexpected-response', (_request, { headers }) => onRefusal(headers))
+    }
+  }
+}
+
+/** Describes the body of a refused handshake. Terminal servers send none, so a body comes from a proxy. */
+function describeBody({ 'content-type': type, 'content-length': length }: IncomingHttpHeaders): string {
+  if (length === '0') return ''
+  return isHtml(type) ? 'a web page' : 'with a text'
+}
+
+function readEnding({ opened, status, code, reason, failure }: Ending, body: string, redact: Redact): ProbeOutcome {
   if (status !== undefined) return { outcome: 'refused', status, detail: body }
   if (!opened) return failed(withoutSecrets(failure, redact).message)
   return { outcome: 'closed', closeCode: code, detail: redact(reason) }
 }
 
-/** Whether an answer is a web page. */
+/** Whether the content type is that of a web page. */
 export function isHtml(contentType: string | null | undefined): boolean {
   return /^text\/html/i.test(String(contentType))
 }

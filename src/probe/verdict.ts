@@ -1,49 +1,52 @@
-import { adviseOnAnswer, adviseOnNetwork, adviseOnNoAnswer } from './advice-on-requests.ts'
-import { adviseOnRefusal, adviseOnSilence, adviseOnWorking } from './advice-on-shapes.ts'
-import type { Facts, ProbeCheck, ProbeCheckName } from './facts.ts'
+import { adviseOnReachable, adviseOnRequest, adviseOnTls } from './advice-on-requests.ts'
+import { adviseOnAttach, adviseOnSilence, adviseOnSuccess } from './advice-on-shapes.ts'
+import { outcomeOf, type Facts } from './facts.ts'
 import { familyOf, type ProbeFamily } from './family.ts'
+import { firstAdvice, type Rule } from './rules.ts'
 
-/** What all of it means. */
+/** The conclusion from the facts. */
 export interface Verdict {
-  /** Whether `connectTerminal` attaches with these options, and nothing else is wrong. */
+  /** Whether `connectTerminal` attaches with these options, and the probe found nothing else that is wrong. */
   readonly ok: boolean
-  /** The first shape that attaches, that with the key in the URL last. */
-  readonly works: 'frame' | 'token+frame' | undefined
-  readonly family: ProbeFamily | undefined
+  /**
+   * The first shape that attaches: `'frame'` needs no key in the URL (`tokenInUrl: 'never'`), `'token+frame'` does.
+   * Absent when none does.
+   */
+  readonly works?: 'frame' | 'token+frame'
+  /** The releases that the server behaves as. Absent when the probe cannot tell. */
+  readonly family?: ProbeFamily
   /** What to do, in one sentence. */
   readonly advice: string
 }
 
+// prettier-ignore
+const PROBLEMS: readonly Rule<Facts>[] = [
+  [(facts) => outcomeOf(facts, 'reachable') === 'failed', adviseOnReachable],
+  [(facts) => outcomeOf(facts, 'tls') === 'failed', adviseOnTls],
+  [(facts) => outcomeOf(facts, 'session') === 'failed' && facts.sessionFound === false,
+    'Configure the load balancer to send all requests for a session to the same server, or check why the shell ends at once: the server does not find the session that it created.'],
+  [(facts) => outcomeOf(facts, 'cleanup') === 'failed',
+    ({ checks }) => `Configure the reverse proxy to allow DELETE requests (${checks.get('cleanup')?.detail}): sessions that cannot be deleted fill the server.`],
+  [(facts) => outcomeOf(facts, 'rest') === 'failed' || outcomeOf(facts, 'session') === 'failed', adviseOnRequest],
+  [(facts) => outcomeOf(facts, 'session') === 'skipped',
+    'Close the terminal of this chat first, or probe without `chatId`: on this server, a second terminal would replace it.'],
+  [({ sessionFailure }) => sessionFailure !== undefined,
+    ({ sessionFailure }) => `Probe again when the server is less busy: not every session could be created (${sessionFailure}).`],
+  [(facts) => workingShape(facts) === undefined, adviseOnAttach],
+  [(facts) => !['attached', 'skipped', undefined].includes(outcomeOf(facts, 'token+frame')),
+    "Use `tokenInUrl` 'never' or 'fallback', or configure the reverse proxy to allow WebSockets with the key in the URL: only WebSockets without it attach."],
+  [(facts) => outcomeOf(facts, 'idle') === 'failed', adviseOnSilence],
+]
+
 /** Draws the conclusion. Pure. */
 export function conclude(facts: Facts): Verdict {
-  const { checks } = facts
-  const works = (['frame', 'token+frame'] as const).find((shape) => checks.get(shape)?.outcome === 'attached')
-  const problem = problemOf(facts, works)
-  return { ok: problem === undefined, works, family: familyOf(facts), advice: problem ?? adviseOnWorking(facts) }
+  const problem = firstAdvice(PROBLEMS, facts, undefined)
+  const works = workingShape(facts)
+  const family = familyOf(facts)
+  const advice = problem ?? adviseOnSuccess(facts)
+  return { ok: problem === undefined, ...(works && { works }), ...(family && { family }), advice }
 }
 
-/** What is wrong, in the words of what to do about it. */
-function problemOf(facts: Facts, works: Verdict['works']): string | undefined {
-  const { checks, alive, answer, sessionless } = facts
-  const came = (outcome: ProbeCheck['outcome'], ...names: ProbeCheckName[]): boolean =>
-    names.some((name) => checks.get(name)?.outcome === outcome)
-  if (came('failed', 'reachable', 'tls')) return adviseOnNetwork(facts)
-  if (came('failed', 'session') && alive === false) {
-    return 'Have the load balancer send all requests for a session to the same server, or see why its shell ends at once: one that was created is not found.'
-  }
-  if (came('failed', 'cleanup')) {
-    return `Have DELETE requests let through (${checks.get('cleanup')?.detail}), or sessions pile up until the server has no more.`
-  }
-  if (came('failed', 'rest', 'session')) return answer ? adviseOnAnswer(facts, answer) : adviseOnNoAnswer(facts)
-  if (came('skipped', 'session')) {
-    return 'Close the terminal of this chat first, or probe without `chatId`: on this server a second one would take its place.'
-  }
-  if (sessionless !== undefined) {
-    return `Probe again when the server is less busy: not every session could be created (${sessionless}).`
-  }
-  if (works === undefined) return adviseOnRefusal(facts)
-  if (works === 'frame' && !came('attached', 'token+frame') && !came('skipped', 'token+frame')) {
-    return "Use `tokenInUrl` 'never' or 'fallback', or have WebSockets let through that have the key in the URL: without it there all is well."
-  }
-  return came('failed', 'idle') ? adviseOnSilence(facts) : undefined
+function workingShape(facts: Facts): Verdict['works'] | undefined {
+  return (['frame', 'token+frame'] as const).find((shape) => outcomeOf(facts, shape) === 'attached')
 }

@@ -13,20 +13,21 @@ export const TERMINALS = 'terminals@0.2.2'
 export const OLDEST = 'terminals@0.0.2'
 export const NEWEST = 'open-terminal@0.14.5'
 
+/** Probes, and checks that the report does not contain the key. */
 export async function probe(base: string, options: Partial<ProbeOptions> = {}): Promise<ProbeReport> {
   return withoutCanary(await probeUpstream({ ...who, base, ...options }))
 }
 
-/** What came of each check, in short. */
+/** Returns the outcome, status and close code of each check. */
 export function outcomes({ checks }: ProbeReport): Record<string, string> {
-  return Object.fromEntries(checks.map((check) => [check.name, inShort(check)]))
+  return Object.fromEntries(checks.map((check) => [check.name, shortOutcome(check)]))
 }
 
-function inShort({ outcome, status, closeCode }: ProbeCheck): string {
+function shortOutcome({ outcome, status, closeCode }: ProbeCheck): string {
   return [outcome, status, closeCode].filter(Boolean).join(' ')
 }
 
-/** How a probe ends that does not get to dialling, and what it advises. */
+/** Probes a server that no shape attaches to. Returns the outcome of the last check, and the advice. */
 export async function failing(
   base: string,
   options: Partial<ProbeOptions> = {},
@@ -35,9 +36,10 @@ export async function failing(
   expect(report.ok).toBe(false)
   expect(report.works).toBeUndefined()
   const last = report.checks.at(-1)
-  return [`${last?.name} ${last && inShort(last)}`, report.advice]
+  return [`${last?.name} ${last && shortOutcome(last)}`, report.advice]
 }
 
+/** Starts a server that answers every request in the same way. */
 export function answering(status: number, body: string, headers: Record<string, string> = {}): Promise<string> {
   return serve((server) => {
     server.on('request', (_request, response) => {
@@ -46,7 +48,7 @@ export function answering(status: number, body: string, headers: Record<string, 
   })
 }
 
-/** A server of whose sessions nothing is known but what becomes of their sockets. */
+/** Starts a server that creates and finds sessions, and leaves their WebSockets to the caller. */
 export async function serverWith(
   onConnection: (socket: WebSocket, request: IncomingMessage) => void,
   { version, created = '{"id":"s1"}', found = created }: { version?: string; created?: string; found?: string } = {},

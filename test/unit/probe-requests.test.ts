@@ -32,39 +32,39 @@ async function rawServer(onConnection: (socket: Socket) => void): Promise<string
   return listen(server)
 }
 
-describe('what is wrong on the way to the server', () => {
-  it('is that nothing listens', async () => {
+describe('probeUpstream', () => {
+  it('reports that nothing listens', async () => {
     expect(await failing(await nobody())).toEqual(['reachable failed', expect.stringMatching(/nothing listens/)])
   })
 
-  it('is that the host does not resolve', async () => {
+  it('reports a host name that does not resolve', async () => {
     const outcome = await failing('http://nowhere.invalid')
     expect(outcome).toEqual(['reachable failed', expect.stringMatching(/nowhere\.invalid does not resolve/)])
   })
 
-  it('is a certificate that nobody vouches for', async () => {
+  it('reports a certificate of an unknown authority', async () => {
     expect(await failing(await tlsServer())).toEqual(['tls failed', expect.stringMatching(/NODE_EXTRA_CA_CERTS/)])
   })
 
-  it('is a certificate for another host', async () => {
+  it('reports a certificate for another host', async () => {
     vi.stubEnv('NODE_EXTRA_CA_CERTS', '')
     const base = (await tlsServer()).replace('127.0.0.1', 'localhost')
     expect((await failing(base))[0]).toBe('tls failed')
     vi.unstubAllEnvs()
   })
 
-  it('is http:// where it wants TLS', async () => {
+  it('reports http:// in the URL of a server that requires TLS', async () => {
     const base = (await tlsServer()).replace('https:', 'http:')
-    expect(await failing(base)).toEqual(['rest failed', expect.stringMatching(/whether it wants https/)])
+    expect(await failing(base)).toEqual(['rest failed', expect.stringMatching(/whether it requires https/)])
   })
 
-  it('is https:// where it does not speak TLS', async () => {
-    const base = (await nobodyElse()).replace('http:', 'https:')
+  it('reports https:// in the URL of a server without TLS', async () => {
+    const base = (await answering(200, '[]')).replace('http:', 'https:')
     expect(await failing(base)).toEqual(['tls failed', expect.stringMatching(/Use http:\/\/ for/)])
     expect((await probe(base)).checks.at(-1)?.detail).toBe('wrong version number')
   })
 
-  it('is nothing with TLS where the certificate is trusted', async () => {
+  it('describes TLS when the certificate is trusted', async () => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const report = await probe(await tlsServer())
@@ -76,79 +76,97 @@ describe('what is wrong on the way to the server', () => {
     })
   })
 
-  it('is a server that takes connections and does not answer', async () => {
+  it('reports a server that accepts connections and does not answer', async () => {
     const base = await rawServer(() => {})
     const outcome = await failing(base, { timeout: 500 })
     expect(outcome).toEqual(['rest failed', expect.stringMatching(/hangs/)])
   })
-
-  function nobodyElse(): Promise<string> {
-    return answering(200, '[]')
-  }
 })
 
 const answers: Array<[what: string, status: number, body: string, headers: Record<string, string>, advice: RegExp]> = [
-  ['a page', 200, '<html>', { 'content-type': 'text/html' }, /a site or a login/],
-  ['a login', 403, '<html>', { 'content-type': 'text/html' }, /a site or a login/],
-  ['a page about TLS', 400, '<html>', { 'content-type': 'text/html' }, /Use https:/],
-  ['a redirect to a login', 302, '', { location: 'https://sso.example/login?next=canary' }, /a site or a login/],
-  ['a redirect to nowhere', 302, '', { location: 'http://[' }, /a site or a login/],
+  ['a web page', 200, '<html>', { 'content-type': 'text/html' }, /a web site or a login/],
+  ['a login page', 403, '<html>', { 'content-type': 'text/html' }, /a web site or a login/],
+  ['a web page about TLS', 400, '<html>', { 'content-type': 'text/html' }, /Use https:/],
+  ['a redirect to a login', 302, '', { location: 'https://sso.example/login?next=canary' }, /a web site or a login/],
+  ['a redirect to a URL that cannot be parsed', 302, '', { location: 'http://[' }, /a web site or a login/],
   ['a redirect', 307, '', { location: 'https://h/base/api/terminals?token=canary' }, /^Use https:\/\/h\/base instead/],
-  ['another key', 401, '{"detail":"Invalid API key"}', {}, /Check `key` and `authType`/],
-  ['no Authorization', 401, '{"detail":"Missing Authorization header"}', {}, /Authorization header on/],
-  ['a user that may not', 403, '{"error":"Access denied"}', {}, /who may use it/],
-  ['another path', 404, '{"detail":"Not Found"}', {}, /path of the URL/],
-  ['no terminals', 404, '{"features":{"terminal":false}}', {}, /OPEN_TERMINAL_ENABLE_TERMINAL/],
-  ['another id', 404, `{"error":"Terminal server 'x' not found"}`, {}, /last part of the URL/],
-  ['no user', 422, '{"detail":[]}', {}, /X-User-Id header on/],
-  ['a request that it cannot read', 400, '{}', {}, /no release answers like this/],
+  ['a wrong key', 401, '{"detail":"Invalid API key"}', {}, /Check `key` and `authType`/],
+  [
+    'a missing Authorization header',
+    401,
+    '{"detail":"Missing Authorization header"}',
+    {},
+    /forward the Authorization header/,
+  ],
+  ['a user without access', 403, '{"error":"Access denied"}', {}, /who may use it/],
+  ['a wrong path', 404, '{"detail":"Not Found"}', {}, /path of the URL/],
+  ['terminals that are turned off', 404, '{"features":{"terminal":false}}', {}, /OPEN_TERMINAL_ENABLE_TERMINAL/],
+  [
+    'an unknown terminal server of Open WebUI',
+    404,
+    `{"error":"Terminal server 'x' not found"}`,
+    {},
+    /last part of the URL/,
+  ],
+  ['a missing user', 422, '{"detail":[]}', {}, /forward the X-User-Id header/],
+  ['an unknown error', 400, '{}', {}, /no release answers like this/],
   ['too many sessions', 429, '{"error":"Maximum number of terminal sessions (16) reached"}', {}, /Delete sessions/],
-  ['too many requests', 429, '<html>', { 'content-type': 'text/html' }, /limit on how many requests/],
-  ['a gateway', 502, '<html>', { 'content-type': 'text/html' }, /server behind what answers/],
-  ['no list', 200, '{}', {}, /no release answers like this/],
+  ['too many requests', 429, '<html>', { 'content-type': 'text/html' }, /limit on requests/],
+  ['a gateway error', 502, '<html>', { 'content-type': 'text/html' }, /its reverse proxy can reach it/],
+  ['JSON that is no list', 200, '{}', {}, /no release answers like this/],
 ]
 
-describe('what is wrong with the answers', () => {
-  it.each(answers)('is told of %s (HTTP %i)', async (_what, status, body, headers, advice) => {
+describe('probeUpstream', () => {
+  it.each(answers)('reports %s (HTTP %i)', async (_what, status, body, headers, advice) => {
     const base = await answering(status, body, headers)
     expect(await failing(`${base}/base`)).toEqual([`rest failed ${status}`, expect.stringMatching(advice)])
   })
 
-  it('is told what the server says, without what it repeats of the key', async () => {
+  it('quotes the server without the key', async () => {
     const base = await answering(401, '{"detail":"sk-canary is wrong"}', { server: 'gate sk-canary' })
     expect((await probe(base)).checks.at(-1)?.detail).toBe('[redacted] is wrong')
     const list = await answering(200, '[]', { server: 'gate sk-canary' })
     expect((await probe(list)).checks.find(({ name }) => name === 'rest')?.detail).toContain('through gate [redacted]')
   })
 
-  it('is told of a key that is missing', async () => {
+  it('reports a missing key', async () => {
     const { url } = await upstreamOf(QUICK)
-    expect((await failing(url, { key: undefined }))[1]).toBe('Give a `key`: this server wants one.')
+    expect((await failing(url, { key: undefined }))[1]).toBe('Give a `key`: this server requires one.')
     expect((await failing(url, { authType: 'none' }))[1]).toContain('so `authType` cannot be none')
   })
 
-  it('is told of a policy that is not there', async () => {
+  it('reports an unknown policy', async () => {
     const { url } = await upstreamOf({ ...QUICK, policies: [] })
     expect((await failing(url, { policyId: 'gold' }))[1]).toContain('Check `policyId`')
   })
 
-  it('is told of sessions that cannot be created', async () => {
+  it('reports a server that runs as many sessions as it allows', async () => {
     const full = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
     const { url } = await upstreamOf({ ...QUICK, faults: { create: full } })
     expect(await failing(url)).toEqual(['session failed', expect.stringMatching(/Delete sessions/)])
   })
 
-  it('is told of a method that is not let through', async () => {
-    const { url } = await upstreamOf({ ...QUICK, faults: { create: { refuse: 405 } } })
-    expect(await failing(url)).toEqual(['session failed', expect.stringMatching(/^Have POST requests/)])
+  it('quotes the whole reason of a server that cannot create a session', async () => {
+    const broken = { refuse: 500, body: '{"error":"Failed. Ask the admin"}' }
+    const { url } = await upstreamOf({ ...QUICK, faults: { create: broken } })
+    expect((await probe(url)).checks.at(-1)).toMatchObject({
+      name: 'session',
+      outcome: 'failed',
+      detail: 'HTTP 500, "Failed. Ask the admin"',
+    })
   })
 
-  it('is told of a redirect of a policy', async () => {
+  it('reports a proxy that does not allow POST', async () => {
+    const { url } = await upstreamOf({ ...QUICK, faults: { create: { refuse: 405 } } })
+    expect(await failing(url)).toEqual(['session failed', expect.stringMatching(/allow POST requests/)])
+  })
+
+  it('advises the base that a redirect for a policy leads to', async () => {
     const base = await answering(308, '', { location: 'https://h/x/p/gold/api/terminals/' })
     expect((await failing(base, { policyId: 'gold' }))[1]).toMatch(/^Use https:\/\/h\/x instead/)
   })
 
-  it('does not care for what is beside the sessions', async () => {
+  it('works without the paths beside the sessions', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: NEWEST })
     const answer: Habits['answer'] = ({ url, headers, socket }) => {
       const isBeside = url !== '/api/terminals' && !url?.startsWith('/api/terminals/')
@@ -159,37 +177,37 @@ describe('what is wrong with the answers', () => {
     expect(report).toMatchObject({ ok: true, family: 'open-terminal@>=0.12.4' })
   })
 
-  it.each(['[null]', '[{}]', '[1]'])('takes the list %s for one', async (list) => {
+  it.each(['[null]', '[{}]', '[1]'])('accepts the list %s', async (list) => {
     const report = await probe(await answering(200, list))
     expect(outcomes(report)).toMatchObject({ rest: 'ok', session: 'failed' })
   })
 
-  it('is told of sessions that take too long', async () => {
+  it('reports a session that takes longer than the timeout', async () => {
     const { url } = await upstreamOf({ ...QUICK, faults: { create: 'stall' } })
     expect(await failing(url, { timeout: 500 })).toEqual(['session failed', expect.stringMatching(/longer `timeout`/)])
   })
 
-  it('is told of sessions that cannot be deleted, and then no more are created', async () => {
+  it('creates no second session when it cannot delete the first', async () => {
     const upstream = await upstreamOf({ ...QUICK, faults: { delete: { refuse: 405 } } })
     expect(await failing(upstream.url)).toEqual(['cleanup failed', expect.stringMatching(/DELETE/)])
     expect(upstream.sessions).toHaveLength(1)
   })
 
   it.each([
-    ['the server says', '{"error":"Session not found"}'],
-    ['something else says', '{}'],
-  ])('is told of sessions that are not found when they are to be deleted, as %s', async (_who, body) => {
+    ['the terminal server', '{"error":"Session not found"}'],
+    ['a proxy', '{}'],
+  ])('reports a session that %s does not find for the deletion', async (_who, body) => {
     const { url } = await upstreamOf({ ...QUICK, faults: { delete: { refuse: 404, body } } })
     expect(await failing(url)).toEqual(['cleanup failed', expect.stringMatching(/\(1 of 1 session .* not found\)/)])
   })
 
-  it('deletes a session at the second try, if it can', async () => {
+  it('deletes a session at the second try', async () => {
     const upstream = await upstreamOf({ ...QUICK, faults: { delete: [undefined, { refuse: 503 }, { refuse: 503 }] } })
     expect(await probe(upstream.url)).toMatchObject({ ok: true })
     expect(upstream.sessions).toEqual([])
   })
 
-  it('creates no more sessions once they cannot be deleted any more', async () => {
+  it('stops creating sessions when it can no longer delete them', async () => {
     const faults: TestFaults = {}
     let created = 0
     const shell: TestShell = (io) => {
@@ -203,7 +221,7 @@ describe('what is wrong with the answers', () => {
     expect(upstream.sessions).toHaveLength(1)
   })
 
-  it('is told of a chat that has a terminal where the chat is the id', async () => {
+  it('does not replace the open terminal of a chat whose id is the id of the session', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: 'open-terminal@0.11' })
     const owner = { method: 'POST', headers: { authorization: 'Bearer sk-canary', 'x-session-id': 'c1' } }
     await fetch(`${upstream.url}/api/terminals`, owner)

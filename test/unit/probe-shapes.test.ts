@@ -12,40 +12,40 @@ function withoutQuery(request: { url?: string | undefined }): void {
 
 const habits: Array<[what: string, release: TestRelease, habits: Habits, frame: string, advice: RegExp]> = [
   [
-    'does not pass upgrades on',
+    'does not forward upgrades',
     NEWEST,
     { upgrade: (_request, socket) => refuse(socket, 200, 'application/json') },
     'refused 200',
-    /upgrades on \(nginx/,
+    /forward WebSocket upgrades \(nginx/,
   ],
-  ['hangs up on upgrades', NEWEST, { upgrade: (_request, socket) => socket.destroy() }, 'failed', /no answer to them/],
+  ['hangs up on upgrades', NEWEST, { upgrade: (_request, socket) => socket.destroy() }, 'failed', /they get no answer/],
   [
-    'lets no WebSockets through',
+    'allows no WebSockets',
     NEWEST,
     { upgrade: (_request, socket) => refuse(socket, 403, 'text/html', '<p>No') },
     'refused 403',
-    /refuses them by itself/,
+    /it refuses them/,
   ],
   [
-    'has rules of its own',
+    'allows no WebSockets by a rule',
     'terminals@0.0.3',
     { upgrade: (_request, socket) => refuse(socket, 403, 'text/plain', 'RBAC: access denied') },
     'refused 403',
-    /refuses them by itself/,
+    /it refuses them/,
   ],
   [
-    'counts WebSockets',
+    'limits WebSockets',
     NEWEST,
     { upgrade: (_request, socket) => refuse(socket, 429) },
     'refused 429',
-    /limit on how many WebSockets/,
+    /limit on WebSockets/,
   ],
   [
-    'wants a login for WebSockets',
+    'requires a login for WebSockets',
     NEWEST,
     { upgrade: (_request, socket) => refuse(socket, 401) },
     'refused 401',
-    /refuses them by itself/,
+    /it refuses them/,
   ],
   [
     'cannot reach the server with WebSockets',
@@ -54,17 +54,17 @@ const habits: Array<[what: string, release: TestRelease, habits: Habits, frame: 
     'refused 502',
     /reach the server with WebSockets/,
   ],
-  ['swallows the query', TERMINALS, { change: withoutQuery }, 'closed 4002', /user_id does not arrive/],
-  ['swallows the query', OLDEST, { change: withoutQuery }, 'refused 403', /does not see the key/],
+  ['removes the query', TERMINALS, { change: withoutQuery }, 'closed 4002', /does not get user_id/],
+  ['removes the query', OLDEST, { change: withoutQuery }, 'refused 403', /does not see the key/],
   [
-    'takes the user out of WebSockets',
+    'removes the user from WebSockets',
     NEWEST,
     { change: ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id'] },
     'closed 4004',
-    /X-User-Id and X-Session-Id on with WebSockets/,
+    /forward X-User-Id and X-Session-Id with WebSockets/,
   ],
   [
-    'takes WebSockets to another server',
+    'sends WebSockets to another server',
     NEWEST,
     { upgrade: (_request, socket) => refuse(socket, 403) },
     'refused 403',
@@ -72,8 +72,8 @@ const habits: Array<[what: string, release: TestRelease, habits: Habits, frame: 
   ],
 ]
 
-describe('a reverse proxy', () => {
-  it.each(habits)('that %s in front of %s is told of', async (_what, release, habit, frame, advice) => {
+describe('probeUpstream', () => {
+  it.each(habits)('reports a proxy that %s in front of %s', async (_what, release, habit, frame, advice) => {
     const upstream = await upstreamOf({ ...QUICK, release })
     const report = await probe(await gateway(upstream, habit))
     expect(outcomes(report)).toMatchObject({ frame, 'token+frame': frame })
@@ -81,7 +81,7 @@ describe('a reverse proxy', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('that does not let a key in the URL through is told of', async () => {
+  it('reports a proxy that refuses a key in the URL', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
     const base = await gateway(upstream, {
       passes: ({ url = '' }) => !url.includes('token='),
@@ -93,7 +93,7 @@ describe('a reverse proxy', () => {
     expect(await probe(base, { tokenInUrl: 'never' })).toMatchObject({ ok: true, works: 'frame' })
   })
 
-  it('that wants a header of WebSockets is told of', async () => {
+  it('reports a proxy that requires a header of WebSockets', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
     const base = await gateway(upstream, {
       passes: ({ headers }) => 'authorization' in headers,
@@ -101,26 +101,26 @@ describe('a reverse proxy', () => {
     })
     const report = await probe(base)
     expect(report).toMatchObject({ ok: true, works: 'frame' })
-    expect(report.advice).toContain('those that cannot, such as browsers, are refused')
+    expect(report.advice).toContain('clients that cannot, such as browsers, are refused')
   })
 
   it.each([
     [OLDEST, 'terminals@<=0.0.2'],
     ['terminals@0.0.3', 'terminals@>=0.0.3 <0.2.0'],
     [TERMINALS, 'terminals@>=0.2.0'],
-  ] as const)('that names a user of its own does not hide that it is in front of %s', async (release, family) => {
+  ] as const)('recognizes %s although the proxy adds a user to every request', async (release, family) => {
     const upstream = await upstreamOf({ ...QUICK, release })
     const base = await gateway(upstream, { change: ({ headers }) => (headers['x-user-id'] ??= 'ada') })
     expect(await probe(base)).toMatchObject({ family })
   })
 
-  it('that answers with a page is told of', async () => {
+  it('reports a proxy that answers with a web page', async () => {
     const upstream = await upstreamOf(QUICK)
     const base = await gateway(upstream, { answer: (_request, response) => page(response, 200) })
-    expect((await failing(base))[1]).toContain('a site or a login')
+    expect((await failing(base))[1]).toContain('a web site or a login')
   })
 
-  it('that cuts silent connections is told of, and after how long', async () => {
+  it('reports a proxy that cuts silent connections, and after how long', async () => {
     const upstream = await upstreamOf(QUICK)
     const report = await probe(await gateway(upstream, { cutAfter: 1_200 }), { idle: 10_000 })
     expect(outcomes(report)).toMatchObject({ frame: 'attached', idle: 'failed 1006', cleanup: 'ok' })
@@ -128,7 +128,7 @@ describe('a reverse proxy', () => {
     expect(report.advice).toMatch(/`keepAlive` to less than the [12] s/)
   })
 
-  it('that lets all pass is named, if it names itself', async () => {
+  it('shows the name of a proxy that sends a Server header', async () => {
     const upstream = await upstreamOf(QUICK)
     const answer: Habits['answer'] = (_request, response) => !response.setHeader('server', 'gate/1.0')
     const report = await probe(await gateway(upstream, { answer }), { idle: 50 })
@@ -139,13 +139,13 @@ describe('a reverse proxy', () => {
 })
 
 const closes: Array<[code: number, advice: RegExp]> = [
-  [4001, /takes this key \(bearer\) for WebSockets/],
+  [4001, /accepts this key \(bearer\) for WebSockets/],
   [4003, /cannot start or reach the container/],
-  [1011, /log of the server/],
+  [1011, /logs of the server/],
 ]
 
-describe('a server', () => {
-  it.each(closes)('that creates sessions, and closes every socket with %s, is told of', async (code, advice) => {
+describe('probeUpstream', () => {
+  it.each(closes)('advises on a server that closes every WebSocket with %s', async (code, advice) => {
     const base = await serverWith((socket) => socket.close(code))
     const report = await probe(base)
     expect(outcomes(report)).toMatchObject({ frame: `closed ${code}` })
@@ -153,19 +153,19 @@ describe('a server', () => {
     expect(report.family).toBeUndefined()
   })
 
-  it('that creates sessions, and says nothing to any socket, is told of', async () => {
+  it('advises on a server that sends no message', async () => {
     const report = await probe(await serverWith(() => {}), { timeout: 300 })
     expect(outcomes(report)).toMatchObject({ frame: 'silence' })
-    expect(report).toMatchObject({ ok: false, advice: expect.stringContaining('nothing comes') as string })
+    expect(report).toMatchObject({ ok: false, advice: expect.stringContaining('no message comes') as string })
     expect(report.family).toBeUndefined()
   })
 
-  it('that closes every socket with a reason of its own is quoted', async () => {
+  it('quotes the reason of a server that closes every WebSocket', async () => {
     const base = await serverWith((socket) => socket.close(4003, 'A saved chat is required'))
     expect((await probe(base)).advice).toContain('says "A saved chat is required"')
   })
 
-  it('that repeats a key that is another each time gets none into the report', async () => {
+  it('shows none of the keys of a `key` function that the server repeats', async () => {
     let asked = 0
     const base = await serverWith((socket, { url }) => socket.close(4003, String(tokenIn(url))), {
       version: 'sk-canary',
@@ -179,13 +179,13 @@ describe('a server', () => {
     return new URL(url, 'http://h').searchParams.get('token')
   }
 
-  it('that wants a key for WebSockets only is told of', async () => {
+  it('advises a key for a server that requires one for WebSockets only', async () => {
     const base = await serverWith((socket) => socket.close(4001))
     const { advice } = await probe(base, { key: undefined })
-    expect(advice).toContain('wants one for WebSockets')
+    expect(advice).toContain('requires one for WebSockets')
   })
 
-  it('that loses its sessions at once is told of', async () => {
+  it('advises on the load balancer when a session is lost at once', async () => {
     const base = await serverWith((socket) => socket.close(4004), { found: '' })
     expect((await probe(base)).advice).toContain('load balancer')
   })
@@ -197,12 +197,12 @@ describe('a server', () => {
     ['0.12.10', 'open-terminal@>=0.12.4'],
     ['0.13.0', 'open-terminal@>=0.12.4'],
     ['1.0.0', 'open-terminal@>=0.12.4'],
-  ] as const)('that says it is Open Terminal %s is of %s', async (version, family) => {
+  ] as const)('recognizes a server that says it is Open Terminal %s as %s', async (version, family) => {
     const base = await serverWith((socket) => socket.send('$ '), { version })
     expect(await probe(base)).toMatchObject({ version, family })
   })
 
-  it('that takes the key nowhere but in the URL and the frame is one to use connectTerminal with', async () => {
+  it('advises a key in the URL and in the auth frame for a server that requires both', async () => {
     const base = await serverWith((socket, { url = '' }) =>
       /token=/.test(url) ? socket.send('$ ') : socket.close(4001),
     )
@@ -211,14 +211,14 @@ describe('a server', () => {
     expect(report.advice).toContain('as well as in the auth frame')
   })
 
-  it('that refuses to say what became of a session is told of by how it refuses to attach', async () => {
+  it('advises on a refused handshake when the server does not say whether the session exists', async () => {
     const unknown = { refuse: 503 }
     const faults: TestFaults = { attach: { refuse: 403 }, get: [undefined, unknown, unknown] }
     const { url } = await upstreamOf({ ...QUICK, release: NEWEST, faults })
     expect((await probe(url)).advice).toContain('to the same server')
   })
 
-  it('that dies in silence is told of', async () => {
+  it('reports a server that no longer answers after the silence', async () => {
     const base = await serverWith((socket) => {
       socket.send('$ ')
       socket.once('message', () => socket.once('message', () => socket.terminate()))
@@ -226,11 +226,11 @@ describe('a server', () => {
     const report = await probe(base, { timeout: 500, idle: 50 })
     expect(report.checks.find(({ name }) => name === 'idle')).toMatchObject({
       outcome: 'failed',
-      detail: 'dead, although nobody said so',
+      detail: 'no answer afterwards',
     })
   })
 
-  it('that attaches once and no more has no silence to be tried', async () => {
+  it('skips the silence when its own attach fails', async () => {
     let attached = 0
     const base = await serverWith((socket) => {
       attached += 1
@@ -242,23 +242,23 @@ describe('a server', () => {
   })
 })
 
-describe('Open WebUI', () => {
+describe('probeUpstream behind Open WebUI', () => {
   const path = '/api/v1/terminals/main'
   const session = { authType: 'session' } as const
 
-  it('that does not pass the user on to an Open Terminal that wants to see it is told of', async () => {
+  it('advises to upgrade Open WebUI when it does not forward the user to an Open Terminal that requires it', async () => {
     const base = await serverWith((socket) => socket.close(1000), { version: '0.14.5' })
     const report = await probe(base + path, session)
     expect(report).toMatchObject({ ok: false, family: 'open-webui', version: '0.14.5' })
     expect(report.advice).toContain('Upgrade Open WebUI')
   })
 
-  it('that does not authenticate its socket is told of', async () => {
+  it('advises the auth type bearer when Open WebUI does not authenticate its WebSocket', async () => {
     const base = await serverWith((socket) => socket.close(1000), { version: '0.11.34' })
-    expect((await probe(base + path, session)).advice).toContain('of auth type bearer')
+    expect((await probe(base + path, session)).advice).toContain('auth type of this terminal server to bearer')
   })
 
-  it('that does is fine', async () => {
+  it('reports that Open WebUI works when it authenticates its WebSocket', async () => {
     const base = await serverWith((socket) => socket.send('$ '), { version: '0.11.34' })
     const report = await probe(base + path, session)
     expect(report).toMatchObject({ ok: true, works: 'frame', family: 'open-webui' })

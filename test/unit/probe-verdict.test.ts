@@ -3,7 +3,7 @@ import type { Facts, ProbeCheck, ProbeCheckName, ProbeOutcome } from '../../src/
 import { endpointOf } from '../../src/probe/network.ts'
 import { conclude } from '../../src/probe/verdict.ts'
 
-/** Facts of a bearer with a key, and of checks that came to this. */
+/** Returns the facts of a probe with a bearer key, whose checks had these outcomes. */
 function factsOf(outcomes: Partial<Record<ProbeCheckName, Partial<ProbeOutcome>>>, more: Partial<Facts> = {}): Facts {
   const checks = Object.entries(outcomes).map(([name, outcome]): [ProbeCheckName, ProbeCheck] => [
     name as ProbeCheckName,
@@ -21,16 +21,16 @@ function factsOf(outcomes: Partial<Record<ProbeCheckName, Partial<ProbeOutcome>>
   }
 }
 
-describe('what to do', () => {
+describe('conclude', () => {
   it.each([
     ['ENOTFOUND', "Check the host name, and this machine's DNS: h:8000 does not resolve."],
     ['EAI_AGAIN', "Check the host name, and this machine's DNS: h:8000 does not resolve."],
     ['ECONNREFUSED', 'Start the server, or correct the port: nothing listens at h:8000.'],
     ['ETIMEDOUT', 'Check the address, and the firewalls on the way: h:8000 does not answer.'],
     ['EHOSTUNREACH', 'Check the address, and the firewalls on the way: h:8000 does not answer.'],
-    ['EACCES', 'See what listens at h:8000: it cannot be connected to.'],
-    [undefined, 'See what listens at h:8000: it cannot be connected to.'],
-  ])('about a connection that fails with %s', (code, advice) => {
+    ['EACCES', 'Check what listens at h:8000: the connection fails.'],
+    [undefined, 'Check what listens at h:8000: the connection fails.'],
+  ])('advises on a connection that fails with %s', (code, advice) => {
     expect(conclude(factsOf({ reachable: {} }, { code }))).toEqual({
       ok: false,
       works: undefined,
@@ -43,25 +43,27 @@ describe('what to do', () => {
     ['CERT_HAS_EXPIRED', /Renew the certificate/],
     ['ERR_TLS_CERT_ALTNAME_INVALID', /host name that the certificate is for/],
     ['DEPTH_ZERO_SELF_SIGNED_CERT', /NODE_EXTRA_CA_CERTS/],
-    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /all of its chain/],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /whole certificate chain/],
     ['ERR_SSL_WRONG_VERSION_NUMBER', /^Use http:\/\/ for h:8000/],
-    ['ECONNRESET', /^See which TLS versions/],
+    ['ECONNRESET', /^Check which TLS versions/],
     ['ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL', /offers HTTP\/1\.1/],
     ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', /client certificates/],
-    ['ETIMEDOUT', /^See which TLS versions/],
-  ])('about TLS that fails with %s', (code, advice) => {
+    ['ETIMEDOUT', /^Check which TLS versions/],
+  ])('advises on a TLS handshake that fails with %s', (code, advice) => {
     const facts = factsOf({ reachable: { outcome: 'ok' }, tls: {} }, { code })
     expect(conclude(facts).advice).toMatch(advice)
   })
 
-  it('about an orchestrator of which no more can be told', () => {
+  it('tells no family of an orchestrator that does not close a WebSocket without an auth frame', () => {
     const attached = { outcome: 'attached' } as const
     const facts = factsOf({ frame: attached, 'no-headers': attached, token: { outcome: 'silence' } })
-    expect(conclude({ ...facts, orchestrator: true })).toMatchObject({ works: 'frame', family: undefined })
+    const orchestrated = conclude({ ...facts, orchestrator: true })
+    expect(orchestrated.works).toBe('frame')
+    expect(orchestrated.family).toBeUndefined()
     expect(conclude({ ...facts, orchestrator: false }).family).toBe('open-terminal@<=0.12.3')
   })
 
-  it('about an early orchestrator that none but bearer can attach to', () => {
+  it('advises bearer for an orchestrator that reads the key from the URL only', () => {
     const refused = { outcome: 'refused', status: 403 } as const
     const facts = factsOf({ frame: refused, 'token+frame': { outcome: 'skipped' } }, { orchestrator: true })
     expect(conclude({ ...facts, authType: 'session' })).toEqual({
@@ -69,41 +71,41 @@ describe('what to do', () => {
       works: undefined,
       family: 'terminals@<=0.0.2',
       advice:
-        "Use `authType` bearer and `tokenInUrl` 'always', or upgrade Terminals to 0.0.3: this orchestrator wants the key in the URL, and nowhere else.",
+        "Use `authType` bearer and `tokenInUrl` 'always', or upgrade Terminals to 0.0.3: this orchestrator reads the key from the URL only.",
     })
   })
 
-  it('about a session that is gone when it is attached to', () => {
+  it('advises on a session that is gone before a client attaches to it', () => {
     const refused = { outcome: 'refused', status: 403 } as const
-    expect(conclude(factsOf({ frame: refused }, { alive: false })).advice).toContain('ends as soon as it starts')
+    expect(conclude(factsOf({ frame: refused }, { sessionFound: false })).advice).toContain('ends as soon as it starts')
   })
 
-  it('is one sentence', () => {
+  it('gives its advice on one line', () => {
     for (const closeCode of [1000, 1006, 4001, 4002, 4003, 4004, 4009]) {
       const { advice } = conclude(factsOf({ frame: { outcome: 'closed', closeCode } }))
       expect(advice).toMatch(/^[A-Z][^\n]*\.$/)
     }
   })
 
-  it('about a context that is refused', () => {
-    const answer = { status: 400, html: false, said: 'context_id is too long' }
-    expect(conclude(factsOf({ rest: {} }, { answer, contextId: 'x' })).advice).toContain('Check `contextId`')
+  it('advises on a context that the server refuses', () => {
+    const rejected = { status: 400, html: false, reason: 'context_id is too long' }
+    expect(conclude(factsOf({ rest: {} }, { rejected, contextId: 'x' })).advice).toContain('Check `contextId`')
   })
 
-  it('about a server that wants a certificate', () => {
-    const answer = { status: 400, html: true, said: '' }
-    expect(conclude(factsOf({ rest: {} }, { answer })).advice).toContain('such as a certificate')
+  it('advises on a server that requires a client certificate', () => {
+    const rejected = { status: 400, html: true, reason: '' }
+    expect(conclude(factsOf({ rest: {} }, { rejected })).advice).toContain('such as a certificate')
   })
 })
 
-describe('where a URL leads', () => {
+describe('endpointOf', () => {
   it.each([
     ['http://h', 'h', 80],
     ['https://h', 'h', 443],
     ['http://h:8000/x', 'h', 8000],
     ['https://[::1]', '::1', 443],
     ['http://127.0.0.1:1', '127.0.0.1', 1],
-  ])('of %s is %s, port %i', (url, host, port) => {
+  ])('reads from %s the host %s and the port %i', (url, host, port) => {
     expect(endpointOf(new URL(url))).toEqual({ host, port })
   })
 })

@@ -55,7 +55,7 @@ const releases: Expected[] = [
 ]
 
 describe('probeUpstream', () => {
-  it.each(releases)('finds out what %s wants', async (release, expected, checks) => {
+  it.each(releases)('recognizes %s, and which shapes attach', async (release, expected, checks) => {
     const upstream = await upstreamOf({ ...QUICK, release, policies: [] })
     const report = await probe(upstream.url)
     expect(outcomes(report)).toEqual(checks)
@@ -63,7 +63,7 @@ describe('probeUpstream', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it.each(releases)('finds out what %s wants when it lets everybody in', async (release, { family }) => {
+  it.each(releases)('recognizes %s when the server accepts every key', async (release, { family }) => {
     const upstream = await upstreamOf({ ...QUICK, release, key: '' })
     const report = await probe(upstream.url, { key: undefined })
     expect(report).toMatchObject({ ok: true, works: 'frame', family })
@@ -74,7 +74,7 @@ describe('probeUpstream', () => {
   it.each([
     ['three sessions', undefined, 3],
     ['one session of a chat', 'c1', 1],
-  ])('has no more than %s at a time, and no timer left', async (_what, chatId, allowed) => {
+  ])('has at most %s at a time, and leaves no timer behind', async (_what, chatId, allowed) => {
     let most = 0
     const upstream = await upstreamOf({
       ...QUICK,
@@ -94,8 +94,8 @@ describe('probeUpstream', () => {
   })
 })
 
-describe('the options', () => {
-  it('keep the key out of every URL', async () => {
+describe('probeUpstream', () => {
+  it('keeps the key out of every URL with `tokenInUrl` never', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: OLDEST })
     const report = await probe(upstream.url, { tokenInUrl: 'never' })
     expect(report).toMatchObject({ ok: false, family: 'terminals@<=0.0.2' })
@@ -103,23 +103,23 @@ describe('the options', () => {
     expect(upstream.requests.filter(({ query }) => query['token'] === 'sk-canary')).toEqual([])
   })
 
-  it('put the key into no more URLs than there have to be', async () => {
+  it('puts the key into two URLs if a shape attaches without it', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
     await probe(upstream.url)
     expect(upstream.requests.filter(({ query }) => query['token'] === 'sk-canary')).toHaveLength(2)
   })
 
-  it('have the silence tried with the key in the URL where it has to be', async () => {
+  it('checks the silence with the key in the URL if no shape attaches without it', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: OLDEST })
     expect(outcomes(await probe(upstream.url, { idle: 20 }))).toMatchObject({ idle: 'ok', cleanup: 'ok' })
   })
 
-  it('leave the wrong key out where none is sent', async () => {
+  it('skips the wrong key if no key is sent', async () => {
     const upstream = await upstreamOf({ ...QUICK, key: '' })
     expect(outcomes(await probe(upstream.url, { authType: 'none' }))).toMatchObject({ 'wrong-key': 'skipped' })
   })
 
-  it('name a policy, a context and a chat', async () => {
+  it('uses the policy in every path', async () => {
     const upstream = await upstreamOf({
       ...QUICK,
       release: TERMINALS,
@@ -132,19 +132,19 @@ describe('the options', () => {
     expect(upstream.requests.filter(({ path }) => !path.startsWith('/p/')).map(({ path }) => path)).toEqual([])
   })
 
-  it('make up for a chat that a server has no use for', async () => {
+  it('advises to leave out a chat that Terminals does not forward', async () => {
     const base = await serverWith((socket) => socket.close(1000))
-    const upstream = await gateway({ url: base }, { answer: wantsUser })
+    const upstream = await gateway({ url: base }, { answer: requireUser })
     expect((await probe(upstream, { chatId: 'c1' })).advice).toContain('Leave `chatId` out')
 
-    function wantsUser({ headers }: { headers: object }, response: Parameters<typeof page>[0]): boolean {
+    function requireUser({ headers }: { headers: object }, response: Parameters<typeof page>[0]): boolean {
       if ('x-user-id' in headers) return false
       response.writeHead(422).end()
       return true
     }
   })
 
-  it('are refused when they are of no use', async () => {
+  it('rejects wrong options', async () => {
     const base = 'http://127.0.0.1:1'
     for (const wrong of [
       { base: 'ftp://h' },
@@ -159,8 +159,8 @@ describe('the options', () => {
   })
 })
 
-describe('an abort', () => {
-  it('ends a probe with its reason, and deletes the sessions that there are', async () => {
+describe('probeUpstream', () => {
+  it('rejects with the reason, and deletes its sessions', async () => {
     const controller = new AbortController()
     const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000 })
     const probing = probeUpstream({
@@ -176,7 +176,7 @@ describe('an abort', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it.each([6, 7])('ends one that is silent, whichever session goes first', async (slow) => {
+  it.each([6, 7])('rejects during the silence, whichever session is deleted first (%i)', async (slow) => {
     const controller = new AbortController()
     const deletions = Array.from({ length: 9 }, (_, index) => (index === slow ? { delay: 200 } : undefined))
     const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000, faults: { delete: deletions } })
@@ -188,7 +188,7 @@ describe('an abort', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it.each(['create', 'list', 'attach'] as const)('ends one that waits for %s', async (operation) => {
+  it.each(['create', 'list', 'attach'] as const)('rejects while it waits for %s', async (operation) => {
     const controller = new AbortController()
     const upstream = await upstreamOf({ ...QUICK, faults: { [operation]: 'stall' } })
     const probing = probeUpstream({ ...who, base: upstream.url, signal: controller.signal })
@@ -197,13 +197,13 @@ describe('an abort', () => {
     await expect(probing).rejects.toThrow('enough')
   })
 
-  it('keeps one from beginning', async () => {
+  it('rejects before the first check', async () => {
     const signal = AbortSignal.abort(new Error('enough'))
     await expect(probeUpstream({ ...who, base: await nobody(), signal })).rejects.toThrow('enough')
   })
 })
 
-it('goes on without a shape that gets no session', async () => {
+it('probeUpstream skips a shape that gets no session', async () => {
   const full = { refuse: 429, body: '{"error":"Maximum"}' }
   const upstream = await upstreamOf({ ...QUICK, faults: { create: [undefined, undefined, full] } })
   const report = await probe(upstream.url)
@@ -211,8 +211,11 @@ it('goes on without a shape that gets no session', async () => {
   expect(report).toMatchObject({ ok: false, works: 'frame', advice: expect.stringMatching(/^Probe again/) as string })
 })
 
-it.each(['reset', 'drop', 'stall', { refuse: 503 }] as const)('survives an attach that meets %j', async (fault) => {
-  const upstream = await upstreamOf({ ...QUICK, faults: { attach: fault } })
-  expect(await probe(upstream.url, { timeout: 100 })).toMatchObject({ ok: false })
-  expect(upstream.sessions).toEqual([])
-})
+it.each(['reset', 'drop', 'stall', { refuse: 503 }] as const)(
+  'probeUpstream reports an attach that fails by %j',
+  async (fault) => {
+    const upstream = await upstreamOf({ ...QUICK, faults: { attach: fault } })
+    expect(await probe(upstream.url, { timeout: 100 })).toMatchObject({ ok: false })
+    expect(upstream.sessions).toEqual([])
+  },
+)
