@@ -1,20 +1,22 @@
+import { once } from 'node:events'
 import { connectTerminal } from '../terminal/connect.ts'
 import type { TerminalConnection } from '../terminal/connection.ts'
 import { abortable } from '../lib/deadline.ts'
-import { feed } from './feed.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
-import type { Host, Output } from './host.ts'
-import { adviseKey } from './key.ts'
+import type { Host, OutputStream } from './host.ts'
+import { adviseOnKey } from './key.ts'
 import { followSize, sizeOf, takeTerminal } from './local.ts'
+import type { ReadOutput } from './modes.ts'
 import { startProgress, type Progress } from './screen.ts'
+import { sendInput } from './stdin.ts'
 import { oneOf, readTarget, TARGET_FLAGS } from './target.ts'
 
 export const ATTACH: Syntax = {
   name: 'attach',
-  summary: `Joins this terminal, or what is piped in, to a new shell on the server.
+  summary: `Connects this terminal, or a pipe, to a new shell on the server.
 
-~. at the start of a line detaches, which ends a shell that was started for you; ~~ types one ~.
-The exit status is 0 when the shell has ended, and another when something else has.`,
+~. at the start of a line detaches, which ends the shell unless you gave --session; ~~ types one ~.
+The exit status is 0 if the shell has ended, and another number if something else has ended the command.`,
   takesUrl: true,
   flags: ['session', ...TARGET_FLAGS, 'token-in-url', 'keep-alive'],
 }
@@ -33,7 +35,7 @@ export async function attach(call: Call, host: Host, signal: AbortSignal): Promi
   const options = { ...target, sessionId, tokenInUrl, timeout, keepAlive, size: sizeOf(host) }
   const terminal = await connectTerminal(options)
     .catch((error: unknown) => {
-      throw adviseKey(error, target)
+      throw adviseOnKey(error, target)
     })
     .finally(() => progress.stop())
   const status = await join(terminal, host, signal)
@@ -42,68 +44,60 @@ export async function attach(call: Call, host: Host, signal: AbortSignal): Promi
   return status
 }
 
-/** Resolves with the exit status once the terminal has ended; rejects if it should not have. */
+/** Connects the streams of the host to the terminal. Resolves with the exit status; rejects if the terminal fails. */
 async function join(terminal: TerminalConnection, host: Host, signal: AbortSignal): Promise<number> {
   const { stdin, stdout } = host
+  // Tells the user's own `~.` from an end that the server or a signal has caused.
   let detached = false
+  // Several things may close the terminal, but one line of progress is enough.
   let closing: Progress | undefined
-  const leave = (): void => {
+  const close = (): void => {
     closing ??= startProgress(host, 'Closing the terminal')
     void terminal.close()
   }
   const detach = (): void => {
     detached = true
-    leave()
+    close()
   }
-  // connectTerminal rejects when the signal aborts before the terminal is open.
-  signal.addEventListener('abort', leave)
+  // An abort before this made connectTerminal reject.
+  signal.addEventListener('abort', close)
   const local = takeTerminal(host)
   const stopFollowing = followSize(host, terminal)
+  // Shows whether the shell still answers after the end of a pipe.
   let chunks = 0
-  const see = (chunk: Uint8Array): void => {
+  const track: ReadOutput = (chunk) => {
     chunks += 1
-    local.see(chunk)
+    local.track(chunk)
   }
-  const stopFeeding = feed(stdin, terminal, () => chunks, detach)
-  const printing = print(terminal, stdout, see)
+  const stopInput = sendInput(stdin, terminal, () => chunks, detach)
+  const printing = print(terminal, stdout, track)
+  // Decides whether the cursor may be in the middle of a line.
   let hasExited = false
   try {
     const { error } = await terminal.closed
     signal.throwIfAborted()
     if (detached) return DETACHED
-    // A slow reader of the output may take its time for the rest.
+    // The reader of the output may be slower than the terminal.
     await abortable(printing, signal)
     if (error) throw error
     hasExited = true
     return EXITED
   } finally {
-    signal.removeEventListener('abort', leave)
+    signal.removeEventListener('abort', close)
     closing?.stop()
     stopFollowing()
     local.restore()
-    stopFeeding()
-    // All else has ended it in the middle of a line.
+    stopInput()
     if (stdin.isTTY && !hasExited) host.stderr.write('\n')
   }
 }
 
-/** Prints all output, no faster than it is taken. */
-async function print(terminal: TerminalConnection, stdout: Output, see: (chunk: Uint8Array) => void): Promise<void> {
+/** Prints all output, no faster than it is read. */
+async function print(terminal: TerminalConnection, stdout: OutputStream, track: ReadOutput): Promise<void> {
   for await (const chunk of terminal) {
     if (!stdout.writable) return
-    see(chunk)
-    if (!stdout.write(chunk)) await roomIn(stdout)
+    track(chunk)
+    // An error of stdout ends the wait, too, and aborts the command.
+    if (!stdout.write(chunk)) await once(stdout, 'drain').catch(() => {})
   }
-}
-
-function roomIn(stdout: Output): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      stdout.off('drain', done)
-      stdout.off('error', done)
-      resolve()
-    }
-    stdout.on('drain', done)
-    stdout.on('error', done)
-  })
 }

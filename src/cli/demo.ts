@@ -11,7 +11,7 @@ import { paintFor } from './screen.ts'
 
 export const DEMO: Syntax = {
   name: 'demo',
-  summary: 'Shows what this package does, on servers inside this process; nothing leaves this machine.',
+  summary: 'Shows what this package does, with servers inside this process. Nothing leaves this machine.',
   takesUrl: false,
   flags: [],
 }
@@ -41,18 +41,18 @@ export async function runDemo(_call: Call, host: Host, signal: AbortSignal): Pro
   const { bold } = paint
 
   say()
-  say('Stand-ins for five releases of the servers behind Open WebUI terminals, in this')
-  say('process; nothing leaves this machine.')
+  say('Test servers inside this process behave as five releases of the servers behind')
+  say('Open WebUI terminals. Nothing leaves this machine.')
   say()
   say(bold('1. Where other clients fail'))
-  say('   Terminals 0.0.2 wants the key before it accepts a connection. A shell can be')
-  say('   created, but attaching to it')
+  say('   Terminals 0.0.2 requires the key before it accepts a connection. A client can')
+  say('   create a shell, but when it attaches')
   await using('terminals@0.0.2', async (upstream) => {
-    say(`   - with only user_id in the URL, and the key after that:  ${mark(await attachTheOldWay(upstream))}`)
+    say(`   - with only user_id in the URL, and the key after that:  ${mark(await attachWithoutToken(upstream))}`)
     const terminal = await connectTerminal({ base: upstream.url, key, userId })
     say(`   - with connectTerminal:                                  ${mark(ATTACHED)}`)
     say()
-    say(bold('2. A real sh behind it'))
+    say(bold('2. A real shell'))
     await showShell(terminal, (lines, command) => say(`${lines}${bold(command)}`.replaceAll(/^/gm, '   ')))
     const { cause } = await terminal.closed
     say(`   The terminal has closed by itself: ${cause}.`)
@@ -63,7 +63,7 @@ export async function runDemo(_call: Call, host: Host, signal: AbortSignal): Pro
   say(`   ${'release'.padEnd(20)}${'only user_id'.padEnd(14)}${'connectTerminal'.padEnd(17)}it sent`)
   for (const release of releases) {
     await using(release, async (upstream) => {
-      const before = await attachTheOldWay(upstream)
+      const before = await attachWithoutToken(upstream)
       const terminal = await connectTerminal({ base: upstream.url, key, userId })
       await terminal.close()
       say(`   ${release.padEnd(20)}${mark(before, 14)}${mark(ATTACHED, 17)}${shapeSeenBy(upstream)}`)
@@ -73,7 +73,7 @@ export async function runDemo(_call: Call, host: Host, signal: AbortSignal): Pro
   return 0
 }
 
-/** `await using`, for Node 20. */
+/** Starts a server, calls `use`, and closes the server. Node 20 has no `await using`. */
 async function using(release: TestRelease, use: (upstream: TestUpstream) => Promise<void>): Promise<void> {
   const upstream = await startTestUpstream({ release, key, shell: 'sh' })
   try {
@@ -83,8 +83,8 @@ async function using(release: TestRelease, use: (upstream: TestUpstream) => Prom
   }
 }
 
-/** Attaches as a naive proxy does: `user_id` in the URL, and the key in a message once the connection is open. */
-async function attachTheOldWay(upstream: TestUpstream): Promise<string> {
+/** Attaches as a simple proxy does: `user_id` in the URL, and the key in a message once the connection is open. */
+async function attachWithoutToken(upstream: TestUpstream): Promise<string> {
   const { id } = await createTerminalSession({ base: upstream.url, key, userId })
   const { headers, message } = buildUpstreamAuth({ authType: 'bearer', key, userId })
   const url = `${upstream.url.replace('http', 'ws')}/api/terminals/${id}?user_id=${userId}`
@@ -103,7 +103,7 @@ async function attachTheOldWay(upstream: TestUpstream): Promise<string> {
   })
 }
 
-/** What the last attach carried, as the upstream saw it. */
+/** Returns the part of the last attach that the upstream got. */
 function shapeSeenBy({ requests }: TestUpstream): string {
   let shape = ''
   for (const { kind, query, frames } of requests) {
@@ -113,7 +113,7 @@ function shapeSeenBy({ requests }: TestUpstream): string {
   return shape
 }
 
-/** Types a few commands, each when the shell asks for one, and shows the screen. */
+/** Types a few commands, each at a prompt, and shows the output before each. */
 async function showShell(terminal: TerminalConnection, show: (screen: string, command: string) => void): Promise<void> {
   const output = terminal[Symbol.asyncIterator]()
   for (const command of ['echo "hello from $0, process $$"', 'uname -s', 'seq 3 | tr "\\n" " "; echo', 'exit']) {

@@ -1,42 +1,28 @@
 import { parseArgs } from 'node:util'
 
-/** What is wrong here rather than with a server, most of all how a command was called; says what to write instead. */
+/** An error of the command itself, not of a server. Most say how to call the command instead. */
 export class CommandError extends Error {
   readonly code: string
-  readonly status: number
+  readonly exitStatus: number
 
-  constructor(code: string, message: string, status: number = WRONG_USE) {
+  constructor(code: string, message: string, exitStatus: number = WRONG_USE) {
     super(message)
     this.code = code
-    this.status = status
+    this.exitStatus = exitStatus
   }
 }
 
 /** The exit status for a command that was called wrongly. */
 export const WRONG_USE = 2
 
-/** Every flag that some command has. */
+type TargetFlag = 'user' | 'auth-type' | 'policy' | 'context' | 'chat' | 'key-file' | 'key' | 'timeout'
+
+/** The flags of all commands. */
 export type FlagName =
-  | 'user'
-  | 'auth-type'
-  | 'policy'
-  | 'context'
-  | 'chat'
-  | 'session'
-  | 'key-file'
-  | 'key'
-  | 'show-key'
-  | 'token-in-url'
-  | 'keep-alive'
-  | 'timeout'
-  | 'idle'
-  | 'json'
-  | 'all'
-  | 'help'
-  | 'version'
+  TargetFlag | 'session' | 'show-key' | 'token-in-url' | 'keep-alive' | 'idle' | 'json' | 'all' | 'help' | 'version'
 
 interface Flag {
-  /** What kind of value it takes, if it takes one. */
+  /** The value in the help; absent for a flag without a value. */
   readonly value?: string
   readonly help: string
 }
@@ -47,10 +33,10 @@ const FLAGS: Record<FlagName, Flag> = {
   policy: { value: 'ID', help: "an orchestrator's policy" },
   context: { value: 'ID', help: "an orchestrator's context: default, chat:… or automation:…" },
   chat: { value: 'ID', help: 'the chat that the terminal belongs to' },
-  session: { value: 'ID', help: 'attach to this session, and leave it when you go' },
+  session: { value: 'ID', help: 'attach to this session, and do not delete it at the end' },
   'key-file': { value: 'FILE', help: 'read the key from a file' },
-  key: { value: 'KEY', help: 'the key itself, which everybody on this machine can see in ps' },
-  'show-key': { help: 'print the key, and the other values, instead of ***' },
+  key: { value: 'KEY', help: 'the key, which ps shows to every user of this machine' },
+  'show-key': { help: 'print the key and the values of the query instead of ***' },
   'token-in-url': {
     value: 'WHEN',
     help: 'whether the key may be in the URL: fallback (default, only if the server refuses without it), always or never',
@@ -60,63 +46,64 @@ const FLAGS: Record<FlagName, Flag> = {
     help: 'how long a silence lasts before a heartbeat is sent, 0 for no heartbeat; default: 30',
   },
   timeout: { value: 'SECONDS', help: 'how long to wait for the server; default: 30' },
-  idle: { value: 'SECONDS', help: 'how long to see whether a silent connection is cut; default: 65' },
-  json: { help: 'print what was found as JSON' },
+  idle: { value: 'SECONDS', help: 'how long to keep a connection silent, to see whether it is cut; default: 65' },
+  json: { help: 'print JSON' },
   all: { help: 'delete every session that list shows' },
-  help: { help: 'print this' },
+  help: { help: 'print this help' },
   version: { help: 'print the version' },
 }
 
-/** What a command was called with. */
+/** The arguments of a command. */
 export interface Call {
   readonly url: string
   /** The arguments after the URL. */
   readonly ids: readonly string[]
+  /** The values of the flags, `''` for a flag without a value. */
   readonly flags: Readonly<Partial<Record<FlagName, string>>>
 }
 
-/** What sets one command apart from another. */
+/** The arguments that a command takes, and its help. */
 export interface Syntax {
   readonly name: string
-  /** What it does, for its help. */
+  /** What the command does, for its help. */
   readonly summary: string
-  /** Whether it is given a URL. */
+  /** Whether the first argument is a URL. */
   readonly takesUrl: boolean
   /** Whether ids may follow the URL. */
   readonly takesIds?: boolean
   readonly flags: readonly FlagName[]
-  /** The help of flags that do something else in this command. */
+  /** The help of flags that mean something else in this command. */
   readonly help?: Readonly<Partial<Record<FlagName, string>>>
 }
 
 const GLOBAL: readonly FlagName[] = ['help', 'version']
 
-/** Reads what follows the name of a command. */
+/** Reads the arguments after the name of a command. */
 export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, args: readonly string[]): Call {
   const known = [...flags, ...GLOBAL]
   const options = Object.fromEntries(known.map((flag) => [flag, { type: typeOf(flag) }]))
-  const see = `See terminal-upstream ${name} --help.`
+  const helpHint = `See terminal-upstream ${name} --help.`
   const given: Partial<Record<FlagName, string>> = {}
   const positionals: string[] = []
-  // Not strict, because its errors know neither what is near nor where to look.
+  // Not strict: the errors of parseArgs neither suggest a flag nor mention --help.
   for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
     if (token.kind === 'positional') positionals.push(token.value)
     if (token.kind !== 'option') continue
     const flag = token.rawName === '-h' ? 'help' : known.find((one) => one === token.name)
     if (flag === undefined) {
       const all = known.map((one) => `--${one}`)
-      throw unknownName('ERR_PARSE_ARGS_UNKNOWN_OPTION', 'flag', token.rawName, all, see)
+      throw unknownName('ERR_PARSE_ARGS_UNKNOWN_OPTION', 'flag', token.rawName, all, helpHint)
     }
-    given[flag] = valueOf(flag, token, see)
+    given[flag] = valueOf(flag, token, helpHint)
   }
   const [url = '', ...ids] = takesUrl ? positionals : ['', ...positionals]
   if (given.help !== undefined || given.version !== undefined) return { url, ids, flags: given }
   if (takesUrl && url === '') {
-    throw new CommandError('ERR_PARSE_ARGS_MISSING_POSITIONAL', `The URL of the server is missing. ${see}`)
+    throw new CommandError('ERR_PARSE_ARGS_MISSING_POSITIONAL', `The URL of the server is missing. ${helpHint}`)
   }
   // The message does not quote the argument, because it may be a key.
   if (!takesIds && ids.length > 0) {
-    throw new CommandError('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', `There is an argument too many. ${see}`)
+    throw new CommandError('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', `There is an argument too many. ${helpHint}`)
   }
   return { url, ids, flags: given }
 }
@@ -130,29 +117,25 @@ interface OptionToken {
   readonly inlineValue: boolean | undefined
 }
 
-/** `''` for a flag that is just there. */
-function valueOf(flag: FlagName, { value, inlineValue = false }: OptionToken, see: string): string {
+/** Returns the value of a flag, `''` for a flag that takes none. */
+function valueOf(flag: FlagName, { value, inlineValue = false }: OptionToken, helpHint: string): string {
   const code = 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE'
   if (typeOf(flag) === 'boolean') {
-    if (value !== undefined) throw new CommandError(code, `--${flag} takes no value. ${see}`)
+    if (value !== undefined) throw new CommandError(code, `--${flag} takes no value. ${helpHint}`)
     return ''
   }
-  // The next flag is no value, but one that was forgotten.
+  // In `--user --chat c`, the value of --user was forgotten.
   if (value === undefined || (!inlineValue && value.startsWith('--'))) {
-    throw new CommandError(code, `--${flag} wants a value. ${see}`)
+    throw new CommandError(code, `--${flag} needs a value. ${helpHint}`)
   }
   return value
 }
 
-// More would not fit into a timer.
+// A timer cannot wait longer.
 const MOST_SECONDS = 2_147_483
 
-/** Returns the ms that a flag gives in seconds; `undefined` if it is not there. */
-export function millisecondsOf(
-  { flags }: Call,
-  flag: 'timeout' | 'keep-alive' | 'idle',
-  least: number,
-): number | undefined {
+/** Returns the value of a flag in ms, which the user gives in seconds; `undefined` without the flag. */
+export function millisecondsOf({ flags }: Call, flag: FlagName, least: number): number | undefined {
   const value = flags[flag]
   if (value === undefined) return undefined
   const seconds = Number(value)
@@ -163,7 +146,7 @@ export function millisecondsOf(
   return Math.round(seconds * 1_000)
 }
 
-/** What `--help` prints. */
+/** Returns the text of `--help`. */
 export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help = {} }: Syntax): string {
   const lines = [...flags, ...GLOBAL].map((flag) => {
     const { help: usual, value = '' } = FLAGS[flag]
@@ -175,27 +158,28 @@ export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help 
 }
 
 const KEY_HELP = `
-The key is read from TERMINAL_UPSTREAM_KEY or --key-file, or asked for where there is a terminal to ask at.
+The key comes from TERMINAL_UPSTREAM_KEY or --key-file. Without them, the command asks for it on a terminal.
 `
 
-/** An error that names the nearest of what there is, if anything is near. */
+/** Returns the error for a name that does not exist. It suggests a similar name if there is one. */
 export function unknownName(
   code: string,
-  what: string,
+  kind: string,
   name: string,
   known: readonly string[],
-  see: string,
+  helpHint: string,
 ): CommandError {
-  const near = [1, 2].flatMap((edits) => known.filter((one) => isWithin(edits, name, one)))
-  const hint = near.length > 0 ? ` Did you mean ${near[0]}?` : ''
-  return new CommandError(code, `There is no ${what} ${name.replaceAll(/[^\w-]/g, '?')}.${hint} ${see}`)
+  const similar = findSimilar(name, known)
+  const suggestion = similar === undefined ? '' : ` Did you mean ${similar}?`
+  return new CommandError(code, `There is no ${kind} ${name.replaceAll(/[^\w-]/g, '?')}.${suggestion} ${helpHint}`)
 }
 
-/** Whether so many characters that are added, taken out or replaced make one of the other. */
-function isWithin(edits: number, left: string, right: string): boolean {
-  if (edits < 0) return false
-  if (left === '' || right === '') return left.length + right.length <= edits
-  const [shorter, other] = [left.slice(1), right.slice(1)]
-  if (left[0] === right[0]) return isWithin(edits, shorter, other)
-  return isWithin(edits - 1, shorter, right) || isWithin(edits - 1, left, other) || isWithin(edits - 1, shorter, other)
+/** Returns the name with the longest common beginning, which has two letters at least: most typos come later. */
+function findSimilar(name: string, known: readonly string[]): string | undefined {
+  const shortest = name.search(/\w/) + 2
+  for (let length = name.length; length >= shortest; length -= 1) {
+    const similar = known.find((one) => one.startsWith(name.slice(0, length)))
+    if (similar !== undefined) return similar
+  }
+  return undefined
 }

@@ -15,7 +15,7 @@ export async function findKey({ flags }: Call, host: Host, signal: AbortSignal):
     throw new CommandError('ERR_INVALID_ARG_VALUE', 'Give one of --key and --key-file, not both.')
   }
   if (key !== undefined) {
-    host.stderr.write('terminal-upstream: ps shows --key to everybody; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
+    host.stderr.write('terminal-upstream: ps shows --key to every user; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
     return key
   }
   if (file !== undefined) return readKeyFile(file, host)
@@ -25,14 +25,14 @@ export async function findKey({ flags }: Call, host: Host, signal: AbortSignal):
 }
 
 /** The permissions of all users but the owner. */
-const OTHERS = 0o077
+const OTHER_USERS = 0o077
 
 async function readKeyFile(file: string, { platform, stderr }: Host): Promise<string> {
   try {
     const key = await readFile(file, 'utf8')
     const stats = await stat(file)
-    // A pipe or a terminal is no file that stays readable. Windows does not keep permissions in the mode.
-    if (platform !== 'win32' && stats.isFile() && (stats.mode & OTHERS) !== 0) {
+    // Other users cannot read a pipe or a terminal later. Windows does not keep permissions in the mode.
+    if (platform !== 'win32' && stats.isFile() && (stats.mode & OTHER_USERS) !== 0) {
       const mode = (stats.mode & 0o777).toString(8).padStart(3, '0')
       const advice = `better: chmod 600 ${file}`
       stderr.write(`terminal-upstream: --key-file ${file} is open to other users, its mode is ${mode}; ${advice}\n`)
@@ -41,20 +41,20 @@ async function readKeyFile(file: string, { platform, stderr }: Host): Promise<st
   } catch (error) {
     throw new CommandError(
       String(errorCode(error)),
-      `Cannot read --key-file ${file}: check that it is there and yours to read.`,
+      `Cannot read --key-file ${file}: check that the file exists and that you may read it.`,
     )
   }
 }
 
-/** Asks without an echo; the end of input is no key. */
+/** Asks for the key without an echo; the end of input stands for no key. */
 async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<string> {
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const lines = createInterface({ input: stdin, output: nowhere, terminal: true })
+  const noEcho = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: stdin, output: noEcho, terminal: true })
   stderr.write('Key (Enter for none): ')
   try {
     const answer = new Promise<string>((resolve, reject) => {
       lines.once('line', resolve)
-      // Stopped here, it would not go on again.
+      // Ctrl-Z is ignored: readline would not continue after it.
       lines.on('SIGTSTP', () => {})
       lines.once('SIGINT', () => reject(new Interruption('SIGINT')))
       lines.once('close', () => resolve(''))
@@ -66,14 +66,14 @@ async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<
   }
 }
 
-/** Who asks, as far as {@link adviseKey} has to know. */
+/** The part of a target that {@link adviseOnKey} reads. */
 interface Credential {
   readonly authType: string
   readonly key: string | undefined
 }
 
 /** Adds where a key can come from to the refusal of a command that has no key; returns every other error unchanged. */
-export function adviseKey(error: unknown, { authType, key = '' }: Credential): unknown {
+export function adviseOnKey(error: unknown, { authType, key = '' }: Credential): unknown {
   if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') || authType === 'none' || key.trim() !== '') return error
   const { code, message, why } = error
   return new TerminalError(code, `${message} Set TERMINAL_UPSTREAM_KEY, or use --key-file.`, { why, cause: error })

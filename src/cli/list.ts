@@ -7,9 +7,9 @@ import { TARGET_FLAGS } from './target.ts'
 
 export const LIST: Syntax = {
   name: 'list',
-  summary: `Lists your sessions on the server: the id, the time when it was created, and the process id of its shell.
+  summary: `Lists your sessions on the server: the id, the time of creation, and the process id of the shell.
 
-A server runs 16 sessions at most, unless it is told otherwise. When it refuses one more, list shows what rm can delete.
+A server runs 16 sessions at most, unless its settings say otherwise. When it refuses another, delete one with rm.
 Open Terminal up to 0.11 lists the sessions of all users. Later releases list those of --user that have no chat; with
 --chat, those of that chat.`,
   takesUrl: true,
@@ -26,17 +26,17 @@ export async function list(call: Call, host: Host, signal: AbortSignal): Promise
   return 0
 }
 
-/** Asks the server for all sessions of the user. */
+/** Gets all sessions of the user. */
 export function findSessions(send: Send): Promise<TerminalSession[]> {
   return send('list the sessions', listTerminalSessions)
 }
 
-/** Says why nothing else is printed. */
+/** Says that there is nothing to print. */
 export function printNoSessions({ stderr }: Host): void {
   stderr.write('No sessions.\n')
 }
 
-/** Has a header only on a terminal: a program that reads the table wants nothing but sessions. */
+/** Returns the table, with a header only for a terminal: programs read lines of sessions only. */
 function tableOf(sessions: readonly TerminalSession[], host: Host): string {
   const { stdout } = host
   const { bold } = paintFor(stdout, host)
@@ -54,7 +54,7 @@ function rowOf({ id, createdAt, pid }: TerminalSession) {
   return { id: printable(id), created: printable(createdAt) || '-', pid: String(pid || '-'), paint: String }
 }
 
-/** Takes out what a terminal could take for a command. */
+/** Replaces the characters that could control a terminal. */
 function printable(text: string): string {
   return text.replaceAll(/\p{C}/gu, '?')
 }

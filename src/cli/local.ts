@@ -1,24 +1,23 @@
 import type { TerminalConnection } from '../terminal/connection.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
-import type { Host, Output } from './host.ts'
-import { createModes } from './modes.ts'
+import type { Host, OutputStream } from './host.ts'
+import { createModeTracker, type ReadOutput } from './modes.ts'
 
-/** The terminal that a command was started in, if it was. */
+/** The terminal that the command runs in, if it runs in one. */
 export interface LocalTerminal {
-  /** Looks at output on its way to it. */
-  readonly see: (chunk: Uint8Array) => void
-  /** Gives it back as it was. */
+  readonly track: ReadOutput
+  /** Restores the state from before the command. */
   readonly restore: () => void
 }
 
-/** Has every key passed on as it is pressed, until the terminal is restored or the process ends. */
+/** Sets raw mode, in which every key arrives when it is pressed, until the terminal is restored or the process ends. */
 export function takeTerminal(host: Host): LocalTerminal {
   const { stdin } = host
-  const modes = createModes()
+  const modes = createModeTracker()
   const setRaw = (raw: boolean): void => {
     if (stdin.isTTY) stdin.setRawMode?.(raw)
   }
-  // After it was stopped: the shell has used the terminal meanwhile, and the window may have another size.
+  // While the command was stopped, the user's shell had the terminal, and the size of the window may have changed.
   const resume = (): void => {
     setRaw(false)
     setRaw(true)
@@ -33,21 +32,21 @@ export function takeTerminal(host: Host): LocalTerminal {
   host.on('SIGCONT', resume)
   host.on('exit', restore)
   setRaw(true)
-  return { see: modes.see, restore }
+  return { track: modes.track, restore }
 }
 
-/** The stream that shows the window. The output itself may go into a file. */
-function windowOf({ stdout, stderr }: Host): Output | undefined {
+/** Returns the stream that shows the window: stderr when the output goes into a file. */
+function windowOf({ stdout, stderr }: Host): OutputStream | undefined {
   return [stdout, stderr].find(({ isTTY }) => isTTY)
 }
 
-/** Returns the size of the window, if there is one that has any. */
+/** Returns the size of the window; `undefined` without a window. */
 export function sizeOf(host: Host): TerminalSize | undefined {
   const { columns: cols = 0, rows = 0 } = windowOf(host) ?? {}
   return cols > 0 && rows > 0 ? { cols, rows } : undefined
 }
 
-/** Tells the terminal whenever the size changes; returns what stops that. */
+/** Resizes the terminal whenever the size of the window changes. Returns a function that stops it. */
 export function followSize(host: Host, terminal: TerminalConnection): () => void {
   const window = windowOf(host)
   const follow = (): void => {
@@ -55,7 +54,7 @@ export function followSize(host: Host, terminal: TerminalConnection): () => void
     try {
       if (size) terminal.resize(size.cols, size.rows)
     } catch {
-      // It is closing; how is told at its end.
+      // The terminal is closing, and `closed` reports why.
     }
   }
   window?.on('resize', follow)

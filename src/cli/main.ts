@@ -1,6 +1,6 @@
 import { ATTACH, attach } from './attach.ts'
 import { DEMO, runDemo } from './demo.ts'
-import { isExpected, printFailure, statusOf } from './failure.ts'
+import { exitStatusOf, isExpected, printError } from './failure.ts'
 import { CommandError, helpOf, readCall, unknownName, WRONG_USE, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { LIST, list } from './list.ts'
@@ -25,16 +25,16 @@ const COMMANDS: readonly Command[] = [
 
 const HELP = `terminal-upstream COMMAND [flags]
 
-Reach an Open WebUI terminal, whichever release of Open Terminal or Terminals answers.
+Use an Open WebUI terminal, with any release of Open Terminal or Terminals.
 
-  attach URL   join this terminal, or what is piped in, to a shell on the server
-  probe URL    find out what the server is, what it wants of a client, and what is wrong
-  list URL     list the sessions that you have on the server
-  rm URL ID…   delete sessions: those that you name, or with --all every one that list shows
+  attach URL   connect this terminal, or a pipe, to a shell on the server
+  probe URL    find out which server answers, what it requires of a client, and what is wrong
+  list URL     list your sessions on the server
+  rm URL ID…   delete the sessions that you name, or with --all every session that list shows
   url URL      print the WebSocket URL that a client dials
-  demo         show it all on servers inside this process
+  demo         show what this package does, with servers inside this process
 
-terminal-upstream COMMAND --help tells more. The key is read from TERMINAL_UPSTREAM_KEY.
+See terminal-upstream COMMAND --help for the flags. The key comes from TERMINAL_UPSTREAM_KEY.
 `
 
 /** Runs the command with these arguments; resolves with its exit status. */
@@ -43,13 +43,13 @@ export async function main(args: readonly string[], host: Host, version: string)
     return await interruptible(host, (signal) => run(args, host, version, signal))
   } catch (error) {
     if (error instanceof Interruption) {
-      // Output that is not read would keep the process alive.
-      if (host.stdout.writableLength > 0) host.exit(error.status)
-      return error.status
+      // Output that has not been read would keep the process alive.
+      if (host.stdout.writableLength > 0) host.exit(error.exitStatus)
+      return error.exitStatus
     }
     if (!isExpected(error)) throw error
-    printFailure(host, error)
-    return statusOf(error)
+    printError(host, error)
+    return exitStatusOf(error)
   }
 }
 
@@ -75,18 +75,13 @@ async function run(
 }
 
 function unknownCommand(name: string): CommandError {
-  const see = 'See terminal-upstream --help.'
-  // Without quoting it: it may be a flag with a key.
+  const helpHint = 'See terminal-upstream --help.'
+  // The message does not quote the flag, because it may have a key.
   if (name.startsWith('-')) {
-    return new CommandError('ERR_INVALID_ARG_VALUE', `A command comes first, then its flags. ${see}`)
+    return new CommandError('ERR_INVALID_ARG_VALUE', `A command comes first, then its flags. ${helpHint}`)
   }
-  return unknownName(
-    'ERR_INVALID_ARG_VALUE',
-    'command',
-    name,
-    COMMANDS.map(({ syntax }) => syntax.name),
-    see,
-  )
+  const names = COMMANDS.map(({ syntax }) => syntax.name)
+  return unknownName('ERR_INVALID_ARG_VALUE', 'command', name, names, helpHint)
 }
 
 function print({ stdout }: Host, text: string): number {

@@ -1,64 +1,70 @@
-/** Follows what programs do to the terminal, to undo what one leaves behind that is cut off. */
-export interface Modes {
-  /** Looks at output on its way to the terminal. */
-  readonly see: (chunk: Uint8Array) => void
-  /** Returns what undoes it. */
+/** Reads output before the terminal gets it. */
+export type ReadOutput = (chunk: Uint8Array) => void
+
+/** Tracks what programs change on the terminal, so that the rest can be undone when a program is cut off. */
+export interface ModeTracker {
+  readonly track: ReadOutput
+  /** Returns the sequences that undo every change that is left, the latest change first. */
   readonly undo: () => string
 }
 
 const ESC = '\u001b'
-// What spoils a shell: private modes (alternate screen, mouse reports, bracketed paste, hidden cursor…), insert mode, a
-// scroll region, colours, keys that are reported at length (kitty's way and xterm's), the keypad, and a reset of it all.
-const SEQUENCES = new RegExp(
-  `${ESC}(?:\\[\\?[\\d;]*[hl]|\\[4[hl]|\\[[\\d;]*r|\\[[\\d;:]*m|\\[[<=>][\\d;]*u|\\[>4[\\d;]*m|[=>c])`,
-  'g',
-)
-// What may still become one.
+// What would spoil the user's own shell. The patterns are for sequences without their ESC. A sequence of a kind makes the
+// change if it matches `sets`, and ends it otherwise.
+const CHANGES: ReadonlyArray<readonly [kind: RegExp, sets: RegExp, undo: string]> = [
+  // Insert mode.
+  [/^\[4[hl]$/, /h$/, `${ESC}[4l`],
+  // The scroll region. To reset it moves the cursor, so the cursor is saved and restored.
+  [/^\[[\d;]*r$/, /[\d;]/, `${ESC}7${ESC}[r${ESC}8`],
+  // Colours.
+  [/^\[[\d;:]*m$/, /[1-9]/, `${ESC}[0m`],
+  // The kitty keyboard protocol.
+  [/^\[[<=>][\d;]*u$/, /[=>](?!0[;u])/, `${ESC}[=0u`],
+  // xterm's modifyOtherKeys.
+  [/^\[>4[\d;]*m$/, /^\[>\d*;0*[1-9]/, `${ESC}[>4m`],
+  // The application keypad.
+  [/^[=>]$/, /=/, `${ESC}>`],
+]
+// The alternate screen, mouse reports, bracketed paste, a hidden cursor and others.
+const PRIVATE_MODES = /^\[\?([\d;]*)([hl])$/
+// Terminals start with these private modes set: wrapped lines and a visible cursor.
+const SET_AT_START = ['7', '25']
+
+const SEQUENCE = new RegExp(`${ESC}(\\[[?<=>]?[\\d;:]*[a-z]|[=>c])`, 'g')
+// The beginning of a sequence at the end of a chunk.
 const UNFINISHED = new RegExp(`${ESC}(?:\\[[?<=>]?[\\d;:]{0,32})?$`)
-// A terminal wraps lines and shows the cursor when it is switched on.
-const ON_AT_FIRST = ['7', '25']
 
 /** @see https://invisible-island.net/xterm/ctlseqs/ctlseqs.html */
-export function createModes(): Modes {
-  // What would undo each change, in the order of the changes.
+export function createModeTracker(): ModeTracker {
+  // The sequences that would undo the changes, in the order of the changes.
   const undoing = new Set<string>()
+  // A sequence may be split between two chunks.
   let unfinished = ''
 
-  function change(isDone: boolean, undo: string): void {
-    if (isDone) undoing.add(undo)
+  function note(isSet: boolean, undo: string): void {
+    if (isSet) undoing.add(undo)
     else undoing.delete(undo)
   }
 
   function apply(sequence: string): void {
-    const body = sequence.slice(1)
-    const final = body.slice(-1)
-    const parameters = body.slice(2, -1).split(';')
-    if (body === 'c') undoing.clear()
-    else if (body.length === 1) change(body === '=', `${ESC}>`)
-    else if (final === 'u') change(body[1] !== '<' && parameters[0] !== '0', `${ESC}[=0u`)
-    else if (final === 'm' && body[1] === '>') change(Number(parameters[1] ?? 0) > 0, `${ESC}[>4m`)
-    else if (final === 'm') change(/[1-9]/.test(body), `${ESC}[0m`)
-    // That moves the cursor, so it is put back.
-    else if (final === 'r') change(body !== '[r', `${ESC}7${ESC}[r${ESC}8`)
-    else if (body[1] === '4') change(final === 'h', `${ESC}[4l`)
-    else {
-      for (const mode of parameters) {
-        const isOnAtFirst = ON_AT_FIRST.includes(mode)
-        change((final === 'l') === isOnAtFirst, `${ESC}[?${mode}${isOnAtFirst ? 'h' : 'l'}`)
-      }
+    // A full reset.
+    if (sequence === 'c') undoing.clear()
+    for (const [kind, sets, undo] of CHANGES) {
+      if (kind.test(sequence)) note(sets.test(sequence), undo)
+    }
+    const [, modes = '', final] = PRIVATE_MODES.exec(sequence) ?? []
+    for (const [mode] of modes.matchAll(/\d+/g)) {
+      const undo = SET_AT_START.includes(mode) ? 'h' : 'l'
+      note(final !== undo, `${ESC}[?${mode}${undo}`)
     }
   }
 
   return {
-    see(chunk) {
+    track(chunk) {
       const text = unfinished + Buffer.from(chunk).toString('latin1')
-      for (const [sequence] of text.matchAll(SEQUENCES)) apply(sequence)
+      for (const [, sequence = ''] of text.matchAll(SEQUENCE)) apply(sequence)
       unfinished = UNFINISHED.exec(text)?.[0] ?? ''
     },
-    undo() {
-      let sequences = ''
-      for (const undo of undoing) sequences = undo + sequences
-      return sequences
-    },
+    undo: () => [...undoing].reduceRight((all, undo) => all + undo, ''),
   }
 }

@@ -4,14 +4,14 @@ import type { ProbeFamily } from '../probe/family.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { paintFor, startProgress, type Paint, type Progress } from './screen.ts'
-import { inOwnWords, oneOf, readTarget, TARGET_FLAGS } from './target.ts'
+import { oneOf, readTarget, TARGET_FLAGS, withFlagNames } from './target.ts'
 
 export const PROBE: Syntax = {
   name: 'probe',
-  summary: `Finds out what the server is, which client it wants and what is wrong, and says what to do.
+  summary: `Finds out which server answers, what it requires of a client and what is wrong, and says what to do.
 
-Creates up to eight sessions, as --user, and deletes them. Puts the key into URLs, once or twice, and a wrong one into
-the server's log. The exit status is 0 when a terminal opens and nothing else is wrong.`,
+Creates up to eight sessions for --user, and deletes them. The key is in one or two URLs, and the server's log shows one
+attempt with a wrong key. The exit status is 0 if a terminal opens and nothing else is wrong.`,
   takesUrl: true,
   flags: [...TARGET_FLAGS, 'token-in-url', 'idle', 'json'],
   help: { 'token-in-url': 'whether the key may be in the URL: always (default) or never' },
@@ -66,9 +66,10 @@ export async function runProbe(call: Call, host: Host, signal: AbortSignal): Pro
   }
 }
 
-/** Shows which check is taking so long: of those that are under way, the one that began last. */
+/** Shows which check takes long: the one that started last, if several are running. */
 function followChecks(host: Host) {
   const running = new Map<ProbeCheckName, number>()
+  // The line of the check that is shown now.
   let progress: Progress | undefined
   const stop = (): void => progress?.stop()
   const show = (): void => {
@@ -89,11 +90,11 @@ function followChecks(host: Host) {
 
 function lineOf({ name, outcome, status, closeCode, detail, ms }: ProbeCheck, paint: Paint): string {
   const [word, colour] = wordFor(outcome, paint)
-  const words = [word, status && `HTTP ${status}`, closeCode, inOwnWords(detail)].filter(Boolean).join(' ')
+  const words = [word, status && `HTTP ${status}`, closeCode, withFlagNames(detail)].filter(Boolean).join(' ')
   return `${LABELS[name].padEnd(36)}${colour(words)} ${paint.dim(`(${ms} ms)`)}`
 }
 
-/** What the rest of the line does not say by itself, and the colour of it all. */
+/** Returns the word for an outcome, `''` if the rest of the line says it, and the colour of the line. */
 function wordFor(outcome: ProbeCheck['outcome'], { green, red, dim }: Paint): [word: string, colour: Paint['red']] {
   if (outcome === 'ok') return ['✓', green]
   if (outcome === 'attached') return ['attached', green]
@@ -107,7 +108,7 @@ function summaryOf({ works, family, version, advice }: ProbeReport, { bold }: Pa
   const lines = [
     ['release', release.filter(Boolean).join(' ') || 'could not be told'],
     ['attaches with', works ? LABELS[works] : 'nothing'],
-    ['what to do', inOwnWords(advice)],
+    ['what to do', withFlagNames(advice)],
   ]
   return `\n${lines.map(([name = '', text = '']) => `${bold(name.padEnd(36))}${text}`).join('\n')}`
 }

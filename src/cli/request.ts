@@ -3,7 +3,7 @@ import { TerminalError } from '../lib/errors.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { millisecondsOf, type Call } from './flags.ts'
 import type { Host } from './host.ts'
-import { adviseKey } from './key.ts'
+import { adviseOnKey } from './key.ts'
 import { startProgress } from './screen.ts'
 import { readTarget } from './target.ts'
 
@@ -15,7 +15,7 @@ const DEFAULT_TIMEOUT = 30_000
 /** The help of `--timeout` for commands that use {@link prepareRequests}. */
 export const TIMEOUT_HELP = 'how long to wait for each answer; default: 30'
 
-/** Reads from the flags where requests go, and returns the function that sends them. */
+/** Reads the server from the flags. Resolves with a function that sends requests to it. */
 export async function prepareRequests(call: Call, host: Host, signal: AbortSignal): Promise<Send> {
   const timeout = millisecondsOf(call, 'timeout', 0.001) ?? DEFAULT_TIMEOUT
   const target = await readTarget(call, host, signal)
@@ -28,7 +28,7 @@ export async function prepareRequests(call: Call, host: Host, signal: AbortSigna
     try {
       return await withDeadline(timeout, signal, (limit) => request({ ...target, signal: limit }), expired)
     } catch (error) {
-      throw adviseKey(error, target)
+      throw adviseOnKey(error, target)
     } finally {
       progress.stop()
     }

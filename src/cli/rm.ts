@@ -1,7 +1,7 @@
 import { assertSegment } from '../lib/arguments.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { deleteTerminalSession } from '../upstream/sessions.ts'
-import { printFailure, statusOf } from './failure.ts'
+import { exitStatusOf, printError } from './failure.ts'
 import { CommandError, WRONG_USE, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { findSessions, printNoSessions } from './list.ts'
@@ -10,10 +10,10 @@ import { TARGET_FLAGS } from './target.ts'
 
 export const RM: Syntax = {
   name: 'rm',
-  summary: `Deletes sessions, which ends their shells: those whose ids you give, or with --all every one that list shows.
+  summary: `Deletes sessions and ends their shells: the sessions that you name, or with --all every session that list shows.
 
 Open Terminal up to 0.11 deletes the sessions of other users, too, and --all deletes them all.
-The exit status is 0 when all were deleted, and 1 when one was not there or could not be deleted.`,
+The exit status is 0 if all were deleted, and 1 if one was not there or could not be deleted.`,
   takesUrl: true,
   takesIds: true,
   flags: ['all', ...TARGET_FLAGS],
@@ -28,7 +28,7 @@ export async function rm(call: Call, host: Host, signal: AbortSignal): Promise<n
   const ids = all ? (await findSessions(send)).map(({ id }) => id) : [...new Set(call.ids)]
   if (ids.length === 0) printNoSessions(host)
   let status = 0
-  // One after the other: a server ends one shell at a time, and the time limit is for each.
+  // One after the other: a server ends one shell at a time, and --timeout applies to each.
   for (const id of ids) {
     if (!(await deleteSession(id, send, host))) status = 1
   }
@@ -47,7 +47,7 @@ function checkIds(ids: readonly string[], all: boolean): void {
   for (const id of ids) assertSegment('ID', id)
 }
 
-/** Prints what became of the session; resolves with whether it was deleted. */
+/** Deletes a session and prints the result. Resolves with whether it was deleted. */
 async function deleteSession(id: string, send: Send, host: Host): Promise<boolean> {
   const shown = printable(id)
   try {
@@ -56,14 +56,14 @@ async function deleteSession(id: string, send: Send, host: Host): Promise<boolea
     host.stdout.write(`${wasThere ? 'deleted' : 'not there:'} ${shown}\n`)
     return wasThere
   } catch (error) {
-    // A wrong use would fail in the same way for every session.
-    if (!(error instanceof TerminalError) || statusOf(error) === WRONG_USE) throw error
-    printFailure(host, error)
+    // Wrong arguments would fail for every session in the same way.
+    if (!(error instanceof TerminalError) || exitStatusOf(error) === WRONG_USE) throw error
+    printError(host, error)
     return false
   }
 }
 
-/** Returns the id without characters that only a key has: users put arguments in the wrong order. */
+/** Hides the characters of a key that no id has: a user may have put a key in the place of an id. */
 function printable(id: string): string {
   return id.replaceAll(/[^\w.-]/g, '?')
 }

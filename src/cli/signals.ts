@@ -3,48 +3,50 @@ import { errorCode } from '../lib/errors.ts'
 import { CommandError } from './flags.ts'
 import type { Host } from './host.ts'
 
-type Name = 'SIGHUP' | 'SIGINT' | 'SIGPIPE' | 'SIGQUIT' | 'SIGTERM'
+type SignalName = 'SIGHUP' | 'SIGINT' | 'SIGPIPE' | 'SIGQUIT' | 'SIGTERM'
 
-/** Why a command was ended from outside. */
+/** The reason of a command that a signal has ended. */
 export class Interruption extends Error {
-  /** As a shell has it for a program that a signal has ended. */
-  readonly status: number
+  /** 128 and the number of the signal, as a shell reports it. */
+  readonly exitStatus: number
 
-  constructor(name: Name) {
+  constructor(name: SignalName) {
     super(`ended by ${name}`)
-    this.status = 128 + constants.signals[name]
+    this.exitStatus = 128 + constants.signals[name]
   }
 }
 
-const NAMES: readonly Name[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM']
+const SIGNAL_NAMES: readonly SignalName[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM']
 
 /**
- * Calls with a signal that aborts when the process is sent one of its own, when its output cannot be written any more, and
- * when it has crashed, so that everything can be put right before it ends. Whoever presses Ctrl-C again does not want to
- * wait for that; the other signals may come twice by themselves, when a window is closed.
+ * Runs a command with an AbortSignal, so that the command can clean up before the process ends. It aborts at a signal of
+ * the operating system, when the output cannot be written, and when the program crashes.
+ *
+ * A second Ctrl-C ends the process at once. A second signal of another name does not: when a window is closed, the same
+ * signal may come twice.
  */
 export async function interruptible<T>(host: Host, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
-  const interrupt = (name: Name): void => {
+  const interrupt = (name: SignalName): void => {
     const interruption = new Interruption(name)
-    if (controller.signal.aborted && name === 'SIGINT') host.exit(interruption.status)
+    if (controller.signal.aborted && name === 'SIGINT') host.exit(interruption.exitStatus)
     controller.abort(interruption)
   }
   const crash = (error: Error): void => controller.abort(error)
-  for (const name of NAMES) host.on(name, interrupt)
+  for (const name of SIGNAL_NAMES) host.on(name, interrupt)
   host.on('uncaughtException', crash)
-  // Not taken off again: what was written last may still fail.
+  // These listeners stay: the last output may fail after the command has ended.
   host.stdout.on('error', (error) => controller.abort(outputError(error)))
   host.stderr.on('error', () => {})
   try {
     return await act(controller.signal)
   } finally {
-    for (const name of NAMES) host.off(name, interrupt)
+    for (const name of SIGNAL_NAMES) host.off(name, interrupt)
     host.off('uncaughtException', crash)
   }
 }
 
-/** Nobody reads a pipe any more, or the terminal is gone: what SIGPIPE would have said, of which Node takes no notice. */
+/** Returns SIGPIPE for a pipe or a terminal that is closed: Node ignores the signal and reports an error instead. */
 function outputError(error: Error): Error {
   const code = String(errorCode(error))
   if (['EPIPE', 'EIO'].includes(code)) return new Interruption('SIGPIPE')

@@ -5,7 +5,7 @@ import { unknownName, CommandError, type Call, type FlagName } from './flags.ts'
 import type { Host } from './host.ts'
 import { findKey } from './key.ts'
 
-/** What every command that has to do with a server takes. */
+/** The flags of every command that sends something to a server. */
 export const TARGET_FLAGS: readonly FlagName[] = [
   'user',
   'auth-type',
@@ -19,13 +19,13 @@ export const TARGET_FLAGS: readonly FlagName[] = [
 
 const AUTH_TYPES = ['bearer', 'session', 'system_oauth', 'none'] as const
 
-/** Which server, and as whom. */
+/** The server, and the user and key for it. */
 export interface Target extends UpstreamOptions {
   readonly authType: AuthType
   readonly key: string | undefined
 }
 
-/** Reads it from the flags, and the key from where it is. */
+/** Reads the target from the flags, and the key from where it is. */
 export async function readTarget(call: Call, host: Host, signal: AbortSignal): Promise<Target> {
   const { url: base, flags } = call
   if (!/^\w+:\/\//.test(base)) {
@@ -37,12 +37,12 @@ export async function readTarget(call: Call, host: Host, signal: AbortSignal): P
   return { base, authType, userId, key, policyId: flags.policy, contextId: flags.context, chatId: flags.chat, signal }
 }
 
-/** Returns the value of a flag if it is one of those that there are. */
-export function oneOf<T extends string>(what: string, known: readonly T[], value: string | undefined): T | undefined {
+/** Returns the value of a flag. Throws if the flag does not take that value. */
+export function oneOf<T extends string>(flag: string, known: readonly T[], value: string | undefined): T | undefined {
   if (value === undefined) return undefined
   const found = known.find((one) => one === value)
   if (found === undefined) {
-    throw unknownName('ERR_INVALID_ARG_VALUE', what, value, known, `There are ${known.join(', ')}.`)
+    throw unknownName('ERR_INVALID_ARG_VALUE', flag, value, known, `There are ${known.join(', ')}.`)
   }
   return found
 }
@@ -51,10 +51,10 @@ function loginName(): string {
   try {
     return userInfo().username
   } catch {
-    // In a container, the number of the user may have no name.
+    // In a container, the user id may have no name.
     throw new CommandError(
       'ERR_INVALID_ARG_VALUE',
-      'Say with --user whose terminal it is: this machine has no name for you.',
+      'Say with --user whose terminal it is: this machine has no login name for you.',
     )
   }
 }
@@ -74,7 +74,7 @@ const FLAG_OF: Record<string, string> = {
   idle: '--idle',
 }
 
-/** Says what the library says of its options in the words of the command. */
-export function inOwnWords(text: string): string {
+/** Replaces the library's options in a message by the flags of the command. */
+export function withFlagNames(text: string): string {
   return text.replaceAll(/`(\w+)`/g, (quoted, name: string) => FLAG_OF[name] ?? quoted)
 }

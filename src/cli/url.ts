@@ -5,9 +5,9 @@ import { readTarget } from './target.ts'
 
 export const URL_SYNTAX: Syntax = {
   name: 'url',
-  summary: `Prints the WebSocket URL that every release accepts; SESSION_ID stands in it if you name no --session.
+  summary: `Prints the WebSocket URL that every release accepts, with SESSION_ID in it unless you give --session.
 
-*** stands for the key and for the values in the query of your URL, which may be secrets, too.`,
+*** stands for the key and for the values in the query of your URL, which may be secret, too.`,
   takesUrl: true,
   flags: ['session', 'user', 'auth-type', 'policy', 'context', 'key-file', 'key', 'show-key'],
 }
@@ -17,13 +17,13 @@ export async function printUrl(call: Call, host: Host, signal: AbortSignal): Pro
   const { base, authType, key, userId, policyId, contextId } = await readTarget(call, host, signal)
   const target = { sessionId: call.flags.session ?? 'SESSION_ID', policyId, contextId }
   const url = buildUpstreamWsUrl(base, authType, key, userId, target)
-  const isShown = call.flags['show-key'] !== undefined
-  host.stdout.write(`${isShown ? url : withoutSecrets(url)}\n`)
+  const isKeyShown = call.flags['show-key'] !== undefined
+  host.stdout.write(`${isKeyShown ? url : withoutSecrets(url)}\n`)
   return 0
 }
 
-/** Hides every value of the query but those that this command adds and that are no secrets. */
+/** Hides every value in the query, except the two that this command adds and that are not secret. */
 function withoutSecrets(url: string): string {
-  // No parameter of the caller's URL has these two names: buildUpstreamWsUrl removes them.
+  // The user's URL has no parameters with these two names: buildUpstreamWsUrl removes them.
   return url.replaceAll(/([?&](?!(?:user_id|context_id)=)[^=&]*=)[^&]*/g, '$1***')
 }

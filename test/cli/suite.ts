@@ -11,7 +11,7 @@ import { openPane, type Pane } from './tmux.ts'
 const command = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const USER = 'ada'
 
-/** Tries the command in a real terminal, on a server with a real shell that has a PTY, as a person would use it. */
+/** Tests the command in a real terminal, as a person uses it, on a server whose shell has a PTY. */
 export function describeCommand(name: string, url: string): void {
   const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
   afterAll(() => rmSync(folder, { recursive: true }))
@@ -27,18 +27,18 @@ export function describeCommand(name: string, url: string): void {
     return (await listTerminalSessions({ base: url, key: KEY, userId: USER })).length
   }
 
-  /** Attaches, and resolves when the shell there takes commands. */
+  /** Attaches, and resolves when the remote shell takes commands. */
   async function sit(env: Record<string, string> = {}, shell = 'sh'): Promise<Pane> {
     const pane = await openPane({ TERMINAL_UPSTREAM_KEY: KEY, ...env }, { shell })
     await pane.enter(`${attach}; echo "status $?"`)
     await expect.poll(sessions, { timeout: 20_000 }).toBe(1)
-    // Whatever its prompt is; and what is typed before it is there is not lost.
+    // Works with every prompt. Input before the prompt is not lost.
     await pane.enter(`PS1='remote''$ '`)
     await pane.shows(/^remote\$ ?$/m)
     return pane
   }
 
-  /** The terminal is as it was: what is typed is shown, line by line, and the shell there has ended. */
+  /** Checks that the terminal echoes lines again, and that the remote shell has ended. */
   async function isRestored(pane: Pane): Promise<void> {
     await pane.enter('clear; stty -a | grep -ow -e "-*icanon" -e "-*echo" -e "-*isig"')
     await pane.shows(/^isig\nicanon\necho$/m)
@@ -46,7 +46,7 @@ export function describeCommand(name: string, url: string): void {
   }
 
   describe(name, () => {
-    it('types, and ends with 0 when the shell has ended', async () => {
+    it('attach sends commands, and ends with 0 when the shell has ended', async () => {
       const pane = await sit()
       await pane.enter('echo "6 x 7 = $((6 * 7))"')
       await pane.shows(/^6 x 7 = 42$/m)
@@ -55,7 +55,7 @@ export function describeCommand(name: string, url: string): void {
       await isRestored(pane)
     })
 
-    it('follows the size of the window', async () => {
+    it('attach follows the size of the window', async () => {
       const pane = await sit()
       await pane.enter('stty size')
       await pane.shows(/^30 100$/m)
@@ -66,7 +66,7 @@ export function describeCommand(name: string, url: string): void {
       await pane.shows(/status 0/)
     })
 
-    it('brings a paste of 300 KB through whole', async () => {
+    it('attach sends a paste of 300 KB without loss', async () => {
       const pane = await sit()
       const text = `${'0123456789'.repeat(7)}\n`.repeat(4_226)
       const hash = createHash('sha256').update(text).digest('hex')
@@ -78,7 +78,7 @@ export function describeCommand(name: string, url: string): void {
       await pane.shows(/status 0/)
     })
 
-    it('leaves Ctrl-C and Ctrl-Z to the shell there', async () => {
+    it('attach sends Ctrl-C and Ctrl-Z to the remote shell', async () => {
       const pane = await sit()
       await pane.enter(`stty raw -echo; echo re'ady'; head -c 2 | od -An -tu1; stty sane`)
       await pane.shows(/ready/)
@@ -88,22 +88,22 @@ export function describeCommand(name: string, url: string): void {
       await pane.shows(/status 0/)
     })
 
-    it('goes on after it was stopped, with the size that the window has then', async () => {
+    it('attach continues after a stop with the new size of the window', async () => {
       const pane = await sit()
       kill('SIGTSTP')
       await pane.shows(/^local\$ ?$/m)
       await pane.resize(132, 40)
-      // As shells with line editing do by themselves.
+      // Shells with line editing do this themselves.
       await pane.press('stty sane', 'C-j')
       await pane.enter('clear; fg')
       await pane.enter('stty size')
-      // Shown once, by the terminal there.
+      // Only the remote terminal echoes it.
       expect((await pane.shows(/^40 132$/m)).match(/stty size/g)).toHaveLength(1)
       await pane.enter('exit')
       await pane.shows(/The shell has ended/)
     })
 
-    it('detaches at ~.', async () => {
+    it('attach detaches at ~.', async () => {
       const pane = await sit()
       await pane.enter('~~')
       await pane.press('~', '.')
@@ -114,7 +114,7 @@ export function describeCommand(name: string, url: string): void {
     it.each([
       ['SIGTERM', 143],
       ['SIGHUP', 129],
-    ] as const)('gives the terminal back at %s, whatever was on it', async (signal, status) => {
+    ] as const)('attach restores every mode of the terminal at %s, and ends with %i', async (signal, status) => {
       const pane = await sit()
       // The alternate screen, no cursor, no wrapping, reports of the mouse, insert mode, half a screen, and colours.
       await pane.enter(`printf '\\033[?1049h\\033[?25l\\033[?7l\\033[?1003h\\033[4h\\033[1;9r\\033[31m'; echo all''red`)
@@ -125,7 +125,7 @@ export function describeCommand(name: string, url: string): void {
       await isRestored(pane)
     })
 
-    it('gives the terminal back when it crashes, and says of what', async () => {
+    it('attach restores the terminal when it crashes, and prints the error', async () => {
       const crash = join(folder, 'crash.mjs')
       writeFileSync(crash, `process.on('SIGUSR2', () => { throw new Error('a mistake of ours') })`)
       const pane = await sit({ NODE_OPTIONS: `--import=${crash}` })
@@ -134,14 +134,14 @@ export function describeCommand(name: string, url: string): void {
       await isRestored(pane)
     })
 
-    // Of which some pass on the signal that they get for it, so that it comes twice.
-    it.each(['sh', 'bash'])('ends the shell when its window is closed with %s in it', async (shell) => {
+    // Some shells forward the signal of a closed window, so it comes twice.
+    it.each(['sh', 'bash'])('attach ends the remote shell when the window of %s is closed', async (shell) => {
       const pane = await sit({}, shell)
       await pane.close()
       await expect.poll(sessions, { timeout: 10_000 }).toBe(0)
     })
 
-    it('asks for the key without showing it', async () => {
+    it('attach asks for the key without showing it', async () => {
       const pane = await openPane()
       await pane.enter(`${attach}; echo "status $?"`)
       await pane.shows(/Key \(Enter for none\):/)
@@ -152,9 +152,9 @@ export function describeCommand(name: string, url: string): void {
       await pane.shows(/status 0/)
     })
 
-    it('runs what is piped in', async () => {
+    it('attach runs the commands in a pipe', async () => {
       const pane = await openPane({ TERMINAL_UPSTREAM_KEY: KEY })
-      // The test upstream's PTY may lose what is printed right before its end: microsoft/node-pty#72.
+      // The PTY of the test upstream may lose output right before its end: microsoft/node-pty#72.
       await pane.enter(`echo 'echo $((6 * 7)); sleep 1; exit' | ${attach} | cat; echo "status $?"`)
       await pane.shows(/^42$[^]*^status 0$/m)
       await pane.enter(`clear; echo 'echo $((6 * 7))' | ${attach} >/dev/null; echo "status $?"`)
@@ -162,7 +162,7 @@ export function describeCommand(name: string, url: string): void {
       await isRestored(pane)
     })
 
-    it('lists sessions, and deletes them', async () => {
+    it('list lists sessions, and rm deletes them', async () => {
       await createTerminalSession({ base: url, key: KEY, userId: USER })
       const pane = await openPane({ TERMINAL_UPSTREAM_KEY: KEY })
       await pane.enter(`node ${command} list ${url} --user ${USER}; echo "status $?"`)
@@ -172,7 +172,7 @@ export function describeCommand(name: string, url: string): void {
       await isRestored(pane)
     })
 
-    it('probes', async () => {
+    it('probe prints its report and deletes its sessions', async () => {
       const pane = await openPane({ TERMINAL_UPSTREAM_KEY: KEY }, { cols: 200 })
       await pane.enter(`node ${command} probe ${url} --user ${USER} --idle 1; echo "status $?"`)
       await pane.shows(/left silent … \d+ s|without the auth frame … \d+ s|status/)

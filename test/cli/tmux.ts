@@ -17,25 +17,25 @@ export const hasTmux: boolean = (() => {
   }
 })()
 
-/** A terminal as a person has it, with a shell of this machine in it. */
+/** A real terminal with a shell of this machine. */
 export interface Pane {
-  /** Types text, and Enter. */
+  /** Types text and presses Enter. */
   enter(text: string): Promise<void>
-  /** Presses keys, by tmux's names for them. */
+  /** Presses keys, which have tmux's names. */
   press(...keys: string[]): Promise<void>
   paste(text: string): Promise<void>
   resize(cols: number, rows: number): Promise<void>
-  /** What is on the screen, without the blanks at the ends of lines. */
+  /** Resolves with the text on the screen, without blanks at the ends of lines. */
   screen(): Promise<string>
-  /** Resolves with the screen once it shows something. */
+  /** Resolves with the text on the screen when it matches. */
   shows(pattern: RegExp): Promise<string>
-  /** Closes its window, as with a mouse. */
+  /** Closes the window, as a user does with a mouse. */
   close(): Promise<void>
 }
 
 const patience = { timeout: 20_000, interval: 50 }
 
-/** Opens a terminal that closes with the test; the prompt of its shell is `local$`. */
+/** Opens a terminal, which closes after the test. The prompt of its shell is `local$`. */
 export async function openPane(
   env: Record<string, string> = {},
   { cols = 100, rows = 30, shell = 'sh' } = {},
@@ -60,7 +60,7 @@ export async function openPane(
     await tmux('send-keys', '-l', text)
     await tmux('send-keys', 'Enter')
   }
-  // Not in the environment: some shells have a prompt of their own for root.
+  // The environment does not work here: for root, some shells ignore a PS1 in it.
   await enter(`PS1='local''$ '; clear`)
   await shows(/^local\$/)
   return {

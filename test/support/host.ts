@@ -3,27 +3,27 @@ import { PassThrough, Writable } from 'node:stream'
 import type { Host } from '../../src/cli/host.ts'
 import { main } from '../../src/cli/main.ts'
 
-/** What a command is started with. */
+/** The process that a command is started in. */
 export interface HostOptions {
-  /** Which of the streams are terminals, and of what size. */
+  /** Which of the streams are terminals. Default: none. */
   tty?: boolean | { stdin?: boolean; stdout?: boolean; stderr?: boolean }
   columns?: number
   rows?: number
-  /** Beside a key, unless that is `undefined`. */
+  /** Added to a `TERMINAL_UPSTREAM_KEY`, which `undefined` removes. */
   env?: Record<string, string | undefined>
   platform?: NodeJS.Platform
-  /** What is piped in, all of it; nothing more comes then. */
+  /** The whole input. Without it, the input stays open. */
   piped?: string
 }
 
-/** A process that is none, whose terminal is a list of what was done to it. */
+/** Stands in for a process, and records what a command does to it. */
 export class FakeHost extends EventEmitter implements Host {
   readonly stdin: PassThrough & { isTTY?: boolean; setRawMode?: (raw: boolean) => void }
   readonly stdout: Screen
   readonly stderr: Screen
   readonly env: Record<string, string | undefined>
   readonly platform: NodeJS.Platform
-  /** Whether keys come as they are pressed; every change of it. */
+  /** Every change of the raw mode. */
   readonly raw: boolean[] = []
   readonly exits: number[] = []
 
@@ -44,13 +44,13 @@ export class FakeHost extends EventEmitter implements Host {
   }
 }
 
-/** Keeps all that is written to it. */
+/** An output stream that keeps its text. */
 export class Screen extends Writable {
   readonly isTTY: boolean
   columns: number
   rows: number
   text = ''
-  /** Whether what is written is taken; set back with {@link flow}. */
+  /** Set while nothing reads the output; {@link flow} calls it. */
   stuck: (() => void) | undefined
 
   constructor(size?: { columns: number; rows: number }) {
@@ -72,28 +72,30 @@ export class Screen extends Writable {
     this.emit('resize')
   }
 
+  /** Stops reading the output. */
   stick(): void {
     this.stuck = () => {}
   }
 
+  /** Reads the output again. */
   flow(): void {
     const done = this.stuck
     this.stuck = undefined
     done?.()
   }
 
-  /** Resolves once the text is there. */
+  /** Resolves when the output contains the text. */
   async shows(text: string): Promise<void> {
     while (!this.text.includes(text)) await once(this, 'text')
   }
 }
 
-/** What comes of writing to a pipe that nobody reads any more. */
+/** Returns the error of a write to a pipe whose reader has gone. */
 export function brokenPipe(code = 'EPIPE'): Error {
   return Object.assign(new Error(`write ${code}`), { code })
 }
 
-/** Starts a command; its status is what it ends with. */
+/** Starts a command; `status` resolves with its exit status. */
 export function start(args: readonly string[], options: HostOptions = {}): { host: FakeHost; status: Promise<number> } {
   const host = new FakeHost(options)
   return { host, status: main(args, host, '1.2.3') }

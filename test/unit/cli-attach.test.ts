@@ -6,7 +6,7 @@ import { FakeHost, run, start } from '../support/host.ts'
 import { nobody, until, upstreamOf } from '../support/upstream.ts'
 
 describe('attach', () => {
-  it('asks as the flags say', async () => {
+  it('uses the policy, the context and the --token-in-url of its flags', async () => {
     const flags = ['--policy', 'gold', '--context', 'chat:1', '--token-in-url', 'never', '--timeout', '20']
     const { status, upstream } = await pipe('exit\n', { release: 'terminals@0.2.2', policies: ['gold'] }, flags)
     expect(status).toBe(0)
@@ -28,7 +28,7 @@ describe('attach', () => {
     ['0', 0],
     ['2.5', 2_500],
     [undefined, undefined],
-  ])('gives connectTerminal for --keep-alive %s the keepAlive %s', async (seconds, keepAlive) => {
+  ])('turns --keep-alive %s into the keepAlive %s', async (seconds, keepAlive) => {
     const connectTerminal = vi.fn<typeof import('../../src/terminal/connect.ts').connectTerminal>()
     connectTerminal.mockRejectedValue(new TerminalError('ERR_TERMINAL_LIMIT', 'Cannot attach.'))
     vi.doMock('../../src/terminal/connect.ts', () => ({ connectTerminal }))
@@ -50,7 +50,7 @@ describe('attach', () => {
     return { ...start(['attach', upstream.url, ...user, '--session', id], { tty: true }), upstream, id }
   }
 
-  it.each([{}, { get: { refuse: 503 } }])('leaves a session to whoever created it (%j)', async (faults) => {
+  it.each([{}, { get: { refuse: 503 } }])('does not delete the session of --session (%j)', async (faults) => {
     const { host, status, upstream, id } = await revisit(faults)
     await host.stdout.shows('$ ')
     host.stdin.write('~.')
@@ -59,7 +59,7 @@ describe('attach', () => {
     expect(upstream.sessions.map((session) => session.id)).toEqual([id])
   })
 
-  it('can be interrupted while it looks whether the session is there', async () => {
+  it('ends with 143 at SIGTERM while it looks the session up', async () => {
     const { host, status, upstream } = await revisit({ get: 'stall' })
     await until(() => upstream.requests.some(({ method, status: answered }) => method === 'GET' && !answered))
     host.emit('SIGTERM', 'SIGTERM')
@@ -69,20 +69,25 @@ describe('attach', () => {
 
   const failures: Array<[what: string, server: TestUpstreamOptions, flags: string[], error: RegExp]> = [
     ['the key is wrong', {}, ['--key', 'sk-2'], /ERR_TERMINAL_UNAUTHORIZED: .* Check the key and --auth-type\.$/m],
-    ['the session is not there', {}, ['--session', 's1'], /ERR_TERMINAL_NOT_FOUND: .* its own --user and --chat/],
+    ['the session does not exist', {}, ['--session', 's1'], /ERR_TERMINAL_NOT_FOUND: .* its own --user and --chat/],
     [
-      'the server hides that the session is not there',
+      'the server hides that the session does not exist',
       { release: 'terminals@0.2.2' },
       ['--session', 's1'],
       /ERR_TERMINAL_NOT_FOUND: /,
     ],
     [
-      'nobody answers in time',
+      'the server does not answer in time',
       { faults: { create: 'stall' } },
       ['--timeout', '0.05'],
       /ERR_TERMINAL_TIMEOUT: .*--timeout/,
     ],
-    ['there is no room', { faults: { create: { refuse: 429 } } }, [], /ERR_TERMINAL_LIMIT: /],
+    [
+      'the server runs as many sessions as it allows',
+      { faults: { create: { refuse: 429 } } },
+      [],
+      /ERR_TERMINAL_LIMIT: /,
+    ],
   ]
 
   it.each(failures)('ends with 1 and says why when %s', async (_what, server, flags, error) => {
@@ -107,7 +112,7 @@ describe('attach', () => {
       /ERR_TERMINAL_FORBIDDEN: .*"Access denied"/,
     ],
     ['the connection drops', (session) => session.reset(), /ERR_TERMINAL_UNAVAILABLE: .*the connection dropped/],
-  ])('ends with 1 and says why when %s, and gives the terminal back', async (_what, end, error) => {
+  ])('ends with 1 and says why when %s, and restores the terminal', async (_what, end, error) => {
     const { host, status, session, upstream } = await sit()
     await session.output('\x1b[?1049h\x1b[?25l')
     await host.stdout.shows('\x1b[?25l')

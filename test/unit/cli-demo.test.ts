@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { run } from '../support/host.ts'
 
-it('demo shows where others fail, a shell, and every release', async () => {
+it('demo shows where other clients fail, a shell, and every release', async () => {
   const { status, stdout, stderr } = await run(['demo'])
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   const text = Buffer.from(stdout, 'latin1').toString()

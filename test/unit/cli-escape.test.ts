@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { createEscape } from '../../src/cli/escape.ts'
 
-/** What is sent of keys, one a byte, that are typed in these parts, and whether they detach. */
+/** Types keys in several reads, one byte for each key. Returns the keys that are sent, and whether they detach. */
 function type(...parts: string[]): [sent: string, detached: boolean] {
   const readKeys = createEscape()
   let sent = ''
@@ -29,16 +29,16 @@ it.each<[parts: string[], sent: string, detached: boolean]>([
   [['ls ~', '.'], 'ls ~.', false],
   [['.'], '.', false],
   [['é~.'], 'é~.', false],
-  // A paste may have anything in it.
+  // A paste may contain any text.
   [[`${paste}\n~.`], `${paste}\n~.`, false],
   [[`~.${paste}`], `~.${paste}`, false],
   [[`${paste}\n`, '~', '.'], `${paste}\n`, true],
   [['~', paste], `~${paste}`, false],
-])('of %j, %j is sent; detaches: %s', (parts, sent, detached) => {
+])('createEscape turns the keys %j into %j (detaches: %s)', (parts, sent, detached) => {
   expect(type(...parts)).toEqual([sent, detached])
 })
 
-it('sends everything else as it is', () => {
+it('createEscape sends keys without ~ unchanged', () => {
   const harmless = fc.array(fc.uint8Array().map((keys) => Buffer.from(keys).toString('latin1').replaceAll('~', '-')))
   fc.assert(
     fc.property(harmless, (parts) => {
@@ -47,11 +47,11 @@ it('sends everything else as it is', () => {
   )
 })
 
-it('loses nothing of what has a ~ in it, but the one that was for it', () => {
+it('createEscape removes only the first ~ of ~~ at the start of a line', () => {
   const keys = fc.array(fc.constantFrom('~', '\r', 'a'), { maxLength: 30 })
   fc.assert(
     fc.property(keys, (parts) => {
-      // Whatever is still waited for is not sent yet.
+      // After the last key, no ~ is held back.
       const [sent] = type(...parts, 'a')
       const typed = [...parts, 'a'].join('')
       expect(sent.replaceAll('~', '')).toBe(typed.replaceAll('~', ''))

@@ -40,7 +40,7 @@ const uneven = [
   { id: 's3', created_at: 'a\u001b[2J\u009b', pid: 12345 },
 ]
 
-it('list aligns its columns, and prints - for a field that the server does not tell', async () => {
+it('list aligns its columns, and prints - for a field that the server leaves out', async () => {
   const { stdout } = await list(await answering(uneven))
   expect(stdout).toBe(`\
 chat-1  2026-11-24T00:00:00Z  7
@@ -80,7 +80,7 @@ it('list --json prints an empty array when there are no sessions', async () => {
   expect(await list(await upstreamOf(), ['--json'])).toEqual({ status: 0, stdout: '[]\n', stderr: '' })
 })
 
-it('list asks the server in the name of the user, policy and chat', async () => {
+it('list sends the user, the policy, the context and the chat', async () => {
   const upstream = await upstreamOf()
   await list(upstream, ['--policy', 'gold', '--chat', 'c1', '--context', 'chat:1'])
   expect(upstream.requests).toMatchObject([

@@ -7,13 +7,13 @@ import { brokenPipe, FakeHost, run } from '../support/host.ts'
 const commands = ['attach', 'probe', 'list', 'rm', 'url', 'demo']
 
 describe('terminal-upstream', () => {
-  it.each([['--help'], ['-h'], ['help']])('%s names the commands', async (flag) => {
+  it.each([['--help'], ['-h'], ['help']])('%s lists the commands', async (flag) => {
     const { status, stdout, stderr } = await run([flag])
     for (const name of commands) expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   })
 
-  it('names the commands on stderr where none is given', async () => {
+  it('lists the commands on stderr without a command', async () => {
     const { status, stdout, stderr } = await run([])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toContain('attach URL')
@@ -29,7 +29,7 @@ describe('terminal-upstream', () => {
     ['--key=sk-canary', 'A command comes first, then its flags. See terminal-upstream --help.'],
     ['a\u001b[2J', 'There is no command a??2J.'],
     ['connect-to-it', 'There is no command connect-to-it. See terminal-upstream --help.'],
-  ])('%s is told what there is', async (name, message) => {
+  ])('%s is a wrong use, and the message suggests what to write', async (name, message) => {
     const { status, stdout, stderr } = await run([name])
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
     expect(stderr).toMatch(/^terminal-upstream: ERR_INVALID_ARG_VALUE: .*\n$/)
@@ -37,17 +37,17 @@ describe('terminal-upstream', () => {
     expect(stderr).not.toContain('canary')
   })
 
-  it('help attach is attach --help', async () => {
+  it('help attach prints the same as attach --help', async () => {
     expect(await run(['help', 'attach'])).toEqual(await run(['attach', '--help']))
   })
 })
 
 describe.each(commands)('terminal-upstream %s', (name) => {
-  it.each([['--help'], ['-h']])('%s explains every flag, whatever else there is', async (flag) => {
+  it.each([['--help'], ['-h']])('%s explains every flag, whatever the other arguments are', async (flag) => {
     const { status, stdout, stderr } = await run([name, 'http://h', flag])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(new RegExp(`^terminal-upstream ${name} .*\\n\\n[A-Z]`))
-    expect(stdout).toMatch(/^ {2}--help +print this$/m)
+    expect(stdout).toMatch(/^ {2}--help +print this help$/m)
   })
 
   it('--version prints the version', async () => {
@@ -58,7 +58,7 @@ describe.each(commands)('terminal-upstream %s', (name) => {
 it.each([
   ['attach', 'fallback (default, only if the server refuses without it), always or never'],
   ['probe', 'always (default) or never'],
-])('%s --help says when the key may be in the URL', async (name, choice) => {
+])('%s --help explains when the key may be in the URL', async (name, choice) => {
   const { stdout } = await run([name, '--help'])
   expect(stdout).toContain(`  --token-in-url WHEN    whether the key may be in the URL: ${choice}\n`)
 })
@@ -73,8 +73,8 @@ const misuse: Array<[args: string[], code: string, message: string]> = [
   [['attach', 'http://h', '--something'], 'UNKNOWN_OPTION', 'There is no flag --something. See'],
   [['attach', 'http://h', '-x'], 'UNKNOWN_OPTION', 'There is no flag -x.'],
   [['url', 'http://h', '--idle', '1'], 'UNKNOWN_OPTION', 'There is no flag --idle.'],
-  [['attach', 'http://h', '--user'], 'INVALID_OPTION_VALUE', '--user wants a value.'],
-  [['attach', 'http://h', '--user', '--chat', 'c'], 'INVALID_OPTION_VALUE', '--user wants a value.'],
+  [['attach', 'http://h', '--user'], 'INVALID_OPTION_VALUE', '--user needs a value.'],
+  [['attach', 'http://h', '--user', '--chat', 'c'], 'INVALID_OPTION_VALUE', '--user needs a value.'],
   [['probe', 'http://h', '--json=yes'], 'INVALID_OPTION_VALUE', '--json takes no value.'],
   [
     ['probe', 'http://h', '--idle', 'long'],
@@ -101,7 +101,7 @@ const misuse: Array<[args: string[], code: string, message: string]> = [
   ],
 ]
 
-it.each(misuse)('%j is refused with what to do', async (args, code, message) => {
+it.each(misuse)('%j is a wrong use, and the message says what to write', async (args, code, message) => {
   const { status, stdout, stderr } = await run(args)
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
   expect(stderr).toMatch(new RegExp(`^terminal-upstream: ERR_PARSE_ARGS_${code}: .*\\n$`))
@@ -118,14 +118,14 @@ const useless: Array<[args: string[], message: string]> = [
   [['--policy', 'a\n'], '--policy must not be empty'],
 ]
 
-it.each(useless)('attach http://h %j is refused in its own words', async (args, message) => {
+it.each(useless)('attach http://h %j is a wrong use, and the message names the flag', async (args, message) => {
   const { status, stderr } = await run(['attach', 'http://127.0.0.1:1', ...args])
   expect(status).toBe(2)
   expect(stderr).toMatch(/^terminal-upstream: ERR_(INVALID_ARG_VALUE|OUT_OF_RANGE): .*\n$/)
   expect(stderr).toContain(message)
 })
 
-it('says what is wrong with the URL, and never shows what is in it', async () => {
+it('attach says what is wrong with the URL without showing it', async () => {
   const { status, stderr } = await run(['attach', 'http://me:canary@h'])
   expect({ status, stderr }).toEqual({
     status: 2,
@@ -134,15 +134,18 @@ it('says what is wrong with the URL, and never shows what is in it', async () =>
   })
 })
 
-it.each(['127.0.0.1:8000', 'localhost:8000', 'terminals.example/x'])('says what the URL %s lacks', async (url) => {
-  const { status, stderr } = await run(['attach', url])
-  expect({ status, stderr }).toEqual({
-    status: 2,
-    stderr: 'terminal-upstream: ERR_TERMINAL_INVALID_URL: Begin the URL with http:// or https://.\n',
-  })
-})
+it.each(['127.0.0.1:8000', 'localhost:8000', 'terminals.example/x'])(
+  'attach says that the URL %s has no scheme',
+  async (url) => {
+    const { status, stderr } = await run(['attach', url])
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: 'terminal-upstream: ERR_TERMINAL_INVALID_URL: Begin the URL with http:// or https://.\n',
+    })
+  },
+)
 
-it('does not mind that nobody reads its help, or its errors', async () => {
+it('main resolves with 0 when stdout and stderr are closed', async () => {
   const host = new FakeHost()
   const status = main(['--help'], host, '1.2.3')
   host.stdout.destroy(brokenPipe())
@@ -159,7 +162,7 @@ function failWith(error: unknown): { host: FakeHost; status: Promise<number> } {
   return { host, status: main(['--help'], host, '1.2.3') }
 }
 
-it('explains a wrong argument although the error is of another realm', async () => {
+it('main explains a wrong argument when the error is of another realm', async () => {
   const error: unknown = runInNewContext(
     `Object.assign(new TypeError('\`key\` must be short'), { code: 'ERR_INVALID_ARG_VALUE' })`,
   )
@@ -176,13 +179,13 @@ it.each([
   { code: 'ERR_INVALID_ARG_VALUE' },
   'broken',
   undefined,
-])('does not explain %j, which is a mistake in the program', async (error) => {
+])('main rejects with %j, which is a mistake in the program', async (error) => {
   const { host, status } = failWith(error)
   await expect(status).rejects.toBe(error)
   expect(host.stderr.text).toBe('')
 })
 
-it('asks for the name of the user where the machine has none for them', async () => {
+it('url asks for --user when the machine has no login name', async () => {
   vi.doMock('node:os', async (original) => ({
     ...(await original<typeof import('node:os')>()),
     userInfo() {
@@ -197,7 +200,7 @@ it('asks for the name of the user where the machine has none for them', async ()
   vi.doUnmock('node:os')
 })
 
-it('is what the executable runs', async () => {
+it('the executable runs main', async () => {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string
   }

@@ -1,11 +1,12 @@
 import xterm from '@xterm/headless'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { createModes } from '../../src/cli/modes.ts'
+import { createModeTracker } from '../../src/cli/modes.ts'
 
+/** Returns what undoes the chunks. */
 function undoneOf(...chunks: string[]): string {
-  const modes = createModes()
-  for (const chunk of chunks) modes.see(Buffer.from(chunk, 'latin1'))
+  const modes = createModeTracker()
+  for (const chunk of chunks) modes.track(Buffer.from(chunk, 'latin1'))
   return modes.undo()
 }
 
@@ -37,7 +38,7 @@ it.each<[chunks: string[], undo: string]>([
   [['\x1b[>4;2m\x1b[>4;0m'], ''],
   [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b='], '\x1b>\x1b[0m\x1b[?25h\x1b[?1049l'],
   [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b=\x1bc'], ''],
-])('%j is undone by %j', (chunks, undo) => {
+])('createModeTracker undoes %j with %j', (chunks, undo) => {
   expect(undoneOf(...chunks)).toBe(undo)
 })
 
@@ -50,7 +51,7 @@ const pieces = fc.array(
   ),
 )
 
-it('does not depend on how output is cut into chunks', () => {
+it('createModeTracker does not depend on how output is split into chunks', () => {
   fc.assert(
     fc.property(pieces, fc.nat(6), (parts, size) => {
       const whole = parts.join('')
@@ -60,13 +61,13 @@ it('does not depend on how output is cut into chunks', () => {
   )
 })
 
-it('leaves xterm.js as it was switched on', async () => {
+it('createModeTracker restores the first state of xterm.js', async () => {
   await fc.assert(
     fc.asyncProperty(pieces, async (parts) => {
       const terminal = new xterm.Terminal({ allowProposedApi: true })
       const state = (): object => ({ ...terminal.modes, buffer: terminal.buffer.active.type })
       const before = state()
-      // Cut off where a sequence is not: what is left of one would swallow what comes next.
+      // The `m` ends an unfinished sequence, which would swallow the beginning of the next.
       const output = `${parts.join('')}m`
       await new Promise<void>((done) => terminal.write(output + undoneOf(output), done))
       expect(state()).toEqual(before)

@@ -6,7 +6,7 @@ import { brokenPipe, run, start } from '../support/host.ts'
 import { hashing, inputFrames } from '../support/terminal.ts'
 import { releases, until, upstreamOf } from '../support/upstream.ts'
 
-/** Prints a lot at the first key, and ends. */
+/** Prints 400 KB at the first input, and ends. */
 const flooding: TestShell = ({ output, exit }) => ({
   input() {
     for (let count = 0; count < 100; count += 1) void output('x'.repeat(4096))
@@ -14,12 +14,19 @@ const flooding: TestShell = ({ output, exit }) => ({
   },
 })
 
-describe('in a pipe, attach', () => {
-  it.each(releases)('runs what is piped in on %s, and ends with 0 when the shell has ended', async (release) => {
-    const outcome = await pipe('echo "6 x 7 = $((6 * 7))"; exit\n', { release })
-    expect(outcome).toMatchObject({ status: 0, stdout: expect.stringContaining('6 x 7 = 42\n') as string, stderr: '' })
-    expect(outcome.upstream.sessions).toEqual([])
-  })
+describe('attach in a pipe', () => {
+  it.each(releases)(
+    'runs the commands in the pipe on %s, and ends with 0 when the shell has ended',
+    async (release) => {
+      const outcome = await pipe('echo "6 x 7 = $((6 * 7))"; exit\n', { release })
+      expect(outcome).toMatchObject({
+        status: 0,
+        stdout: expect.stringContaining('6 x 7 = 42\n') as string,
+        stderr: '',
+      })
+      expect(outcome.upstream.sessions).toEqual([])
+    },
+  )
 
   it('ends the shell at the end of the input', async () => {
     const { status, stdout } = await pipe('echo $((6 * 7))\n')
@@ -27,20 +34,20 @@ describe('in a pipe, attach', () => {
     expect(stdout).toMatch(/^\$ 42\n/)
   })
 
-  it('types the end of a last line that has none', async () => {
+  it('adds the line feed that the last line lacks', async () => {
     const { status, upstream } = await pipe('ls')
     expect(status).toBe(0)
     expect(Buffer.concat(inputFrames(upstream)).toString()).toBe('ls\n\u0004')
   })
 
-  it('ends a shell that nothing is piped into', async () => {
+  it('ends the shell when the pipe is empty', async () => {
     expect(await pipe('')).toMatchObject({ status: 0 })
   })
 
   it.each([
-    ['says something of it', (io: Parameters<TestShell>[0]) => void io.output('$ ')],
-    ['does not say anything', () => {}],
-  ])('ends a shell that misses the first end of the input and %s', async (_what, notice) => {
+    ['prints output', (io: Parameters<TestShell>[0]) => void io.output('$ ')],
+    ['prints nothing', () => {}],
+  ])('ends a shell that misses the first end of transmission and %s', async (_what, notice) => {
     let ends = 0
     const shell: TestShell = (io) => ({
       input(data) {
@@ -53,7 +60,7 @@ describe('in a pipe, attach', () => {
     expect(ends).toBe(2)
   })
 
-  it('brings 50 KB through whole', async () => {
+  it('sends 50 KB without loss', async () => {
     const piped = 'x'.repeat(79).concat('\n').repeat(625)
     const hash = createHash('sha256').update(piped).digest('hex')
     const shell: TestShell = (io) => {
@@ -63,7 +70,7 @@ describe('in a pipe, attach', () => {
     expect(await pipe(piped, { release: 'open-terminal@0.11', shell })).toMatchObject({ status: 0, stdout: hash })
   })
 
-  it('prints all of it however slowly it is taken', async () => {
+  it('prints all output to a slow reader', async () => {
     const { url } = await upstreamOf({ shell: flooding, release: NEWEST })
     const { host, status } = start(['attach', url, ...user], { piped: 'x' })
     host.stdout.stick()
@@ -73,7 +80,7 @@ describe('in a pipe, attach', () => {
     expect(host.stdout.text).toHaveLength(409_600)
   })
 
-  it('ends like any other program when nobody reads its output any more', async () => {
+  it('ends with 141 when the reader of its output has gone', async () => {
     const upstream = await upstreamOf({ shell: prompting })
     const { host, status } = start(['attach', upstream.url, ...user])
     await host.stdout.shows('$ ')
@@ -83,7 +90,7 @@ describe('in a pipe, attach', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('says what is wrong when its output cannot be written', async () => {
+  it('ends with 1 and says why when its output cannot be written', async () => {
     const upstream = await upstreamOf({ shell: prompting })
     const { host, status } = start(['attach', upstream.url, ...user])
     await host.stdout.shows('$ ')
@@ -112,14 +119,14 @@ describe('in a pipe, attach', () => {
     expect(stderr).not.toContain('TERMINAL_UPSTREAM_KEY')
   })
 
-  it('types no more at once than old servers can take', async () => {
+  it('sends at most 1024 bytes at once', async () => {
     const { status, upstream } = await pipe(`${': '.repeat(5_120)}\nexit\n`)
     expect(status).toBe(0)
     const sizes = inputFrames(upstream).map(({ length }) => length)
     expect(Math.max(...sizes)).toBe(1024)
   })
 
-  it('does not wait for a reader that has gone when the shell has ended', async () => {
+  it('ends with 141 when the reader goes after the shell has ended', async () => {
     const upstream = await upstreamOf({ shell: flooding, release: NEWEST })
     const { host, status } = start(['attach', upstream.url, ...user], { piped: 'x' })
     host.stdout.stick()
@@ -129,7 +136,7 @@ describe('in a pipe, attach', () => {
     expect(await status).toBe(141)
   })
 
-  it('does not touch the terminal, nor look for ~.', async () => {
+  it('neither sets raw mode nor detaches at ~.', async () => {
     const upstream = await upstreamOf({ shell: prompting, release: NEWEST })
     const { host, status } = start(['attach', upstream.url, ...user], { tty: { stdout: true }, piped: '~.\nQ' })
     expect(await status).toBe(0)

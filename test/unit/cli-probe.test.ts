@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { ProbeReport } from '../../src/probe.ts'
 import type { TestUpstreamOptions } from '../../src/testing.ts'
-import { inOwnWords } from '../../src/cli/target.ts'
+import { withFlagNames } from '../../src/cli/target.ts'
 import { prompting } from '../support/attach.ts'
 import { gateway, type Habits } from '../support/gateway.ts'
 import { brokenPipe, run, start, type HostOptions } from '../support/host.ts'
@@ -10,6 +10,7 @@ import { nobody, releases, until, upstreamOf } from '../support/upstream.ts'
 
 const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5, policies: [] }
 
+/** Runs `probe` on a new server, and checks that it deletes its sessions and does not show the key. */
 async function probe(server: TestUpstreamOptions = {}, flags: string[] = [], options: HostOptions = {}) {
   const upstream = await upstreamOf({ ...QUICK, ...server })
   const { status, stdout, stderr } = await run(['probe', upstream.url, '--user', 'ada', ...flags], options)
@@ -20,12 +21,13 @@ async function probe(server: TestUpstreamOptions = {}, flags: string[] = [], opt
 
 const quick = ['--idle', '0']
 
+/** Removes the times at the ends of lines. */
 function withoutTimes(table: string): string {
   return table.replaceAll(/ \(\d+ ms\)$/gm, '')
 }
 
 describe('probe', () => {
-  it('prints what it finds out, as README.md shows it', async () => {
+  it('prints the report that README.md shows', async () => {
     const { status, stdout, stderr } = await probe({ release: 'terminals@0.0.2' }, quick)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
@@ -34,7 +36,7 @@ describe('probe', () => {
     expect(withoutTimes(stdout)).toBe(withoutTimes(shown))
   })
 
-  it.each(releases)('tells %s from others', async (release) => {
+  it.each(releases)('recognizes %s', async (release) => {
     const { status, stdout } = await probe({ release }, quick)
     expect(status).toBe(0)
     const [server = '', version = ''] = release.split('@')
@@ -44,7 +46,7 @@ describe('probe', () => {
     expect(stdout).toMatch(new RegExp(`^release +${name} ${range ?? ranges}$`, 'm'))
   })
 
-  it('prints the same as data', async () => {
+  it('prints the report as JSON with --json', async () => {
     const { status, stdout } = await probe({ release: 'terminals@0.0.2' }, [...quick, '--json'])
     expect(status).toBe(0)
     const report = JSON.parse(stdout) as ProbeReport
@@ -52,7 +54,7 @@ describe('probe', () => {
     expect(report.checks.map(({ name }) => name)).toContain('unknown-policy')
   })
 
-  it('ends with 1 when something is wrong, and says what to do in its own words', async () => {
+  it('ends with 1 when something is wrong, and its advice names flags', async () => {
     const { status, stdout } = await probe({}, [...quick, '--key', 'sk-2'])
     expect(status).toBe(1)
     expect(stdout).toMatch(/^REST auth +✗ HTTP 401 Invalid API key/m)
@@ -61,7 +63,7 @@ describe('probe', () => {
     expect(stdout).toMatch(/^release +could not be told$/m)
   })
 
-  it('waits as long as the flags say, and keeps the key out of URLs', async () => {
+  it('waits as long as --idle says, and keeps the key out of URLs with --token-in-url never', async () => {
     const flags = ['--idle', '0.05', '--timeout', '9', '--token-in-url', 'never']
     const { status, stdout, upstream } = await probe({ release: 'terminals@0.2.2' }, flags)
     expect(status).toBe(0)
@@ -72,14 +74,14 @@ describe('probe', () => {
     expect(upstream.requests.filter(({ query }) => query['token'] === 'sk-canary')).toEqual([])
   })
 
-  it('tells of silence', async () => {
+  it('reports a terminal that does not answer', async () => {
     const mute: TestUpstreamOptions = { shell: () => ({ input() {} }) }
     const { status, stdout } = await probe(mute, [...quick, '--timeout', '0.3'])
     expect(status).toBe(1)
     expect(stdout).toMatch(/^user_id, then auth frame +silence/m)
   })
 
-  it('tells which version a server says that it is', async () => {
+  it('shows the version that the server says it has', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: 'open-terminal@0.14.5' })
     const answer: Habits['answer'] = ({ url }, response) => {
       if (url !== '/openapi.json') return false
@@ -90,18 +92,18 @@ describe('probe', () => {
     expect(stdout).toMatch(/^release +Open Terminal from 0.12.4 on \(says that it is Open Terminal 0.14.5\)$/m)
   })
 
-  it('speaks of flags where the library speaks of options', () => {
+  it('replaces options by flags in a message', () => {
     const text = 'Set `keepAlive`, check `key` and `authType`, read `stderr`.'
-    expect(inOwnWords(text)).toBe('Set --keep-alive, check the key and --auth-type, read `stderr`.')
+    expect(withFlagNames(text)).toBe('Set --keep-alive, check the key and --auth-type, read `stderr`.')
   })
 
-  it('has colours on a terminal', async () => {
+  it('prints colours on a terminal', async () => {
     const { stdout } = await probe({}, quick, { tty: true })
     expect(stdout).toContain('\x1b[32mattached\x1b[0m')
     expect(stdout).toContain('\x1b[1mwhat to do')
   })
 
-  it('says what takes so long', async () => {
+  it('shows which check takes long', async () => {
     const slow: TestUpstreamOptions = { faults: { create: [{ delay: 1_300 }] } }
     const { stderr } = await probe(slow, quick, { tty: true })
     const shown = Buffer.from(stderr, 'latin1').toString().split('\r\x1b[K')
@@ -109,7 +111,7 @@ describe('probe', () => {
     expect(shown.at(-1)).toBe('')
   })
 
-  it('ends with 130 at Ctrl-C, and deletes what it has created', async () => {
+  it('ends with 130 at Ctrl-C, and deletes its sessions', async () => {
     const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000 })
     const { host, status } = start(['probe', upstream.url, '--user', 'ada'], { tty: true })
     await host.stdout.shows('policy')
@@ -120,7 +122,7 @@ describe('probe', () => {
     expect(host.eventNames()).toEqual([])
   })
 
-  it('ends with 141 when nobody reads what it prints, and deletes what it has created', async () => {
+  it('ends with 141 when the reader of its output has gone, and deletes its sessions', async () => {
     const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000 })
     const { host, status } = start(['probe', upstream.url, '--user', 'ada'])
     await host.stdout.shows('policy')
@@ -129,7 +131,7 @@ describe('probe', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('does not take a URL for a server that is none', async () => {
+  it('ends with 1 when no server listens, and rejects a URL without a scheme', async () => {
     const { status, stdout } = await run(['probe', await nobody(), '--user', 'ada'])
     expect(status).toBe(1)
     expect(stdout).toContain('nothing listens')

@@ -23,7 +23,7 @@ async function fill(options: TestUpstreamOptions = {}): Promise<Filled> {
   return { upstream, ids }
 }
 
-/** Returns the ids of the sessions that are left. */
+/** Returns the ids of the remaining sessions. */
 function left({ sessions }: TestUpstream): string[] {
   return sessions.map(({ id }) => id)
 }
@@ -140,7 +140,7 @@ it('rm is a wrong use when the URL cannot be one', async () => {
   expect(stderr).toMatch(/^terminal-upstream: ERR_TERMINAL_INVALID_URL: the URL must be [^\n]*\n$/)
 })
 
-it('rm does not show characters of an argument that only a key has', async () => {
+it('rm hides the characters of an argument that no id has', async () => {
   const { stdout } = await rm(await upstreamOf(), 'sk+canary/[2J==')
   expect(stdout).toBe('not there: sk?canary??2J??\n')
 })

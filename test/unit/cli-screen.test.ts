@@ -2,24 +2,24 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { paintFor, startProgress } from '../../src/cli/screen.ts'
 import { FakeHost } from '../support/host.ts'
 
-describe('colours', () => {
+describe('paintFor', () => {
   it.each([
     [true, {}, '\x1b[32mok\x1b[0m'],
     [true, { NO_COLOR: '' }, '\x1b[32mok\x1b[0m'],
     [true, { NO_COLOR: '1' }, 'ok'],
     [true, { TERM: 'dumb' }, 'ok'],
     [false, {}, 'ok'],
-  ])('on a terminal: %s, with %j: %j', (tty, env, painted) => {
+  ])('with a terminal (%s) and the environment %j paints %j', (tty, env, painted) => {
     const host = new FakeHost({ tty, env })
     expect(paintFor(host.stdout, host).green('ok')).toBe(painted)
   })
 })
 
-describe('a line of progress', () => {
+describe('startProgress', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
-  it('is not there for what is quick', () => {
+  it('shows nothing before 1 s', () => {
     const host = new FakeHost({ tty: true })
     const progress = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(900)
@@ -28,7 +28,7 @@ describe('a line of progress', () => {
     expect(host.stderr.text).toBe('')
   })
 
-  it('counts the seconds in its place, and goes once it is over', () => {
+  it('counts the seconds in one line, and removes the line at the end', () => {
     const host = new FakeHost({ tty: true, columns: 12 })
     const progress = startProgress(host, 'Waiting so long')
     vi.advanceTimersByTime(1_000)
@@ -38,7 +38,7 @@ describe('a line of progress', () => {
     expect(host.stderr.text).toBe('\r\x1b[KWaiting so \r\x1b[K')
   })
 
-  it('counts from when it began', () => {
+  it('counts from the given time', () => {
     const host = new FakeHost({ tty: true })
     Object.assign(host.stderr, { columns: undefined })
     const progress = startProgress(host, 'Waiting', performance.now() - 9_000)
@@ -47,7 +47,7 @@ describe('a line of progress', () => {
     expect(host.stderr.text).toMatch(/Waiting .* 10 s.*Waiting .* 11 s/s)
   })
 
-  it('is a line like any other, once, where it is no terminal', () => {
+  it('prints one line to a file', () => {
     const host = new FakeHost()
     const progress = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(60_000)
@@ -55,7 +55,7 @@ describe('a line of progress', () => {
     expect(Buffer.from(host.stderr.text, 'latin1').toString()).toBe('Waiting …\n')
   })
 
-  it('is a line like any other on a terminal that can only print', () => {
+  it('prints one line on a terminal that can only print', () => {
     const host = new FakeHost({ tty: true, env: { TERM: 'dumb' } })
     const progress = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(60_000)
@@ -63,7 +63,7 @@ describe('a line of progress', () => {
     expect(host.stderr.text).not.toContain('\x1b')
   })
 
-  it('is not there where it is no terminal for what is over in 5 s', () => {
+  it('prints nothing to a file before 5 s', () => {
     const host = new FakeHost()
     const progress = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(4_900)

@@ -5,8 +5,8 @@ import { start } from '../support/host.ts'
 import { announcing } from '../support/raw-client.ts'
 import { releases, until, upstreamOf } from '../support/upstream.ts'
 
-describe('in a terminal, attach', () => {
-  it('passes keys on as they are pressed, and gives the terminal back when the shell has ended', async () => {
+describe('attach in a terminal', () => {
+  it('sends keys when they are pressed, and restores the terminal when the shell has ended', async () => {
     const { host, status } = await sit()
     expect(host.raw).toEqual([true])
     host.stdin.write('l')
@@ -22,7 +22,7 @@ describe('in a terminal, attach', () => {
   })
 
   it.each(releases.filter((release) => !announcing.includes(release)))(
-    'notices on %s, too, that the shell has ended',
+    'notices on %s that the shell has ended',
     async (release) => {
       const { host, status } = await sit({ release })
       host.stdin.write('Q')
@@ -30,7 +30,7 @@ describe('in a terminal, attach', () => {
     },
   )
 
-  it('tells the size of the window, and every other', async () => {
+  it('sends the size of the window, and every new size', async () => {
     const { host, status, session } = await sit({}, { columns: 132, rows: 50 })
     await until(() => session.size.cols === 132)
     expect(session.size).toEqual({ cols: 132, rows: 50 })
@@ -42,21 +42,21 @@ describe('in a terminal, attach', () => {
     expect(session.size).toEqual({ cols: 100, rows: 40 })
   })
 
-  it('knows the size although the output goes into a file', async () => {
+  it('sends the size of the window when the output goes into a file', async () => {
     const { host, status, session } = await sit({}, { tty: { stdin: true, stderr: true }, columns: 132, rows: 50 })
     await until(() => session.size.cols === 132)
     host.stdin.write('Q')
     expect(await status).toBe(0)
   })
 
-  it('does not mind a window that changes while the terminal is closing', async () => {
+  it('ignores a new size while the terminal is closing', async () => {
     const { host, status } = await sit({ faults: { delete: { delay: 100 } } })
     host.stdin.write('~.')
     host.stdout.resizeTo(100, 40)
     expect(await status).toBe(1)
   })
 
-  it('detaches at ~., and the shell that was started for it is ended', async () => {
+  it('detaches at ~., and ends its shell', async () => {
     const { host, status, upstream } = await sit({ release: 'terminals@0.0.3' })
     host.stdin.write('ls\r')
     host.stdin.write('~')
@@ -67,7 +67,7 @@ describe('in a terminal, attach', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('detaches at ~. although the server has hung up without a word', async () => {
+  it('detaches at ~. when the server no longer answers', async () => {
     const { host, status, session } = await sit({ release: 'terminals@0.2.2' })
     session.stall()
     host.stdin.write('x'.repeat(100_000))
@@ -78,7 +78,7 @@ describe('in a terminal, attach', () => {
   it.each([
     ['ends', undefined],
     ['fails', new Error('read EIO')],
-  ])('leaves when its terminal %s', async (_what, error) => {
+  ])('ends with 1 when its input %s', async (_what, error) => {
     const { host, status, upstream } = await sit()
     if (error) host.stdin.destroy(error)
     else host.stdin.end()
@@ -91,7 +91,7 @@ describe('in a terminal, attach', () => {
     ['SIGINT', 130],
     ['SIGQUIT', 131],
     ['SIGTERM', 143],
-  ])('ends at %s with %i, with the terminal and the server as they were', async (signal, expected) => {
+  ])('restores the terminal and deletes the session at %s, and ends with %i', async (signal, expected) => {
     const { host, status, session, upstream } = await sit()
     await session.output('\x1b[?2004h')
     await host.stdout.shows('\x1b[?2004h')
@@ -104,7 +104,7 @@ describe('in a terminal, attach', () => {
     expect(host.eventNames()).toEqual([])
   })
 
-  it('ends at a signal although nobody takes its output', async () => {
+  it('ends at a signal when its output is not read', async () => {
     const { host, status, session, upstream } = await sit()
     host.stdout.stick()
     void session.output('x'.repeat(100_000))
@@ -112,11 +112,11 @@ describe('in a terminal, attach', () => {
     host.emit('SIGTERM', 'SIGTERM')
     expect(await status).toBe(143)
     expect(upstream.sessions).toEqual([])
-    // What is stuck would keep the process.
+    // Output that is not read would keep the process alive.
     expect(host.exits).toEqual([143])
   })
 
-  it('says that it is closing when that takes long', async () => {
+  it('shows that it is closing after 1 s', async () => {
     const { host, status } = await sit({ faults: { delete: { delay: 1_200 } } })
     host.stdin.write('~.')
     expect(await status).toBe(1)
@@ -125,7 +125,7 @@ describe('in a terminal, attach', () => {
     )
   })
 
-  it('ends at a signal that comes when the shell has ended and its output has not been taken', async () => {
+  it('ends at a signal when the shell has ended and its output is not read', async () => {
     const { host, status, session, upstream } = await sit()
     host.stdout.stick()
     void session.output('x'.repeat(100_000))
@@ -145,7 +145,7 @@ describe('in a terminal, attach', () => {
     expect(host.exits).toEqual([130])
   })
 
-  it('takes the terminal again, and looks at its size, when it goes on after it was stopped', async () => {
+  it('sets raw mode and reads the size again when it continues after a stop', async () => {
     const { host, status, session } = await sit()
     host.on('SIGWINCH', () => host.stdout.resizeTo(100, 40))
     host.emit('SIGCONT', 'SIGCONT')
@@ -155,7 +155,7 @@ describe('in a terminal, attach', () => {
     expect(await status).toBe(0)
   })
 
-  it('gives the terminal back when the process ends', async () => {
+  it('restores the terminal when the process ends', async () => {
     const { host, status } = await sit()
     host.emit('exit', 1)
     expect(host.raw).toEqual([true, false])
@@ -163,7 +163,7 @@ describe('in a terminal, attach', () => {
     await status
   })
 
-  it('gives the terminal back, and ends the shell, when it crashes', async () => {
+  it('restores the terminal and ends the shell when it crashes', async () => {
     const { host, status, upstream } = await sit()
     host.emit('uncaughtException', new Error('a mistake of ours'))
     await expect(status).rejects.toThrow('a mistake of ours')
@@ -171,7 +171,7 @@ describe('in a terminal, attach', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('can be interrupted while it connects, and leaves nothing behind', async () => {
+  it('ends with 130 at Ctrl-C while it connects, and deletes the session', async () => {
     const upstream = await upstreamOf({ faults: { attach: 'stall' } })
     const { host, status } = start(['attach', upstream.url, ...user], { tty: true })
     await until(() => upstream.requests.some(({ kind }) => kind === 'websocket'))
@@ -181,7 +181,7 @@ describe('in a terminal, attach', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('shows that it is waiting, and takes that away', async () => {
+  it('shows that it waits for the terminal, and removes that line', async () => {
     const { host, status } = await sit({ faults: { create: { delay: 1_200 } } })
     expect(host.stderr.text).toBe(
       '\r\x1b[KWaiting for the terminal … 1 s'.replace('…', '\u00e2\u0080\u00a6') + '\r\x1b[K',
