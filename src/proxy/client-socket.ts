@@ -1,33 +1,34 @@
-/** The part of a server-side WebSocket of `ws` that this package uses; yours need not be of the same copy of `ws`. */
+/** The part of a server-side WebSocket of `ws` that this package uses. Any copy of `ws` will do. */
 export interface ClientSocket {
   /** Set to `nodebuffer`. */
   binaryType: string
   /** As in the WHATWG WebSocket standard. */
   readonly readyState: number
-  /** Bytes that have been sent but not left yet. */
+  /** Bytes that were given to `send` and have not left yet. */
   readonly bufferedAmount: number
-  /** Calls back when it has left. */
+  /** Sends a message; calls `sent` when it has left. */
   send(data: Uint8Array, options: { binary: boolean }, sent: (error?: Error | null) => void): void
   /** Sends a protocol ping (RFC 6455, section 5.5.2). */
   ping(): void
   /** Stops reading, so that the client has to stop sending. */
   pause(): void
-  /** Goes on reading. */
+  /** Starts reading again. */
   resume(): void
   /** Starts the closing handshake (RFC 6455, section 7). */
   close(code?: number, reason?: string): void
   /** Ends the connection at once. */
   terminate(): void
-  /** As Node's event emitters. */
+  /** As in Node's `EventEmitter`. */
   on(event: string, listener: (...details: never[]) => void): unknown
-  /** As Node's event emitters. */
+  /** As in Node's `EventEmitter`. */
   off(event: string, listener: (...details: never[]) => void): unknown
 }
 
-/** Whether it can be one: JavaScript lets anything be passed. */
-export function isSocket(client: unknown): client is ClientSocket {
-  return typeof client === 'object' && client !== null && 'terminate' in client && 'readyState' in client
+/** Returns whether a value looks like a socket of `ws`. JavaScript callers may pass anything. */
+export function isSocket(value: unknown): value is ClientSocket {
+  return typeof value === 'object' && value !== null && 'terminate' in value && 'readyState' in value
 }
 
-/** The `readyState` of a socket that is open. */
+// Values of `readyState`.
 export const OPEN = 1
+export const CLOSED = 3

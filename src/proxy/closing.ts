@@ -1,51 +1,54 @@
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
 
-/** What to close a socket with. */
-export interface Closing {
+/** The code and reason of a close frame. */
+export interface CloseFrame {
   /** `undefined` closes without a code, which arrives as 1005. */
   readonly code: number | undefined
   readonly reason: string
 }
 
+// Codes that are never sent: they stand for a close frame without a code, and for a connection that ended without a
+// close frame.
 const NO_CODE = 1005
+export const DROPPED = 1006
 
 /**
- * Returns what one leg may be closed with when the other ended like this: some codes are no codes, and can only be
- * received.
+ * Returns the close frame for one leg after the other leg has ended with `code` and `reason`. Sends `substitute` instead
+ * of a code that can only be received.
  *
  * @see https://www.rfc-editor.org/rfc/rfc6455#section-7.4
  */
-export function passOn(code: number, reason: string, instead: number): Closing {
-  // Without a code there can be no reason either.
+export function relayClose(code: number, reason: string, substitute: number): CloseFrame {
+  // A close frame without a code has no reason.
   if (code === NO_CODE) return { code: undefined, reason: '' }
-  return { code: maySend(code) ? code : instead, reason: cutReason(reason) }
+  return { code: maySend(code) ? code : substitute, reason: cutReason(reason) }
 }
 
 function maySend(code: number): boolean {
   if (code >= 3000) return code < 5000
-  return code >= 1000 && code <= 1014 && code !== 1004 && code !== NO_CODE && code !== 1006
+  return code >= 1000 && code <= 1014 && code !== 1004 && code !== NO_CODE && code !== DROPPED
 }
 
-const LONGEST_REASON = 123
+// Bytes. A control frame carries at most 125 (RFC 6455, section 5.5), and the code takes two.
+const LONGEST_REASON = 125 - 2
 
-/** Cuts a reason to the bytes that a close frame has room for, never within a character. */
+/** Cuts a reason to the bytes that fit into a close frame, and never within a character. */
 export function cutReason(reason: string): string {
   const bytes = new TextEncoder().encode(reason)
   if (bytes.length <= LONGEST_REASON) return reason
-  // A character that has been cut is incomplete, and a decoder that expects more to come keeps it back.
+  // With `stream`, the decoder leaves an incomplete character at the end out.
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, LONGEST_REASON), { stream: true })
 }
 
-/** A code of Open WebUI's protocol, and what it means. */
-export interface Refusal {
+/** The close frame for a client that gets no terminal. */
+export interface ClientRefusal extends CloseFrame {
+  /** A close code of Open WebUI. */
   readonly code: number
-  readonly reason: string
 }
 
-const DENIED: Refusal = { code: 4003, reason: '' }
+const DENIED: ClientRefusal = { code: 4003, reason: '' }
 
-/** What a client is told, in Open WebUI's codes, of what its operator reads in full in the error. */
-const REFUSALS: Record<TerminalErrorCode, Refusal> = {
+const REFUSALS: Record<TerminalErrorCode, ClientRefusal> = {
   ERR_TERMINAL_UNAUTHORIZED: { code: 4001, reason: 'Not authorized' },
   ERR_TERMINAL_MISSING_USER: { code: 4002, reason: 'Missing user_id' },
   ERR_TERMINAL_FORBIDDEN: { code: 4003, reason: 'Access denied' },
@@ -59,49 +62,55 @@ const REFUSALS: Record<TerminalErrorCode, Refusal> = {
   ERR_TERMINAL_CLOSED: DENIED,
 }
 
-/** Returns what a client is told of an error: never its message, which names what is behind the proxy. */
-export function refusalFor(error: unknown): Refusal {
-  // Another copy of this package may know more codes.
+/** Returns the close frame for an error. It never quotes the message, which names the upstream. */
+export function refusalFor(error: unknown): ClientRefusal {
+  // A TerminalError of another copy of this package may have a code that is unknown here.
   return error instanceof TerminalError && Object.hasOwn(REFUSALS, error.code) ? REFUSALS[error.code] : DENIED
 }
 
-/** Returns what a client and its operator are told of something that was thrown. Never throws. */
-export function explainThrown(thrown: unknown, mayQuote: boolean): Refusal & { readonly error: Error } {
+/**
+ * Returns the close frame for the client and the error for the operator, for anything that was thrown. Never throws.
+ *
+ * @param mayQuote Whether the client may read the `closeReason` of a TerminalError.
+ */
+export function explainThrown(thrown: unknown, mayQuote: boolean): ClientRefusal & { readonly error: Error } {
   try {
     const { code, reason } = refusalFor(thrown)
     const quote = mayQuote && thrown instanceof TerminalError ? thrown.closeReason : undefined
     return { code, reason: typeof quote === 'string' ? cutReason(quote) : reason, error: toError(thrown) }
   } catch {
-    // A value that throws when it is looked at.
+    // A hostile value throws when its properties are read.
     return { ...DENIED, error: new Error('A value that cannot be read was thrown') }
   }
 }
 
-/** Returns an error as it is, of whichever realm; the operator wants a message of anything else, too. */
+/** Returns an error unchanged, and puts any other value into an error as its cause. */
 function toError(thrown: unknown): Error {
-  return isError(thrown) ? thrown : new Error('A value that is no Error was thrown', { cause: thrown })
+  return isError(thrown) ? thrown : new Error('A value that is not an Error was thrown', { cause: thrown })
 }
 
+// Not `instanceof`: an error may be of another realm.
 function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value && typeof value.message === 'string'
 }
 
-// A word, a short number or a time of day, in quotes or brackets, before a mark. Host names, paths and addresses have
-// other characters inside, or more digits.
-const PLAIN = /^["'(]*(?:[\p{L}\p{M}\p{Sc}\p{So}]+(?:['’]\p{L}+)*|\d{1,4}|\d\d?:\d\d|user_id|context_id)?[)"',.;:!?]*$/u
+// A word, a short number or a time of day, also in quotes or brackets and before a punctuation mark. Host names, paths and
+// addresses contain other characters, or more digits.
+const PLAIN_WORD =
+  /^["'(]*(?:[\p{L}\p{M}\p{Sc}\p{So}]+(?:['’]\p{L}+)*|\d{1,4}|\d\d?:\d\d|user_id|context_id)?[)"',.;:!?]*$/u
 
-/** Takes out of a reason what it may say about where the upstream is: only plain words are left. */
+/** Returns a close reason of the upstream with only plain words left, so that it does not tell the client any address. */
 export function withoutAddresses(reason: string, hostname: string): string {
   const isAddress = /^[\d.]*$|:/.test(hostname)
   const names = new Set(['localhost', ...(isAddress ? [] : hostname.toLowerCase().split('.'))])
-  let isName = false
+  // Whether the word before announces a host name, as in "Cannot connect to host postgres".
+  let isHostNext = false
   return reason
     .split(' ')
     .map((word) => {
       const bare = word.toLowerCase().replaceAll(/[^\p{L}\d-]/gu, '')
-      const isHidden = isName || names.has(bare) || !PLAIN.test(word)
-      // As in "Cannot connect to host postgres".
-      isName = ['host', 'hostname'].includes(bare)
+      const isHidden = isHostNext || names.has(bare) || !PLAIN_WORD.test(word)
+      isHostNext = ['host', 'hostname'].includes(bare)
       return isHidden && word !== '' ? '[redacted]' : word
     })
     .join(' ')

@@ -1,51 +1,51 @@
 import { LARGEST_SIZE } from '../upstream/protocol.ts'
 
-/** A text frame of the client's that is sent on. */
+/** A text frame of the client that is forwarded to the upstream. */
 export interface Command {
   readonly forward: string
   readonly isResize: boolean
 }
 
-/** Bytes. A JWT has a few hundred, with every group of a large company's directory a few thousand. */
+/** Bytes. A JWT has a few hundred, or a few thousand if it lists all groups of a large company's directory. */
 export const LONGEST_TEXT = 65_536
 
 /**
- * Reads a text frame as the server would. Returns `'dropped'` for what would kill the shell: JSON that is no object, and
- * a resize to anything but whole numbers. Returns `'auth'` for an auth frame, which is for the proxy.
+ * Reads a text frame as the server would. Returns `'dropped'` for a frame that would kill the shell: JSON that is not an
+ * object, and a resize to anything but whole numbers. Returns `'auth'` for an auth frame, which is for the proxy.
  *
  * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `ws_terminal`
  */
 export function readCommand(text: string): Command | 'dropped' | 'auth' {
-  if (isTooMuch(text)) return 'dropped'
-  // Python takes these for numbers.
-  const message = parse(text.replaceAll(/NaN|-?Infinity/g, 'null'))
-  if (message === NO_JSON) return { forward: text, isResize: false }
+  if (exceedsPythonLimits(text)) return 'dropped'
+  // Python accepts these as numbers in JSON.
+  const message = parseJson(text.replaceAll(/NaN|-?Infinity/g, 'null'))
+  // The server ignores text that is not JSON.
+  if (message === NOT_JSON) return { forward: text, isResize: false }
   if (!isObject(message)) return 'dropped'
   const { type, cols = 80, rows = 24 } = message
   if (type === 'auth') return 'auth'
   if (type !== 'resize') return { forward: text, isResize: false }
   if (!isSize(cols) || !isSize(rows)) return 'dropped'
-  // 80.0 is a whole number here, and none in Python.
+  // JavaScript reads 80.0 as a whole number. Python does not.
   const forward = /\d[.eE]/.test(text) ? JSON.stringify({ type, cols, rows }) : text
   return { forward, isResize: true }
 }
 
-// The server drops it without harm.
-const NO_JSON = Symbol('no JSON')
+const NOT_JSON = Symbol('not JSON')
 
-function parse(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    return NO_JSON
+    return NOT_JSON
   }
 }
 
-// Python's parser gives up on more with errors that the server does not expect.
-const LONGEST_INTEGER = 4300
-const DEEPEST = 500
+// Beyond these limits, Python's parser raises errors that the server does not catch, which kills the shell.
+const MOST_DIGITS = 4300
+const MOST_LEVELS = 500
 
-function isTooMuch(text: string): boolean {
+function exceedsPythonLimits(text: string): boolean {
   let depth = 0
   let digits = 0
   let inString = false
@@ -57,7 +57,7 @@ function isTooMuch(text: string): boolean {
     if (character === '{' || character === '[') depth += 1
     else if (character === '}' || character === ']') depth -= 1
     digits = character >= '0' && character <= '9' ? digits + 1 : 0
-    if (depth > DEEPEST || digits > LONGEST_INTEGER) return true
+    if (depth > MOST_LEVELS || digits > MOST_DIGITS) return true
   }
   return false
 }
@@ -78,10 +78,10 @@ export interface ClientAuth {
   readonly chatId?: string
 }
 
-/** Returns what a client's first message says, or `undefined` if it is no auth frame. */
+/** Returns what the first message of a client says, or `undefined` if it is not an auth frame. */
 export function readAuth(data: Buffer, isBinary: boolean): ClientAuth | undefined {
   if (isBinary || data.length > LONGEST_TEXT) return undefined
-  const message = parse(data.toString())
+  const message = parseJson(data.toString())
   if (!isObject(message)) return undefined
   const { type, token, chat_id: chatId } = message
   if (type !== 'auth' || typeof token !== 'string') return undefined

@@ -1,49 +1,51 @@
-/** Takes a message of the client. */
-export type Receive = (data: Buffer, isBinary: boolean) => void
+import { INPUT_SHARE } from './turn-share.ts'
+
+/** Is called with each message of a client. */
+export type MessageListener = (data: Buffer, isBinary: boolean) => void
 
 /** The messages of a client, on their way to the uplink. */
 export interface Inbox {
-  readonly push: Receive
+  readonly push: MessageListener
   /** Holds messages back, and makes the client wait. */
   readonly pause: () => void
   readonly resume: () => void
-  /** Whether the reader has asked for a pause. */
+  /** Whether `pause` was called last. */
   readonly isPaused: () => boolean
-  /** No more will come: calls `done` once nothing waits any more. */
-  readonly end: (done: () => void) => void
-  /** Drops the messages that wait and all that come. */
+  /** Calls `onEmpty` once no message waits. Call it when the client sends no more messages. */
+  readonly end: (onEmpty: () => void) => void
+  /** Drops the messages that wait and all further messages. */
   readonly close: () => void
 }
 
-// What a client may hand on in one turn of the event loop, in bytes, so that its flood does not delay other clients.
-export const SHARE: number = 64 * 1024
-// What a message costs the event loop beside its bytes, about.
+// What a message costs the event loop beside its bytes, in bytes, about.
 const MESSAGE_COST = 1024
 
-/** Hands messages on in order, no more than a share of them in one turn of the event loop. */
-export function createInbox(deliver: Receive, socket: { pause(): void; resume(): void }): Inbox {
-  // ws emits all messages of one read at once, also after a pause. The messages beyond the share wait here.
+/** Delivers messages in order, and no more than a share of them in one turn of the event loop. */
+export function createInbox(deliver: MessageListener, socket: { pause(): void; resume(): void }): Inbox {
+  // ws emits all messages of one read at once, even after a pause. The messages beyond the share wait here.
   let waiting: Array<readonly [data: Buffer, isBinary: boolean]> = []
-  // The place of the next message to hand on: taking thousands of messages from the front of an array is slow.
+  // The index of the next message to deliver: it is slow to shift thousands of messages off an array.
   let next = 0
   // The part of the share that this turn has used.
   let used = 0
-  // Whether the reader has asked for a pause.
+  // Whether the uplink has asked for a pause, which outlasts the turn.
   let paused = false
-  // Whether the reader takes no more messages.
+  // Whether messages are dropped. The share still counts then, so that a flood cannot block the event loop.
   let closed = false
-  // Called when nothing waits any more.
+  // Called when no message waits any more. Set once the client sends no more.
   let onEnd: (() => void) | undefined
 
   function use(bytes: number): void {
     if (used === 0) setImmediate(endTurn)
     used += bytes + MESSAGE_COST
-    if (used >= SHARE) socket.pause()
+    if (used >= INPUT_SHARE) socket.pause()
   }
 
   function endTurn(): void {
     used = 0
-    for (let message; !paused && used < SHARE && (message = waiting[next]);) {
+    while (!paused && used < INPUT_SHARE) {
+      const message = waiting[next]
+      if (!message) break
       next += 1
       use(message[0].length)
       deliver(...message)
@@ -52,13 +54,13 @@ export function createInbox(deliver: Receive, socket: { pause(): void; resume():
     waiting = []
     next = 0
     onEnd?.()
-    // Also when it is closed: a paused socket never sees a close frame.
-    if (!paused && used < SHARE) socket.resume()
+    // Even after `close`: a paused socket never receives the close frame of the client.
+    if (!paused && used < INPUT_SHARE) socket.resume()
   }
 
   return {
     push(data, isBinary) {
-      if (!closed && (paused || waiting.length > 0 || used >= SHARE)) {
+      if (!closed && (paused || waiting.length > 0 || used >= INPUT_SHARE)) {
         waiting.push([data, isBinary])
         return
       }
@@ -76,9 +78,9 @@ export function createInbox(deliver: Receive, socket: { pause(): void; resume():
       if (used === 0) endTurn()
     },
     isPaused: () => paused,
-    end(done) {
-      onEnd = done
-      if (waiting.length === 0) done()
+    end(onEmpty) {
+      onEnd = onEmpty
+      if (waiting.length === 0) onEmpty()
     },
     close() {
       closed = true

@@ -8,8 +8,8 @@ interface TcpSocket {
   off(event: 'data', listener: (chunk: Uint8Array) => void): unknown
 }
 
-/** Returns the socket under a client of `ws`, which has no public name for it; other clients may hide theirs. */
-export function tcpOf(client: ClientSocket): TcpSocket | undefined {
+/** Returns the TCP socket under a socket of `ws`, which has no public property for it; `undefined` if a wrapper hides it. */
+export function tcpSocketOf(client: ClientSocket): TcpSocket | undefined {
   const socket: unknown = Reflect.get(client, '_socket')
   return isTcpSocket(socket) ? socket : undefined
 }
@@ -19,21 +19,22 @@ function isTcpSocket(socket: unknown): socket is TcpSocket {
 }
 
 /**
- * Returns a function that sets a limit on the bytes that a client sends from the first call on, framing included;
- * `exceeded` is called when there are more. `undefined` takes the limit away.
+ * Returns a function that limits how many bytes a client may send, framing included, counted from the first limit on.
+ * `undefined` removes the limit. Calls `onExceeded` when the client sends more.
  */
-export function limitBytes(client: ClientSocket, exceeded: () => void): (most: number | undefined) => void {
-  const tcp = tcpOf(client)
+export function createByteLimit(client: ClientSocket, onExceeded: () => void): (limit: number | undefined) => void {
+  const tcp = tcpSocketOf(client)
   // Bytes since the first limit.
-  let count = 0
-  let limit = Infinity
+  let received = 0
+  // The limit in force.
+  let most = Infinity
   const listener = ({ length }: Uint8Array): void => {
-    count += length
-    if (count > limit) exceeded()
+    received += length
+    if (received > most) onExceeded()
   }
-  return (most) => {
+  return (limit) => {
     tcp?.off('data', listener)
-    limit = most ?? Infinity
-    if (most !== undefined) tcp?.on('data', listener)
+    most = limit ?? Infinity
+    if (limit !== undefined) tcp?.on('data', listener)
   }
 }

@@ -1,25 +1,18 @@
 import type { TerminalCore } from '../terminal/core.ts'
-import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
+import { MESSAGE_OVERHEAD, type FlowControl } from '../terminal/output.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
-import { SHARE } from './inbox.ts'
-import type { Tally } from './tally.ts'
+import type { Counters } from './counters.ts'
+import type { MessageListener } from './inbox.ts'
+import { INPUT_SHARE } from './turn-share.ts'
 
-/** Everything that goes from the client to the upstream. */
+/** The messages of a client, on their way to the upstream. */
 export interface Uplink {
-  readonly take: (data: Buffer, isBinary: boolean) => void
-  /** The client may use the upstream: its messages are read from now on, and this many bytes of them may wait. */
-  authorized(maxBuffered: number): void
-  /** The upstream is open: the messages that wait go first. */
-  open(terminal: TerminalCore): void
-}
-
-/** What an uplink asks of the client's side. */
-export interface UplinkSource {
-  pause(): void
-  resume(): void
-  /** The client has sent more than may wait for an upstream that is not open yet. */
-  overflow(): void
+  readonly push: MessageListener
+  /** Parses messages from now on, and lets `maxBuffered` bytes of them wait. Call it when the client is authorized. */
+  startReading(maxBuffered: number): void
+  /** Sends the messages that wait, and then all further messages. Call it when the terminal is open. */
+  startSending(terminal: TerminalCore): void
 }
 
 interface Message {
@@ -30,33 +23,35 @@ interface Message {
 }
 
 /**
- * Holds what a client sends until the upstream is open, then sends it on, in order; makes the client wait when the
- * upstream does not keep up.
+ * Holds messages until the terminal is open, then sends them in order, and makes the client (`source`) wait when the
+ * upstream does not keep up. Calls `onOverflow` when more is held than may wait for a terminal that is not open yet.
  */
-export function createUplink(source: UplinkSource, tally: Tally): Uplink {
-  // Messages that came before the client was authorized, or while such messages are read. They are not parsed yet.
-  const unread: Array<readonly [data: Buffer, isBinary: boolean]> = []
-  // Whether messages are read as they come.
-  let reading = false
+export function createUplink(source: FlowControl, onOverflow: () => void, counters: Counters): Uplink {
+  // Messages that nothing has parsed yet, because a client that is not authorized must not cost the time. Absent once all
+  // of them have been parsed: then messages are parsed as they come.
+  let unread: Array<readonly [data: Buffer, isBinary: boolean]> | undefined = []
+  // Messages that have been parsed and wait for the terminal.
   const waiting: Message[] = []
-  // Set once the upstream is open.
+  // Absent until it is open.
   let terminal: TerminalCore | undefined
-  // Bytes that wait; before the upstream is open, also those that were dropped.
+  // The cost of the messages that are held; before the terminal is open, also of those that were dropped.
   let held = 0
-  let most = MAX_BUFFERED
-  // Whether the client has been asked to wait.
+  // How much may be held. The default applies until the options of an authorized client are known.
+  let mostHeld = MAX_BUFFERED
+  // Whether the client waits, to call `pause` and `resume` only when that changes.
   let paused = false
 
   function charge(cost: number): void {
     held += cost
-    if (held > most) source.overflow()
+    if (held > mostHeld) onOverflow()
   }
 
   function hold(message: Message): void {
-    if (message.isResize) {
-      // Of sizes only the last one matters.
-      const stale = waiting.findIndex(({ isResize }) => isResize)
-      for (const replaced of stale < 0 ? [] : waiting.splice(stale, 1)) held -= replaced.cost
+    // Only the last size matters.
+    const outdated = message.isResize && waiting.find(({ isResize }) => isResize)
+    if (outdated) {
+      waiting.splice(waiting.indexOf(outdated), 1)
+      held -= outdated.cost
     }
     waiting.push(message)
     charge(message.cost)
@@ -64,18 +59,18 @@ export function createUplink(source: UplinkSource, tally: Tally): Uplink {
 
   async function send(message: Message, to: TerminalCore): Promise<void> {
     held += message.cost
-    if (!paused && held > most) {
+    if (!paused && held > mostHeld) {
       paused = true
       source.pause()
     }
     try {
       await message.send(to)
-      tally.bytesToUpstream += message.bytes
+      counters.bytesToUpstream += message.bytes
     } catch {
-      // The terminal has closed, and says so itself.
+      // The terminal has closed. Its `closed` promise says why.
     }
     held -= message.cost
-    if (paused && held <= most / 2) {
+    if (paused && held <= mostHeld / 2) {
       paused = false
       source.resume()
     }
@@ -84,41 +79,41 @@ export function createUplink(source: UplinkSource, tally: Tally): Uplink {
   function read(data: Buffer, isBinary: boolean): void {
     const cost = costOf(data)
     const message = readMessage(data, isBinary, cost)
-    if (message === 'dropped') tally.dropped += 1
+    if (message === 'dropped') counters.dropped += 1
     if (typeof message === 'object') {
       if (terminal) void send(message, terminal)
       else hold(message)
     } else if (!terminal) charge(cost)
   }
 
-  // In shares, because 1 MiB of JSON takes 0.1 s.
-  function readEarly(): void {
-    for (let share = SHARE; share > 0;) {
-      const next = unread.shift()
+  // Reads a share per turn of the event loop: to parse 1 MiB of JSON takes 0.1 s.
+  function readShare(): void {
+    for (let share = INPUT_SHARE; share > 0;) {
+      const next = unread?.shift()
       if (!next) {
-        reading = true
+        unread = undefined
         return
       }
       const cost = costOf(next[0])
       share -= cost
-      // Charged when it came; what it costs now is charged anew.
+      // The cost was charged when the message came. `read` charges it again.
       if (!terminal) held -= cost
       read(...next)
     }
-    setImmediate(readEarly)
+    setImmediate(readShare)
   }
 
   return {
-    take(data, isBinary) {
-      if (reading) return read(data, isBinary)
+    push(data, isBinary) {
+      if (!unread) return read(data, isBinary)
       unread.push([data, isBinary])
       if (!terminal) charge(costOf(data))
     },
-    authorized(maxBuffered) {
-      most = maxBuffered
-      readEarly()
+    startReading(maxBuffered) {
+      mostHeld = maxBuffered
+      readShare()
     },
-    open(opened) {
+    startSending(opened) {
       terminal = opened
       held = 0
       for (const message of waiting.splice(0)) void send(message, opened)
@@ -130,7 +125,7 @@ function costOf({ length }: Buffer): number {
   return length + MESSAGE_OVERHEAD
 }
 
-/** Returns what to send on, or why there is nothing: an auth frame is for the proxy, an empty message types nothing. */
+/** Returns what to send, or why nothing is sent: an auth frame is for the proxy, and an empty message types nothing. */
 function readMessage(data: Buffer, isBinary: boolean, cost: number): Message | 'dropped' | 'auth' | 'empty' {
   if (isBinary && data.length === 0) return 'empty'
   if (isBinary) return { cost, bytes: data.length, isResize: false, send: (to) => to.write(data, true) }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { expect, it } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { proxyTerminal, type ClientSocket } from '../../src/proxy.ts'
-import { takeClient } from '../../src/proxy/client.ts'
+import { createClientLeg } from '../../src/proxy/client-leg.ts'
 import { clientTo, startProxy, type ProxyClient } from '../support/proxy.ts'
 import { pair } from '../support/proxy-pair.ts'
 import { clientOf, serve, upstreamOf } from '../support/upstream.ts'
@@ -23,7 +23,7 @@ async function connect(): Promise<{ client: ProxyClient; socket: WebSocket }> {
 
 it('is not paused once it is being closed, because it would never see the answer', async () => {
   const { client, socket } = await connect()
-  const leg = takeClient(socket, () => {})
+  const leg = createClientLeg(socket, () => {})
   leg.close(4000, 'bye')
   leg.pause()
   expect(socket.isPaused).toBe(false)
@@ -34,7 +34,7 @@ it('is not paused once it is being closed, because it would never see the answer
 it('is ended by force when it does not answer the close, or breaks the protocol and stays', async () => {
   const ends = ['silent', 'broken'].map(async (kind) => {
     const { client, socket } = await connect()
-    const leg = takeClient(socket, () => {})
+    const leg = createClientLeg(socket, () => {})
     const tcp = Reflect.get(client.ws, '_socket')
     // A client of which only the kernel is left.
     tcp.pause()

@@ -2,31 +2,31 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TerminalError, type TerminalErrorCode } from '../../src/lib/errors.ts'
-import { cutReason, explainThrown, passOn, refusalFor, withoutAddresses } from '../../src/proxy/closing.ts'
+import { cutReason, explainThrown, relayClose, refusalFor, withoutAddresses } from '../../src/proxy/closing.ts'
 
-describe('passOn', () => {
+describe('relayClose', () => {
   it.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4001, 4999])(
     'keeps %i, which may be sent',
-    (code) => expect(passOn(code, 'why', 1014)).toEqual({ code, reason: 'why' }),
+    (code) => expect(relayClose(code, 'why', 1014)).toEqual({ code, reason: 'why' }),
   )
 
   it.each([1004, 1006, 1015, 1016, 2000, 2999, 999, 0, 5000, 65_535])(
     'replaces %i, which can only be received, and keeps the reason',
-    (code) => expect(passOn(code, 'why', 1014)).toEqual({ code: 1014, reason: 'why' }),
+    (code) => expect(relayClose(code, 'why', 1014)).toEqual({ code: 1014, reason: 'why' }),
   )
 
   it('passes on that there was no code, and then no reason either', () => {
-    expect(passOn(1005, 'why', 1014)).toEqual({ code: undefined, reason: '' })
+    expect(relayClose(1005, 'why', 1014)).toEqual({ code: undefined, reason: '' })
   })
 
   it('cuts the reason', () => {
-    expect(passOn(1001, 'x'.repeat(124), 1014).reason).toBe('x'.repeat(123))
+    expect(relayClose(1001, 'x'.repeat(124), 1014).reason).toBe('x'.repeat(123))
   })
 
   it('returns only what ws agrees to send, whatever it is given', () => {
     fc.assert(
       fc.property(fc.nat(65_535), fc.string({ unit: 'grapheme', maxLength: 200 }), (from, said) => {
-        const { code = 1000, reason } = passOn(from, said, 1014)
+        const { code = 1000, reason } = relayClose(from, said, 1014)
         // The rules of RFC 6455 and of IANA's registry, as ws has them.
         expect(
           (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code < 5000),

@@ -12,16 +12,16 @@ function recorder(): { sent: string[]; terminal: TerminalCore } {
 }
 
 it('an uplink whose terminal opens while early messages are read keeps their order', async () => {
-  const source = { pause() {}, resume() {}, overflow: () => expect.unreachable() }
-  const uplink = createUplink(source, { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 })
+  const source = { pause() {}, resume() {} }
+  const uplink = createUplink(source, () => expect.unreachable(), { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 })
   const { sent, terminal } = recorder()
   for (let index = 0; index < 4; index += 1)
-    uplink.take(Buffer.from(`{"a":${index},"b":"${'x'.repeat(50_000)}"}`), false)
-  uplink.authorized(1024 * 1024)
-  uplink.open(terminal)
-  uplink.take(Buffer.from('typed'), true)
+    uplink.push(Buffer.from(`{"a":${index},"b":"${'x'.repeat(50_000)}"}`), false)
+  uplink.startReading(1024 * 1024)
+  uplink.startSending(terminal)
+  uplink.push(Buffer.from('typed'), true)
   for (let turns = 0; turns < 10; turns += 1) await new Promise((resolve) => setImmediate(resolve))
-  uplink.take(Buffer.from('later'), true)
-  uplink.take(Buffer.from('[]'), false)
+  uplink.push(Buffer.from('later'), true)
+  uplink.push(Buffer.from('[]'), false)
   expect(sent).toEqual(['{"a":0,"', '{"a":1,"', '{"a":2,"', '{"a":3,"', 'typed', 'later'])
 })

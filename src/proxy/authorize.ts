@@ -1,0 +1,76 @@
+import type { IncomingMessage } from 'node:http'
+import { assertWhole, wrongType } from '../lib/arguments.ts'
+import { abortable, LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
+import { TerminalError } from '../lib/errors.ts'
+import { MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import type { ClientLeg } from './client-leg.ts'
+import { LONGEST_TEXT, readAuth, type ClientAuth } from './commands.ts'
+import type { Uplink } from './uplink.ts'
+
+/** How to find the upstream for a client from its first message. */
+export interface AuthorizeOptions {
+  /**
+   * Gets what the client says of itself in its first message, `{"type":"auth","token":…,"chat_id":…}`, and returns the
+   * upstream and its credentials, which the client never sees.
+   *
+   * Until it has answered, only the first message is parsed, which may have 64 KiB, and the client may send 2 MiB in all.
+   * Check whose `chatId` it is: on Open Terminal up to 0.11 a chat is the id of its session, and a user who names the
+   * chat of another user gets, or ends, that user's shell.
+   *
+   * A `TerminalError` that it throws picks the close code: `ERR_TERMINAL_UNAUTHORIZED` 4001, `ERR_TERMINAL_FORBIDDEN`
+   * 4003, `ERR_TERMINAL_NOT_FOUND` 4004. The client is told its `closeReason`, and never its message. Any other value
+   * that it throws closes the client with 4003 and no reason.
+   */
+  authorize: (auth: ClientAuth, request?: IncomingMessage) => ConnectTerminalOptions | Promise<ConnectTerminalOptions>
+  /** The client's handshake, for `authorize`. Default: none. */
+  request?: IncomingMessage | undefined
+  /**
+   * ms for the client's first message, and as many again for `authorize`, from 1 to 2147483647. Default: 10 000, as
+   * Open WebUI.
+   */
+  authTimeout?: number | undefined
+}
+
+// Bytes that a client may send before its first message has come, and before it is authorized.
+const UNKNOWN_LIMIT = 2 * LONGEST_TEXT
+const UNAUTHORIZED_LIMIT = 2 * MAX_BUFFERED
+
+/** Waits for the client's first message, and asks `authorize` for the upstream. */
+export async function authorizeClient(
+  { authorize, request, authTimeout = 10_000 }: AuthorizeOptions,
+  leg: ClientLeg,
+  uplink: Uplink,
+  signal: AbortSignal,
+): Promise<ConnectTerminalOptions> {
+  if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
+  assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
+  const auth = await receiveAuth(leg, uplink, authTimeout, signal)
+  if (!auth) {
+    const message = `The client's first message was not an auth frame, or did not come within ${authTimeout} ms`
+    throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', message, { closeReason: 'Auth timeout or invalid payload' })
+  }
+  const late = (): TerminalError =>
+    new TerminalError('ERR_TERMINAL_TIMEOUT', `\`authorize\` has not answered within ${authTimeout} ms`)
+  return withDeadline(authTimeout, signal, () => Promise.resolve(authorize(auth, request)), late)
+}
+
+/** Resolves with what the first message says, or with `undefined` if it is not an auth frame or does not come in time. */
+async function receiveAuth(
+  leg: ClientLeg,
+  uplink: Uplink,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<ClientAuth | undefined> {
+  leg.limitBytes(UNKNOWN_LIMIT)
+  // Runs until the first message has come.
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const first = new Promise<ClientAuth | undefined>((resolve) => {
+    timer = setTimeout(resolve, timeout, undefined)
+    leg.setListener((data, isBinary) => {
+      leg.setListener(uplink.push)
+      leg.limitBytes(UNAUTHORIZED_LIMIT)
+      resolve(readAuth(data, isBinary))
+    })
+  })
+  return abortable(first, signal).finally(() => clearTimeout(timer))
+}

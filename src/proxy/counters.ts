@@ -1,0 +1,9 @@
+/** Counts what has passed between a client and its terminal so far. */
+export interface Counters {
+  /** Bytes of output that were given to the client's socket. */
+  bytesToClient: number
+  /** Bytes of input and commands that the upstream's socket has taken. */
+  bytesToUpstream: number
+  /** Text frames of the client that were dropped, because they would have killed the shell or exceeded 64 KiB. */
+  dropped: number
+}
