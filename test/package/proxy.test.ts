@@ -11,7 +11,7 @@ import { installPackage, repository } from './support/install.ts'
 const folder = installPackage()
 const example = join(repository, 'test', 'examples', 'proxy.mjs')
 
-test('README.md shows the example server as it is', () => {
+test('README.md contains the example server unchanged', () => {
   expect(readFileSync(join(repository, 'README.md'), 'utf8')).toContain(
     `\`\`\`js\n${readFileSync(example, 'utf8')}\`\`\``,
   )
@@ -25,7 +25,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-test('the example server joins a page that says who it is to a shell, and turns others away', async () => {
+test('the example server joins a page with a valid token to a shell, and closes any other page with 4001', async () => {
   cpSync(example, join(folder, 'proxy.mjs'))
   const upstream = await startTestUpstream({ key: 'sk-1', shell: 'sh' })
   onTestFinished(() => upstream.close())

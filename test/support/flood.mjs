@@ -1,7 +1,7 @@
-// The two ends of a flood, each in a process of its own, so that only what is between them is measured:
-//   upstream BYTES FRAME        tells its port, says READY to whoever attaches, and pushes once it is told to
-//   client URL BYTES            tells when it is attached and has stopped reading, and reads on once it is told to
-// Both tell in the end how many messages, how many bytes and which it was.
+// The two ends of a flood. Each runs in a process of its own, so that a test measures only the proxy between them:
+//   upstream BYTES FRAME        reports its port, sends READY to the first client, and sends BYTES once it is told to
+//   client URL BYTES            reports when it is attached and has stopped reading, and reads again once it is told to
+// At the end, both report the number of messages, the number of bytes and the hash of the bytes.
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -31,7 +31,7 @@ if (role === 'upstream') {
   ws.send('ready')
   await once(process, 'message')
   while (bytes < total) {
-    // Never twice the same, to notice when two have changed places.
+    // No two frames in a row are equal, so that the hash shows when frames change places.
     const start = messages % 4096
     const frame = random.subarray(start, start + Math.min(size, total - bytes))
     count(frame)

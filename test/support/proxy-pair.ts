@@ -1,22 +1,23 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { expect } from 'vitest'
 import { WebSocketServer, type ClientOptions, type ServerOptions, type WebSocket } from 'ws'
 import type { ConnectTerminalOptions } from '../../src/index.ts'
 import { clientTo, startProxy, type Message, type ProxyClient, type Served } from './proxy.ts'
 import { serve } from './upstream.ts'
 
-/** What the upstream of a pair says first. */
+/** The first message of the upstream of a pair. */
 export const READY = 'ready'
 
 export interface Pair extends ProxyClient {
   /** The upstream's side of the terminal. */
   readonly upstream: WebSocket
-  /** What came there behind the auth frame. */
+  /** What the upstream received after the auth frame. */
   readonly received: readonly Message[]
   readonly served: Served
 }
 
-/** Joins a client to an upstream that does just what the test says; resolves when input goes straight through. */
+/** Joins a client to an upstream that does only what the test does; resolves when the terminal is open. */
 export async function pair(
   options: Partial<ConnectTerminalOptions> = {},
   serverOptions: ServerOptions = {},
@@ -37,23 +38,23 @@ export async function pair(
   const client = await clientTo(proxy, clientOptions)
   await client.printed(READY)
   const [served] = proxy.served
-  if (!served || !upstream) throw new Error('there should be both')
+  if (!served || !upstream) return expect.unreachable('the client should be joined to the upstream')
   return { ...client, upstream, received, served }
 }
 
-/** Bytes that look random and are the same for the same seed. */
+/** Returns bytes that look random and are the same for the same seed. */
 export function noise(length: number, seed = 0): Buffer {
   const key = Buffer.alloc(16)
   key.writeUInt32BE(seed)
   return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length))
 }
 
-/** A message in short, to compare. */
+/** Returns a short text that is the same for equal messages. */
 export function digest({ data, isBinary }: Message): string {
   return `${isBinary ? 'binary' : 'text'} ${data.length} ${createHash('sha256').update(data).digest('hex')}`
 }
 
-/** Resolves once a message with this text has come, with everything before it. */
+/** Resolves with all messages before the first message with this text, once that has come. */
 export async function upTo(text: string, socket: WebSocket, messages: readonly Message[]): Promise<Message[]> {
   for (let index = 0; ; index += 1) {
     while (index === messages.length) await once(socket, 'message')

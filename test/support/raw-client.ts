@@ -16,13 +16,13 @@ export const API = '/api/terminals'
 
 export const orchestrators = ['terminals@0.0.2', 'terminals@0.0.3', 'terminals@0.2.2'] as const
 export const lenient = ['open-terminal@0.8.1', 'open-terminal@0.11'] as const
-/** Each orchestrator in front of an Open Terminal that checks nothing. */
+/** Each orchestrator in front of an Open Terminal that does not check the user of a session. */
 export const lenientInside = orchestrators.map((release) => ({ release, inner: 'open-terminal@0.11' }) as const)
-/** Those that check whose a session is, and let one client attach. */
+/** The releases that check the user of a session, and let one client attach. */
 export const strict = ['open-terminal@0.14', 'open-terminal@0.14.2', 'open-terminal@0.14.5'] as const
-/** Each orchestrator in front of each Open Terminal that checks. */
+/** Each orchestrator in front of each strict Open Terminal. */
 export const strictInside = orchestrators.flatMap((release) => strict.map((inner) => ({ release, inner }) as const))
-/** Those that close the socket when the shell ends. */
+/** The releases that close the socket when the shell ends. */
 export const announcing: readonly TestRelease[] = strict.slice(1)
 export const ownServers = [...lenient, ...strict] as const
 export const releases: readonly TestRelease[] = [...orchestrators, ...ownServers]
@@ -34,19 +34,19 @@ export async function start(options: TestUpstreamOptions = {}): Promise<TestUpst
   return upstream
 }
 
-/** `undefined` leaves a header out. */
+/** Headers; a value of `undefined` leaves the header out. */
 export type Headers = Record<string, string | undefined>
 
-/** The headers of a request, with credentials unless told otherwise. */
+/** Returns the headers of a request. Default: valid credentials. */
 export function withDefaults(headers: Headers): Record<string, string> {
   const all = Object.entries({ authorization: `Bearer ${KEY}`, 'x-user-id': USER, ...headers })
   return Object.fromEntries(all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
 }
 
-/** Where a server is: one of the package's, or a real one. */
+/** The address of a test upstream or a real server. */
 export type Address = Pick<TestUpstream, 'url'>
 
-/** One REST call: status and body, parsed if it is JSON. */
+/** Sends a REST request; resolves with the status and the body, parsed if it is JSON. */
 export async function ask(
   upstream: Address,
   method: string,
@@ -59,7 +59,7 @@ export async function ask(
   return [response.status, isJson && text !== '' ? JSON.parse(text) : text]
 }
 
-/** Creates a session over REST; returns the upstream's own view of it. */
+/** Creates a session over REST; resolves with the session as the upstream has it. */
 export async function create(upstream: TestUpstream, headers: Headers = {}, prefix = ''): Promise<TestSession> {
   const [status, body] = await ask(upstream, 'POST', prefix + API, headers)
   const session = upstream.sessions.at(-1)
@@ -72,10 +72,10 @@ export function authFrame(token: unknown = KEY, more: object = {}): string {
 }
 
 export interface Shape {
-  /** Default: everything that some release wants. */
+  /** Default: everything that any release wants. */
   query?: Record<string, string>
   headers?: Headers
-  /** What goes out as soon as the socket is open. Default: the auth frame. */
+  /** The frames to send as soon as the socket is open. Default: the auth frame. */
   first?: ReadonlyArray<string | Uint8Array>
   prefix?: string
   options?: ClientOptions
@@ -83,17 +83,17 @@ export interface Shape {
 
 export interface RawSocket {
   readonly ws: WebSocket
-  /** Every message so far. */
+  /** The messages so far. */
   readonly frames: Uint8Array[]
-  /** The bytes of all of them. */
+  /** The bytes of all messages so far. */
   readonly bytes: () => Buffer
-  /** Resolves once this has come, behind the first `after` bytes. */
+  /** Resolves once the output contains the text, after its first `after` bytes. */
   readonly printed: (text: string, after?: number) => Promise<void>
-  /** How it ended: `'HTTP 403'`, `'open, 4001 Invalid API key'`. */
+  /** Resolves at the end: `'HTTP 403'` after a refused handshake, `'open, 4001 Invalid API key'` after a close. */
   readonly ended: Promise<string>
 }
 
-/** Opens a socket to a session, with credentials that fit every release unless told otherwise. */
+/** Opens a socket to a session. Default: with credentials that every release accepts. */
 export function dial(upstream: Address, sessionId: string, shape: Shape = {}): RawSocket {
   const { query = { user_id: USER, token: KEY }, headers = {}, first = [authFrame()], prefix = '' } = shape
   const url = `${upstream.url.replace('http', 'ws')}${prefix}${API}/${sessionId}?${new URLSearchParams(query)}`
@@ -121,7 +121,7 @@ export function dial(upstream: Address, sessionId: string, shape: Shape = {}): R
   }
 }
 
-/** Opens a socket to a session, a new one if none is named; resolves when the upstream has attached it. */
+/** Opens a socket to a session. Default: to a new session. Resolves when the upstream has attached the socket. */
 export async function attach(upstream: TestUpstream, sessionId?: string, shape?: Shape): Promise<RawSocket> {
   const socket = dial(upstream, sessionId ?? (await create(upstream)).id, shape)
   await once(socket.ws, 'open')
@@ -129,13 +129,13 @@ export async function attach(upstream: TestUpstream, sessionId?: string, shape?:
   return socket
 }
 
-/** Resolves when the upstream has taken everything that was sent before. */
+/** Resolves when the upstream has received everything that was sent before. */
 export async function roundTrip({ ws }: RawSocket): Promise<void> {
   ws.ping()
   await once(ws, 'pong')
 }
 
-/** What happens next to a socket: a message, its end, or for a while nothing. */
+/** Resolves with what happens next to a socket: a message, its end, or no event for 60 ms. */
 export async function next({ ws, ended }: RawSocket): Promise<string> {
   const message = once(ws, 'message').then(([data]) => `printed ${String(data)}`)
   return Promise.race([message, ended, sleep(60, 'silence')])

@@ -11,23 +11,23 @@ describe('relayClose', () => {
   )
 
   it.each([1004, 1006, 1015, 1016, 2000, 2999, 999, 0, 5000, 65_535])(
-    'replaces %i, which can only be received, and keeps the reason',
+    'replaces %i, which may not be sent, and keeps the reason',
     (code) => expect(relayClose(code, 'why', 1014)).toEqual({ code: 1014, reason: 'why' }),
   )
 
-  it('passes on that there was no code, and then no reason either', () => {
+  it('returns neither a code nor a reason for 1005, which means that there was no code', () => {
     expect(relayClose(1005, 'why', 1014)).toEqual({ code: undefined, reason: '' })
   })
 
-  it('cuts the reason', () => {
+  it('cuts a reason of 124 bytes to 123', () => {
     expect(relayClose(1001, 'x'.repeat(124), 1014).reason).toBe('x'.repeat(123))
   })
 
-  it('returns only what ws agrees to send, whatever it is given', () => {
+  it('returns only codes and reasons that ws accepts, for any code and reason', () => {
     fc.assert(
-      fc.property(fc.nat(65_535), fc.string({ unit: 'grapheme', maxLength: 200 }), (from, said) => {
-        const { code = 1000, reason } = relayClose(from, said, 1014)
-        // The rules of RFC 6455 and of IANA's registry, as ws has them.
+      fc.property(fc.nat(65_535), fc.string({ unit: 'grapheme', maxLength: 200 }), (received, text) => {
+        const { code = 1000, reason } = relayClose(received, text, 1014)
+        // The check in ws for the codes of RFC 6455 and of IANA's registry.
         expect(
           (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code < 5000),
         ).toBe(true)
@@ -39,7 +39,7 @@ describe('relayClose', () => {
 
 describe('cutReason', () => {
   it.each<[string, string, string]>([
-    ['nothing', '', ''],
+    ['no bytes', '', ''],
     ['123 bytes', 'x'.repeat(123), 'x'.repeat(123)],
     ['124 bytes', 'x'.repeat(124), 'x'.repeat(123)],
     ['a character of 2 bytes across the end', `${'x'.repeat(122)}é`, 'x'.repeat(122)],
@@ -48,11 +48,11 @@ describe('cutReason', () => {
     ['a character of 4 bytes across the end', `${'x'.repeat(120)}😀`, 'x'.repeat(120)],
     ['a character of 4 bytes just before the end', `${'x'.repeat(119)}😀x`, `${'x'.repeat(119)}😀`],
     ['a byte order mark', `\ufeff${'x'.repeat(123)}`, `\ufeff${'x'.repeat(120)}`],
-  ])('of %s keeps as many whole characters as there is room for', (_what, reason, cut) => {
+  ])('keeps as many whole characters of %s as fit', (_what, reason, cut) => {
     expect(cutReason(reason)).toBe(cut)
   })
 
-  it('returns the longest beginning that fits, on a character', () => {
+  it('returns the longest beginning that fits and ends with a whole character', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 200 }), (reason) => {
         const cut = cutReason(reason)
@@ -60,14 +60,14 @@ describe('cutReason', () => {
         expect(reason.startsWith(cut)).toBe(true)
         expect(cut).not.toMatch(/\p{Cs}/u)
         expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(123)
-        // The next character is what there was no room for.
+        // The next character would not fit.
         const [next = ''] = rest
         if (next !== '') expect(Buffer.byteLength(cut + next)).toBeGreaterThan(123)
       }),
     )
   })
 
-  it('returns no more than fits of what is no proper text either', () => {
+  it('returns no more than 123 bytes of text with lone surrogates', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom('\ud83d', '\ude00', 'x', '€'), { maxLength: 130 }), (units) => {
         expect(Buffer.byteLength(cutReason(units.join('')))).toBeLessThanOrEqual(123)
@@ -89,14 +89,14 @@ describe('refusalFor', () => {
     ['ERR_TERMINAL_PROTOCOL', 4003, 'Terminal instance not reachable'],
     ['ERR_TERMINAL_INVALID_URL', 4003, ''],
     ['ERR_TERMINAL_CLOSED', 4003, ''],
-  ])('of %s is %i %j', (code, closeCode, reason) => {
+  ])('returns for %s the close %i %j', (code, closeCode, reason) => {
     expect(refusalFor(new TerminalError(code, 'no detail', { closeReason: 'nor this' }))).toEqual({
       code: closeCode,
       reason,
     })
   })
 
-  it('of anything else is 4003 with no detail', () => {
+  it('returns 4003 without a reason for any other value', () => {
     fc.assert(
       fc.property(fc.oneof(fc.anything(), fc.string().map(Error)), (error) => {
         expect(refusalFor(error)).toEqual({ code: 4003, reason: '' })
@@ -105,7 +105,7 @@ describe('refusalFor', () => {
   })
 
   it.each(['ERR_TERMINAL_OF_A_LATER_VERSION', 'constructor'])(
-    'of a TerminalError with the code %s, from another copy of this package, is 4003 with no detail',
+    'returns 4003 without a reason for a TerminalError with the unknown code %s',
     (code) => {
       expect(refusalFor(new TerminalError(code as TerminalErrorCode, 'x'))).toEqual({ code: 4003, reason: '' })
     },
@@ -129,12 +129,12 @@ describe('withoutAddresses', () => {
     ['connect ECONNREFUSED 10.0.3.7:8000', 'connect ECONNREFUSED [redacted]'],
     ['10.0.3.7 and 10.0.3.8 are gone', '[redacted] and [redacted] are gone'],
     ['connect ECONNREFUSED [fd00::7]:8000', 'connect ECONNREFUSED [redacted]'],
-    // As Node and Python write an IPv6 address.
+    // IPv6 addresses as Node and Python write them.
     ['connect ECONNREFUSED fd00::7:8000', 'connect ECONNREFUSED [redacted]'],
     ['connect ECONNREFUSED ::1:8000', 'connect ECONNREFUSED [redacted]'],
-    // As aiohttp, under the orchestrator, says what it cannot reach: the user's container, which is not the base.
+    // A message of aiohttp, in the orchestrator, names the user's container, whose host is not that of the base.
     ['Cannot connect to host terminals-ada:8000 ssl:default', 'Cannot connect to host [redacted] [redacted]'],
-    // Without a port, and in the other ways to write an address.
+    // Hosts without a port, and addresses in other notations.
     ['no such host postgres', 'no such host [redacted]'],
     ['terminals-ada is gone', '[redacted] is gone'],
     ['Terminal internal error', 'Terminal [redacted] error'],
@@ -142,12 +142,12 @@ describe('withoutAddresses', () => {
     ['cannot read /etc/terminals.toml', 'cannot read [redacted]'],
     ['0x0a000005 and 167772165 are gone', '[redacted] and [redacted] are gone'],
     ['user_id does not match authenticated identity', 'user_id does not match authenticated identity'],
-  ])('of %j leaves %j', (reason, left) => {
+  ])('turns %j into %j', (reason, left) => {
     expect(withoutAddresses(reason, hostname)).toBe(left)
   })
 
   it.each(['http://127.0.0.1:8000', 'http://[::1]:8000', 'https://h.example', 'https://H.example:8443/x'])(
-    'takes out the host of %s wherever it stands',
+    'removes the host of %s wherever it stands',
     (url) => {
       const { host, hostname: name } = new URL(url)
       fc.assert(
@@ -158,7 +158,7 @@ describe('withoutAddresses', () => {
     },
   )
 
-  it('leaves words alone', () => {
+  it('keeps plain words', () => {
     fc.assert(
       fc.property(fc.array(fc.stringMatching(/^\(?[a-gi-z]*\)?[,.]?$/)), (words) => {
         const reason = words.join(' ')
@@ -175,15 +175,15 @@ describe('explainThrown', () => {
   const hostile = new Proxy({}, { get: trap, has: trap, getPrototypeOf: trap, ownKeys: trap })
 
   it.each<[string, unknown]>([
-    ['a proxy whose traps throw', hostile],
+    ['a Proxy whose traps throw', hostile],
     ['a TerminalError whose closeReason throws', Object.defineProperty(terminalError(), 'closeReason', { get: trap })],
     ['a TerminalError whose code throws', Object.defineProperty(terminalError(), 'code', { get: trap })],
     ['a TerminalError whose code is an object', Object.defineProperty(terminalError(), 'code', { value: hostile })],
-  ])('of %s is 4003 with no detail and an Error', (_what, thrown) => {
+  ])('returns 4003 without a reason, and an Error, for %s', (_what, thrown) => {
     expect(explainThrown(thrown, true)).toMatchObject({ code: 4003, reason: '', error: expect.any(Error) })
   })
 
-  it('keeps an error of another realm as it is', () => {
+  it('returns an error of another realm unchanged', () => {
     const foreign: unknown = runInNewContext('new Error("why")')
     expect(explainThrown(foreign, true).error).toBe(foreign)
   })

@@ -11,17 +11,17 @@ describe('readCommand', () => {
     ' {"a":1} ',
     '{"type":"authx"}',
     '{"type":"Resize"}',
-  ])('forwards %s as it is: every server ignores it', (text) =>
+  ])('forwards %s unchanged: every server ignores it', (text) =>
     expect(readCommand(text)).toEqual({ forward: text, isResize: false }),
   )
 
   it.each(['', 'ls -l', '{"type":', "{'a':1}", '01', '+1', '.5', '1.', '-NaN', 'nan', '\ufeff{}', '[] []', '1 2'])(
-    'forwards %j as it is: it is no JSON, which every server drops',
+    'forwards %j unchanged: it is not JSON, which every server ignores',
     (text) => expect(readCommand(text)).toEqual({ forward: text, isResize: false }),
   )
 
   it.each(['1', '-1', '1.5e3', '"a"', '""', 'true', 'null', '[]', '[{}]', ' 7\r\n', 'NaN', 'Infinity', '-Infinity'])(
-    'stops %j: it is JSON but no object, which kills the shell',
+    'drops %j: it is JSON but not an object, which kills the shell',
     (text) => expect(readCommand(text)).toBe('dropped'),
   )
 
@@ -33,11 +33,11 @@ describe('readCommand', () => {
     '{ "rows" : 0, "cols" : 0, "type" : "resize" }',
     '{"type":"resize","cols":65535,"rows":65535}',
     '{"type":"resize","cols":-0,"rows":1}',
-    // The last one counts, here and there.
+    // For a repeated key, JavaScript and Python take the last value.
     '{"type":"resize","cols":null,"cols":80}',
     '{"type":"ping","type":"resize"}',
     '{"\\u0074ype":"resize"}',
-  ])('forwards %s as it is, a resize', (text) => {
+  ])('forwards %s unchanged, as a resize', (text) => {
     expect(readCommand(text)).toEqual({ forward: text, isResize: true })
   })
 
@@ -47,12 +47,12 @@ describe('readCommand', () => {
     ['{"type":"resize","cols":80,"rows":2.4E1}', '{"type":"resize","cols":80,"rows":24}'],
     ['{"type":"resize","rows":0.0}', '{"type":"resize","cols":80,"rows":0}'],
     ['{"type":"resize","cols":-0.0}', '{"type":"resize","cols":0,"rows":24}'],
-  ])('forwards %s in whole numbers, for a server to which 80.0 is none', (text, forward) => {
+  ])('forwards %s with whole numbers, because Python does not take 80.0 for one', (text, forward) => {
     expect(readCommand(text)).toEqual({ forward, isResize: true })
   })
 
   it.each(['null', '-1', '80.5', '65536', '1e5', '1e999', 'NaN', 'Infinity', '-Infinity', '"80"', 'true', '[]', '{}'])(
-    'stops a resize to %s, either way',
+    'drops a resize to %s columns or rows',
     (size) => {
       for (const dimension of ['cols', 'rows']) {
         const text = `{"type":"resize","${dimension}":${size}}`
@@ -62,28 +62,28 @@ describe('readCommand', () => {
   )
 
   it.each(['{"type":"auth","token":"jwt"}', '{"type":"auth"}', '{"type":"x","type":"auth"}', '{"\\u0074ype":"auth"}'])(
-    'tells that %s is an auth frame, which is for the proxy',
+    'recognizes %s as an auth frame, which is for the proxy',
     (text) => expect(readCommand(text)).toBe('auth'),
   )
 
   it.each<[string, string]>([
     ['objects', `${'{"a":'.repeat(1_000)}1${'}'.repeat(1_000)}`],
     ['lists', `{"a":${'['.repeat(1_000)}${']'.repeat(1_000)}}`],
-  ])('stops %s that are nested too deep for Python, which kills the shell as well', (_what, text) => {
+  ])('drops %s that are nested too deep for Python, which kills the shell', (_what, text) => {
     expect(readCommand(text)).toBe('dropped')
   })
 
-  it('stops a whole number that is too long for Python, which kills the shell as well', () => {
+  it('drops an integer that is too long for Python, which kills the shell', () => {
     expect(readCommand(`{"a":${'1'.repeat(4_301)}}`)).toBe('dropped')
   })
 
-  it('takes what stands in a string for what it is', () => {
+  it('does not take the content of a string for numbers', () => {
     expect(readCommand('{"type":"resize","a":"1.5 NaN Infinity"}')).toMatchObject({ isResize: true })
     expect(readCommand('{"type":"resize","cols":"NaN"}')).toBe('dropped')
     expect(readCommand('"NaN')).toMatchObject({ forward: '"NaN' })
   })
 
-  it('of any JSON lets through only objects, and of resizes only whole numbers in range', () => {
+  it('forwards only objects, and resizes only to whole numbers in range, of any JSON', () => {
     const dimension = fc.oneof(
       fc.integer({ min: -9, max: 70_000 }),
       fc.double(),
@@ -107,13 +107,13 @@ describe('readCommand', () => {
         for (const size of [cols, rows]) {
           expect(Number.isInteger(size) && Number(size) >= 0 && Number(size) <= 65_535).toBe(true)
         }
-        // Python takes a number for whole by how it is written.
+        // Python decides by the notation whether a number is whole.
         expect(forward).not.toMatch(/\d[.eE]/)
       }),
     )
   })
 
-  it('forwards any text that is no JSON as it is', () => {
+  it('forwards any text that is not JSON unchanged', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
         expect(readCommand(`~${text}`)).toEqual({ forward: `~${text}`, isResize: false })
@@ -137,7 +137,7 @@ describe('readAuth', () => {
     ['{"type":"auth","token":"jwt","chat_id":["7"]}', { token: 'jwt' }],
     ['{"type":"auth","token":"jwt","more":{"user":"root"}}', { token: 'jwt' }],
     [' {"chat_id":"7", "token":"jwt", "type":"auth"}\n', { token: 'jwt', chatId: '7' }],
-  ])('of %s is %j', (text, auth) => {
+  ])('reads %s as %j', (text, auth) => {
     expect(read(text)).toStrictEqual(auth)
   })
 
@@ -160,22 +160,22 @@ describe('readAuth', () => {
     '{"type":["auth"],"token":"jwt"}',
     '{"type":"resize","token":"jwt"}',
     '{"__proto__":{"type":"auth","token":"jwt"}}',
-  ])('of %s is nothing', (text) => {
+  ])('returns undefined for %s', (text) => {
     expect(read(text)).toBeUndefined()
   })
 
-  it('of a binary message is nothing', () => {
+  it('returns undefined for a binary message', () => {
     expect(read('{"type":"auth","token":"jwt"}', true)).toBeUndefined()
   })
 
-  it('is read up to 64 KiB', () => {
+  it('reads frames of up to 64 KiB', () => {
     const frame = '{"type":"auth","token":"jwt"}'.padEnd(65_536)
     expect(read(frame)).toEqual({ token: 'jwt' })
     expect(read(`${frame} `)).toBeUndefined()
   })
 
-  it('returns token and chat just as they were sent', () => {
-    // Among the characters of a JWT there are those of NaN and Infinity, which servers take for numbers.
+  it('returns the token and the chat unchanged', () => {
+    // A JWT may contain NaN and Infinity, which Python takes for numbers.
     const word = fc.oneof(
       fc.string({ unit: 'grapheme' }),
       fc.array(fc.constantFrom('NaN', 'Infinity', '-', 'sk', '.', '"', '\\')).map((parts) => parts.join('')),
@@ -188,7 +188,7 @@ describe('readAuth', () => {
     )
   })
 
-  it('does not throw, whatever comes', () => {
+  it('does not throw, whatever the client sends', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.boolean(), (data, isBinary) => {
         expect(readAuth(Buffer.from(data), isBinary)).toBeUndefined()

@@ -1,50 +1,49 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { clientTo, join, startProxy } from '../support/proxy.ts'
+import { clientTo, join, KIB, MIB, roundTrip, startProxy, tcpOf } from '../support/proxy.ts'
 import { noise, pair, upTo } from '../support/proxy-pair.ts'
 import { sha256 } from '../support/terminal.ts'
 import { afterwards, until } from '../support/upstream.ts'
 
-const MIB = 1024 * 1024
 const MAX_BUFFERED = MIB
 const FLOOD = 500_000_000
 
 describe('a client that stops reading', () => {
-  // First, because what others have left free would hide some of it.
-  it('costs no more than maxBuffered and 16 MiB while 500 MB are pushed, and loses none of it', async () => {
-    const { socket, upstream, client } = await startFlood(64 * 1024)
+  // This test is the first: memory that other tests have freed would hide some of the memory that it takes.
+  it('costs at most maxBuffered and 16 MiB of memory while the upstream sends 500 MB, and loses none of it', async () => {
+    const { socket, upstream, client } = await startFlood(64 * KIB)
     const before = memory()
-    const pushed = upstream.told()
-    upstream.tell()
+    const pushed = upstream.report()
+    upstream.start()
     await until(() => socket.bufferedAmount > MAX_BUFFERED / 2)
-    await settled(() => socket.bufferedAmount)
+    await unchanged(() => socket.bufferedAmount)
     expect(memory() - before).toBeLessThan(MAX_BUFFERED + 16 * MIB)
-    const arrived = client.told()
-    client.tell()
+    const arrived = client.report()
+    client.start()
     expect(await arrived).toEqual(await pushed)
     expect(await arrived).toMatchObject({ bytes: FLOOD })
   }, 60_000)
 
-  it('does not keep the upstream from being answered before maxBuffered is full, which tiny messages do too', async () => {
+  it('lets the proxy read the upstream until maxBuffered is full, also with tiny messages', async () => {
     const { ws, messages, upstream, served } = await pair()
     ws.pause()
-    const chunk = noise(64 * 1024)
-    while (served.socket.bufferedAmount === 0) await sendAndPing(upstream, chunk)
-    await sendAndPing(upstream, chunk)
+    const chunk = noise(64 * KIB)
+    while (served.socket.bufferedAmount === 0) await sendAndWait(upstream, chunk)
+    await sendAndWait(upstream, chunk)
     const large = served.socket.bufferedAmount
     expect(large).toBeLessThan(MAX_BUFFERED)
 
-    // With its header each takes three bytes, and some five hundred of memory.
-    tcp(upstream).write(Buffer.alloc(3 * 150_000, Uint8Array.of(0x82, 1, 0x78)))
+    // With its header, each message has three bytes. It takes about 512 bytes of memory.
+    tcpOf(upstream).write(Buffer.alloc(3 * 150_000, Uint8Array.of(0x82, 1, 0x78)))
     await until(() => served.socket.bufferedAmount > large)
-    await settled(() => served.socket.bufferedAmount)
-    // What has been read together can no longer be left in the upstream.
-    const inOneRead = Math.ceil((64 * 1024) / 3)
+    await unchanged(() => served.socket.bufferedAmount)
+    // The proxy cannot give back messages that came in one read.
+    const inOneRead = Math.ceil((64 * KIB) / 3)
     expect((served.socket.bufferedAmount - large) / 3).toBeLessThan(MAX_BUFFERED / 512 + inOneRead)
 
     ws.resume()
@@ -53,7 +52,7 @@ describe('a client that stops reading', () => {
     expect(arrived.filter(({ data }) => data.equals(Buffer.from('x')))).toHaveLength(150_000)
   }, 60_000)
 
-  it('does not stop another', async () => {
+  it('does not delay another client', async () => {
     const { ws, messages, proxy, served, session } = await join()
     ws.pause()
     const flood = noise(24 * MIB)
@@ -73,11 +72,11 @@ describe('a client that floods', () => {
     ['text', [false]],
     ['binary and text', [true, false]],
   ])(
-    'has to wait for an upstream that stops reading, which gets all of its %s in the end',
+    'has to wait for an upstream that stops reading, and loses none of its %s',
     async (_what, kinds) => {
       const { ws, upstream, received, served } = await pair()
       upstream.pause()
-      const text = Buffer.from(`~${noise(40 * 1024).toString('base64')}`)
+      const text = Buffer.from(`~${noise(40 * KIB).toString('base64')}`)
       const sent: Buffer[] = []
       while (sent.length < 512) {
         for (const isBinary of kinds) {
@@ -86,9 +85,9 @@ describe('a client that floods', () => {
           ws.send(data, { binary: isBinary })
         }
       }
-      await settled(() => tcp(served.socket).bytesRead)
-      // Some of it is in the kernel's buffers.
-      expect(tcp(served.socket).bytesRead).toBeLessThan(MAX_BUFFERED + 11 * MIB)
+      await unchanged(() => tcpOf(served.socket).bytesRead)
+      // The buffers of the operating system hold some of the bytes.
+      expect(tcpOf(served.socket).bytesRead).toBeLessThan(MAX_BUFFERED + 11 * MIB)
       expect(ws.bufferedAmount).toBeGreaterThan(4 * MIB)
       upstream.resume()
       ws.send('~over')
@@ -98,39 +97,67 @@ describe('a client that floods', () => {
     60_000,
   )
 
-  it('has to wait for the pace that the upstream is spared at', async () => {
-    const { ws, upstream, received, served } = await pair({ maxBuffered: 64 * 1024 })
+  it('has to wait for the pace of input that slow servers need', async () => {
+    const { ws, upstream, received, served } = await pair({ maxBuffered: 64 * KIB })
     const paste = noise(MIB)
     for (let start = 0; start < paste.length; start += 1024) ws.send(paste.subarray(start, start + 1024))
     await until(() => served.socket.isPaused)
-    expect(tcp(served.socket).bytesRead).toBeLessThan(MIB / 2)
+    expect(tcpOf(served.socket).bytesRead).toBeLessThan(MIB / 2)
     ws.send('~over')
     const arrived = await upTo('~over', upstream, received)
     expect(sha256(...arrived.map(({ data }) => data))).toBe(sha256(paste))
   }, 60_000)
+
+  it('with text has to wait for an upstream that does not read', async () => {
+    const { ws, session, served, printed } = await join({}, { maxBuffered: 100_000 })
+    // Before the terminal is open, so much input would close the client.
+    await session.output('ready')
+    await printed('ready')
+    session.stall()
+    const text = `{"type":"ping","more":"${'x'.repeat(60_000)}"}`
+    for (let sent = 0; sent < 1_000; sent += 1) ws.send(text)
+    await until(() => served.socket.isPaused)
+    session.reset()
+    expect(await served.summary).toMatchObject({ endedBy: 'upstream', code: 1006 })
+  })
+
+  it.each<[string, (ws: WebSocket) => void]>([
+    ['empty messages', (ws) => ws.send(new Uint8Array())],
+    ['messages of one byte', (ws) => ws.send(Buffer.from('x'))],
+    ['commands', (ws) => ws.send('{"type":"ping"}')],
+    ['text frames that are dropped', (ws) => ws.send('[]')],
+  ])('with %s has to wait, and loses none of it', async (_kind, send) => {
+    const { ws, served, printed } = await join()
+    ws.send(Buffer.from('ready'))
+    await printed('ready')
+    for (let sent = 0; sent < 20_000; sent += 1) send(ws)
+    await until(() => served.socket.isPaused)
+    ws.send(Buffer.from('over'))
+    await printed('over')
+  })
 })
 
-describe('a client that is flooded', () => {
-  it.each([4096, 64 * 1024])(
-    'leaves its neighbours their turns, with messages of %i bytes',
+describe('a client that gets a flood of output', () => {
+  it.each([4096, 64 * KIB])(
+    'leaves other clients their turns, with messages of %i bytes',
     async (size) => {
       const { socket, upstream, client } = await startFlood(size)
       const other = await pair()
       other.upstream.on('message', (data) => other.upstream.send(data))
-      client.tell()
-      upstream.tell()
-      await until(() => tcp(socket).bytesWritten > 8 * MIB)
+      client.start()
+      upstream.start()
+      await until(() => tcpOf(socket).bytesWritten > 8 * MIB)
       const meanwhile: number[] = []
       while (meanwhile.length < 50) {
-        const before = tcp(socket).bytesWritten
+        const before = tcpOf(socket).bytesWritten
         expect(before).toBeLessThan(FLOOD)
         other.ws.send(Buffer.from('x'))
         await once(other.ws, 'message')
-        const moved = tcp(socket).bytesWritten - before
-        // Where the machine has no time for the flood's processes, there is nothing to leave a turn to.
+        const moved = tcpOf(socket).bytesWritten - before
+        // A busy machine may not run the processes of the flood meanwhile. Such a round says nothing.
         if (moved > 0) meanwhile.push(moved)
       }
-      // There and back takes four turns of the event loop; in the first the other may not be known to be there.
+      // A round trip takes four turns of the event loop. In the first turn, the proxy may not know of the other client.
       const ranked = meanwhile.sort((a, b) => b - a)
       expect(ranked[5]).toBeLessThan(MIB)
     },
@@ -138,55 +165,51 @@ describe('a client that is flooded', () => {
   )
 })
 
-interface End {
-  /** Has it go on. */
-  tell(): void
-  /** What it tells next. */
-  told(): Promise<unknown>
+/** One end of a flood, in a process of its own. */
+interface FloodEnd {
+  /** Lets the upstream send, or the client read again. */
+  start(): void
+  /** Resolves with the next report of the process. */
+  report(): Promise<unknown>
 }
 
-/** Joins two processes that are about to have 500 MB pushed from the one to the other, which does not read. */
-async function startFlood(size: number): Promise<{ socket: WebSocket; upstream: End; client: End }> {
-  const upstream = end('upstream', FLOOD, size)
-  const base = `http://127.0.0.1:${String(await upstream.told())}`
+/** Joins a client process that does not read to an upstream process that will send 500 MB. */
+async function startFlood(size: number): Promise<{ socket: WebSocket; upstream: FloodEnd; client: FloodEnd }> {
+  const upstream = startFloodEnd('upstream', FLOOD, size)
+  const base = `http://127.0.0.1:${String(await upstream.report())}`
   const proxy = await startProxy(() => ({ base, userId: 'ada', sessionId: 's1' }))
-  const client = end('client', proxy.url, FLOOD)
-  await client.told()
+  const client = startFloodEnd('client', proxy.url, FLOOD)
+  await client.report()
   const [served] = proxy.served
-  if (!served) throw new Error('there should be a client')
+  if (!served) return expect.unreachable('there should be a client')
   return { socket: served.socket, upstream, client }
 }
 
-function end(...args: Array<string | number>): End {
+function startFloodEnd(...args: Array<string | number>): FloodEnd {
   const child = fork(new URL('../support/flood.mjs', import.meta.url), args.map(String), { execArgv: [] })
   afterwards({ close: () => child.kill('SIGKILL') })
   return {
-    tell: () => void child.send('go'),
-    told: async () => (await once(child, 'message'))[0],
+    start: () => void child.send('go'),
+    report: async () => (await once(child, 'message'))[0],
   }
 }
 
+/** Returns the memory of this process after garbage collection. */
 function memory(): number {
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()
   return process.memoryUsage().rss
 }
 
-/** Resolves once it has not changed for a while: no event tells that nothing more comes. */
-async function settled(value: () => number): Promise<void> {
+/** Resolves once a value has not changed for 150 ms. No event tells that no more bytes come. */
+async function unchanged(value: () => number): Promise<void> {
   for (let before = Number.NaN; before !== value();) {
     before = value()
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    await sleep(150)
   }
 }
 
-/** The connection under a socket of `ws`. */
-function tcp(ws: WebSocket): Socket {
-  return Reflect.get(ws, '_socket') as Socket
-}
-
-async function sendAndPing(ws: WebSocket, data: Buffer): Promise<void> {
+async function sendAndWait(ws: WebSocket, data: Buffer): Promise<void> {
   ws.send(data)
-  ws.ping()
-  await once(ws, 'pong')
+  await roundTrip(ws)
 }

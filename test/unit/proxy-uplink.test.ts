@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest'
 import { createUplink } from '../../src/proxy/uplink.ts'
 import type { TerminalCore } from '../../src/terminal/core.ts'
+import { MIB } from '../support/proxy.ts'
+import { until } from '../support/upstream.ts'
 
-/** A terminal that notes what it is sent. */
+/** A terminal that keeps the beginning of each message. */
 function recorder(): { sent: string[]; terminal: TerminalCore } {
   const sent: string[] = []
   const note = async (data: string | Uint8Array): Promise<void> =>
@@ -12,15 +14,15 @@ function recorder(): { sent: string[]; terminal: TerminalCore } {
 }
 
 it('an uplink whose terminal opens while early messages are read keeps their order', async () => {
-  const source = { pause() {}, resume() {} }
-  const uplink = createUplink(source, () => expect.unreachable(), { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 })
+  const counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
+  const uplink = createUplink({ pause() {}, resume() {} }, () => expect.unreachable(), counters)
   const { sent, terminal } = recorder()
   for (let index = 0; index < 4; index += 1)
     uplink.push(Buffer.from(`{"a":${index},"b":"${'x'.repeat(50_000)}"}`), false)
-  uplink.startReading(1024 * 1024)
+  uplink.startReading(MIB)
   uplink.startSending(terminal)
   uplink.push(Buffer.from('typed'), true)
-  for (let turns = 0; turns < 10; turns += 1) await new Promise((resolve) => setImmediate(resolve))
+  await until(() => sent.includes('typed'))
   uplink.push(Buffer.from('later'), true)
   uplink.push(Buffer.from('[]'), false)
   expect(sent).toEqual(['{"a":0,"', '{"a":1,"', '{"a":2,"', '{"a":3,"', 'typed', 'later'])

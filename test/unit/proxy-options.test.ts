@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest'
+import { connectTerminal } from '../../src/index.ts'
+import type { ProxyOptions } from '../../src/proxy.ts'
+import { CLIENT_AUTH, clientTo, connectToAuthorize, join, startProxy, summaryOf } from '../support/proxy.ts'
+import { clientOf, until, upstreamOf } from '../support/upstream.ts'
+
+describe('proxyTerminal', () => {
+  it.each<[string, unknown]>([
+    ['no options', undefined],
+    ['null', null],
+    ['a string', 'http://127.0.0.1:1'],
+    ['an empty object', {}],
+    ['no user', { base: 'http://127.0.0.1:1' }],
+    ['a base that is not a URL', { base: 'nowhere', userId: 'ada' }],
+    ['an authorize that is undefined', { authorize: undefined, base: 'http://127.0.0.1:1', userId: 'ada' }],
+    ['an authorize that is not a function', { authorize: {} }],
+    ['an authTimeout of 0', { authorize: () => {}, authTimeout: 0 }],
+    ['an authTimeout beyond the longest timer', { authorize: () => {}, authTimeout: 2 ** 31 }],
+    ['an authTimeout that is not a number', { authorize: () => {}, authTimeout: '1' }],
+    ['a signal that is an empty object', { base: 'http://127.0.0.1:1', userId: 'ada', signal: {} }],
+    ['a signal that is a number', { base: 'http://127.0.0.1:1', userId: 'ada', signal: 5 }],
+    ['a keepAlive that is not a number', { base: 'http://127.0.0.1:1', userId: 'ada', keepAlive: '1' }],
+  ])('with %s closes the client with 4003 and returns the error', async (_what, options) => {
+    const proxy = await startProxy(() => options as ProxyOptions)
+    const { closed } = await clientTo(proxy)
+    expect(await closed).toEqual({ code: 4003, reason: '' })
+    const summary = await summaryOf(proxy)
+    expect(summary).toMatchObject({ endedBy: 'proxy', code: 4003, reason: '' })
+    expect(summary.error).toMatchObject({
+      message: expect.stringContaining('`'),
+      code: expect.stringMatching(/^ERR_(?:INVALID_ARG|OUT_OF_RANGE|TERMINAL_INVALID_URL)/),
+    })
+  })
+
+  it.each([{ aborted: false }, { aborted: false, addEventListener() {} }, 'soon'])(
+    'refuses %j as a signal, as connectTerminal does',
+    async (signal) => {
+      const options = { base: 'http://127.0.0.1:1', userId: 'ada', signal: signal as never }
+      const proxy = await startProxy(() => options)
+      expect(await (await clientTo(proxy)).closed).toEqual({ code: 4003, reason: '' })
+      expect(await proxy.served[0]?.summary).toMatchObject({ error: { code: 'ERR_INVALID_ARG_TYPE' } })
+      await expect(connectTerminal(options)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    },
+  )
+})
+
+describe('a signal', () => {
+  it('that aborts during the opening closes the client with 1001 and leaves no session', async () => {
+    const upstream = await upstreamOf({ faults: { attach: 'stall' } })
+    const abort = new AbortController()
+    const proxy = await startProxy(() => ({ ...clientOf(upstream), signal: abort.signal }))
+    const { closed } = await clientTo(proxy)
+    await until(() => upstream.sessions.length === 1)
+    const reason = new Error('the server shuts down')
+    abort.abort(reason)
+    expect(await closed).toEqual({ code: 1001, reason: '' })
+    const summary = await summaryOf(proxy)
+    expect(summary).toMatchObject({ endedBy: 'proxy', code: 1001, reason: '' })
+    expect(summary.error).toBe(reason)
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('that has aborted already lets the proxy send no request, with and without authorize', async () => {
+    const upstream = await upstreamOf()
+    const reason = new Error('the server shuts down')
+    const options = { ...clientOf(upstream), signal: AbortSignal.abort(reason) }
+    const without = await startProxy(() => options)
+    expect(await (await clientTo(without)).closed).toEqual({ code: 1001, reason: '' })
+    expect(await summaryOf(without)).toMatchObject({ endedBy: 'proxy', code: 1001, error: reason })
+    const { ws, closed, proxy } = await connectToAuthorize(() => options)
+    ws.send(CLIENT_AUTH)
+    expect(await closed).toEqual({ code: 1001, reason: '' })
+    expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'proxy', code: 1001, error: reason })
+    expect(upstream.requests).toEqual([])
+  })
+
+  it('that aborts when the terminal is open has no effect', async () => {
+    const abort = new AbortController()
+    const { ws, printed } = await join({}, { signal: abort.signal })
+    ws.send(Buffer.from('one'))
+    await printed('one')
+    abort.abort()
+    ws.send(Buffer.from('two'))
+    await printed('two')
+  })
+})
