@@ -48,6 +48,7 @@ export interface ClientRefusal extends CloseFrame {
 
 const DENIED: ClientRefusal = { code: 4003, reason: '' }
 
+// PROTOCOL 7.3
 const REFUSALS: Record<TerminalErrorCode, ClientRefusal> = {
   ERR_TERMINAL_UNAUTHORIZED: { code: 4001, reason: 'Not authorized' },
   ERR_TERMINAL_MISSING_USER: { code: 4002, reason: 'Missing user_id' },

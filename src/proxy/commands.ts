@@ -10,8 +10,9 @@ export interface Command {
 export const LONGEST_TEXT = 65_536
 
 /**
- * Reads a text frame as the server would. Returns `'dropped'` for a frame that would kill the shell: JSON that is not an
- * object, and a resize to anything but whole numbers. Returns `'auth'` for an auth frame, which is for the proxy.
+ * Reads a text frame as the server would. Returns `'dropped'` for a frame that would kill the shell (PROTOCOL 5.2 and
+ * 5.4): JSON that is not an object, and a resize to anything but whole numbers. Returns `'auth'` for an auth frame, which
+ * is for the proxy.
  *
  * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `ws_terminal`
  */
@@ -78,7 +79,7 @@ export interface ClientAuth {
   readonly chatId?: string
 }
 
-/** Returns what the first message of a client says, or `undefined` if it is not an auth frame. */
+/** Returns what a client's first message says (PROTOCOL 7.1), or `undefined` if it is not an auth frame. */
 export function readAuth(data: Buffer, isBinary: boolean): ClientAuth | undefined {
   if (isBinary || data.length > LONGEST_TEXT) return undefined
   const message = parseJson(data.toString())

@@ -32,21 +32,21 @@ export type TestInner = Extract<TestRelease, `open-terminal@${string}`>
 export interface Behaviour {
   /** Runs one container per user: user ids are required, policies exist, and a session outlives its client. */
   readonly orchestrator: boolean
-  /** Reads the key from `token` in the query, and checks it before it answers the handshake. */
+  /** Reads the key from `token` in the query, and checks it before it answers the handshake (PROTOCOL 3.3). */
   readonly keyInHandshake: boolean
-  /** Supports contexts: `X-Terminal-Context-Id` and `context_id`. */
+  /** Supports contexts: `X-Terminal-Context-Id` and `context_id` (PROTOCOL 3.7). */
   readonly contexts: boolean
-  /** What an orchestrator does when its container does not know the session. */
+  /** What an orchestrator does when its container does not know the session (PROTOCOL 3.8). */
   readonly unknownSession: 'drop' | 'redial'
-  /** Uses the chat as the id of its session. */
+  /** Uses the chat as the id of its session (PROTOCOL 2.7). */
   readonly chatIsId: boolean
-  /** Checks who owns a session, attaches one client at a time, and accepts input of any length whole. */
+  /** Checks who owns a session, attaches one client, and accepts input of any length whole (PROTOCOL 2.8, 3.12 and 5.5). */
   readonly strictSessions: boolean
-  /** Closes the attached socket with 1000 when the shell ends. */
+  /** Closes the attached socket with 1000 when the shell ends (PROTOCOL 6.5). */
   readonly announcesEnd: boolean
   /** The answer to an auth frame that raises an unexpected error: `'late'` closes as if the frame had come too late. */
   readonly malformedAuth: 'late' | 'drop' | 'refuse'
-  /** The answer to a token that the server cannot compare, because it is not a string or not ASCII. */
+  /** The answer to a token that the server cannot compare, because it is not a string or not ASCII (PROTOCOL 3.5). */
   readonly unusableToken: 'late' | 'drop' | 'refuse'
 }
 

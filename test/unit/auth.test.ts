@@ -4,6 +4,7 @@ import { buildUpstreamAuth, type AuthType, type UpstreamAuthOptions } from '../.
 const cookie = 'session=abc; theme=dark'
 
 describe('buildUpstreamAuth', () => {
+  // PROTOCOL 2.2 and 4.1 to 4.4
   it.each<[AuthType, string | undefined, Record<string, string>, string]>([
     ['bearer', 'k', { 'X-User-Id': 'u', Authorization: 'Bearer k' }, 'k'],
     ['bearer', undefined, { 'X-User-Id': 'u' }, ''],
@@ -19,6 +20,7 @@ describe('buildUpstreamAuth', () => {
     })
   })
 
+  // PROTOCOL 3.6
   it('carries the chat in a header and in the auth frame, and the context in a header', () => {
     expect(buildUpstreamAuth({ authType: 'none', userId: 'u', chatId: 'c7', contextId: 'chat:c7' })).toEqual({
       headers: { 'X-User-Id': 'u', 'X-Session-Id': 'c7', 'X-Terminal-Context-Id': 'chat:c7' },

@@ -34,6 +34,7 @@ describe('connectTerminal with a timeout', () => {
     expect(error.message).toMatch(/ms\. The last try: Cannot attach at .+: HTTP 502\. /)
   })
 
+  // PROTOCOL 3.10
   it('deletes a session that the server created too late', async () => {
     const upstream = await upstreamOf({ faults: { create: { delay: 800 } } })
     const error = await rejection(connectTerminal({ ...clientOf(upstream), timeout: 400 }))

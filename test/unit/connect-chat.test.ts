@@ -46,6 +46,7 @@ describe.each([
   ['prompts', prompting],
   ['is silent', silent],
 ] as const)('connectTerminal with a chatId, when the shell %s,', (_what, shell) => {
+  // PROTOCOL 3.11
   it.each(strictInside)(
     'opens a terminal without the chat on $release in front of $inner',
     async ({ release, inner }) => {

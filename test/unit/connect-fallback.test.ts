@@ -77,6 +77,7 @@ describe('connectTerminal to a bare WebSocket server', () => {
 })
 
 describe('connectTerminal', () => {
+  // PROTOCOL 3.3
   it.each(releases)('puts the key into the URL for Terminals 0.0.2 only: %s', async (release) => {
     const upstream = await upstreamOf({ release })
     afterwards(await connectTerminal(clientOf(upstream)))

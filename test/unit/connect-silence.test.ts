@@ -5,6 +5,7 @@ import { afterwards, clientOf, outputWith, rejection, releases, until, upstreamO
 
 const patient = { settle: 60_000, timeout: 60_000 }
 
+// PROTOCOL 3.8
 it.each(releases)(
   'connectTerminal rejects with ERR_TERMINAL_NOT_FOUND on %s before `settle` ms have passed',
   async (release) => {
@@ -15,6 +16,7 @@ it.each(releases)(
   },
 )
 
+// PROTOCOL 3.9
 it('connectTerminal accepts a silent attach after one look-up of the session, also if that takes longer than `settle`', async () => {
   const upstream = await upstreamOf({ faults: { get: { delay: 200 } } })
   const terminal = await connectTerminal(clientOf(upstream))

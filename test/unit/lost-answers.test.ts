@@ -36,6 +36,7 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
     },
   )
 
+  // PROTOCOL 2.8
   it('rejects on a server that lists the sessions of every user', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.11', faults: { create: ['drop'] } })
     const error = await rejection(createTerminalSession(clientOf(upstream)))
@@ -75,6 +76,7 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
   })
 })
 
+// PROTOCOL 2.9
 describe('a kept-alive connection that the server has dropped', () => {
   it('does not fail a GET or a DELETE', async () => {
     const faults = { create: 'expire', get: 'expire', list: 'expire', delete: 'expire' } as const
@@ -134,6 +136,7 @@ describe('a session that connectTerminal created', () => {
     await until(() => runningTimers() <= before)
   })
 
+  // PROTOCOL 2.4
   it('survives the 404 of a reverse proxy that has lost its server', async () => {
     const upstream = await upstreamOf({ faults: { get: { refuse: 404, body: '<h1>default backend</h1>' } } })
     const terminal = await connectTerminal(clientOf(upstream))

@@ -122,6 +122,7 @@ describe('probeUpstream', () => {
     expect(await failing(`${base}/base`)).toEqual([`rest failed ${status}`, expect.stringMatching(advice)])
   })
 
+  // PROTOCOL 2.6
   it('quotes the server without the key', async () => {
     const base = await answering(401, '{"detail":"sk-canary is wrong"}', { server: 'gate sk-canary' })
     expect((await probe(base)).checks.at(-1)?.detail).toBe('[redacted] is wrong')

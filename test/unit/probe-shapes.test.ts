@@ -73,6 +73,7 @@ const habits: Array<[what: string, release: TestRelease, habits: Habits, frame: 
 ]
 
 describe('probeUpstream', () => {
+  // PROTOCOL 3.13
   it.each(habits)('reports a proxy that %s in front of %s', async (_what, release, habit, frame, advice) => {
     const upstream = await upstreamOf({ ...QUICK, release })
     const report = await probe(await gateway(upstream, habit))
@@ -190,6 +191,7 @@ describe('probeUpstream', () => {
     expect((await probe(base)).advice).toContain('load balancer')
   })
 
+  // PROTOCOL 2.14
   it.each([
     ['0.9.1', 'open-terminal@<=0.12.3'],
     ['0.12.3', 'open-terminal@<=0.12.3'],
@@ -242,6 +244,7 @@ describe('probeUpstream', () => {
   })
 })
 
+// PROTOCOL 7.4
 describe('probeUpstream behind Open WebUI', () => {
   const path = '/api/v1/terminals/main'
   const session = { authType: 'session' } as const

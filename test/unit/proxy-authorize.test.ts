@@ -20,6 +20,7 @@ import { afterwards, clientOf, until, upstreamOf } from '../support/upstream.ts'
 const AUTH_WITH_CHAT = '{"type":"auth","token":"jwt","chat_id":"7"}'
 
 describe('authorize', () => {
+  // PROTOCOL 7.1
   it.each<[string, ClientAuth]>([
     [AUTH_WITH_CHAT, { token: 'jwt', chatId: '7' }],
     [CLIENT_AUTH, { token: 'jwt' }],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { join } from '../support/proxy.ts'
 import { afterwards, until } from '../support/upstream.ts'
 
+// PROTOCOL 5.8
 describe('the heartbeat', () => {
   it('ends a client that no longer answers', async () => {
     const { ws, served, upstream } = await join({}, { keepAlive: 30 })
@@ -11,6 +12,7 @@ describe('the heartbeat', () => {
     expect(upstream.sessions).toEqual([])
   })
 
+  // PROTOCOL 7.2
   it('keeps a silent client, and sends it no text frame', async () => {
     const { ws, messages, printed, upstream } = await join({}, { keepAlive: 20 })
     let pings = 0

@@ -20,6 +20,7 @@ async function refused(options: ConnectTerminalOptions): Promise<Refused> {
 
 const HIDDEN = 'http://10.0.3.7:8000 sk-canary secret.internal'
 
+// PROTOCOL 7.3
 describe('proxyTerminal, when the upstream refuses,', () => {
   const quick = { retry: { attempts: 1, delay: 0 } }
   const hiding = (refuse: number): { refuse: number; body: string } => ({

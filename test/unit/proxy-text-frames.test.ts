@@ -4,6 +4,7 @@ import { KIB, MIB } from '../support/proxy.ts'
 import { countJsonParses } from '../support/proxy-json.ts'
 import { digest, pair, upTo } from '../support/proxy-pair.ts'
 
+// PROTOCOL 5.4
 describe('a text frame of a client', () => {
   it.each([
     ['more than 64 KiB of objects', `{"type":"ping","x":[${'{},'.repeat(30_000)}{}]}`],

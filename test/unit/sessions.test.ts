@@ -39,6 +39,7 @@ describe.each(releases)('on %s', (release) => {
     })
   })
 
+  // PROTOCOL 2.10
   it('createTerminalSession rejects with ERR_TERMINAL_LIMIT when there are 16 sessions', async () => {
     const client = clientOf(await upstreamOf({ release }))
     await Promise.all(Array.from({ length: 16 }, () => createTerminalSession(client)))
@@ -139,6 +140,7 @@ describe('an unexpected answer', () => {
     )
   })
 
+  // PROTOCOL 2.13
   it('that redirects is not followed, and the message shows its target without the query', async () => {
     const target = await upstreamOf()
     const faults = { list: { refuse: 302, headers: { location: `${target.url}/?token=sk-canary` } } }

@@ -8,6 +8,7 @@ import { nothingHappens } from '../support/timers.ts'
 import { afterwards, outputWith, releases, serve, until, withoutCanary } from '../support/upstream.ts'
 
 describe('a terminal', () => {
+  // PROTOCOL 6.5
   it('ends as `exited` with its shell on every release, and delivers all output', async () => {
     const ends = releases.map(async (release) => {
       const { terminal, upstream } = await open({ release, shell: 'sh' })
@@ -20,6 +21,7 @@ describe('a terminal', () => {
     await Promise.all(ends)
   })
 
+  // PROTOCOL 6.6
   it('ends as `local` by close(), deletes the session once, and returns the same result to each caller', async () => {
     const { terminal, upstream } = await open()
     const close = await terminal.close()
@@ -51,6 +53,7 @@ describe('a terminal', () => {
     expect(upstream.sessions).toEqual([])
   })
 
+  // PROTOCOL 6.2
   it('ends as `exited` after a bare close when the session has ended', async () => {
     const { terminal, session } = await open()
     session.exit()

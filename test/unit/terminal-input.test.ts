@@ -15,6 +15,7 @@ describe('terminal.write', () => {
     expect(await outputWith(terminal, '\n')).toBe('gr\u00c3\u00bcezi \u0000\u00ff\n')
   })
 
+  // PROTOCOL 5.5
   it.each([...releases])('delivers a paste of 300 KB to %s whole, in frames of at most 4096 bytes', async (release) => {
     const { terminal, upstream } = await open({ release, shell: hashing(300_000) })
     const paste = randomBytes(300_000)

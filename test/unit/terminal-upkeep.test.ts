@@ -18,6 +18,7 @@ async function settle(): Promise<void> {
   for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
+// PROTOCOL 2.12
 describe('a terminal with traffic', () => {
   it.each(['output', 'input'])('looks its session up at least once a minute while there is %s', async (kind) => {
     const { terminal, session, upstream } = await open()

@@ -43,6 +43,7 @@ function sendLast({ ws }: RawSocket, last: string | Uint8Array): void {
 }
 
 describe.each(releases)('%s', (release) => {
+  // PROTOCOL 5.1
   it('takes binary messages as keystrokes', async () => {
     const socket = await attach(await start({ release }))
     const keys = Buffer.from([0, 3, 0xff, 0xc3, 13])
@@ -71,6 +72,7 @@ describe.each(releases)('%s', (release) => {
     [`{"a":1${'0'.repeat(4299)}}`, { cols: 80, rows: 24 }],
     [`{"a":${'['.repeat(900)}${']'.repeat(900)}}`, { cols: 80, rows: 24 }],
   ]
+  // PROTOCOL 5.3
   it.each(harmless.map(([text, size]) => [text.slice(0, 60), text, size] as const))(
     'keeps the terminal open after the text %s',
     async (_start, text, size) => {
@@ -105,6 +107,7 @@ describe.each(releases)('%s', (release) => {
     `{"a":${'['.repeat(1100)}${']'.repeat(1100)}}`,
     '['.repeat(100_000),
   ]
+  // PROTOCOL 5.4
   it.each(poisons.map((text) => [text.slice(0, 60), text]))(
     'ends the terminal after the text %s',
     async (_start, poison) => {
@@ -119,6 +122,7 @@ describe.each(releases)('%s', (release) => {
     },
   )
 
+  // PROTOCOL 5.6
   it('closes with 1009 for a message of more than 16 MiB', async () => {
     const socket = await attach(await start({ release }))
     socket.ws.send(Buffer.alloc(16 * 1024 * 1024 + 1))
@@ -174,6 +178,7 @@ describe.each(releases)('%s', (release) => {
   })
 })
 
+// PROTOCOL 6.5
 describe.each(silent)('$release', ({ release, ...inside }) => {
   it('does not announce the end of the shell', async () => {
     const upstream = await start({ release, ...inside })
@@ -241,6 +246,7 @@ describe.each(announcing)('%s', (release) => {
   })
 })
 
+// PROTOCOL 6.6
 describe.each(ownServers)('%s', (release) => {
   it('ends the session when its client leaves', async () => {
     const upstream = await start({ release })
@@ -326,6 +332,7 @@ async function recording(options: TestUpstreamOptions): Promise<{ upstream: Test
 
 const digest = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
 
+// PROTOCOL 5.5
 describe.each(sharing)('input to $release', (options) => {
   it.each([65_536, 102_400])('is cut short when one message has %i bytes', async (length) => {
     const { upstream, input } = await recording(options)

@@ -29,6 +29,7 @@ function keepAliveClient(): {
 
 const RESET = { code: 'ECONNRESET' }
 
+// PROTOCOL 2.9
 describe('the fault expire', () => {
   it.each<[operation: TestOperation, method: string, hasId: boolean, sessions: number]>([
     ['create', 'POST', false, 2],

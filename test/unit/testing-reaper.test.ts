@@ -62,6 +62,7 @@ describe.each(orchestrators)('%s', (release) => {
     await create(upstream)
   })
 
+  // PROTOCOL 2.12
   it('tears down a container although a client types', async () => {
     const upstream = await start({ release, idleTimeout: 100 })
     const socket = await attach(upstream)
@@ -81,6 +82,7 @@ describe.each(orchestrators)('%s', (release) => {
   })
 })
 
+// PROTOCOL 6.2
 describe.each([...lenientInside, ...strictInside])('$inner behind $release', (options) => {
   it('closes a client of a torn down container with 1000 at its next message, and not earlier', async () => {
     const upstream = await start({ ...options, idleTimeout: 50 })

@@ -89,6 +89,7 @@ const table: Array<[shape: string, Shape & { session?: string }, outcomes: strin
   ],
 ]
 
+// PROTOCOL 1.1
 describe.each(table)('a client that sends %s', (_name, { session, ...shape }, outcomes) => {
   it.each(releases.map((release) => [release, outcomes[columns[release]]] as const))(
     'gets from %s: %s',
@@ -103,6 +104,7 @@ describe.each(table)('a client that sends %s', (_name, { session, ...shape }, ou
 
 const awaitingFrame = releases.filter((release) => release !== 'terminals@0.0.2')
 
+// PROTOCOL 3.4 and 3.9
 describe('the auth frame', () => {
   it.each(awaitingFrame)('is awaited in silence by %s', async (release) => {
     const upstream = await start({ release, shell: prompting })
@@ -133,6 +135,7 @@ describe('the auth frame', () => {
   const FAILED = 'open, 4001 Auth failed'
   // The outcomes of: another type, no token, no JSON, a token that is not ASCII, a token that is not a string, no object,
   // a number that is too long, nesting that is too deep, a binary message.
+  // PROTOCOL 3.5
   describe.each<[TestRelease, string[]]>([
     ['terminals@0.0.3', [EXPECTED, WRONG_KEY, LATE, DROPPED, DROPPED, FAILED, FAILED, FAILED, FAILED]],
     ['terminals@0.2.2', [EXPECTED, WRONG_KEY, LATE, DROPPED, DROPPED, FAILED, FAILED, FAILED, FAILED]],
@@ -177,6 +180,7 @@ describe('the auth frame', () => {
 describe.each(strict)('%s', (release) => {
   const chat = { 'x-session-id': 'chat-1' }
 
+  // PROTOCOL 3.6
   it.each<[string, Shape, string]>([
     ['in the header', { headers: chat }, 'attached'],
     ['in the auth frame', { first: [authFrame(KEY, { chat_id: 'chat-1' })] }, 'attached'],
@@ -194,6 +198,7 @@ describe.each(strict)('%s', (release) => {
     expect(await outcome(dial(upstream, id, shape))).toBe(expected)
   })
 
+  // PROTOCOL 3.12
   it('closes the second client of a session with 4009 and keeps the first', async () => {
     const upstream = await start({ ...quick, release })
     const { id } = await create(upstream)
@@ -214,6 +219,7 @@ describe.each(strict)('%s', (release) => {
 
 const inQuery = (context_id: string): Shape => ({ query: { user_id: USER, token: KEY, context_id } })
 
+// PROTOCOL 3.7
 describe('terminals@0.2.2', () => {
   it.each<[string, Shape, string]>([
     ['of the query', inQuery('chat:1'), 'attached'],
@@ -231,6 +237,7 @@ describe('terminals@0.2.2', () => {
     expect(await outcome(dial(upstream, id, shape))).toBe(expected)
   })
 
+  // PROTOCOL 3.8 and 3.10
   it('stays silent between its attempts to reach an unknown session', async () => {
     const upstream = await start()
     expect(await next(dial(upstream, 'nowhere'))).toBe('silence')
@@ -269,6 +276,7 @@ describe('a handshake', () => {
     expect(await dial(upstream, '%ff').ended).toBe(REFUSED)
   })
 
+  // PROTOCOL 5.7
   it.each(releases)('gets compression from %s if the client offers it', async (release) => {
     const upstream = await start({ ...quick, release })
     const { id } = await create(upstream)

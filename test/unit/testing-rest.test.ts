@@ -24,6 +24,7 @@ const NO_KEY = [401, { detail: 'Missing Authorization header' }]
 const LIMIT = [429, { error: 'Maximum number of terminal sessions (16) reached' }]
 
 describe.each(releases)('%s', (release) => {
+  // PROTOCOL 2.1 and 2.5
   it('creates, gets, lists and deletes sessions', async () => {
     const upstream = await start({ release })
     const created = await ask(upstream, 'POST')
@@ -64,6 +65,7 @@ describe.each(releases)('%s', (release) => {
     expect(await ask(upstream, 'DELETE', `${API}/${session.id}`)).toEqual(NOT_FOUND)
   })
 
+  // PROTOCOL 2.10
   it('has room for 16 sessions, and for another when one has ended', async () => {
     const upstream = await start({ release })
     const sessions = []
@@ -158,6 +160,7 @@ describe.each(orchestrators)('%s', (release) => {
     expect((await ask(upstream, 'GET', `/p/with%20blank${API}/${id}`))[0]).toBe(200)
   })
 
+  // PROTOCOL 2.11
   it('answers 404 to an unknown policy', async () => {
     const upstream = await start({ release, policies: ['gold'] })
     const answer = [404, { detail: "Policy 'x' not found" }]
@@ -187,6 +190,7 @@ describe.each(ownServers)('%s', (release) => {
     }
   })
 
+  // PROTOCOL 2.13
   it('redirects from a path with a slash at its end, before it checks the key', async () => {
     const upstream = await start({ release })
     for (const path of ['', '/x']) {
@@ -215,6 +219,7 @@ describe.each(ownServers)('%s', (release) => {
 /** Upstreams that use the chat as the id of its session. */
 const chatIsId: TestUpstreamOptions[] = [...lenientInside, { release: 'open-terminal@0.11' }]
 
+// PROTOCOL 2.7
 describe.each(chatIsId)('$release', (options) => {
   it('uses the chat as the id of its session', async () => {
     const upstream = await start(options)
@@ -255,6 +260,7 @@ describe.each(chatIsId)('$release', (options) => {
   })
 })
 
+// PROTOCOL 2.8
 describe.each(lenient)('%s', (release) => {
   it('shows every session to every user', async () => {
     const upstream = await start({ release })
@@ -335,6 +341,7 @@ describe('a context', () => {
   })
 })
 
+// PROTOCOL 2.15
 describe.each(releases)('a page of another origin on %s', (release) => {
   const origin = 'http://page.example'
   const preflight = { origin, 'access-control-request-method': 'POST' }

@@ -6,6 +6,7 @@ import { buildUpstreamHttpUrl, whereOf } from '../../src/upstream/url.ts'
 const authTypes: AuthType[] = ['bearer', 'session', 'system_oauth', 'none']
 const noKeys = [undefined, null, '', ' ', '\t\n ', 'Bearer', 'Bearer ', '  bearer  ', 'Bearer Bearer ', '\u00a0']
 
+// PROTOCOL 3.3
 describe('the parameter `token`', () => {
   it('stands beside `user_id` when the auth type is bearer and there is a key', () => {
     expect(buildUpstreamWsUrl('https://terminals.example/api/terminals/s1', 'bearer', 'sk-1', 'ada')).toBe(
@@ -63,11 +64,13 @@ describe('buildUpstreamWsUrl', () => {
     expect(buildUpstreamWsUrl(base, 'none', null, 'u', where)).toBe(url)
   })
 
+  // PROTOCOL 3.1 and 3.2
   it('orders the parameters: those of the base, then user_id, context_id, token', () => {
     const url = buildUpstreamWsUrl('http://h/?z=1&user_id=x', 'bearer', 'k', 'u', target)
     expect([...new URL(url).searchParams.keys()]).toEqual(['z', 'user_id', 'context_id', 'token'])
   })
 
+  // PROTOCOL 4.5
   it.each([' sk-1 ', 'Bearer sk-1', 'bearer\tsk-1', '  BEARER  sk-1\n', 'sk-1'])('reads the key %j as sk-1', (key) => {
     expect(buildUpstreamWsUrl('http://h', 'bearer', key, 'u')).toBe('ws://h/?user_id=u&token=sk-1')
   })
