@@ -1,7 +1,7 @@
 import { once } from 'node:events'
+import { abortable } from '../lib/deadline.ts'
 import { connectTerminal } from '../terminal/connect.ts'
 import type { TerminalConnection } from '../terminal/connection.ts'
-import { abortable } from '../lib/deadline.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host, OutputStream } from './host.ts'
 import { adviseOnKey } from './key.ts'

@@ -1,6 +1,6 @@
 import type { ProbeCheck, ProbeCheckName } from '../probe/facts.ts'
-import { probe, type ProbeReport } from '../probe/report.ts'
 import type { ProbeFamily } from '../probe/family.ts'
+import { probe, type ProbeReport } from '../probe/report.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { paintFor, startProgress, type Paint, type Progress } from './screen.ts'

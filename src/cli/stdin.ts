@@ -1,5 +1,5 @@
-import type { TerminalConnection } from '../terminal/connection.ts'
 import { delay } from '../lib/deadline.ts'
+import type { TerminalConnection } from '../terminal/connection.ts'
 import { createEscape } from './escape.ts'
 import type { InputStream } from './host.ts'
 

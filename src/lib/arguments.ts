@@ -1,16 +1,16 @@
-/** Names what was passed without showing it: it may be a secret. */
+/** Returns the type of a value for a message, which must not show the value: it may be a secret. */
 export function typeName(value: unknown): string {
   return value === null ? 'null' : typeof value
 }
 
-/** A `TypeError` with Node's `ERR_INVALID_ARG_TYPE`. */
+/** Returns a `TypeError` with Node's `ERR_INVALID_ARG_TYPE`. */
 export function wrongType(name: string, expected: string, value: unknown): TypeError {
   return Object.assign(new TypeError(`\`${name}\` must be ${expected}, got ${typeName(value)}`), {
     code: 'ERR_INVALID_ARG_TYPE',
   })
 }
 
-/** A `TypeError` with Node's `ERR_INVALID_ARG_VALUE`. */
+/** Returns a `TypeError` with Node's `ERR_INVALID_ARG_VALUE`. */
 export function wrongValue(name: string, problem: string): TypeError {
   return Object.assign(new TypeError(`\`${name}\` ${problem}`), { code: 'ERR_INVALID_ARG_VALUE' })
 }
@@ -20,7 +20,7 @@ export function assertObject(name: string, value: unknown): asserts value is obj
   if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value)
 }
 
-/** Throws unless `value` is a string that survives every carrier: no control characters, no lone surrogates, not empty. */
+/** Throws unless `value` is a string that URLs, headers and JSON carry unchanged. */
 export function assertText(name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value)
   if (/^$|[\p{Cc}\p{Cs}]/u.test(value)) {
@@ -50,13 +50,13 @@ export function assertHeaderValue(name: string, value: unknown): asserts value i
 
 const LONGEST_CONTEXT = 256
 
-/** Throws unless `value` can be an orchestrator's context; which kinds there are is for the server to say. */
+/** Throws unless `value` can be an orchestrator's context. The server knows which kinds of contexts there are. */
 export function assertContext(name: string, value: unknown): asserts value is string {
   assertText(name, value)
   if (value.length > LONGEST_CONTEXT) throw wrongValue(name, `must be at most ${LONGEST_CONTEXT} characters long`)
 }
 
-/** Throws unless `value` is an `AbortSignal`, of whichever realm, or left out. */
+/** Throws unless `value` is `undefined` or an `AbortSignal`, which may be of another realm. */
 export function assertSignal(value: unknown): asserts value is AbortSignal | undefined {
   const { aborted, addEventListener, removeEventListener } = Object(value)
   const isSignal =

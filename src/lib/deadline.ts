@@ -1,7 +1,7 @@
-/** ms; setTimeout takes anything longer for 1 ms. */
+/** ms. `setTimeout` treats a longer time as 1 ms. */
 export const LONGEST_TIMER: number = 2 ** 31 - 1
 
-/** Settles as `promise` does, but rejects with the signal's reason once that aborts; leaves no listener behind. */
+/** Settles as `promise` does, or rejects with the signal's reason when the signal aborts. Leaves no listener behind. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
   return new Promise((resolve, reject) => {
@@ -12,7 +12,7 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   })
 }
 
-/** Resolves with `undefined` after `ms`, or rejects with the signal's reason; leaves no timer behind. */
+/** Resolves after `ms`, or rejects with the signal's reason when the signal aborts. Leaves no timer behind. */
 export function delay(ms: number, signal: AbortSignal): Promise<undefined> {
   let timer: ReturnType<typeof setTimeout>
   const elapsed = new Promise<undefined>((resolve) => {
@@ -21,15 +21,15 @@ export function delay(ms: number, signal: AbortSignal): Promise<undefined> {
   return abortable(elapsed, signal).finally(() => clearTimeout(timer))
 }
 
-/** A limit on the whole of something, which the caller's own signal can bring forward. */
+/** A time limit on a whole task. */
 export interface Deadline {
   readonly signal: AbortSignal
   stop(): void
 }
 
-/** Aborts after `ms` with what `expired` returns, or as soon as `outer` aborts, with its reason. */
+/** Returns a deadline whose signal aborts after `ms` with the value of `expired`, or when `outer` aborts, with its reason. */
 export function startDeadline(ms: number, outer: AbortSignal | undefined, expired: () => unknown): Deadline {
-  // AbortSignal.any would do, but Node has it only since 20.3, and it keeps its sources alive.
+  // Not AbortSignal.any: Node has it only since 20.3, and it keeps its sources alive.
   const controller = new AbortController()
   const follow = (): void => controller.abort(outer?.reason)
   const timer = setTimeout(() => controller.abort(expired()), ms)
@@ -44,12 +44,12 @@ export function startDeadline(ms: number, outer: AbortSignal | undefined, expire
   }
 }
 
-/** ms for what a server is asked in the background, where only this package needs the answer. */
+/** ms for a request in the background, whose answer the caller does not need. */
 export const BRIEFLY = 3_000
 
 /**
- * Calls with a signal that aborts after `ms`, with what `late` returns, or with `outer`. Rejects then, even if the call
- * does not settle.
+ * Calls `act` with a signal that aborts after `ms` with the value of `late`, or when `outer` aborts, with its reason.
+ * Rejects with the same, even if the promise of `act` never settles.
  */
 export async function withDeadline<T>(
   ms: number,

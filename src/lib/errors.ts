@@ -3,17 +3,17 @@
  *
  * | code | when |
  * | --- | --- |
- * | `ERR_TERMINAL_INVALID_URL` | the base is no http(s) or ws(s) URL |
+ * | `ERR_TERMINAL_INVALID_URL` | `base` is no http(s) or ws(s) URL |
  * | `ERR_TERMINAL_UNAUTHORIZED` | 401, close 4001, or a handshake answered 401 or 403 while the session is there |
- * | `ERR_TERMINAL_FORBIDDEN` | 403 of a request, or a close 4003 that will not pass |
+ * | `ERR_TERMINAL_FORBIDDEN` | a request answered 403, or a close 4003 that denies access |
  * | `ERR_TERMINAL_MISSING_USER` | 422, close 4002 |
  * | `ERR_TERMINAL_NOT_FOUND` | 404, close 4004, or a handshake answered 403 while the session is not there |
  * | `ERR_TERMINAL_IN_USE` | close 4009 |
  * | `ERR_TERMINAL_LIMIT` | 429 |
- * | `ERR_TERMINAL_UNAVAILABLE` | refused, reset, DNS, TLS, 5xx, close 1012 or 1013, close 4003 "not reachable" |
+ * | `ERR_TERMINAL_UNAVAILABLE` | connection refused or reset, DNS, TLS, 5xx, close 1012 or 1013, close 4003 "not reachable" |
  * | `ERR_TERMINAL_TIMEOUT` | `timeout` ran out |
- * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives: HTML instead of JSON, no id, a redirect |
- * | `ERR_TERMINAL_CLOSED` | the terminal was used after it closed |
+ * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives, such as HTML, JSON without an id, or a redirect |
+ * | `ERR_TERMINAL_CLOSED` | a terminal was used after it closed |
  */
 export type TerminalErrorCode =
   | 'ERR_TERMINAL_INVALID_URL'
@@ -28,28 +28,28 @@ export type TerminalErrorCode =
   | 'ERR_TERMINAL_PROTOCOL'
   | 'ERR_TERMINAL_CLOSED'
 
-/** What a {@link TerminalError} carries beside its code and message. */
+/** The fields of a {@link TerminalError} beside its code and message. */
 export interface TerminalErrorOptions {
   /** Why it failed, without what failed and what to do. Default: the message. */
   why?: string | undefined
-  /** The HTTP status that was answered, if it was one that failed. */
+  /** The HTTP status of the answer, if an answer was the failure. */
   status?: number | undefined
-  /** The close code that was received (RFC 6455, section 7.4), if it was a close that failed. */
+  /** The close code that was received (RFC 6455, section 7.4), if a close was the failure. */
   closeCode?: number | undefined
-  /** The reason that came with the close code; secrets in it are the caller's to remove. */
+  /** The reason that came with the close code. The caller of the constructor removes secrets from it. */
   closeReason?: string | undefined
-  /** What this error came from. */
+  /** The error that led to this one. */
   cause?: unknown
 }
 
-// A class per module format, and one per copy in node_modules: a registered symbol is the one thing they share.
+// The ESM build, the CJS build and each copy in node_modules have a class of their own. They share a registered symbol.
 const BRAND = Symbol.for('terminal-upstream.TerminalError')
 
 /**
- * The one error class of this package: something between here and the terminal went wrong.
+ * The error of this package for everything that goes wrong between the caller and the terminal.
  *
- * Switch on `code`; show `message`, which says what failed, where and what to do, and never holds a key, token, cookie
- * or query string. `instanceof` holds across the ESM and the CJS build. Wrong arguments are a `TypeError` or
+ * Switch on `code`, and show `message`: it says what failed, where, why and what to do, and never holds a key, token,
+ * cookie or query string. `instanceof` works across the ESM and the CJS build. A wrong argument is a `TypeError` or
  * `RangeError` with Node's codes instead.
  *
  * @example
@@ -70,29 +70,29 @@ export class TerminalError extends Error {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    // A class derived from it is recognized as any other.
+    // Derived classes keep the usual meaning of `instanceof`.
     if (this !== TerminalError) return super[Symbol.hasInstance](value)
     return typeof value === 'object' && value !== null && BRAND in value
   }
 
-  /** What happened; stable across versions. */
+  /** What went wrong; stable across versions. */
   readonly code: TerminalErrorCode
-  /** Why it failed, for a sentence of your own: `message` without what failed and what to do. Holds no secret either. */
+  /** The reason alone, for a sentence of your own: `message` without what failed and what to do. Holds no secret either. */
   declare readonly why: string
-  // `declare`: an absent field is absent, so that a logged error shows only what is known.
-  /** The HTTP status that was answered, if it was one that failed. */
+  // `declare` creates no field, so that a logged error shows only the known ones.
+  /** The HTTP status of the answer, if an answer was the failure. */
   declare readonly status?: number
-  /** The close code that was received, if it was a close that failed. */
+  /** The close code that was received, if a close was the failure. */
   declare readonly closeCode?: number
   /** The reason that came with the close code. */
   declare readonly closeReason?: string
 
   /**
-   * Made by this package; by you where something of this package asks your code for an error.
+   * Creates an error. Your code needs it only where this package asks for one, as in `authorize` of a proxy.
    *
-   * @param code What happened.
-   * @param message What failed, where and why, and what to do; no secrets.
-   * @param options What else is known.
+   * @param code What went wrong.
+   * @param message What failed, where, why, and what to do. No secrets.
+   * @param options The other fields.
    */
   constructor(code: TerminalErrorCode, message: string, options: TerminalErrorOptions = {}) {
     const { why = message, status, closeCode, closeReason, cause } = options
@@ -111,20 +111,17 @@ export function hasCode(error: unknown, code: TerminalErrorCode): error is Termi
   return error instanceof TerminalError && error.code === code
 }
 
-/** Makes foreign text fit to be shown. */
+/** Removes secrets from a foreign text, and makes it one short line. */
 export type Redact = (text: string) => string
 
 const LONGEST_TEXT = 4096
 const LONGEST_QUOTE = 200
-// A close reason ends after 123 bytes, and a log line somewhere: the beginning of a secret is a secret, too.
+// A text may be cut within a secret, as close reasons are after 123 bytes. So this many characters are secret too.
 const SHORTEST_PART = 8
 
-/**
- * Returns a function that takes the secrets and every query string out of a foreign text, and cuts it
- * to a line that can be logged.
- */
+/** Returns a function that removes the secrets and every query string from a foreign text, and cuts it to one line. */
 export function createRedact(secrets: Iterable<string>): Redact {
-  // Built for the first text: most requests need none, and a cookie has hundreds of values.
+  // Created for the first text: most requests have no text to redact, and a cookie may have hundreds of values.
   let secretAt: ((text: string, start: number) => number) | undefined
   return (text) => {
     secretAt ??= createSearch(new Set([...secrets].flatMap(spellingsOf)))
@@ -143,7 +140,7 @@ export function createRedact(secrets: Iterable<string>): Redact {
   }
 }
 
-/** A secret as it is, in JSON, and in a form; percent-encodings have too many spellings, so the text is decoded. */
+/** Returns the spellings of a secret as plain text, in JSON and in a form. Percent-encodings are decoded in the text instead. */
 function spellingsOf(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1), secret.replaceAll(' ', '+')].flatMap((spelling) => [
     visible(spelling),
@@ -151,9 +148,9 @@ function spellingsOf(secret: string): string[] {
   ])
 }
 
-/** Returns a function that tells how many characters of a text, from a place on, are a secret or the beginning of one. */
+/** Returns a function that counts the characters of a text, from `start` on, that are a secret or the beginning of one. */
 function createSearch(spellings: Iterable<string>): (text: string, start: number) => number {
-  // Grouped by their beginnings, so that a place is compared with few of them.
+  // Grouped by their first characters, so that each place of a text is compared with few spellings.
   const groups = new Map<string, string[]>()
   for (const spelling of spellings) {
     const beginning = spelling.slice(0, SHORTEST_PART)
@@ -175,7 +172,7 @@ function createSearch(spellings: Iterable<string>): (text: string, start: number
   }
 }
 
-/** Removes invisible characters, which reorder or split the visible ones. */
+/** Removes invisible characters, which can reorder or split the visible ones. */
 function visible(text: string): string {
   return text.replaceAll(/\p{Cf}/gu, '')
 }
@@ -190,7 +187,7 @@ function decodePercents(text: string): string {
   })
 }
 
-/** The part of an error that this package reads. `instanceof Error` is false for errors of another realm, as in Jest. */
+/** The fields of an error that this package reads. `instanceof Error` is false for errors of another realm, as in Jest. */
 interface ErrorLike {
   readonly message?: unknown
   readonly code?: unknown
@@ -203,21 +200,21 @@ function isErrorLike(value: unknown): value is ErrorLike {
   return typeof value === 'object' && value !== null
 }
 
-/** Returns the error that an error was made of: fetch hides it one level down, and a dual-stack dial one more. */
+/** Returns the error behind an error: fetch has it in `cause`, a dial to several addresses in `errors`. */
 function reasonOf({ errors, cause }: ErrorLike): unknown {
   return Array.isArray(errors) ? errors[0] : cause
 }
 
 const DEEPEST = 10
 
-/** Returns an error and the errors that it was made of, the outermost first; the chain may be a circle. */
+/** Returns an error and the errors behind it, the outermost first. At most {@link DEEPEST}: the chain may be a circle. */
 function chainOf(error: unknown): ErrorLike[] {
   const chain: ErrorLike[] = []
   for (let next = error; isErrorLike(next) && chain.length < DEEPEST; next = reasonOf(next)) chain.push(next)
   return chain
 }
 
-/** The `code` of a Node or ws error, wherever the runtime put it. */
+/** Returns the first `code` of an error and the errors behind it. */
 export function errorCode(error: unknown): string | undefined {
   return chainOf(error)
     .map(({ code }) => code)
@@ -225,8 +222,8 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /**
- * Returns a bare copy of a foreign error for `cause`: runtimes hang requests, responses and sockets on theirs, and
- * those hold the credentials.
+ * Returns a copy of a foreign error for `cause`, with a message and a code only. Runtimes attach requests, responses and
+ * sockets to their errors, and those hold credentials.
  */
 export function withoutSecrets(error: unknown, redact: Redact): Error {
   const { message = String(error) } = chainOf(error).at(-1) ?? {}

@@ -1,18 +1,22 @@
-/** A timer that runs while nothing happens. */
+/** A timer that fires when nothing has happened for a while. */
 export interface SilenceTimer {
-  /** Begins the silence anew: something has been sent or received. */
+  /** Starts the silence anew, because something was sent or received. */
   readonly reset: () => void
   readonly stop: () => void
 }
 
 /**
- * Calls `onSilence` after each of the `delays` (ms since the last reset), and then no more until it is stirred again.
+ * Calls `onSilence` after each of the `delays`, in ms since the last reset. After the last delay, only a reset starts it
+ * again.
  *
- * One timer of the runtime however often it is reset: a flood does that a hundred thousand times a second.
+ * A reset only notes the time, because a flood of messages resets it a hundred thousand times a second.
  */
 export function createSilenceTimer(delays: readonly number[], onSilence: () => void): SilenceTimer {
+  // The time of the last reset.
   let last = performance.now()
+  // The index of the delay that runs out next.
   let step = 0
+  // `onSilence` may stop the timer, and then it must not be armed again.
   let stopped = false
   let timer: ReturnType<typeof setTimeout> | undefined
 

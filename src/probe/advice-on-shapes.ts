@@ -1,4 +1,4 @@
-import { NOT_REACHABLE } from '../upstream/protocol.ts'
+import { NOT_REACHABLE } from '../upstream/failures.ts'
 import { isBare403, outcomeOf, type Facts, type ProbeCheck } from './facts.ts'
 import { isBehindOpenWebUI, requiresHeaders } from './family.ts'
 import { firstAdvice, type Rule } from './rules.ts'

@@ -3,8 +3,8 @@ import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { leaseSession } from '../terminal/lease.ts'
 import { exchange, type Reply } from '../upstream/requests.ts'
-import { deleteTerminalSession } from '../upstream/sessions.ts'
 import { resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { deleteTerminalSession } from '../upstream/sessions.ts'
 import { readBase } from '../upstream/url.ts'
 
 /** The options of {@link probeUpstream}. */
@@ -56,7 +56,7 @@ export async function createContext(options: ProbeOptions): Promise<Context> {
   assertWhole('idle', idle, 0, LONGEST_TIMER)
   const target = { ...others, base }
   const listUrl = upstream.httpUrl()
-  const keyMayShow = upstream.tokenInUrl && tokenInUrl === 'always'
+  const keyMayShow = upstream.keyMayBeInUrl && tokenInUrl === 'always'
   return { upstream, listUrl, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: new Map() }
 }
 

@@ -1,8 +1,8 @@
 import { withDeadline } from '../lib/deadline.ts'
 import { errorCode, TerminalError } from '../lib/errors.ts'
 import { trimSlashes } from '../lib/slashes.ts'
-import { lookUpSession } from '../upstream/sessions.ts'
 import { resolveUpstream } from '../upstream/resolve.ts'
+import { lookUpSession } from '../upstream/sessions.ts'
 import { whereOf } from '../upstream/url.ts'
 import {
   createContext,

@@ -1,4 +1,5 @@
-import { MESSAGE_OVERHEAD, type FlowControl } from '../terminal/output.ts'
+import type { FlowControl } from '../lib/water-mark.ts'
+import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import type { ClientSocket } from './client-socket.ts'
 
 /** The output that waits in the client's socket, because the client has not taken it yet. */

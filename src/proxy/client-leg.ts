@@ -1,4 +1,5 @@
-import { createSilenceTimer, type SilenceTimer } from '../lib/silence-timer.ts'
+import { createDeferred } from '../lib/deferred.ts'
+import { createHeartbeat, type Heartbeat } from '../lib/heartbeat.ts'
 import { CLOSED, OPEN, type ClientSocket } from './client-socket.ts'
 import { DROPPED } from './closing.ts'
 import { createInbox, type MessageListener } from './inbox.ts'
@@ -36,7 +37,6 @@ export interface ClientLeg {
 
 // ms, for the client's answer to a close frame, and for the upstream to take what the client sent before its close.
 const CLOSE_PATIENCE = 5_000
-const MISSED_PINGS = 2
 
 /**
  * Listens to a client's socket, so that no event of it is lost and no error of it is thrown. Calls `onLimit` before the
@@ -46,30 +46,18 @@ export function createClientLeg(socket: ClientSocket, onLimit: () => void): Clie
   // Where messages go. Absent before the opening asks for them and after the end.
   let onMessage: MessageListener | undefined
   const inbox = createInbox((data, isBinary) => onMessage?.(data, isBinary), socket)
-  // Pings without an answer.
-  let missed = 0
   // Runs while the connection is open; replaced when the interval changes.
-  let heartbeat: SilenceTimer | undefined
+  let heartbeat: Heartbeat | undefined
   // Runs while the connection closes, to end what takes too long.
   let patience: ReturnType<typeof setTimeout> | undefined
-  // Resolves `gone`.
-  let resolveGone: (close: ClientClose) => void
-  const gone = new Promise<ClientClose>((resolve) => {
-    resolveGone = resolve
-    if (socket.readyState === CLOSED) resolve({ code: DROPPED, reason: '' })
-  })
+  const { promise: gone, resolve: resolveGone } = createDeferred<ClientClose>()
+  if (socket.readyState === CLOSED) resolveGone({ code: DROPPED, reason: '' })
   const limitBytes = createByteLimit(socket, () => {
     onLimit()
     socket.terminate()
   })
 
-  const noteProgress = (): void => {
-    missed = 0
-  }
-  const onActivity = (): void => {
-    noteProgress()
-    heartbeat?.reset()
-  }
+  const onActivity = (): void => heartbeat?.reset()
   const terminateSoon = (): void => {
     patience ??= setTimeout(() => socket.terminate(), CLOSE_PATIENCE)
   }
@@ -115,16 +103,17 @@ export function createClientLeg(socket: ClientSocket, onLimit: () => void): Clie
     keepAlive(interval) {
       heartbeat?.stop()
       if (interval === 0 || socket.readyState !== OPEN) return
-      heartbeat = createSilenceTimer([interval], () => {
+      heartbeat = createHeartbeat(interval, {
+        ping() {
+          socket.ping()
+          return true
+        },
         // A paused socket does not receive pongs. Its client is alive, unless output for it is stuck, too.
-        if (inbox.isPaused() && socket.bufferedAmount === 0) noteProgress()
-        if (missed === MISSED_PINGS) return socket.terminate()
-        socket.ping()
-        missed += 1
-        heartbeat?.reset()
+        isExcused: () => inbox.isPaused() && socket.bufferedAmount === 0,
+        onLost: () => socket.terminate(),
       })
     },
-    noteProgress,
+    noteProgress: () => heartbeat?.noteAlive(),
     pause: inbox.pause,
     resume: inbox.resume,
     close(code, reason) {

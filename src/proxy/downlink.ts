@@ -1,4 +1,6 @@
-import { MESSAGE_OVERHEAD, type FlowControl, type Sink } from '../terminal/output.ts'
+import { createDeferred } from '../lib/deferred.ts'
+import type { FlowControl } from '../lib/water-mark.ts'
+import { MESSAGE_OVERHEAD, type Sink } from '../terminal/output.ts'
 import { createBacklog } from './backlog.ts'
 import { OPEN, type ClientSocket } from './client-socket.ts'
 import type { Counters } from './counters.ts'
@@ -37,9 +39,7 @@ export function createDownlink(
   let share = 0
   // Whether output is dropped, because the terminal has been closed from this side.
   let discarding = false
-  // Resolves `started`.
-  let start: () => void
-  const started = new Promise<void>((resolve) => (start = resolve))
+  const { promise: started, resolve: start } = createDeferred()
 
   // The echo of a keystroke leaves at once. Several messages wait for the rest of the turn.
   const endTick = (): void => {

@@ -1,4 +1,5 @@
 import { assertObject, assertSignal, wrongType } from '../lib/arguments.ts'
+import { createDeferred } from '../lib/deferred.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
@@ -85,9 +86,8 @@ const BAD_GATEWAY = 1014
 async function join(client: ClientSocket, options: ProxyOptions): Promise<ProxySummary> {
   // Stops the opening. Absent after it: the controller is a tenth of the memory of an idle session.
   let controller: AbortController | undefined = new AbortController()
-  // Resolves `ended`. Only the first call has an effect.
-  let resolveEnded: (end: ProxyEnd) => void
-  const ended = new Promise<ProxyEnd>((resolve) => (resolveEnded = resolve))
+  const { promise: ended, resolve: resolveEnded } = createDeferred<ProxyEnd>()
+  // Only the first call has an effect.
   const finish = (end: ProxyEnd): void => {
     resolveEnded(end)
     controller?.abort()

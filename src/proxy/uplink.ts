@@ -1,5 +1,6 @@
+import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import type { TerminalCore } from '../terminal/core.ts'
-import { MESSAGE_OVERHEAD, type FlowControl } from '../terminal/output.ts'
+import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
 import type { Counters } from './counters.ts'
@@ -38,8 +39,7 @@ export function createUplink(source: FlowControl, onOverflow: () => void, counte
   let held = 0
   // How much may be held. The default applies until the options of an authorized client are known.
   let mostHeld = MAX_BUFFERED
-  // Whether the client waits, to call `pause` and `resume` only when that changes.
-  let paused = false
+  let waterMark = new WaterMark(mostHeld, source)
 
   function charge(cost: number): void {
     held += cost
@@ -59,10 +59,7 @@ export function createUplink(source: FlowControl, onOverflow: () => void, counte
 
   async function send(message: Message, to: TerminalCore): Promise<void> {
     held += message.cost
-    if (!paused && held > mostHeld) {
-      paused = true
-      source.pause()
-    }
+    waterMark.update(held)
     try {
       await message.send(to)
       counters.bytesToUpstream += message.bytes
@@ -70,10 +67,7 @@ export function createUplink(source: FlowControl, onOverflow: () => void, counte
       // The terminal has closed. Its `closed` promise says why.
     }
     held -= message.cost
-    if (paused && held <= mostHeld / 2) {
-      paused = false
-      source.resume()
-    }
+    waterMark.update(held)
   }
 
   function read(data: Buffer, isBinary: boolean): void {
@@ -111,6 +105,7 @@ export function createUplink(source: FlowControl, onOverflow: () => void, counte
     },
     startReading(maxBuffered) {
       mostHeld = maxBuffered
+      waterMark = new WaterMark(maxBuffered, source)
       readShare()
     },
     startSending(opened) {

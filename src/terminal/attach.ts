@@ -1,58 +1,57 @@
-import type { ConnectTerminalOptions } from './settings.ts'
-import { openCore, type TerminalCore } from './core.ts'
 import { delay, startDeadline } from '../lib/deadline.ts'
-import { dial, explainRefusal, type Refusal } from './dial.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
-import { leaseSession, type Lease } from './lease.ts'
-import type { CreateSink, Sink } from './output.ts'
-import { isTransient, terminalError } from '../upstream/protocol.ts'
-import { lookUpSession } from '../upstream/sessions.ts'
-import { readSettings, type Settings } from './settings.ts'
+import { isTransient, terminalError } from '../upstream/failures.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
-import { sendsHeaders } from './websocket.ts'
+import { openCore, type TerminalCore } from './core.ts'
+import { dial, type Attempt } from './dial.ts'
+import { leaseSession, type Lease } from './lease.ts'
+import type { CreateSink, Sink } from './output.ts'
+import { explainRefusal, type Refusal } from './refusal.ts'
+import { readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
 
-/** A terminal that is open, and where its output goes. */
+/** A terminal that is open, and the sink that gets its output. */
 export interface OpenTerminal<S extends Sink> {
   readonly attached: TerminalCore
   readonly sink: S
 }
 
-/** Opens a terminal as `connectTerminal` does, with any kind of sink for its output; each dial gets a sink of its own. */
+/** Opens a terminal as `connectTerminal` does, with any kind of sink for its output. Each dial gets a new sink. */
 export async function attachTerminal<S extends Sink>(
   options: ConnectTerminalOptions,
   createSink: CreateSink<S>,
 ): Promise<OpenTerminal<S>> {
   const settings = readSettings(options)
   const { signal, where, timeout, attempts, retryDelay } = settings
-  // Loses its chat when that would cost the terminal.
+  // Loses its chat when the server cannot attach to a session that has one.
   let { upstream } = settings
   const progress: Progress = {}
   const deadline = startDeadline(timeout, signal, () => {
-    const { doing, failure } = progress
-    const advice = failure && `The last try: ${failure.message}`
-    const why = `still ${doing} after ${timeout} ms`
-    return terminalError('ERR_TERMINAL_TIMEOUT', `Cannot attach at ${where}`, why, { cause: failure, advice })
+    const { step, lastError } = progress
+    const advice = lastError && `The last try: ${lastError.message}`
+    const why = `still ${step} after ${timeout} ms`
+    return terminalError('ERR_TERMINAL_TIMEOUT', `Cannot attach at ${where}`, why, { cause: lastError, advice })
   })
   const lease = leaseSession(settings.sessionId)
   try {
     for (let attempt = 1; ;) {
-      const outcome = await attach({ ...settings, createSink }, upstream, lease, deadline.signal, progress).catch(
+      const outcome = await attach(settings, createSink, upstream, lease, deadline.signal, progress).catch(
         (error: unknown): Refusal => ({ error }),
       )
       if ('attached' in outcome) return outcome
       const { error, sessionGone, chatMayHurt } = outcome
       if (chatMayHurt && lease.isOwned()) {
-        progress.doing = 'replacing the session by one without a chat'
+        progress.step = 'replacing the session by one without a chat'
         await lease.release()
         upstream = { ...upstream, chatId: undefined }
         continue
       }
-      // A server that restarts, or ends a session whose connection drops, has lost one that was just created.
+      // A server that restarts has lost the session that was just created. So has a server that ends a session whose
+      // connection drops.
       const mayHelp = isTransient(error) || (sessionGone && lease.disown())
       if (attempt >= attempts || !mayHelp || !(error instanceof TerminalError)) throw error
-      progress.failure = error
-      progress.doing = 'waiting to try again'
+      progress.lastError = error
+      progress.step = 'waiting to try again'
       await delay(delayBefore(attempt, retryDelay), deadline.signal)
       attempt += 1
     }
@@ -65,66 +64,56 @@ export async function attachTerminal<S extends Sink>(
   }
 }
 
-/** What a timeout has to tell. */
+/** The state of connecting, for the error of a timeout. */
 interface Progress {
-  doing?: string
-  failure?: TerminalError
+  step?: string
+  lastError?: TerminalError
 }
 
 // ms between two tries.
 const LONGEST_DELAY = 8_000
 
-/** Returns ms: doubled from try to try, and less a random part, so that the clients of a server do not come back at once. */
+/** Returns the ms to wait after a try. They double from try to try; a random part keeps clients from coming back together. */
 function delayBefore(attempt: number, first: number): number {
   const longest = Math.min(first * 2 ** (attempt - 1), Math.max(first, LONGEST_DELAY))
   return longest * (1 - Math.random() / 2)
 }
 
-// ms that the look-up of a silent session may take at least.
-const CONFIRMATION_PATIENCE = 500
-
-/** Tries once: a session if there is none yet, and a socket on it. */
+/** Tries once: acquires a session and dials it, a second time with the key in the URL if that may help. */
 async function attach<S extends Sink>(
-  settings: Settings & { readonly createSink: CreateSink<S> },
-  upstream: UpstreamOptions,
+  settings: Settings,
+  createSink: CreateSink<S>,
+  upstreamOptions: UpstreamOptions,
   lease: Lease,
   signal: AbortSignal,
   progress: Progress,
 ): Promise<OpenTerminal<S> | Refusal> {
-  const { Socket, tokenInUrl, settle, keepAlive } = settings
-  progress.doing = 'asking for a session'
-  const sessionId = await lease.acquire(upstream, signal)
-  const options = { ...upstream, sessionId, signal }
-  const isGone = async (limit: AbortSignal): Promise<boolean> => {
-    const patience = Math.max(settle, CONFIRMATION_PATIENCE)
-    return (await lookUpSession(options, patience, limit)) === undefined
-  }
-  for (let withToken = tokenInUrl === 'always'; ; withToken = true) {
-    progress.doing = 'waiting for the server to accept'
-    const resolved = await resolveUpstream(options)
-    const { redact, headers } = resolved
-    const url = resolved.wsUrl(sessionId, withToken)
-    const where = whereOf(url)
-    const action = `Cannot attach at ${where}`
-    const dialled = await dial(settings, resolved, url, action, isGone, signal)
-    if ('link' in dialled) {
-      const attached = openCore({ ...dialled, lease, sessionId, options: upstream, redact, where, keepAlive })
-      return { attached, sink: dialled.sink }
+  progress.step = 'asking for a session'
+  const sessionId = await lease.acquire(upstreamOptions, signal)
+  const session = { ...upstreamOptions, sessionId, signal }
+
+  async function dialOnce(keyInUrl: boolean): Promise<OpenTerminal<S> | Refusal> {
+    progress.step = 'waiting for the server to accept'
+    const attempt = await prepareAttempt(settings, session, keyInUrl)
+    const outcome = await dial(attempt, createSink)
+    if ('link' in outcome) {
+      const { redact } = attempt.upstream
+      const where = whereOf(attempt.url)
+      const { keepAlive } = settings
+      const attached = openCore({ ...outcome, lease, sessionId, options: upstreamOptions, redact, where, keepAlive })
+      return { attached, sink: outcome.sink }
     }
-    progress.doing = 'asking why the server refused'
-    const keyInUrl = resolved.tokenInUrl && withToken
-    const refusal = await explainRefusal(
-      dialled.refused,
-      {
-        action,
-        redact,
-        sendsHeaders: sendsHeaders(Socket),
-        hasKey: 'Authorization' in headers,
-        keyInUrl,
-        canAddKey: resolved.tokenInUrl && !withToken && tokenInUrl === 'fallback',
-      },
-      options,
-    )
-    if (!refusal.keyMayHelp) return refusal
+    progress.step = 'asking why the server refused'
+    return explainRefusal(outcome.failure, attempt)
   }
+
+  const outcome = await dialOnce(settings.tokenInUrl === 'always')
+  return 'keyMayHelp' in outcome && outcome.keyMayHelp ? dialOnce(true) : outcome
+}
+
+async function prepareAttempt(settings: Settings, session: Attempt['session'], withKey: boolean): Promise<Attempt> {
+  const upstream = await resolveUpstream(session)
+  const url = upstream.wsUrl(session.sessionId, withKey)
+  const keyInUrl = withKey && upstream.keyMayBeInUrl
+  return { settings, upstream, session, url, keyInUrl, action: `Cannot attach at ${whereOf(url)}` }
 }

@@ -4,14 +4,14 @@ import { createOutput } from './output.ts'
 import type { ConnectTerminalOptions } from './settings.ts'
 
 /**
- * Opens a terminal: creates a session, attaches to it in the way that every release understands, and resolves once the
- * server has accepted, with the first output or after `settle` ms of silence.
+ * Opens a terminal: creates a session, and attaches to it in the way that every release understands. Resolves when the
+ * server has accepted: with the first output, or after `settle` ms of silence.
  *
- * When it rejects, no socket, timer or session is left behind. Only if the server is still creating the session then,
- * the answer is waited for in the background, for 30 s at most, to delete it; that does not keep the process alive.
+ * When it rejects, no socket, timer or session is left behind. If the server is still creating the session, its answer is
+ * awaited in the background for at most 30 s, to delete the session. That does not keep the process alive.
  *
- * A reader that stops for over 40 s while output floods in may lose the terminal: servers give up on a socket that
- * does not answer their pings, and a paused one cannot.
+ * A reader that stops for over 40 s during a flood of output may lose the terminal: a paused socket does not answer the
+ * server's pings, and the server closes it.
  *
  * @example
  * ```ts
@@ -23,16 +23,16 @@ import type { ConnectTerminalOptions } from './settings.ts'
  * ```
  *
  * @throws {TerminalError} ERR_TERMINAL_UNAUTHORIZED when the key is not accepted.
- * @throws {TerminalError} ERR_TERMINAL_NOT_FOUND when the session, policy or server is not there.
+ * @throws {TerminalError} ERR_TERMINAL_NOT_FOUND when the session, policy or server does not exist.
  * @throws {TerminalError} ERR_TERMINAL_IN_USE when another client is attached to the session.
  * @throws {TerminalError} ERR_TERMINAL_LIMIT when the server has as many sessions as it allows.
  * @throws {TerminalError} ERR_TERMINAL_UNAVAILABLE when the server cannot be reached, after all tries.
  * @throws {TerminalError} ERR_TERMINAL_TIMEOUT when `timeout` ran out.
  * @throws {TerminalError} ERR_TERMINAL_INVALID_URL, ERR_TERMINAL_FORBIDDEN, ERR_TERMINAL_MISSING_USER or
  * ERR_TERMINAL_PROTOCOL when {@link TerminalErrorCode} says so.
- * @throws {TypeError} ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE when an option is of no use.
- * @throws {RangeError} ERR_OUT_OF_RANGE when a number is.
- * @throws The `reason` of `signal` when that aborts.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE when an option has a wrong type or value.
+ * @throws {RangeError} ERR_OUT_OF_RANGE when a number is out of its range.
+ * @throws The `reason` of `signal` when the signal aborts.
  */
 export async function connectTerminal(options: ConnectTerminalOptions): Promise<TerminalConnection> {
   const { attached, sink } = await attachTerminal(options, createOutput)

@@ -2,11 +2,11 @@ import type { TerminalClose, TerminalCore } from './core.ts'
 import type { Output } from './output.ts'
 
 /**
- * A terminal that is open.
+ * An open terminal.
  *
- * Reading it with `for await` yields its output, chunk by chunk, until it closes, and does not throw however it closes:
- * `closed` tells. Several readers each get all that comes while they read. `break` only stops reading. There is no
- * reconnecting: the server ends the shell with the connection.
+ * `for await` yields its output, chunk by chunk, until the terminal closes. It never throws: `closed` tells how the
+ * terminal ended. Each of several readers gets all output that comes while it reads. `break` only stops reading. A closed
+ * terminal cannot be opened again: the server ends the shell with the connection.
  *
  * @example
  * ```ts
@@ -23,54 +23,54 @@ import type { Output } from './output.ts'
  * ```
  */
 export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisposable {
-  /** The session that it is attached to. */
+  /** The id of the session. */
   readonly sessionId: string
   /**
-   * The chat of the session. `undefined` without one, and where the server cannot attach to a session that has one: then
-   * the session was replaced by one without it.
+   * The chat of the session. `undefined` if it has none, also when the server could not attach to a session with a chat:
+   * such a session is replaced by one without.
    */
   readonly chatId: string | undefined
-  /** Resolves when the terminal has ended and the session that was created for it is gone; never rejects. */
+  /** Resolves when the terminal has ended, and the session that was created for it is deleted. Never rejects. */
   readonly closed: Promise<TerminalClose>
   /**
-   * Types into the terminal: strings as UTF-8, bytes as they are.
+   * Types into the terminal: strings as UTF-8, bytes unchanged.
    *
-   * Resolves when the socket has taken all of it, which is not when the program has read it. At most 4096 bytes leave in
-   * 4 ms, because servers up to Open Terminal 0.12.3 lose some of more. Calls keep their order without being awaited,
-   * and one that is not awaited does not crash the process when the terminal closes meanwhile.
+   * Resolves when the socket has taken all bytes; the program may read them later. At most 4096 bytes leave in 4 ms,
+   * because Open Terminal up to 0.12.3 loses faster input. Calls keep their order, even if they are not awaited. A call
+   * that is not awaited does not crash the process when the terminal closes.
    *
-   * A program that stops reading its input for about 40 s while more is sent than its PTY can hold may lose the
-   * terminal: a server that waits for it does not answer pings (1011, "keepalive ping timeout").
+   * If a program does not read its input for about 40 s, and more is sent than its PTY holds, the terminal may end: the
+   * server waits for the program and does not answer pings (1011, "keepalive ping timeout").
    *
-   * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed or closes before everything was taken.
+   * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed, or closes before the socket has taken all.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE when `data` is neither a string nor bytes.
    */
   write(data: string | Uint8Array): Promise<void>
   /**
-   * Tells the shell the size of the window, in character cells; call it whenever that changes.
+   * Sets the size of the window, in character cells. Call it whenever the size changes.
    *
-   * @throws {RangeError} ERR_OUT_OF_RANGE when one of them is no whole number from 1 to 65535.
+   * @throws {RangeError} ERR_OUT_OF_RANGE when `cols` or `rows` is no whole number from 1 to 65535.
    * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed.
    */
   resize(cols: number, rows: number): void
   /**
-   * Calls `listener` with each chunk of output, bytes as the shell wrote them: a UTF-8 character may be split between
-   * two. The first listener also gets what came before it. Returns a function that stops it.
+   * Calls `listener` with each chunk of output. Chunks are raw bytes: a UTF-8 character may be split between two. The first
+   * listener also gets the output from before it was added. Returns a function that removes the listener.
    *
-   * A listener cannot slow the server down; `for await` does. What one throws is an uncaught exception; the terminal
-   * and its other readers go on.
+   * A listener cannot slow the server down; `for await` can. An error that a listener throws becomes an uncaught
+   * exception, and the terminal and its other readers go on.
    *
    * @throws {TypeError} ERR_INVALID_ARG_TYPE when `listener` is no function.
    */
   onData(listener: (chunk: Uint8Array) => void): () => void
   /**
-   * Closes the terminal, and ends the session if it was created for it. Resolves, with what `closed` resolves to, after
-   * that; a server that cannot be asked to end it is not waited for longer than 3 s, and not told of.
+   * Closes the terminal, and deletes the session if it was created for the terminal. Resolves after that, with the value
+   * of `closed`. Waits at most 3 s for the server to delete the session, and ignores a failure to do so.
    */
   close(): Promise<TerminalClose>
 }
 
-/** Gives the terminal that users hold its output. */
+/** Joins an open terminal and its output to the connection that users get. */
 export function toConnection(attached: TerminalCore, output: Output): TerminalConnection {
   const { sessionId, chatId, closed, write, resize, close } = attached
   return {

@@ -1,25 +1,26 @@
 import { BRIEFLY } from '../lib/deadline.ts'
 import { TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
+import { createHeartbeat, MISSED_PINGS } from '../lib/heartbeat.ts'
+import { createSilenceTimer } from '../lib/silence-timer.ts'
+import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
+import { encodeResize, HEARTBEAT } from '../upstream/protocol.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { lookUpSession, type TerminalSession } from '../upstream/sessions.ts'
 import { createInput } from './input.ts'
 import type { Lease } from './lease.ts'
 import type { Sink } from './output.ts'
-import { closeError, encodeResize, HEARTBEAT, isBareClose, terminalError } from '../upstream/protocol.ts'
-import { lookUpSession, type TerminalSession } from '../upstream/sessions.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { createSilenceTimer } from '../lib/silence-timer.ts'
 import type { Ending, Link } from './websocket.ts'
 
 /** How a terminal ended. */
 export interface TerminalClose {
-  /** The close code (RFC 6455, section 7.4): 1000 when it was our doing, 1006 when the connection dropped. */
+  /** The close code (RFC 6455, section 7.4): 1000 when this side closed, 1006 when the connection dropped. */
   readonly code: number
   /** The reason that came with the code. */
   readonly reason: string
   /**
    * - `local`: `close()` was called;
-   * - `exited`: the shell has ended; most servers do not announce it, so they are asked when the terminal falls silent,
-   *   1, 4 and 16 s after the last output or input, and then not before there is some again. Only a terminal server's own
-   *   404 counts, not that of a proxy in between;
+   * - `exited`: the shell has ended. Most servers do not announce that, so the server is asked 1, 4 and 16 s after the
+   *   last output or input. Only a terminal server's own 404 counts, not that of a proxy on the way;
    * - `remote`: the server closed the connection;
    * - `lost`: the connection dropped, or the server stopped answering.
    */
@@ -28,39 +29,39 @@ export interface TerminalClose {
   readonly error?: TerminalError
 }
 
-/** What an accepted attach consists of. */
+/** The parts of an accepted attach. */
 export interface CoreOptions {
   readonly link: Link
   readonly sink: Sink
   readonly lease: Lease
   readonly sessionId: string
-  /** To look the session up with. */
+  /** The options to look the session up with. */
   readonly options: UpstreamOptions
   readonly redact: Redact
-  /** Where it is, for messages. */
+  /** The URL of the terminal, for messages. */
   readonly where: string
   /** ms of silence before a heartbeat, 0 for none. */
   readonly keepAlive: number
 }
 
-// ms of silence. Then no more until there is traffic again: orchestrators stop containers without requests.
+// ms of silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would
+// keep an orchestrator from stopping an idle container (PROTOCOL 2.12).
 const EXIT_CHECKS = [1_000, 4_000, 16_000]
-// ms between two requests for the session while there is traffic: the reaper of an orchestrator does not see WebSocket
-// messages, and its shortest limit is a minute.
+// ms between two look-ups while there is traffic, which an orchestrator's idle reaper does not see. Its shortest limit
+// is a minute (PROTOCOL 2.12).
 const UPKEEP_INTERVAL = 45_000
-const MISSED_PINGS = 2
 
-/** A terminal that is open, but for its output, which goes to the sink. */
+/** An open terminal without its output, which goes to the sink. */
 export interface TerminalCore {
   readonly sessionId: string
   readonly chatId: string | undefined
   readonly closed: Promise<TerminalClose>
-  /** As that of a connection; `isLent` says that the bytes do not change until it resolves, so that none are copied. */
+  /** Types as `write` of a connection does. With `isLent`, the caller does not change the bytes meanwhile, and none are copied. */
   readonly write: (data: string | Uint8Array, isLent?: boolean) => Promise<void>
   readonly resize: (cols: number, rows: number) => void
-  /** Sends a text frame in order with what is written. */
+  /** Sends a text frame, in order with the calls of `write`. */
   readonly command: (text: string) => Promise<void>
-  /** Closes it with a code that may be sent. Default: 1000. */
+  /** Closes the terminal with a code that an endpoint may send. Default: 1000. */
   readonly close: (code?: number, reason?: string) => Promise<TerminalClose>
 }
 
@@ -68,50 +69,43 @@ export interface TerminalCore {
 export function openCore(attachment: CoreOptions): TerminalCore {
   const { link, sink, lease, sessionId, options, redact, where, keepAlive } = attachment
   const action = `The terminal at ${where} has ended`
-  // The look-up that is under way, to end it with the terminal.
-  let asking: AbortController | undefined
+  // Once false, nothing may be sent any more.
   let open = true
-  // The cause, when this side ends the terminal.
-  let leaving: 'local' | 'exited' | 'lost' | undefined
-  // Counted, so that a look-up knows whether output has come since it was sent.
+  // Why this side ended the terminal; the close frame of the server does not tell.
+  let ownCause: 'local' | 'exited' | 'lost' | undefined
+  // Cancels the look-up that is under way when the terminal ends. There is at most one.
+  let lookUpInProgress: AbortController | undefined
+  // Counted, so that a look-up can tell whether output came while it was under way.
   let messages = 0
-  // Pings without an answer.
-  let missed = 0
-  // Runs while there is traffic.
+  // Armed by traffic, so that an idle terminal makes no requests.
   let upkeep: ReturnType<typeof setTimeout> | undefined
 
   const input = createInput(async (frame) => {
     assertOpen()
-    // Control frames cannot end the shell: no exit check.
+    // Only keystrokes count as traffic: a text frame cannot end the shell.
     if (typeof frame !== 'string') onTraffic()
     await link.send(frame).catch(() => {
       throw closedError()
     })
   }, assertOpen)
 
-  // While a slow reader holds the server back, the last output of the shell is still to come.
+  // While a slow reader holds the server back, the shell's last output has not arrived.
   const exits = createSilenceTimer(EXIT_CHECKS, () => (sink.isPaused() ? exits.reset() : void checkExit()))
-  const heartbeat = createSilenceTimer(keepAlive === 0 ? [] : [keepAlive], () => {
-    // A paused socket does not see the answers.
-    if (sink.isPaused()) missed = 0
-    if (missed === MISSED_PINGS) return leave('lost')
-    link.sendText(HEARTBEAT)
-    if (link.ping()) missed += 1
-    heartbeat.reset()
+  const heartbeat = createHeartbeat(keepAlive, {
+    isExcused: () => sink.isPaused(),
+    ping() {
+      link.sendText(HEARTBEAT)
+      return link.ping()
+    },
+    onLost: () => startClosing('lost'),
   })
-  link.observe(
-    () => {
-      messages += 1
-      missed = 0
-      heartbeat.reset()
-      if (open) onTraffic()
-      // A server that floods a terminal which is closing must not fill the memory.
-      else if (sink.isPaused()) link.drop()
-    },
-    () => {
-      missed = 0
-    },
-  )
+  link.observe(() => {
+    messages += 1
+    heartbeat.reset()
+    if (open) onTraffic()
+    // A server that floods a closing terminal must not fill the memory.
+    else if (sink.isPaused()) link.drop()
+  }, heartbeat.noteAlive)
 
   function onTraffic(): void {
     exits.reset()
@@ -135,35 +129,35 @@ export function openCore(attachment: CoreOptions): TerminalCore {
 
   async function checkExit(): Promise<void> {
     const before = messages
-    if (asking) return exits.reset()
-    asking = new AbortController()
-    // Only an answer counts. A server that cannot be asked says nothing about the shell.
-    const session = await lookUp(asking.signal).catch(() => 'unknown')
-    asking = undefined
+    if (lookUpInProgress) return exits.reset()
+    lookUpInProgress = new AbortController()
+    // A failed look-up says nothing about the shell.
+    const session = await lookUp(lookUpInProgress.signal).catch(() => 'unknown')
+    lookUpInProgress = undefined
     // The last output is still coming, or waits for a slow reader: ask later.
     if (sink.isPaused() || messages !== before) exits.reset()
-    else if (session === undefined) leave('exited')
+    else if (session === undefined) startClosing('exited')
   }
 
-  function leave(cause: 'local' | 'exited' | 'lost', code?: number, reason?: string): void {
-    // Once the server has begun to close, or the connection has failed, that is how the terminal ends.
+  function startClosing(cause: 'local' | 'exited' | 'lost', code?: number, reason?: string): void {
+    // If the server has begun to close, or the connection has failed, that is how the terminal ends.
     if (!open || (cause !== 'local' && link.isClosing())) return
     open = false
-    leaving = cause
+    ownCause = cause
     if (cause === 'local') sink.discard()
     if (cause === 'lost') link.drop()
     else link.close(cause === 'exited', code, reason)
   }
 
   async function explain({ code, reason, failure }: Ending): Promise<TerminalClose> {
-    if (leaving === 'local' || leaving === 'exited') return { code: 1000, reason: '', cause: leaving }
+    if (ownCause === 'local' || ownCause === 'exited') return { code: 1000, reason: '', cause: ownCause }
     const close = { code, reason: redact(reason) }
-    const error = leaving
+    const error = ownCause
       ? terminalError('ERR_TERMINAL_UNAVAILABLE', action, `no answer to ${MISSED_PINGS} pings`, { closeCode: code })
       : closeError(action, code, reason, redact)
     if (failure !== undefined) error.cause = withoutSecrets(failure, redact)
     if (code === 1006) return { ...close, cause: 'lost', error }
-    // Open Terminal from 0.14.5 on closes with 1000 when the shell ends, orchestrators whenever anything does.
+    // PROTOCOL 6.2 and 6.5: some releases close with 1000 when the shell ends, orchestrators for any reason.
     const session = isBareClose(code) ? await lookUp().catch((problem: unknown) => problem) : 'unknown'
     if (session === undefined) return { ...close, cause: 'exited' }
     return { ...close, cause: 'remote', error: session instanceof TerminalError ? session : error }
@@ -175,7 +169,7 @@ export function openCore(attachment: CoreOptions): TerminalCore {
     exits.stop()
     heartbeat.stop()
     clearTimeout(upkeep)
-    asking?.abort()
+    lookUpInProgress?.abort()
     sink.end()
     const close = await explain(ending)
     if (close.error?.code === 'ERR_TERMINAL_IN_USE') lease.disown()
@@ -197,7 +191,7 @@ export function openCore(attachment: CoreOptions): TerminalCore {
       link.sendText(frame)
     },
     close(code, reason) {
-      leave('local', code, reason)
+      startClosing('local', code, reason)
       return closed
     },
   }

@@ -1,29 +1,30 @@
 import { wrongType } from '../lib/arguments.ts'
 import { INPUT_INTERVAL, MAX_INPUT_FRAME } from '../upstream/protocol.ts'
 
-/** Keystrokes and pastes, on their way to the shell; all calls keep their order. */
+/** Sends keystrokes and pastes to the shell. All calls keep their order. */
 export interface Input {
-  /** Resolves when the socket has taken all of it. `isLent` says that the bytes do not change until then. */
+  /** Resolves when the socket has taken all bytes. With `isLent`, the caller does not change the bytes until then. */
   readonly write: (data: string | Uint8Array, isLent?: boolean) => Promise<void>
-  /** Sends a text frame, as it is, once everything before has been taken; resolves when the socket has taken it too. */
+  /** Sends a text frame unchanged after everything before it. Resolves when the socket has taken the frame. */
   readonly command: (text: string) => Promise<void>
 }
 
 /**
- * Cuts input into frames that every release takes whole, and spaces them so that it keeps up.
+ * Cuts input into frames, and spaces them, so that every release takes all of it (PROTOCOL 5.5).
  *
- * Keystrokes pass at once: only what exceeds one full frame in {@link INPUT_INTERVAL} ms has to wait. `assertOpen` throws
- * after the end.
+ * Keystrokes leave at once: only input beyond one full frame in {@link INPUT_INTERVAL} ms has to wait. `assertOpen`
+ * throws after the end.
  */
 export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<void>, assertOpen: () => void): Input {
-  // Settles when all calls so far are done; never rejects.
+  // Resolves when all calls so far are done, so that the next call keeps its order. Never rejects.
   let queue = Promise.resolve()
-  // Calls in the queue.
+  // The number of calls in the queue: a keystroke may leave at once only if there are none.
   let waiting = 0
-  // The bytes that have left in the current interval, which the server may still be busy with.
+  // The start of the current interval, and the bytes that have left in it.
   let windowStart = -Infinity
   let windowBytes = 0
 
+  /** Returns 0 and counts the bytes if they may leave now. Otherwise returns the ms to wait. */
   function reserve(size: number): number {
     const now = performance.now()
     const rest = windowStart + INPUT_INTERVAL - now
@@ -53,7 +54,7 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
   function enqueue(perform: () => Promise<void>): Promise<void> {
     waiting += 1
     const done = queue.then(perform)
-    // A caller that does not await a keystroke learns of the end from `closed`, not from a crash of the process.
+    // The queue handles the rejection: a caller that does not await a keystroke must not crash the process.
     queue = done.then(settle, settle)
     return done
   }
@@ -63,7 +64,7 @@ export function createInput(transmit: (frame: string | ArrayBuffer) => Promise<v
       const given = toBytes(data)
       if (!given) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
       if (waiting > 0 || !isKeystroke(given) || reserve(given.length) > 0) {
-        // The rest of a long write leaves after the caller has its buffer back.
+        // A copy: the caller may reuse its buffer as soon as this function returns.
         const bytes = isLent ? given : given.slice()
         return enqueue(() => send(bytes))
       }
@@ -82,6 +83,6 @@ function isKeystroke({ length }: Uint8Array): boolean {
 
 function toBytes(data: unknown): Uint8Array | undefined {
   if (typeof data === 'string') return new TextEncoder().encode(data)
-  // Not instanceof: a Buffer in a page that jsdom made is of another realm.
+  // Not `instanceof`: in jsdom, a Buffer is of another realm.
   return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : undefined
 }

@@ -1,29 +1,32 @@
 import { abortable, BRIEFLY, delay, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
-import { isCut } from '../upstream/protocol.ts'
-import { createSession, deleteTerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { isCut } from '../upstream/failures.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { createSession, deleteTerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 
-/** The session that a terminal runs in, and the duty to end it. */
+/** The session of a terminal, and the duty to delete it. */
 export interface Lease {
-  /** Returns the id; creates the session if there is none yet. */
+  /** Returns the session's id. Creates the session if there is none yet. */
   acquire(upstream: UpstreamOptions, signal: AbortSignal): Promise<string>
-  /** Whether the session was created here, so that it can be replaced, and is deleted in the end. */
+  /** Whether the session was created here. Such a session may be replaced, and is deleted at the end. */
   isOwned(): boolean
-  /** Resolves when the session has been deleted, or when that took too long; never rejects. */
+  /** Deletes the session if it was created here. Resolves after that, or when it takes too long. Never rejects. */
   release(): Promise<void>
-  /** Gives the session up without deleting it. Returns whether it was owned. */
+  /** Forgets the session without deleting it. Returns whether it was created here. */
   disown(): boolean
 }
 
-// ms. An orchestrator starts a container first, and creates the session although the caller has given up.
+// ms. An orchestrator starts a container first, and creates the session even if the caller has given up (PROTOCOL 3.10).
 const ORPHAN_PATIENCE = 30_000
-// ms before the second try to delete a session; then it doubles.
+// ms before the second try to delete a session. They double from try to try.
 const DELETE_DELAY = 250
 
-/** Holds a session of our own, deleted when the terminal ends, however it ends; or the caller's, which never is. */
+/**
+ * Leases the caller's session, which is never deleted, or creates one, which is deleted when the terminal ends. Without
+ * that, an orchestrator would keep its shell (PROTOCOL 6.6).
+ */
 export function leaseSession(named: string | undefined): Lease {
-  // The session that was created, and as whom: only the same user and chat may delete it.
+  // The session that was created, with its user and chat: only they may delete it.
   let owned: TerminalSessionOptions | undefined
 
   return {
@@ -31,7 +34,7 @@ export function leaseSession(named: string | undefined): Lease {
       const known = named ?? owned?.sessionId
       if (known !== undefined) return known
       signal.throwIfAborted()
-      // Not cancelled with the caller: the server would create the session all the same, and its id would be lost.
+      // Not cancelled with the caller: the server would still create the session, and its id would be lost.
       const patience = new AbortController()
       const background = new AbortController()
       const creating = createSession({ ...upstream, signal: patience.signal }, background.signal)
@@ -42,7 +45,7 @@ export function leaseSession(named: string | undefined): Lease {
       } catch (error) {
         background.abort()
         const timer = setTimeout(() => patience.abort(), ORPHAN_PATIENCE)
-        // A silent server must not keep the process alive. (The timers of browsers are numbers.)
+        // A silent server must not keep the process alive. (In browsers, a timer is a number.)
         Object(timer).unref?.()
         void creating
           .then(
@@ -67,7 +70,7 @@ export function leaseSession(named: string | undefined): Lease {
   }
 }
 
-/** Deletes a session; resolves when it is gone, or when that took too long. */
+/** Deletes a session. Resolves after that, or when it takes too long. */
 async function remove(session: TerminalSessionOptions): Promise<void> {
   await withDeadline(BRIEFLY, undefined, async (signal) => {
     for (let wait = DELETE_DELAY; ; wait *= 2) {
@@ -79,11 +82,11 @@ async function remove(session: TerminalSessionOptions): Promise<void> {
         await delay(wait, signal)
       }
     }
-    // The caller has ended the terminal, and cannot do anything about a server that does not answer.
+    // Ignored: the caller has ended the terminal, and can do nothing about a server that does not answer.
   }).catch(() => {})
 }
 
-/** Whether a reverse proxy answered instead of its server, which may be back in a moment, or the connection was cut. */
+/** Whether another try may succeed soon: the connection was cut, or a reverse proxy answered for a restarting server. */
 function mayPassSoon(error: unknown): boolean {
   return isCut(error) || (error instanceof TerminalError && [404, 502, 503, 504].includes(error.status ?? 0))
 }

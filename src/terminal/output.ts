@@ -1,28 +1,24 @@
 import { wrongType } from '../lib/arguments.ts'
+import { createDeferred } from '../lib/deferred.ts'
+import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 
-/** The place where the output of a terminal goes. */
+/** Takes the output of a terminal. */
 export interface Sink {
   readonly push: (data: Uint8Array, isBinary: boolean) => void
-  /** No more will come. */
+  /** There will be no more output. */
   end(): void
   /** Drops all further output. */
   discard(): void
-  /** Whether the other side has been asked to wait. */
+  /** Whether the server has to wait. */
   isPaused(): boolean
-  /** Resolves when the first message has come. */
+  /** Resolves with the first message. */
   readonly started: Promise<void>
 }
 
-/** How a sink slows the other side down. */
-export interface FlowControl {
-  pause(): void
-  resume(): void
-}
-
-/** Makes a sink that holds about `maxBuffered` bytes before it makes the other side wait. */
+/** Creates a sink that pauses the source when more than about `maxBuffered` bytes wait. */
 export type CreateSink<S extends Sink> = (maxBuffered: number, source: FlowControl) => S
 
-/** The output of a terminal, on its way to its readers. At the end, readers get what is left, and then their own end. */
+/** The output of a terminal on its way to its readers. After `end`, each reader still gets the rest. */
 export interface Output extends Sink {
   readonly push: (data: Uint8Array) => void
   readonly onData: (listener: (chunk: Uint8Array) => void) => () => void
@@ -37,15 +33,15 @@ interface Entry {
 }
 
 interface Reader {
-  /** The last entry that it has taken. */
+  /** The last entry that the reader has taken. */
   at: Entry
-  /** The cost of the entries ahead of it. */
+  /** The cost of the entries that the reader has not taken yet. */
   bytes: number
-  /** Told that a chunk has been added, or that there will be no more. */
+  /** Called when a chunk has been added, and at the end. */
   readonly wake: () => void
 }
 
-/** The memory that a message takes beside its bytes, about: a shell that prints letter by letter must not fill it. */
+/** Bytes of memory that a message takes beside its own, roughly. Counted, because a program may print single letters. */
 export const MESSAGE_OVERHEAD = 512
 
 function costOf(chunk: Uint8Array): number {
@@ -53,35 +49,34 @@ function costOf(chunk: Uint8Array): number {
 }
 
 /**
- * Keeps output until it is read, gives every reader all of it in order, and pauses the source once a reader has
- * more than `maxBuffered` bytes waiting.
+ * Keeps output until it is read, and gives every reader all of it in order. Pauses the source when more than
+ * `maxBuffered` bytes wait for a reader.
  */
 export function createOutput(maxBuffered: number, source: FlowControl): Output {
+  // The last entry of the list: new chunks go behind it.
   let tail: Entry = { chunk: new Uint8Array() }
-  // Keeps the place of the next reader as long as there is none.
+  // Keeps the place of the next reader while there is none.
   let placeholder: Reader | undefined = { at: tail, bytes: 0, wake() {} }
   const readers = new Set([placeholder])
-  let paused = false
+  const waterMark = new WaterMark(maxBuffered, source)
+  // Tells an iterator that has taken all chunks that there will be no more.
   let ended = false
+  // After `discard`, chunks are dropped as they come.
   let discarding = false
-  let start: () => void
-  const started = new Promise<void>((resolve) => (start = resolve))
+  const { promise: started, resolve: start } = createDeferred()
 
   function regulate(): void {
-    let fullest = 0
-    for (const reader of readers) fullest = Math.max(fullest, reader.bytes)
-    if (paused ? fullest > maxBuffered / 2 : fullest <= maxBuffered) return
-    paused = !paused
-    if (paused) source.pause()
-    else source.resume()
+    let most = 0
+    for (const reader of readers) most = Math.max(most, reader.bytes)
+    waterMark.update(most)
   }
 
-  function take(reader: Reader): Uint8Array | undefined {
+  function nextChunk(reader: Reader): Uint8Array | undefined {
     const { next } = reader.at
     if (!next) return undefined
     reader.at = next
     reader.bytes -= costOf(next.chunk)
-    if (paused) regulate()
+    if (waterMark.paused) regulate()
     return next.chunk
   }
 
@@ -95,21 +90,21 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
 
   function detach(reader: Reader): void {
     if (!readers.delete(reader)) return
-    // The last one to leave keeps the rest for the next to come.
+    // Without a reader, the output waits for the next one.
     if (readers.size === 0) readers.add((placeholder = { ...reader, wake() {} }))
     regulate()
   }
 
   return {
     started,
-    isPaused: () => paused,
+    isPaused: () => waterMark.paused,
     push(data) {
       start()
       if (discarding || data.length === 0) return
-      // Of its own: a slice of what ws has read would keep all of that in memory.
+      // A copy: a slice would keep everything in memory that ws has read with it.
       const chunk = new Uint8Array(data)
       tail = tail.next = { chunk }
-      // All of them before the first is woken: it may leave, and another take its place.
+      // Counted for all readers before the first wakes: it may detach, and another reader may take its place.
       for (const reader of readers) reader.bytes += costOf(chunk)
       for (const reader of readers) reader.wake()
       regulate()
@@ -124,12 +119,12 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
     onData(listener) {
       if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
       const deliver = (): void => {
-        // A listener may remove itself at any chunk. The chunks after that are for the other readers.
-        for (let chunk; readers.has(reader) && (chunk = take(reader));) {
+        // A listener may remove itself during any call.
+        for (let chunk; readers.has(reader) && (chunk = nextChunk(reader));) {
           try {
             listener(chunk)
           } catch (error) {
-            // As an event emitter would: loud, but not in the way of other readers.
+            // An uncaught exception, as from an event emitter, but the other readers go on.
             queueMicrotask(() => {
               throw error
             })
@@ -137,26 +132,28 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
         }
       }
       const reader = attach(deliver)
-      // Not before the caller has the function that stops it.
+      // Later, so that the caller first gets the function that removes the listener.
       queueMicrotask(deliver)
       return () => detach(reader)
     },
     iterate() {
       const done = { done: true, value: undefined } as const
+      // The calls of next() that wait for a chunk.
       const waiting: Array<(result: IteratorResult<Uint8Array, undefined>) => void> = []
-      let left = false
-      // From the first call of next() on: one that was made and never used must not hold the others up.
+      // After return(), the iterator is done.
+      let returned = false
+      // Attached by the first call of next(): an iterator that is never used must not hold output back.
       let reader: Reader | undefined
       const serve = (): void => {
         while (reader && waiting.length > 0) {
-          const value = take(reader)
+          const value = nextChunk(reader)
           if (!value && !ended) return
           waiting.shift()?.(value ? { done: false, value } : done)
         }
       }
       return {
         next() {
-          if (left) return Promise.resolve(done)
+          if (returned) return Promise.resolve(done)
           reader ??= attach(serve)
           return new Promise((resolve) => {
             waiting.push(resolve)
@@ -164,7 +161,7 @@ export function createOutput(maxBuffered: number, source: FlowControl): Output {
           })
         },
         return() {
-          left = true
+          returned = true
           if (reader) detach(reader)
           for (const resolve of waiting.splice(0)) resolve(done)
           return Promise.resolve(done)

@@ -1,78 +1,80 @@
 import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
-import { resolveCredential } from '../upstream/auth.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
+import { sendsCookies } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl, readBase, whereOf } from '../upstream/url.ts'
 import { sendsHeaders, WebSocket, type SocketConstructor } from './websocket.ts'
 
-/** What `connectTerminal` is given; all but the first few have defaults that suit most. */
+/** The options of `connectTerminal`. `base` and `userId` are required, and most servers want a `key`. */
 export interface ConnectTerminalOptions extends UpstreamOptions {
   /**
-   * The session to attach to, which is then yours to delete. Default: a new one is created, and deleted again when
-   * attaching fails and when the terminal ends.
+   * The session to attach to; deleting it is then up to you. Default: a new session is created, and deleted when attaching
+   * fails and when the terminal ends.
    */
   sessionId?: string | undefined
-  /** The size of the window, sent before anything else. Default: the server's 80 columns × 24 rows. */
+  /** The size of the window, sent right after the auth frame. Default: the server's 80 columns × 24 rows. */
   size?: TerminalSize | undefined
   /**
-   * Whether the key of `bearer` also travels in the URL, which servers and proxies write into their logs:
-   * - `'fallback'` tries without it, and once more with it if the server refuses the handshake and does not say that the
-   *   session is not there or that the key is wrong;
-   * - `'always'` saves Terminals 0.0.1 and 0.0.2 the refused handshake;
-   * - `'never'` attaches to all but those two.
+   * Whether the key of `bearer` is also in the URL, which servers and proxies write into their logs:
+   * - `'fallback'` dials without the key in the URL. If the server refuses the handshake, it dials once more with the key,
+   *   unless the server says that the session does not exist or that the key is wrong;
+   * - `'always'` saves the refused handshake with Terminals 0.0.1 and 0.0.2;
+   * - `'never'` cannot attach to those two.
    *
    * Default: `'fallback'`.
    */
   tokenInUrl?: 'always' | 'never' | 'fallback' | undefined
   /**
-   * ms for the whole of connecting, from 1 to 2147483647; deleting the session again may take up to 3 000 more.
-   * Default: 30 000.
+   * ms for connecting, all tries included, from 1 to 2147483647. Deleting the session after a failure may take up to
+   * 3 000 ms more. Default: 30 000.
    */
   timeout?: number | undefined
   /**
-   * How often to try in all, and ms before the second try, for what may pass: a connection refused or reset, HTTP 502,
-   * 503 and 504, close codes 1012 and 1013, and 4003 "not reachable". The delay doubles from try to try, up to 8 000 ms,
-   * and a random part of it, at most half, is left out. Either field may be left out. Default: `attempts` 5, `delay`
-   * 1 000.
+   * `attempts`: the number of tries in all. `delay`: ms before the second try. Only failures that may pass are tried
+   * again: a connection refused or reset, HTTP 502, 503 and 504, close codes 1012 and 1013, and 4003 "not reachable". The
+   * delay doubles from try to try, up to 8 000 ms, and is shortened by a random part of at most half. Either field may be
+   * left out. Default: `attempts` 5, `delay` 1 000.
    *
-   * Where the answer to the creation of a session is lost, the session is looked for. It is not found, and so not
-   * deleted, if another of the same user was created at the same time, or if the server is an Open Terminal up to 0.11,
-   * which does not tell whose a session is.
+   * If the answer to a POST is lost, the new session is looked for in the list of sessions. It is not found, and so not
+   * deleted, if the same user created another at the same time, or if the server is an Open Terminal up to 0.11, which
+   * does not tell who owns a session.
    */
   retry?: { attempts?: number | undefined; delay?: number | undefined } | undefined
   /**
-   * ms of silence after which an attach counts as accepted: no server says so. The server is asked for the session
-   * before. Default: 1 000.
+   * ms of silence after which an attach counts as accepted, because no server confirms it. Before that, the server is
+   * asked whether the session exists. Default: 1 000.
    */
   settle?: number | undefined
   /**
-   * ms of silence before a heartbeat, 0 for none: a message that every server ignores and every proxy passes on, and
-   * where the runtime can, a protocol ping; two of those unanswered end the terminal as `lost`. Default: 30 000.
+   * ms of silence before a heartbeat, 0 for none. A heartbeat is a message that every server ignores and every proxy
+   * passes on, and a protocol ping if the runtime can send one. Two unanswered pings end the terminal as `lost`.
+   * Default: 30 000.
    */
   keepAlive?: number | undefined
   /**
-   * Bytes of output to hold for a slow reader before the server is made to wait; a little more may come until it does.
-   * Browsers cannot make it wait: there, and with their kind of socket, it all is held. Default: 1 MiB.
+   * Bytes of output that may wait for a slow reader before the server has to wait; a little more may arrive until it does.
+   * Browsers cannot make a server wait: there, all output is kept in memory until it is read. Default: 1 MiB.
    */
   maxBuffered?: number | undefined
   /**
-   * The WebSocket class to dial with. One that cannot send headers, as in browsers, cannot attach to Open Terminal from
-   * 0.12.4 on, which wants to see the user there. Default: `ws` in Node, Bun and Deno, the global one elsewhere.
+   * The WebSocket class to dial with. A class that cannot send headers, such as that of browsers, cannot attach to Open
+   * Terminal from 0.12.4 on, which reads the user from a header. Default: `ws` in Node, Bun and Deno, elsewhere the global
+   * class.
    */
   WebSocket?: SocketConstructor | undefined
 }
 
-/** The options of `connectTerminal`, checked and complete. */
+/** The options of `connectTerminal`, checked, with all defaults filled in. */
 export interface Settings {
-  /** Without the signal: the signal is for connecting, and an open terminal must not keep it alive. */
+  /** Without the signal: it only cancels connecting, and an open terminal must not keep it in memory. */
   readonly upstream: Omit<UpstreamOptions, 'signal'>
   readonly sessionId: string | undefined
   readonly signal: AbortSignal | undefined
   /** The URL of the session or sessions, for messages. */
   readonly where: string
   readonly Socket: SocketConstructor
-  /** The frame that sets the size, if one was asked for. */
+  /** The text frame that sets the size, if there is a `size`. */
   readonly resize: string | undefined
   readonly tokenInUrl: 'always' | 'never' | 'fallback'
   readonly timeout: number
@@ -87,10 +89,10 @@ export interface Settings {
 /** The default ms of silence before a heartbeat. */
 export const KEEP_ALIVE = 30_000
 
-/** The default number of bytes to hold for a slow reader. */
+/** The default number of bytes that may wait for a slow reader. */
 export const MAX_BUFFERED: number = 1024 * 1024
 
-/** Checks the options, and reads each of them once: the caller may change its objects afterwards. */
+/** Checks the options, and reads each of them once, because the caller may change its objects later. */
 export function readSettings(options: ConnectTerminalOptions): Settings {
   assertObject('options', options)
   const {
@@ -121,7 +123,7 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   assertWhole('maxBuffered', maxBuffered, 1, Number.MAX_SAFE_INTEGER)
   if (typeof Socket !== 'function' || !Socket.prototype) throw wrongType('WebSocket', 'a class', Socket)
   if (size !== undefined) assertObject('size', size)
-  if (rest.cookie !== undefined && !sendsHeaders(Socket) && resolveCredential(authType, null).sendsCookie) {
+  if (rest.cookie !== undefined && !sendsHeaders(Socket) && sendsCookies(authType)) {
     throw wrongValue('cookie', 'cannot be sent by this WebSocket: connect from a server')
   }
   const upstream = { ...rest, authType, base: readBase(rest.base) }

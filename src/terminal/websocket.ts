@@ -1,15 +1,16 @@
 import isomorphicWs from 'isomorphic-ws'
+import { createDeferred } from '../lib/deferred.ts'
 import { createSilenceTimer } from '../lib/silence-timer.ts'
 
-/** The part of a WebSocket that this package uses: that of browsers, or of `ws`, which can do more. */
+/** The part of a WebSocket that this package uses. Browsers have the first half of it, `ws` has all. */
 export interface SocketLike {
   /** Set to `arraybuffer`, for `ws` to `nodebuffer`. */
   binaryType: string
   /** As in the WHATWG WebSocket standard: 1 while the connection is open. */
   readonly readyState?: number
-  /** Bytes that have been sent but not left yet. */
+  /** Bytes that were passed to `send` and have not left yet. */
   readonly bufferedAmount: number
-  /** Sends a message; `ws` calls back when it has left. */
+  /** Sends a message. `ws` calls `sent` when the message has left. */
   send(data: string | ArrayBuffer, sent?: (error?: Error | null) => void): void
   /** Starts the closing handshake (RFC 6455, section 7). */
   close(code?: number, reason?: string): void
@@ -33,16 +34,16 @@ export interface SocketLike {
 /**
  * A WebSocket class to dial with: `ws` or a class derived from it, or one with the constructor of browsers.
  *
- * One with an `on` method is taken for `ws` and gets its options as the third argument; any other gets the URL
- * alone and can send no headers.
+ * A class whose instances have an `on` method counts as `ws`, and gets the options of `ws` as the third argument. Any
+ * other class gets only the URL, and cannot send headers.
  */
 export type SocketConstructor = new (url: string, protocols?: string | string[], options?: object) => SocketLike
 
-// Bundlers disagree on what the CommonJS default of isomorphic-ws is, and it is nothing where a browser's bundle runs
-// without a browser, as in server-side rendering. Annotated rather than cast.
+// Bundlers disagree about the default export of isomorphic-ws, a CommonJS module. It is null or undefined where a bundle
+// for browsers runs without a browser, as in server-side rendering.
 const imported: (SocketConstructor & { default?: SocketConstructor }) | null | undefined = isomorphicWs
 
-/** The runtime's own class: `ws` in Node, Bun and Deno, the global one, if there is any, elsewhere. */
+/** The default class: `ws` in Node, Bun and Deno; elsewhere the global one, if there is one. */
 export const WebSocket: SocketConstructor | null | undefined = imported?.default ?? imported
 
 /** Whether sockets of this class can send headers in the handshake. */
@@ -57,49 +58,49 @@ export interface Ending {
   readonly reason: string
   /** Whether the handshake had succeeded before. */
   readonly opened: boolean
-  /** What the handshake was answered with, where the runtime tells. */
+  /** The HTTP status of the handshake, if the runtime tells. */
   readonly status: number | undefined
-  /** What the runtime said went wrong, where it tells. */
+  /** The error of the runtime, if it tells. */
   readonly failure: unknown
 }
 
-/** A socket from its first moment to its last, with the differences between runtimes taken out. */
+/** A WebSocket without the differences between runtimes. */
 export interface Link {
   readonly opened: Promise<void>
-  /** Resolves once, however it ends; never rejects. */
+  /** Resolves when the socket has ended in any way. Never rejects. */
   readonly ended: Promise<Ending>
-  /** Calls back at every message, and where the runtime tells of them at every ping and pong. */
+  /** Sets the function to call after every message, and the one to call after every ping and pong that the runtime shows. */
   observe(onMessage: () => void, onPong: () => void): void
   sendText(text: string): void
-  /** Resolves when the socket has taken the frame, so that a slow server slows the caller down. */
+  /** Resolves when the socket has taken the frame, so that the caller can keep pace with a slow server. */
   send(frame: string | ArrayBuffer): Promise<void>
-  /** Sends a protocol ping where the runtime can, and says whether it did. */
+  /** Sends a protocol ping if the runtime can. Returns whether a pong can be expected. */
   ping(): boolean
-  /** Whether the closing handshake has begun, from either side. */
+  /** Whether either side has begun the closing handshake. */
   isClosing(): boolean
   pause(): void
   resume(): void
   /**
-   * Closes politely, and by force if the other side does not answer in time; with `patient`, as long as it still sends
-   * something it has time.
+   * Starts the closing handshake, and ends the connection if the server does not answer in time. With `patient`, every
+   * message of the server extends that time.
    */
   close(patient: boolean, code?: number, reason?: string): void
-  /** Ends it at once. */
+  /** Ends the connection at once. */
   drop(): void
 }
 
-/** Bytes; as large as the messages that uvicorn, the server under every upstream, takes itself. */
+/** Bytes. The servers accept messages of the same size (PROTOCOL 5.6). */
 export const MAX_MESSAGE: number = 16 * 1024 * 1024
 // A `readyState` of the WHATWG standard.
 const CLOSING = 2
 const CLOSE_PATIENCE = 2_000
-// The longest closing handshake that ws waits for, whichever side began it.
+// ms after which ws ends the connection itself, whichever side began to close.
 const CLOSE_LIMIT = 5_000
-// Where sockets do not say when they have taken something, this much may wait in them.
+// Bytes that may wait in a socket that does not call back when they have left.
 const HIGH_WATER = 16 * 4096
 const POLL_INTERVAL = 4
 
-/** Dials; every message from the first on goes to `receive`. Throws what the constructor throws. */
+/** Dials. All messages go to `receive`. Throws what the constructor of the class throws. */
 export function openLink(
   Socket: SocketConstructor,
   url: string,
@@ -109,7 +110,7 @@ export function openLink(
   const socket = sendsHeaders(Socket)
     ? new Socket(url, [], {
         headers,
-        // Every real server offers it, and it costs ten times what it saves here.
+        // PROTOCOL 5.7: every server offers compression, and it costs ten times the CPU of everything else here.
         perMessageDeflate: false,
         maxPayload: MAX_MESSAGE,
         closeTimeout: CLOSE_LIMIT,
@@ -117,19 +118,19 @@ export function openLink(
     : new Socket(url)
   socket.binaryType = socket.on ? 'nodebuffer' : 'arraybuffer'
 
+  const whenOpened = createDeferred()
+  const whenEnded = createDeferred<Ending>()
+  // The facts of an ending. The runtime reports them before the end.
   let opened = false
-  let over = false
-  let closing = false
-  let observer: (() => void) | undefined
   let status: number | undefined
   let failure: unknown
-  let open: () => void
-  let end: (ending: Ending) => void
-  const whenOpened = new Promise<void>((resolve) => (open = resolve))
-  const whenEnded = new Promise<Ending>((resolve) => (end = resolve))
+  // Stops the wait for a socket that no longer sends.
+  let ended = false
+  // Set by `observe`: nothing is observed before the server has accepted.
+  let observer: (() => void) | undefined
   const finish = (code: number, reason: string): void => {
-    over = true
-    end({ code, reason, opened, status, failure })
+    ended = true
+    whenEnded.resolve({ code, reason, opened, status, failure })
   }
   const drop = (): void => {
     if (socket.terminate) socket.terminate()
@@ -139,42 +140,42 @@ export function openLink(
 
   socket.addEventListener('open', () => {
     opened = true
-    open()
+    whenOpened.resolve()
   })
-  const take = (data: Uint8Array, isBinary: boolean): void => {
+  const onMessage = (data: Uint8Array, isBinary: boolean): void => {
     receive(data, isBinary)
     observer?.()
   }
-  // The events of ws cost a flood a tenth less than the DOM's.
-  if (socket.on) socket.on('message', take)
+  // With ws, an EventEmitter's listener costs a tenth less than a DOM listener.
+  if (socket.on) socket.on('message', onMessage)
   else {
     socket.addEventListener('message', ({ data }) => {
-      if (typeof data === 'string') take(new TextEncoder().encode(data), false)
-      else take(new Uint8Array(data), true)
+      if (typeof data === 'string') onMessage(new TextEncoder().encode(data), false)
+      else onMessage(new Uint8Array(data), true)
     })
   }
   socket.addEventListener('error', (event) => {
-    // Node's own class has one too, but it says nothing.
+    // The error of Node's own class says nothing.
     if ('error' in event && socket.on) failure ??= event.error
-    // After an error ws waits 5 s for the other side to end the connection. A look at the session meanwhile would take
-    // the failure for the end of the shell.
+    // After an error, ws waits 5 s for the server to end the connection. The session may be gone by then, and the failure
+    // would look like the end of the shell.
     if (opened && socket.on) drop()
-    // Node's own WebSocket leaves out the close event when the handshake fails.
+    // Node's own class fires no close event when the handshake fails.
     if (!opened) finish(1006, '')
   })
-  // Deno's own class says 0 of a connection that dropped.
+  // Deno's own class reports the code 0 for a connection that dropped.
   socket.addEventListener('close', ({ code, reason }) => finish(code || 1006, reason))
-  // With this listener ws leaves the request to us; without it the status would have to be read out of a message.
+  // Without this listener, the status would stand only in the message of an error. With it, ws does not end the socket.
   socket.on?.('unexpected-response', (_request: unknown, response: { statusCode: number }) => {
     status = response.statusCode
     socket.terminate?.()
   })
 
   return {
-    opened: whenOpened,
-    ended: whenEnded,
-    observe: (onMessage, onPong) => {
-      observer = onMessage
+    opened: whenOpened.promise,
+    ended: whenEnded.promise,
+    observe: (afterMessage, onPong) => {
+      observer = afterMessage
       socket.on?.('ping', onPong)
       socket.on?.('pong', onPong)
     },
@@ -186,27 +187,26 @@ export function openLink(
           })
       : async (frame) => {
           socket.send(frame)
-          while (!over && socket.bufferedAmount > HIGH_WATER) {
+          while (!ended && socket.bufferedAmount > HIGH_WATER) {
             await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL))
           }
         },
     ping: () => {
-      // Bun's own class can too, but does not tell of the answer.
+      // Bun's own class can ping too, but shows no pongs.
       if (socket.on) socket.ping?.()
       return socket.on !== undefined
     },
     isClosing: () => socket.readyState === CLOSING,
-    // A paused socket would never see the answer to its close.
-    pause: () => (closing ? undefined : socket.pause?.()),
+    // A paused socket never reads the answer to its close frame.
+    pause: () => (socket.readyState === CLOSING ? undefined : socket.pause?.()),
     resume: () => socket.resume?.(),
     close: (patient, code = 1000, reason = '') => {
-      closing = true
       socket.resume?.()
-      // Only ws may say more than an application.
+      // Other classes throw for the codes below 3000 except 1000.
       socket.close(socket.on || code >= 3000 ? code : 1000, reason)
       const patience = createSilenceTimer([CLOSE_PATIENCE], drop)
       if (patient) socket.addEventListener('message', patience.reset)
-      void whenEnded.then(patience.stop)
+      void whenEnded.promise.then(patience.stop)
     },
     drop,
   }

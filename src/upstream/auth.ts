@@ -19,13 +19,14 @@ import {
  */
 export type AuthType = 'bearer' | 'session' | 'system_oauth' | 'none'
 
-/** What sets a type apart: most send the key, none but one in the URL, and some the cookies. */
+/** The differences between the auth types. */
 interface Carrier {
   readonly sendsKey?: false
   readonly keyInUrl?: true
   readonly sendsCookie?: true
 }
 
+// PROTOCOL 4.1 to 4.4
 const carriers: Record<AuthType, Carrier> = {
   bearer: { keyInUrl: true },
   session: { sendsCookie: true },
@@ -33,38 +34,47 @@ const carriers: Record<AuthType, Carrier> = {
   none: { sendsKey: false },
 }
 
-/** What one auth type makes of one key. */
+/** Where a key goes under an auth type. */
 export interface Credential {
-  /** The bare token, `''` when there is none. */
+  /** The token alone, `''` when there is no key or the auth type sends none. */
   readonly token: string
-  readonly tokenInUrl: boolean
+  /** The token, if it may go into the URL; otherwise `''`. */
+  readonly urlToken: string
   readonly sendsCookie: boolean
 }
 
-/** Returns which token goes where; a key of blanks or a bare `Bearer ` is no key. */
+/** Returns where a key goes under an auth type. A key of blanks or a bare `Bearer ` is no key. */
 export function resolveCredential(authType: AuthType, key: string | null | undefined): Credential {
-  if (typeof authType !== 'string') throw wrongType('authType', 'a string', authType)
-  if (!Object.hasOwn(carriers, authType)) {
-    throw wrongValue('authType', `must be one of ${Object.keys(carriers).join(', ')}`)
-  }
+  const { sendsKey = true, keyInUrl = false, sendsCookie = false } = carrierOf(authType)
   if (key !== null && key !== undefined && typeof key !== 'string') throw wrongType('key', 'a string', key)
-  const { sendsKey = true, keyInUrl = false, sendsCookie = false } = carriers[authType]
   const token = sendsKey ? bareToken(key ?? '') : ''
-  return { token, tokenInUrl: keyInUrl && token !== '', sendsCookie }
+  return { token, urlToken: keyInUrl ? token : '', sendsCookie }
 }
 
+/** Whether an auth type sends the user's cookies. */
+export function sendsCookies(authType: AuthType): boolean {
+  return carrierOf(authType).sendsCookie ?? false
+}
+
+function carrierOf(authType: AuthType): Carrier {
+  if (typeof authType !== 'string') throw wrongType('authType', 'a string', authType)
+  if (Object.hasOwn(carriers, authType)) return carriers[authType]
+  throw wrongValue('authType', `must be one of ${Object.keys(carriers).join(', ')}`)
+}
+
+/** Returns a key without the blanks and the `Bearer ` that people paste with it (PROTOCOL 4.5). */
 function bareToken(key: string): string {
   const token = key.trim().replace(/^(?:bearer(?:\s+|$))+/i, '')
-  // Servers compare tokens with functions that crash on anything else.
+  // PROTOCOL 3.5: some releases crash on any other token.
   if (!/^[\x20-\x7e]*$/.test(token)) throw wrongValue('key', 'must be printable ASCII')
   return token
 }
 
-/** What {@link buildUpstreamAuth} is given. */
+/** The options of {@link buildUpstreamAuth}. */
 export interface UpstreamAuthOptions {
   /** How the connection authenticates. */
   authType: AuthType
-  /** The key, JWT or access token; blanks around it and a leading `Bearer ` are removed. */
+  /** The key, JWT or access token. Blanks around it and a leading `Bearer ` are removed. */
   key?: string | null | undefined
   /** The user of the terminal. */
   userId: string
@@ -72,22 +82,22 @@ export interface UpstreamAuthOptions {
   chatId?: string | undefined
   /** The context that the terminal belongs to: `default`, `chat:…` or `automation:…`. */
   contextId?: string | undefined
-  /** The user's `Cookie` header, sent on with `session` and `system_oauth`, ignored with the others. */
+  /** The user's `Cookie` header. Only `session` and `system_oauth` send it. */
   cookie?: string | undefined
 }
 
-/** What {@link buildUpstreamAuth} returns. */
+/** The result of {@link buildUpstreamAuth}. */
 export interface UpstreamAuth {
-  /** For the HTTP requests and, where the runtime has them, for the WebSocket handshake. */
+  /** The headers of HTTP requests, and of the WebSocket handshake if the runtime can send headers there. */
   headers: Record<string, string>
-  /** The auth frame: the first message on the socket, a text frame, owed within 10 s even when there is no key. */
+  /** The auth frame, a text frame. Send it first, within 10 s, even without a key. */
   message: string
 }
 
 /**
- * Returns the credentials that do not travel in the URL: the headers and the auth frame.
+ * Returns the credentials that are not in the URL: the headers and the auth frame.
  *
- * For those who dial for themselves; `connectTerminal` uses the same. Pure: no I/O, no clock.
+ * Use it when you open the WebSocket yourself; `connectTerminal` uses the same function. Pure: no I/O, no clock.
  *
  * @example
  * ```ts
@@ -105,8 +115,14 @@ export interface UpstreamAuth {
  */
 export function buildUpstreamAuth(options: UpstreamAuthOptions): UpstreamAuth {
   assertObject('options', options)
-  const { authType, key, userId, chatId, contextId, cookie } = options
-  const { token, sendsCookie } = resolveCredential(authType, key)
+  return authFor(resolveCredential(options.authType, options.key), options)
+}
+
+/** Returns what {@link buildUpstreamAuth} does for a credential that has been resolved. */
+export function authFor(credential: Credential, options: Omit<UpstreamAuthOptions, 'authType' | 'key'>): UpstreamAuth {
+  const { token } = credential
+  const { userId, chatId, contextId, cookie } = options
+  // PROTOCOL 2.2
   const headers: Record<string, string> = {}
   const carry = (header: string, name: string, value: unknown): void => {
     assertHeaderValue(name, value)
@@ -115,7 +131,7 @@ export function buildUpstreamAuth(options: UpstreamAuthOptions): UpstreamAuth {
   carry('X-User-Id', 'userId', userId)
   if (token !== '') headers['Authorization'] = `Bearer ${token}`
   if (chatId !== undefined) {
-    // Open Terminal up to 0.11 makes it the id of the session, and so a part of the path.
+    // PROTOCOL 2.7: some releases make the chat the id of the session, and so a part of the path.
     assertSegment('chatId', chatId)
     carry('X-Session-Id', 'chatId', chatId)
   }
@@ -125,8 +141,8 @@ export function buildUpstreamAuth(options: UpstreamAuthOptions): UpstreamAuth {
   }
   if (cookie !== undefined) {
     assertHeaderValue('cookie', cookie)
-    if (sendsCookie) headers['Cookie'] = cookie
+    if (credential.sendsCookie) headers['Cookie'] = cookie
   }
-  // JSON.stringify leaves an undefined chat_id out.
+  // PROTOCOL 3.4 and 3.6. JSON.stringify leaves an undefined chat_id out.
   return { headers, message: JSON.stringify({ type: 'auth', token, chat_id: chatId }) }
 }

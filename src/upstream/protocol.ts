@@ -1,12 +1,4 @@
 import { assertWhole } from '../lib/arguments.ts'
-import {
-  errorCode,
-  hasCode,
-  TerminalError,
-  type Redact,
-  type TerminalErrorCode,
-  type TerminalErrorOptions,
-} from '../lib/errors.ts'
 
 /** A window size, in character cells. */
 export interface TerminalSize {
@@ -16,20 +8,21 @@ export interface TerminalSize {
   readonly rows: number
 }
 
-/** More than this in one frame, and Open Terminal up to 0.12.3 may drop the rest. */
+/** Bytes that every release takes whole in one frame (PROTOCOL 5.5). */
 export const MAX_INPUT_FRAME = 4096
 
-/** Bytes that arrive faster than one full frame in this many ms may be dropped by the same releases. */
+/** ms between two full frames that every release takes whole (PROTOCOL 5.5). */
 export const INPUT_INTERVAL = 4
 
-/** Ignored by every release, and it crosses every hop, where a protocol ping ends at the first. */
+/** A text frame that every release ignores. It passes every proxy; a protocol ping ends at the first (PROTOCOL 5.3). */
 export const HEARTBEAT = '{"type":"ping"}'
 
-/** Columns or rows. */
+/** The most columns, and the most rows, that a PTY can have. */
 export const LARGEST_SIZE = 65_535
 
 /**
- * Returns the text frame that resizes. Anything but whole numbers in range kills the shell, so it throws a `RangeError`.
+ * Returns the text frame that sets the window size. Throws a `RangeError` for numbers that would kill the shell
+ * (PROTOCOL 5.2).
  *
  * @see https://github.com/open-webui/open-terminal/blob/v0.11.34/open_terminal/main.py `_do_resize`
  */
@@ -37,129 +30,4 @@ export function encodeResize(cols: number, rows: number): string {
   assertWhole('cols', cols, 1, LARGEST_SIZE)
   assertWhole('rows', rows, 1, LARGEST_SIZE)
   return JSON.stringify({ type: 'resize', cols, rows })
-}
-
-/** What can go wrong once it is known where to go. */
-type Failure = Exclude<TerminalErrorCode, 'ERR_TERMINAL_INVALID_URL'>
-
-const ADVICE: Record<Failure, string> = {
-  ERR_TERMINAL_UNAUTHORIZED: 'Check `key` and `authType`.',
-  ERR_TERMINAL_FORBIDDEN: 'Check that the key may act for this `userId`.',
-  ERR_TERMINAL_MISSING_USER: 'Check that what is in between passes X-User-Id and the query on.',
-  ERR_TERMINAL_NOT_FOUND:
-    'Check `base` and the ids: a session is only for its own `userId` and `chatId`, and ends with its shell.',
-  ERR_TERMINAL_IN_USE: 'Close the other connection first, or leave `sessionId` out.',
-  ERR_TERMINAL_LIMIT: 'Delete sessions that nobody uses; Open Terminal counts those of all users.',
-  ERR_TERMINAL_UNAVAILABLE: 'Check that the server runs and `base` leads to it, or try again later.',
-  ERR_TERMINAL_TIMEOUT: 'Try again later, or with a longer `timeout`.',
-  ERR_TERMINAL_PROTOCOL:
-    'Check that `base` leads to Open Terminal or Terminals, and that what is in between passes WebSockets on.',
-  ERR_TERMINAL_CLOSED: 'Connect again for a new one.',
-}
-
-/** Builds an error in the one form that they all have: what failed, where and why; what to do. */
-export function terminalError(
-  code: Failure,
-  action: string,
-  why: string,
-  { advice = ADVICE[code], ...options }: TerminalErrorOptions & { advice?: string | undefined } = {},
-): TerminalError {
-  return new TerminalError(code, `${action}: ${why}. ${advice}`, { why, ...options })
-}
-
-/** Returns the error for an HTTP status that is not a success; `message` is the server's own, already redacted. */
-export function statusError(action: string, status: number, message = '', hasKey = true): TerminalError {
-  const why = `HTTP ${status}${quoted(message)}`
-  const otherwise = status >= 500 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
-  const advice = status === 401 ? adviceOnKey(hasKey) : undefined
-  return terminalError(STATUSES[status] ?? otherwise, action, why, { status, advice })
-}
-
-/** Returns the advice for a key that was not accepted; `undefined` for the usual one. */
-export function adviceOnKey(hasKey: boolean): string | undefined {
-  return hasKey ? undefined : 'No key was sent: check `key` and `authType`.'
-}
-
-const STATUSES: Partial<Record<number, Failure>> = {
-  401: 'ERR_TERMINAL_UNAUTHORIZED',
-  403: 'ERR_TERMINAL_FORBIDDEN',
-  404: 'ERR_TERMINAL_NOT_FOUND',
-  422: 'ERR_TERMINAL_MISSING_USER',
-  429: 'ERR_TERMINAL_LIMIT',
-}
-
-function quoted(said: string): string {
-  return said === '' ? '' : `, "${said}"`
-}
-
-/** Whether a close says nothing: orchestrators turn every upstream close into a bare 1000, and 1005 and 1006 are no codes. */
-export function isBareClose(closeCode: number): boolean {
-  return [1000, 1005, 1006].includes(closeCode)
-}
-
-/** Returns the error for a close. */
-export function closeError(
-  action: string,
-  closeCode: number,
-  reason: string,
-  redact: Redact,
-  advice?: string,
-): TerminalError {
-  const closeReason = redact(reason)
-  const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${quoted(closeReason)}`
-  return terminalError(codeForClose(closeCode, reason), action, why, { closeCode, closeReason, advice })
-}
-
-const CLOSES: Partial<Record<number, Failure>> = {
-  4001: 'ERR_TERMINAL_UNAUTHORIZED',
-  4002: 'ERR_TERMINAL_MISSING_USER',
-  4003: 'ERR_TERMINAL_FORBIDDEN',
-  4004: 'ERR_TERMINAL_NOT_FOUND',
-  4009: 'ERR_TERMINAL_IN_USE',
-}
-// The server failed or is restarting. (1014 is a gateway's 502.)
-const UNAVAILABLE_CLOSES = [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014]
-// Of the two things that 4003 says, the one that may pass: the container is not there yet.
-export const NOT_REACHABLE: RegExp = /not reachable|failed to resolve/i
-
-function codeForClose(closeCode: number, closeReason: string): Failure {
-  const passes = closeCode === 4003 ? NOT_REACHABLE.test(closeReason) : UNAVAILABLE_CLOSES.includes(closeCode)
-  return passes ? 'ERR_TERMINAL_UNAVAILABLE' : (CLOSES[closeCode] ?? 'ERR_TERMINAL_PROTOCOL')
-}
-
-/**
- * Returns the error for what a runtime reports instead of an answer: either the network failed, or what came over it is
- * no HTTP or no WebSocket, for which the HTTP parser and ws have codes of their own.
- */
-export function failureError(
-  action: string,
-  cause: Error,
-  withoutCode: Failure = 'ERR_TERMINAL_UNAVAILABLE',
-): TerminalError {
-  const reported = errorCode(cause)
-  const known = /^(?:WS_ERR|HPE)_/.test(reported ?? '') ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE'
-  return terminalError(reported === undefined ? withoutCode : known, action, cause.message, { cause })
-}
-
-// What Node, undici and Bun say of a connection that ended before the answer.
-const CUT = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'ConnectionClosed']
-
-/** Whether a connection ended before the answer to a request, which may have been performed all the same. */
-export function isCut(error: unknown): boolean {
-  const code = errorCode(error instanceof TerminalError ? error.cause : error)
-  return code !== undefined && CUT.includes(code)
-}
-
-// Statuses, close codes, and what runtimes say.
-const TRANSIENT: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED', ...CUT]
-
-/** Whether the server could not be reached, or could not do what it was asked. */
-export function isUnavailable(error: unknown): error is TerminalError {
-  return hasCode(error, 'ERR_TERMINAL_UNAVAILABLE')
-}
-
-/** Whether trying again may help: refused, reset, 502, 503, 504, 1012, 1013, and 4003 "not reachable". */
-export function isTransient(error: unknown): boolean {
-  if (!isUnavailable(error)) return false
-  return [error.status, error.closeCode, errorCode(error.cause)].some((reason) => TRANSIENT.includes(reason))
 }

@@ -2,40 +2,40 @@ import { sendHttp } from '#http'
 import { assertSegment } from '../lib/arguments.ts'
 import { abortable } from '../lib/deadline.ts'
 import { withoutSecrets } from '../lib/errors.ts'
+import { failureError, isCut, statusError, terminalError } from './failures.ts'
 import type { HttpAnswer, HttpRequest } from './http.ts'
-import { failureError, isCut, statusError, terminalError } from './protocol.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
 import { whereOf } from './url.ts'
 
-/** The answer of a server, of any status and with any body. */
+/** The answer to any request, of any status and with any body. */
 export interface Reply extends Pick<HttpAnswer, 'status' | 'header'> {
   /** `undefined` when the body is no JSON. */
   readonly json: unknown
 }
 
-/** An answer to a request about sessions. */
-export interface Answer extends Reply {
-  /** What was asked and where, to begin a message with. */
+/** The answer to a request about sessions. */
+export interface SessionReply extends Reply {
+  /** The beginning of an error's message: what was asked, and where. */
   readonly action: string
 }
 
 interface RequestPlan {
   readonly method: 'GET' | 'POST' | 'DELETE'
-  /** The session that the request is about; without it, the request is about all of them. */
+  /** The session that the request is about. Without it, the request is about all sessions. */
   readonly one?: { readonly sessionId: string }
   readonly background?: AbortSignal | undefined
 }
 
-/** Resolves with an answer of 200, or where the request is about one session, with the server's own 404. */
-export async function request(what: string, options: UpstreamOptions, plan: RequestPlan): Promise<Answer> {
+/** Resolves with an answer of 200. For a request about one session, also with the server's own 404. */
+export async function request(what: string, options: UpstreamOptions, plan: RequestPlan): Promise<SessionReply> {
   const { method, one, background } = plan
-  const { headers, redact, httpUrl } = await resolveUpstream(options)
-  // A forgotten id must not turn into a request for all of them.
+  const { headers, hasKey, redact, httpUrl } = await resolveUpstream(options)
+  // Without this check, a missing id would turn into a request about all sessions.
   if (one) assertSegment('sessionId', one.sessionId)
   const url = httpUrl(one?.sessionId)
   const action = `Cannot ${what} at ${whereOf(url)}`
   const { signal } = options
-  let answer: Answer
+  let answer: SessionReply
   try {
     answer = { action, ...(await exchange(url, { method, headers, signal, background })) }
   } catch (error) {
@@ -44,26 +44,28 @@ export async function request(what: string, options: UpstreamOptions, plan: Requ
   }
   const { status, json } = answer
   if (status === 200 || (one && isOwnNotFound(answer))) return answer
-  // A browser does not tell the status, nor the target, of a redirect that it was told not to follow.
+  // PROTOCOL 2.13: no server redirects a correct request. A browser hides the status and the target of a redirect that it does not follow.
   if (status === 0 || (status >= 300 && status < 400)) {
     throw unexpected(answer, `redirected to ${redact(answer.header('location') ?? 'elsewhere')}`)
   }
-  throw statusError(action, status, redact(serverMessage(json)), 'Authorization' in headers)
+  throw statusError(action, status, redact(serverMessage(json)), hasKey)
 }
 
 /**
- * Whether it is a terminal server that says 404: it gives a reason in JSON. A reverse proxy that has lost its server
- * says 404, too, and that is not the end of a shell.
+ * Whether a 404 comes from a terminal server, which gives a reason in JSON (PROTOCOL 2.4). A reverse proxy that has lost
+ * its server also answers 404, and the shell may still run then.
  */
 function isOwnNotFound({ status, json }: Reply): boolean {
   return status === 404 && serverMessage(json) !== ''
 }
 
 /**
- * Sends a request and reads the answer without judging it; rejects as the runtime does, and with the reason of `signal`.
+ * Sends a request and returns the answer, whatever its status. Rejects with the runtime's error, or the reason of
+ * `signal`.
  *
- * A server may end a kept-alive connection right after an answer, and the next request on it fails. GET and DELETE are
- * then sent again, on a connection of their own. POST cannot be repeated, so it never uses a kept-alive connection.
+ * A server may end a kept-alive connection right after an answer (PROTOCOL 2.9), and the next request on it then fails.
+ * GET and DELETE are sent again, on a new connection. A repeated POST could create two sessions, so POST never uses a
+ * kept-alive connection.
  */
 export async function exchange(
   url: string,
@@ -71,7 +73,7 @@ export async function exchange(
 ): Promise<Reply> {
   signal?.throwIfAborted()
   const send = (ownConnection: boolean): Promise<HttpAnswer> =>
-    // The transport knows the signal, too, but some runtimes never settle a body that is broken.
+    // The transport has the signal too, but some runtimes never settle a broken body.
     abortable(sendHttp(url, { ...details, signal, ownConnection }), signal)
   const isRepeatable = details.method !== 'POST'
   const { status, header, body } = await send(!isRepeatable).catch((error: unknown) => {
@@ -90,11 +92,11 @@ function parseJson(text: string): unknown {
 }
 
 /** Returns the error for an answer that no terminal server gives. */
-export function unexpected({ action, status }: Answer, problem: string): Error {
+export function unexpected({ action, status }: SessionReply, problem: string): Error {
   return terminalError('ERR_TERMINAL_PROTOCOL', action, problem, { status })
 }
 
-/** Returns the reason that the server gave, or `''`. FastAPI says `detail`, Open Terminal says `error`. */
+/** Returns the reason that the server gave, or `''`. It is in `detail` or `error` (PROTOCOL 2.6). */
 export function serverMessage(json: unknown): string {
   const { error, detail = error } = asRecord(json)
   return typeof detail === 'string' ? detail : ''

@@ -1,23 +1,23 @@
 import { assertObject, assertSignal } from '../lib/arguments.ts'
-import { buildUpstreamAuth, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
 import { abortable } from '../lib/deadline.ts'
 import { createRedact, type Redact } from '../lib/errors.ts'
-import { buildUpstreamHttpUrl, buildUpstreamWsUrl, readBase } from './url.ts'
+import { authFor, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
+import { buildUpstreamHttpUrl, readBase, wsUrlFor } from './url.ts'
 
-/** Which upstream, and as whom. */
+/** Which server, which user and which credentials. */
 export interface UpstreamOptions {
   /** The server, `http(s)` or `ws(s)`, with the path and query that lead to it. */
   base: string | URL
   /** How the connection authenticates. Default: `'bearer'`. */
   authType?: AuthType | undefined
   /**
-   * The key, JWT or access token. A function is asked anew before every request and every dial, for tokens that do not
-   * live long. Default: none.
+   * The key, JWT or access token. A function is called before every request and every dial, for tokens that expire soon.
+   * Default: none.
    */
   key?: string | null | undefined | (() => string | null | undefined | Promise<string | null | undefined>)
   /**
-   * Whose terminal it is: Open WebUI's user id, or where there is none any string of your own, always the same for the
-   * same user. Characters up to U+00FF, no control characters, no blanks at the ends.
+   * The user who owns the terminal: Open WebUI's user id, or any string of your own that is always the same for the same
+   * user. Characters up to U+00FF, no control characters, no blanks at the ends.
    */
   userId: string
   /** The orchestrator policy to run under. Default: the orchestrator's own. */
@@ -27,53 +27,52 @@ export interface UpstreamOptions {
   /**
    * The chat that the terminal belongs to. Default: none.
    *
-   * Open Terminal up to 0.11 makes it the id of the session, so there a second session of the same chat takes the place
-   * of the first. Terminals up to 0.2.2 passes it on when a session is created but not when one is attached to, so
-   * behind it Open Terminal from 0.12.4 on refuses every attach to a session that has one. `connectTerminal` then
-   * replaces the session by one without a chat.
+   * Open Terminal up to 0.11 makes it the id of the session, so a second session of the same chat replaces the first.
+   * Terminals up to 0.2.2 sends the chat to its Open Terminal when it creates a session, but not when it attaches. Open
+   * Terminal from 0.12.4 on then refuses the attach, and `connectTerminal` replaces the session by one without a chat.
    */
   chatId?: string | undefined
-  /** The user's `Cookie` header, sent on with `session` and `system_oauth`, ignored with the others. Default: none. */
+  /** The user's `Cookie` header. Only `session` and `system_oauth` send it. Default: none. */
   cookie?: string | undefined
   /**
-   * Cancels the request, or the connecting; the promise rejects with its `reason`. Requests have no other limit in time:
-   * give them `AbortSignal.timeout(ms)`. It has no effect once the terminal is open.
+   * Cancels a request or connecting: the promise rejects with the signal's `reason`. Requests have no time limit of their
+   * own: use `AbortSignal.timeout(ms)`. The signal has no effect on an open terminal.
    */
   signal?: AbortSignal | undefined
 }
 
 /** The URLs and credentials of one request or one dial. All of them are derived here, so that they cannot differ. */
 export interface Upstream extends UpstreamAuth {
-  /** Whether there is a token that may go into the URL. */
-  readonly tokenInUrl: boolean
+  readonly hasKey: boolean
+  /** Whether the key may go into the URL. */
+  readonly keyMayBeInUrl: boolean
   readonly redact: Redact
   readonly httpUrl: (sessionId?: string) => string
-  readonly wsUrl: (sessionId: string, withToken: boolean) => string
+  readonly wsUrl: (sessionId: string, keyInUrl: boolean) => string
 }
 
-/** Asks for the key and derives URLs, headers and auth frame from it. */
+/** Asks for the key, and derives the URLs, the headers and the auth frame from it. */
 export async function resolveUpstream(options: UpstreamOptions): Promise<Upstream> {
   assertObject('options', options)
   const { authType = 'bearer', userId, cookie, signal } = options
   assertSignal(signal)
-  // Before the wait for the key: the caller may change its URL meanwhile, and the key must not go to another server.
+  // Read before the wait for the key: a caller that changes its URL meanwhile must not send the key to another server.
   const base = readBase(options.base)
   const key = typeof options.key === 'function' ? await abortable(Promise.resolve(options.key()), signal) : options.key
-  const { headers, message } = buildUpstreamAuth({ ...options, authType, key })
-  const { token, tokenInUrl } = resolveCredential(authType, key)
-  const gateKeys = new URL(base).searchParams.values()
+  const credential = resolveCredential(authType, key)
+  const { token, urlToken } = credential
+  const parametersOfBase = new URL(base).searchParams.values()
   return {
-    headers,
-    message,
-    tokenInUrl,
-    redact: createRedact([token, ...[...cookieValues(cookie), ...gateKeys].filter(isLong)]),
+    ...authFor(credential, options),
+    hasKey: token !== '',
+    keyMayBeInUrl: urlToken !== '',
+    redact: createRedact([token, ...[...cookieValues(cookie), ...parametersOfBase].filter(isLong)]),
     httpUrl: (sessionId) => buildUpstreamHttpUrl(base, { ...options, sessionId }),
-    wsUrl: (sessionId, withToken) =>
-      buildUpstreamWsUrl(base, authType, withToken ? key : null, userId, { ...options, sessionId }),
+    wsUrl: (sessionId, keyInUrl) => wsUrlFor(base, keyInUrl ? urlToken : '', userId, { ...options, sessionId }),
   }
 }
 
-/** Whether it is long enough to be a secret: taking every `1` and `dark` out of a message only spoils it. */
+/** Whether a value is long enough to be a secret. Removing every `1` or `dark` would only spoil messages. */
 function isLong(value: string): boolean {
   return value.length >= 6
 }

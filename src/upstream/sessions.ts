@@ -1,21 +1,21 @@
 import { assertObject, assertSegment } from '../lib/arguments.ts'
 import { withDeadline } from '../lib/deadline.ts'
-import { isCut } from './protocol.ts'
-import { asRecord, exchange, request, unexpected, type Answer } from './requests.ts'
+import { isCut } from './failures.ts'
+import { asRecord, exchange, request, unexpected, type SessionReply } from './requests.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
 import { readBase } from './url.ts'
 
-/** A shell on the server, attached to or not. */
+/** A shell on the server, with or without a client. */
 export interface TerminalSession {
-  /** Names it in the path. */
+  /** The id of the session, one segment of its path. */
   readonly id: string
-  /** When the shell was started, an ISO 8601 date; `''` from a server that does not tell. */
+  /** The start of the shell, an ISO 8601 date. `''` if the server does not tell. */
   readonly createdAt: string
-  /** The shell's process id on the server; 0 from a server that does not tell. */
+  /** The shell's process id on the server. 0 if the server does not tell. */
   readonly pid: number
 }
 
-/** {@link UpstreamOptions}, and which session. */
+/** {@link UpstreamOptions}, and the id of a session. */
 export interface TerminalSessionOptions extends UpstreamOptions {
   /** The id that the server gave the session. */
   sessionId: string
@@ -24,8 +24,8 @@ export interface TerminalSessionOptions extends UpstreamOptions {
 /**
  * Starts a shell on the server.
  *
- * For those who attach elsewhere or later; `connectTerminal` creates its own. A session counts against the server's
- * limit of 16 until its shell ends or it is deleted, even if no client ever attaches.
+ * Use it when another process attaches, or when you attach later; `connectTerminal` creates its own session. A session
+ * counts against the server's limit of 16 until its shell ends or it is deleted, even if no client ever attaches.
  *
  * @example
  * ```ts
@@ -46,13 +46,14 @@ export function createTerminalSession(options: UpstreamOptions): Promise<Termina
   return createSession(options)
 }
 
-/** The same; once `background` aborts, the request no longer keeps the process alive. */
+/** Starts a shell. After `background` aborts, the request goes on but does not keep the process alive. */
 export async function createSession(options: UpstreamOptions, background?: AbortSignal): Promise<TerminalSession> {
   assertObject('options', options)
-  // The caller may change its object while the key is asked for.
+  // A copy: the caller may change its object while the key is asked for.
   const asked = { ...options, base: readBase(options.base) }
   const sentAt = performance.now()
   try {
+    // PROTOCOL 2.1
     const answer = await request('create a terminal session', asked, { method: 'POST', background })
     return parseSession(answer, answer.json)
   } catch (error) {
@@ -63,15 +64,15 @@ export async function createSession(options: UpstreamOptions, background?: Abort
 }
 
 /**
- * Finds the session that a request has created although its answer was lost. Without this, the session would take one
- * of 16 places until the server restarts.
+ * Finds the session of a POST whose answer was lost. Without this, the session would take one of the server's 16 places
+ * until the server restarts (PROTOCOL 2.10).
  *
- * The session is the only one that was created since then. Open Terminal up to 0.11 shows the sessions of every user to
- * every user, and there only the chat, which is the id, tells whose a session is.
+ * It is the session if no other was created since the POST was sent. A server that shows every user's sessions to
+ * everyone (PROTOCOL 2.8) does not tell whose it is; there, only a session whose id is the chat is safe to take.
  */
 async function findLostSession(options: UpstreamOptions, sentAt: number): Promise<TerminalSession | undefined> {
   const answer = await request('list the terminal sessions', options, { method: 'GET' })
-  // By the server's clock only: that of this machine may differ.
+  // Times are compared by the server's clock only: the clock of this machine may differ.
   const sent = Date.parse(answer.header('date') ?? '') - (performance.now() - sentAt)
   const [session, ...others] = parseSessions(answer).filter(({ createdAt }) => Date.parse(createdAt) >= sent)
   if (!session || others.length > 0) return undefined
@@ -104,9 +105,9 @@ export async function listTerminalSessions(options: UpstreamOptions): Promise<Te
 }
 
 /**
- * Returns the session, or `undefined` once its shell has ended or when it is not this user's.
+ * Returns the session, or `undefined` when its shell has ended or it belongs to another user.
  *
- * The way to find out, without being attached, that a shell has ended.
+ * Use it to find out whether a shell still runs without attaching to it.
  *
  * @example
  * ```ts
@@ -125,7 +126,7 @@ export async function getTerminalSession(options: TerminalSessionOptions): Promi
   return answer.status === 404 ? undefined : parseSession(answer, answer.json)
 }
 
-/** The same with a limit of `ms`, and with `outer` as the signal. */
+/** Looks a session up as {@link getTerminalSession} does, for at most `ms`; `outer` cancels it earlier. */
 export function lookUpSession(
   options: TerminalSessionOptions,
   ms: number,
@@ -135,9 +136,9 @@ export function lookUpSession(
 }
 
 /**
- * Ends the session and its shell; `false` when it was not there.
+ * Ends the session and its shell. Returns `false` when the session was not there.
  *
- * A client that merely disconnects from an orchestrator leaves its shell running: this is what ends it.
+ * Use it for sessions that you created yourself: an orchestrator leaves the shell running when a client disconnects.
  *
  * @example
  * ```ts
@@ -158,13 +159,13 @@ export async function deleteTerminalSession(options: TerminalSessionOptions): Pr
   return true
 }
 
-function parseSessions(answer: Answer): TerminalSession[] {
+function parseSessions(answer: SessionReply): TerminalSession[] {
   const { json } = answer
   if (!Array.isArray(json)) throw unexpected(answer, 'the answer is no list')
   return json.map((item: unknown) => parseSession(answer, item))
 }
 
-function parseSession(answer: Answer, json: unknown): TerminalSession {
+function parseSession(answer: SessionReply, json: unknown): TerminalSession {
   const { id, created_at: createdAt = '', pid = 0 } = asRecord(json)
   try {
     assertSegment('id', id)

@@ -1,15 +1,15 @@
 import { assertContext, assertObject, assertSegment, assertText, typeName } from '../lib/arguments.ts'
-import { resolveCredential, type AuthType } from './auth.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { trimSlashes } from '../lib/slashes.ts'
+import { resolveCredential, type AuthType } from './auth.ts'
 
-/** Which terminal behind a base: none of it is needed where the base already names it. */
+/** Which terminal of a server. Leave out every part that the base already names. */
 export interface UpstreamTarget {
-  /** The session to attach to; `/api/terminals/{sessionId}` is appended to the path. */
+  /** The session to attach to. Appends `/api/terminals/{sessionId}` to the path. */
   sessionId?: string | undefined
-  /** The orchestrator policy; `/p/{policyId}` is put before it. */
+  /** The orchestrator policy. Appends `/p/{policyId}` to the path, before the session. */
   policyId?: string | undefined
-  /** The orchestrator context, the query's `context_id`: `default`, `chat:…` or `automation:…`. */
+  /** The orchestrator context, in the query as `context_id`: `default`, `chat:…` or `automation:…`. */
   contextId?: string | undefined
 }
 
@@ -19,17 +19,17 @@ const OWN_PARAMETERS = ['user_id', 'context_id', 'token']
 /**
  * Returns the WebSocket URL under which every release of Open Terminal and Terminals accepts the user and the key.
  *
- * Use it where you dial for yourself, in a proxy or a test; {@link connectTerminal} uses it too. The auth frame of
- * {@link buildUpstreamAuth} is owed as well: only Terminals 0.0.1 and 0.0.2 read the token from the URL, and only the
- * later ones read it from the frame. Pure: no I/O, no clock, no globals beyond `URL`.
+ * Use it when you open the WebSocket yourself, in a proxy or a test. Send the auth frame of {@link buildUpstreamAuth} as
+ * well: only Terminals 0.0.1 and 0.0.2 read the token from the URL, and every other server reads it from the frame. Pure:
+ * no I/O, no clock, no globals beyond `URL`.
  *
  * @param base The server, `http(s)` or `ws(s)`, with the path and query that lead to it. Its own path and parameters
- * are kept, except that `user_id`, `context_id` and `token` come from the arguments alone; the fragment is dropped.
- * @param authType How the connection authenticates; only `bearer` puts the key into the URL.
- * @param key The key; blanks around it and a leading `Bearer ` are removed. `undefined`, `null`, `''`, blanks and a bare
- * `Bearer ` are no key, and then there is no `token`.
+ * are kept, but `user_id`, `context_id` and `token` are set from the arguments only. The fragment is dropped.
+ * @param authType How the connection authenticates. Only `bearer` puts the key into the URL.
+ * @param key The key. Blanks around it and a leading `Bearer ` are removed. `undefined`, `null`, `''`, blanks and a bare
+ * `Bearer ` are no key: then the URL has no `token`.
  * @param userId The user of the terminal.
- * @param target Which terminal, each id as one opaque segment of the path.
+ * @param target Which terminal. Each id becomes one segment of the path.
  *
  * @example
  * ```ts
@@ -52,7 +52,11 @@ export function buildUpstreamWsUrl(
   userId: string,
   target: UpstreamTarget = {},
 ): string {
-  const { token, tokenInUrl } = resolveCredential(authType, key)
+  return wsUrlFor(base, resolveCredential(authType, key).urlToken, userId, target)
+}
+
+/** Returns what {@link buildUpstreamWsUrl} does for a token, `''` for none, that may go into the URL. */
+export function wsUrlFor(base: string | URL, token: string, userId: string, target: UpstreamTarget): string {
   assertText('userId', userId)
   assertObject('target', target)
   const { contextId } = target
@@ -61,18 +65,20 @@ export function buildUpstreamWsUrl(
   const path = target.sessionId === undefined ? [] : terminalPath(target.sessionId)
   const url = locate(base, 'ws', target.policyId, path)
   const own = parseQuery('')
+  // PROTOCOL 3.2, 3.7 and 3.3
   own.append('user_id', userId)
   if (contextId !== undefined) own.append('context_id', contextId)
-  if (tokenInUrl) own.append('token', token)
+  if (token !== '') own.append('token', token)
   url.search = url.search === '' ? `?${own}` : `${url.search}&${own}`
   return url.href
 }
 
-/** The same place for HTTP: one session, or without an id all of them. Who is asking goes into the headers. */
+/** Returns the HTTP URL of one session, or without an id of all sessions. The user and the key go into the headers. */
 export function buildUpstreamHttpUrl(base: string | URL, target: UpstreamTarget): string {
   return locate(base, 'http', target.policyId, terminalPath(target.sessionId)).href
 }
 
+// PROTOCOL 2.5 and 3.1
 function terminalPath(sessionId: string | undefined): string[] {
   if (sessionId === undefined) return ['api', 'terminals']
   assertSegment('sessionId', sessionId)
@@ -84,9 +90,10 @@ function locate(base: string | URL, scheme: 'ws' | 'http', policyId: string | un
   if (!/^(?:http|ws)s?:$/.test(url.protocol)) {
     invalidBase(`its scheme is \`${url.protocol}\`, perhaps because http:// is missing`)
   }
-  // Between special schemes the setter never refuses.
+  // The setter refuses only a change between a special scheme and another; these four are special.
   url.protocol = url.protocol.replace(/^(?:http|ws)/, scheme)
   if (policyId !== undefined) assertSegment('policyId', policyId)
+  // PROTOCOL 2.11
   const segments = policyId === undefined ? path : ['p', policyId, ...path]
   if (segments.length > 0) {
     url.pathname = [trimSlashes(url.pathname), ...segments.map(encodeURIComponent)].join('/')
@@ -96,14 +103,14 @@ function locate(base: string | URL, scheme: 'ws' | 'http', policyId: string | un
   return url
 }
 
-/** As they are spelled: going through URLSearchParams would respell them, and some gateways sign theirs. */
+/** Returns the parameters that are not ours, spelled as they are: some gateways sign theirs, and URLSearchParams respells. */
 function foreignParameters(search: string): string {
   const pairs = search.slice(1).split('&').filter(isForeign)
-  // With its question mark: setting `search` would take one out of the first name.
+  // With the question mark: the setter of `search` would remove one from the first name.
   return pairs.length === 0 ? '' : `?${pairs.join('&')}`
 }
 
-/** URLSearchParams by way of URL, the one global that this file may use. */
+/** Parses a query with URL, the only global that the builder may use. */
 function parseQuery(query: string): URLSearchParams {
   return new URL(`http://query/?${query}`).searchParams
 }
@@ -113,7 +120,7 @@ function isForeign(pair: string): boolean {
   return name !== undefined && !OWN_PARAMETERS.includes(name)
 }
 
-/** Parses a base; its scheme is looked at where the URL is built. */
+/** Parses a base. The scheme is checked where the URL is built. */
 export function parseBase(base: string | URL): URL {
   // JavaScript callers pass anything.
   const given: unknown = base
@@ -124,14 +131,14 @@ export function parseBase(base: string | URL): URL {
   try {
     url = new URL(base)
   } catch {
-    // Not as the cause: the runtime's error quotes the input, and that may hold a password or a token.
+    // Without a cause: the runtime's error quotes the input, which may hold a password or a token.
     return invalidBase('it cannot be parsed as one')
   }
   if (url.username !== '' || url.password !== '') return invalidBase('it holds a user name or password')
   return url
 }
 
-/** Returns a base as a string that does not change when the caller changes its `URL`. */
+/** Returns a base as a string, which stays the same when the caller changes its `URL`. */
 export function readBase(base: string | URL): string {
   return parseBase(base).href
 }
@@ -141,7 +148,7 @@ function invalidBase(why: string): never {
   throw new TerminalError('ERR_TERMINAL_INVALID_URL', message, { why })
 }
 
-/** Where a URL leads, fit for a message: never the query. */
+/** Returns a URL for a message: without the query, which may hold a key. */
 export function whereOf(url: string): string {
   const { protocol, host, pathname } = new URL(url)
   return `${protocol}//${host}${pathname}`

@@ -51,8 +51,9 @@ describe('the tarball', () => {
       `${name}.d.ts`,
       `${name}.d.cts`,
     ])
+    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', join('src', 'upstream', 'PROTOCOL.md')]
     const build = ['cli.js', ...code, ...types].map((name) => join('dist', name))
-    expect(new Set(files)).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...build]))
+    expect(new Set(files)).toEqual(new Set([...documents, ...build]))
   })
 
   test('does not contain the path of the repository', () => {

@@ -31,7 +31,11 @@ describe('connectTerminal, when the server refuses the attach,', () => {
   })
 
   it.each<[string, object, string]>([
-    ['the key was in the URL', {}, 'Check `key`, and that what is in between passes WebSockets on, with the key in'],
+    [
+      'the key was in the URL',
+      {},
+      'Check `key`, and that every proxy on the way passes WebSockets on, with the key in',
+    ],
     [
       'tokenInUrl kept the key out of the URL',
       { tokenInUrl: 'never' },
@@ -48,6 +52,7 @@ describe('connectTerminal, when the server refuses the attach,', () => {
     expect(message).toContain(advice)
   })
 
+  // PROTOCOL 3.2
   it('names the header that the server wants and the socket cannot send', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.14' })
     const options = { ...clientOf(upstream), WebSocket: browserSocket, settle: 2_000 }
@@ -57,6 +62,7 @@ describe('connectTerminal, when the server refuses the attach,', () => {
     expect(upstream.sessions).toEqual([])
   })
 
+  // PROTOCOL 3.12
   it('rejects with ERR_TERMINAL_IN_USE when another client is attached, and keeps the session', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.14' })
     const first = await connectTerminal(clientOf(upstream))
@@ -73,6 +79,7 @@ describe('connectTerminal, when the server refuses the attach,', () => {
     expect(operations(upstream)).toEqual(['POST', 'attach'])
   })
 
+  // PROTOCOL 6.4
   it.each<[TestFault, string]>([
     [{ refuse: 401 }, 'ERR_TERMINAL_UNAUTHORIZED'],
     [{ refuse: 404 }, 'ERR_TERMINAL_NOT_FOUND'],

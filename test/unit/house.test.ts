@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 
 const LONGEST_SOURCE = 250
+const LONGEST_TEST = 400
 
 const source = fileURLToPath(new URL('../../src', import.meta.url))
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
@@ -66,5 +67,14 @@ describe('src', () => {
 
   it.each(files)(`%s has at most ${LONGEST_SOURCE} lines`, (path) => {
     expect(readFileSync(join(source, path), 'utf8').split('\n').length).toBeLessThanOrEqual(LONGEST_SOURCE)
+  })
+})
+
+const tests = fileURLToPath(new URL('..', import.meta.url))
+const testFiles = readdirSync(tests, { recursive: true, encoding: 'utf8' }).filter((path) => /\.m?ts$/.test(path))
+
+describe('the tests', () => {
+  it.each(testFiles)(`%s has at most ${LONGEST_TEST} lines`, (path) => {
+    expect(readFileSync(join(tests, path), 'utf8').split('\n').length).toBeLessThanOrEqual(LONGEST_TEST)
   })
 })

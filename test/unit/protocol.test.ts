@@ -1,15 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TerminalError } from '../../src/lib/errors.ts'
-import {
-  closeError,
-  encodeResize,
-  HEARTBEAT,
-  isTransient,
-  statusError,
-  terminalError,
-} from '../../src/upstream/protocol.ts'
+import { closeError, isTransient, statusError, terminalError } from '../../src/upstream/failures.ts'
+import { encodeResize, HEARTBEAT } from '../../src/upstream/protocol.ts'
 
+// PROTOCOL 5.2
 describe('encodeResize', () => {
   it('returns a resize frame', () => {
     expect(encodeResize(132, 50)).toBe('{"type":"resize","cols":132,"rows":50}')
@@ -47,10 +42,12 @@ describe('encodeResize', () => {
   })
 })
 
+// PROTOCOL 5.3
 it('HEARTBEAT is a JSON object, which every release ignores', () => {
   expect(JSON.parse(HEARTBEAT)).toEqual({ type: 'ping' })
 })
 
+// PROTOCOL 2.3
 describe('statusError', () => {
   it.each<[number, string]>([
     [401, 'ERR_TERMINAL_UNAUTHORIZED'],
@@ -77,6 +74,7 @@ describe('statusError', () => {
   })
 })
 
+// PROTOCOL 6.1 and 6.3
 describe('closeError', () => {
   it.each<[number, string, string]>([
     [1000, '', 'ERR_TERMINAL_UNAVAILABLE'],

@@ -1,0 +1,30 @@
+/** Slows down the side that data comes from. */
+export interface FlowControl {
+  pause(): void
+  resume(): void
+}
+
+/** Pauses a source when more than `high` bytes wait, and resumes it when no more than half of that wait. */
+export class WaterMark {
+  readonly #high: number
+  readonly #source: FlowControl
+  #paused = false
+
+  constructor(high: number, source: FlowControl) {
+    this.#high = high
+    this.#source = source
+  }
+
+  /** Whether the source is paused. */
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /** Takes the number of bytes that wait now. */
+  update(held: number): void {
+    if (this.#paused ? held > this.#high / 2 : held <= this.#high) return
+    this.#paused = !this.#paused
+    if (this.#paused) this.#source.pause()
+    else this.#source.resume()
+  }
+}

@@ -1,0 +1,113 @@
+import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
+import {
+  adviceOnKey,
+  closeError,
+  failureError,
+  isBareClose,
+  isCut,
+  isUnavailable,
+  statusError,
+  terminalError,
+} from '../upstream/failures.ts'
+import { lookUpSession } from '../upstream/sessions.ts'
+import type { Attempt, DialFailure } from './dial.ts'
+import { sendsHeaders, type Ending } from './websocket.ts'
+
+/** What a failed attempt means, and what may help. */
+export interface Refusal {
+  readonly error: unknown
+  /** Whether the server says that the session does not exist. */
+  readonly sessionGone?: true
+  /** Whether the server may have refused the handshake because the key was not in the URL. */
+  readonly keyMayHelp?: boolean
+  /** Whether the terminal may open without the chat. */
+  readonly chatMayHurt?: boolean
+}
+
+// ms. A server without REST, such as a bare WebSocket server, may never answer.
+const LOOK_UP_TIMEOUT = 2_000
+
+/** Finds out why an attempt failed. Asks for the session where the failure does not say why (PROTOCOL 6.4). */
+export async function explainRefusal(failure: DialFailure, attempt: Attempt): Promise<Refusal> {
+  if (failure === 'session gone') return sessionGone(attempt)
+  if (saysWhy(failure, attempt)) return { error: errorFor(failure, attempt) }
+  const { session } = attempt
+  const { opened, code, status } = failure
+  const mayAddKey = canAddKey(attempt) && !opened
+  try {
+    const found = await lookUpSession(session, LOOK_UP_TIMEOUT, session.signal)
+    if (!found) return sessionGone(attempt, status)
+    return {
+      error: errorFor(failure, attempt, ', although the session is there'),
+      keyMayHelp: mayAddKey && !wasCut(failure),
+      // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
+      chatMayHurt: opened && code === 1000 && session.chatId !== undefined,
+    }
+  } catch (problem) {
+    session.signal.throwIfAborted()
+    const keyMayHelp = mayAddKey && !hasCode(problem, 'ERR_TERMINAL_UNAUTHORIZED')
+    // A server that cuts handshakes and answers requests with an error of its own is no terminal server.
+    if (wasCut(failure)) return { error: errorFor(failure, attempt), keyMayHelp: keyMayHelp && wasAnswered(problem) }
+    if (problem instanceof TerminalError) return { error: problem, keyMayHelp }
+    return { error: errorFor(failure, attempt, ', and no answer when it was asked for the session'), keyMayHelp }
+  }
+}
+
+function sessionGone({ action }: Attempt, status?: number): Refusal {
+  const why = 'the session does not exist, or has ended'
+  return { error: terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { status }), sessionGone: true }
+}
+
+/** Whether another attempt may put the key into the URL. */
+function canAddKey({ settings, upstream, keyInUrl }: Attempt): boolean {
+  return settings.tokenInUrl === 'fallback' && upstream.keyMayBeInUrl && !keyInUrl
+}
+
+/** Whether a request was answered by a server that is not just restarting. */
+function wasAnswered(problem: unknown): boolean {
+  return problem instanceof TerminalError && problem.status !== undefined && problem.status < 500
+}
+
+/** Whether the connection ended before the answer to the handshake. */
+function wasCut({ opened, failure }: Ending): boolean {
+  return !opened && isCut(failure)
+}
+
+// How servers refuse a handshake without a key. The terminal servers answer 403 (PROTOCOL 3.3).
+const KEY_REFUSALS = [400, 401, 403]
+
+function saysWhy(ending: Ending, attempt: Attempt): boolean {
+  const { code, status, failure } = ending
+  if (status !== undefined) return !KEY_REFUSALS.includes(status)
+  if (failure !== undefined) return !(canAddKey(attempt) && wasCut(ending))
+  // PROTOCOL 3.8: Terminals 0.2.2 says "not reachable" also of a session that does not exist.
+  return !isBareClose(code) && !(code === 4003 && isUnavailable(errorFor(ending, attempt)))
+}
+
+/** Returns the error for an ending; `found` completes the reason with the result of the look-up. */
+function errorFor({ code, reason, status, failure }: Ending, attempt: Attempt, found = ''): TerminalError {
+  const { action, upstream, keyInUrl } = attempt
+  if (status === 401 || status === 403) {
+    const advice = keyInUrl
+      ? 'Check `key`, and that every proxy on the way passes WebSockets on, with the key in the URL.'
+      : 'Terminals up to 0.0.2 wants a `bearer` key in the URL: check `key`, `authType` and `tokenInUrl`.'
+    const why = `HTTP ${status} to the handshake${found}`
+    return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, why, { status, advice })
+  }
+  if (status !== undefined) return statusError(action, status)
+  // ws has no code for an answer that is no handshake.
+  if (failure !== undefined) {
+    return failureError(action, withoutSecrets(failure, upstream.redact), 'ERR_TERMINAL_PROTOCOL')
+  }
+  return closeError(action, code, reason, upstream.redact, adviceOnClose(code, attempt))
+}
+
+function adviceOnClose(code: number, { settings, upstream }: Attempt): string | undefined {
+  if (code === 4001) return adviceOnKey(upstream.hasKey)
+  if (code === 1000) {
+    return 'An orchestrator does this when another client has the session, or when it was created with a `chatId`: leave `sessionId` out.'
+  }
+  // PROTOCOL 3.2
+  if (code !== 4004 || sendsHeaders(settings.Socket)) return undefined
+  return 'Open Terminal from 0.12.4 on wants X-User-Id, which cannot be sent by this WebSocket: connect from a server.'
+}

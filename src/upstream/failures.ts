@@ -1,0 +1,133 @@
+import {
+  errorCode,
+  hasCode,
+  TerminalError,
+  type Redact,
+  type TerminalErrorCode,
+  type TerminalErrorOptions,
+} from '../lib/errors.ts'
+
+/** The codes of errors that a server or the network causes. */
+type Failure = Exclude<TerminalErrorCode, 'ERR_TERMINAL_INVALID_URL'>
+
+const ADVICE: Record<Failure, string> = {
+  ERR_TERMINAL_UNAUTHORIZED: 'Check `key` and `authType`.',
+  ERR_TERMINAL_FORBIDDEN: 'Check that the key may act for this `userId`.',
+  ERR_TERMINAL_MISSING_USER: 'Check that every proxy on the way passes X-User-Id and the query on.',
+  ERR_TERMINAL_NOT_FOUND:
+    'Check `base` and the ids: a session is only for its own `userId` and `chatId`, and ends with its shell.',
+  ERR_TERMINAL_IN_USE: 'Close the other connection first, or leave `sessionId` out.',
+  ERR_TERMINAL_LIMIT: 'Delete sessions that nobody uses; Open Terminal counts those of all users.',
+  ERR_TERMINAL_UNAVAILABLE: 'Check that the server runs and `base` leads to it, or try again later.',
+  ERR_TERMINAL_TIMEOUT: 'Try again later, or with a longer `timeout`.',
+  ERR_TERMINAL_PROTOCOL:
+    'Check that `base` leads to Open Terminal or Terminals, and that every proxy on the way passes WebSockets on.',
+  ERR_TERMINAL_CLOSED: 'Connect again for a new one.',
+}
+
+/** Returns an error whose message has the form "what failed and where: why. What to do." */
+export function terminalError(
+  code: Failure,
+  action: string,
+  why: string,
+  { advice = ADVICE[code], ...options }: TerminalErrorOptions & { advice?: string | undefined } = {},
+): TerminalError {
+  return new TerminalError(code, `${action}: ${why}. ${advice}`, { why, ...options })
+}
+
+/** Returns the error for an HTTP status (PROTOCOL 2.3). `message` is the server's reason, already redacted. */
+export function statusError(action: string, status: number, message = '', hasKey = true): TerminalError {
+  const why = `HTTP ${status}${quoted(message)}`
+  const otherwise = status >= 500 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
+  const advice = status === 401 ? adviceOnKey(hasKey) : undefined
+  return terminalError(STATUSES[status] ?? otherwise, action, why, { status, advice })
+}
+
+/** Returns the advice for a key that was not accepted; `undefined` for the usual one. */
+export function adviceOnKey(hasKey: boolean): string | undefined {
+  return hasKey ? undefined : 'No key was sent: check `key` and `authType`.'
+}
+
+const STATUSES: Partial<Record<number, Failure>> = {
+  401: 'ERR_TERMINAL_UNAUTHORIZED',
+  403: 'ERR_TERMINAL_FORBIDDEN',
+  404: 'ERR_TERMINAL_NOT_FOUND',
+  422: 'ERR_TERMINAL_MISSING_USER',
+  429: 'ERR_TERMINAL_LIMIT',
+}
+
+function quoted(message: string): string {
+  return message === '' ? '' : `, "${message}"`
+}
+
+/** Whether a close code does not tell why: orchestrators turn every close into 1000 (PROTOCOL 6.2), 1005 and 1006 are no codes. */
+export function isBareClose(closeCode: number): boolean {
+  return [1000, 1005, 1006].includes(closeCode)
+}
+
+/** Returns the error for a close (PROTOCOL 6.1). */
+export function closeError(
+  action: string,
+  closeCode: number,
+  reason: string,
+  redact: Redact,
+  advice?: string,
+): TerminalError {
+  const closeReason = redact(reason)
+  const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${quoted(closeReason)}`
+  return terminalError(codeForClose(closeCode, reason), action, why, { closeCode, closeReason, advice })
+}
+
+const CLOSES: Partial<Record<number, Failure>> = {
+  4001: 'ERR_TERMINAL_UNAUTHORIZED',
+  4002: 'ERR_TERMINAL_MISSING_USER',
+  4003: 'ERR_TERMINAL_FORBIDDEN',
+  4004: 'ERR_TERMINAL_NOT_FOUND',
+  4009: 'ERR_TERMINAL_IN_USE',
+}
+// The server failed or is restarting. (1014 is a gateway's 502.)
+const UNAVAILABLE_CLOSES = [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014]
+// PROTOCOL 6.3: 4003 with such a reason means that the container is not ready, not that access is denied.
+export const NOT_REACHABLE: RegExp = /not reachable|failed to resolve/i
+
+function codeForClose(closeCode: number, closeReason: string): Failure {
+  const unavailable = closeCode === 4003 ? NOT_REACHABLE.test(closeReason) : UNAVAILABLE_CLOSES.includes(closeCode)
+  return unavailable ? 'ERR_TERMINAL_UNAVAILABLE' : (CLOSES[closeCode] ?? 'ERR_TERMINAL_PROTOCOL')
+}
+
+/**
+ * Returns the error for a request or handshake that got no answer. The HTTP parser and ws have codes for answers that
+ * are no HTTP or no WebSocket; any other code means that the network failed.
+ */
+export function failureError(
+  action: string,
+  cause: Error,
+  withoutCode: Failure = 'ERR_TERMINAL_UNAVAILABLE',
+): TerminalError {
+  const reported = errorCode(cause)
+  const known = /^(?:WS_ERR|HPE)_/.test(reported ?? '') ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE'
+  return terminalError(reported === undefined ? withoutCode : known, action, cause.message, { cause })
+}
+
+// The codes of Node, undici and Bun for a connection that ended before the answer.
+const CUT = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'ConnectionClosed']
+
+/** Whether a connection ended before the answer to a request. The server may have performed the request. */
+export function isCut(error: unknown): boolean {
+  const code = errorCode(error instanceof TerminalError ? error.cause : error)
+  return code !== undefined && CUT.includes(code)
+}
+
+// HTTP statuses, close codes, and codes of the runtimes.
+const TRANSIENT: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED', ...CUT]
+
+/** Whether an error says that the server could not be reached or could not serve. */
+export function isUnavailable(error: unknown): error is TerminalError {
+  return hasCode(error, 'ERR_TERMINAL_UNAVAILABLE')
+}
+
+/** Whether trying again may help: refused, reset, 502, 503, 504, 1012, 1013, and 4003 "not reachable". */
+export function isTransient(error: unknown): boolean {
+  if (!isUnavailable(error)) return false
+  return [error.status, error.closeCode, errorCode(error.cause)].some((reason) => TRANSIENT.includes(reason))
+}
