@@ -1,5 +1,5 @@
 /** ms. `setTimeout` treats a longer time as 1 ms. */
-export const LONGEST_TIMER: number = 2 ** 31 - 1
+export const LONGEST_TIMER = 2_147_483_647
 
 /** Settles as `promise` does, or rejects with the signal's reason when the signal aborts. Leaves no listener behind. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -1,12 +1,9 @@
-/** A promise, and the function that resolves it. */
-export interface Deferred<T> {
+/** A promise that is resolved from outside; `Promise.withResolvers` does the same from Node 22 on. */
+export class Deferred<T = void> {
   readonly promise: Promise<T>
-  readonly resolve: (value: T) => void
-}
+  resolve!: (value: T) => void
 
-/** Returns a promise that is resolved from outside; `Promise.withResolvers` does the same from Node 22 on. */
-export function createDeferred<T = void>(): Deferred<T> {
-  let resolve: (value: T) => void
-  const promise = new Promise<T>((settle) => (resolve = settle))
-  return { promise, resolve: (value) => resolve(value) }
+  constructor() {
+    this.promise = new Promise((resolve) => (this.resolve = resolve))
+  }
 }

@@ -1,50 +1,57 @@
-/** A timer that fires when nothing has happened for a while. */
-export interface SilenceTimer {
-  /** Starts the silence anew, because something was sent or received. */
-  readonly reset: () => void
-  readonly stop: () => void
+import { startTicking, stopTicking, type Ticking } from './clock.ts'
+
+/** Is told of a silence. */
+export interface SilenceObserver {
+  onSilence(timer: SilenceTimer): void
 }
 
 /**
- * Calls `onSilence` after each of the `delays`, in ms since the last reset. After the last delay, only a reset starts it
- * again.
- *
- * A reset only notes the time, because a flood of messages resets it a hundred thousand times a second.
+ * Calls `onSilence` of the observer after each of the `delays`, in ms since the last reset. After the last delay, only a
+ * reset starts it again. A silence is measured in ticks of the clock, so it may last up to 200 ms longer.
  */
-export function createSilenceTimer(delays: readonly number[], onSilence: () => void): SilenceTimer {
-  // The time of the last reset.
-  let last = performance.now()
+export class SilenceTimer implements Ticking {
+  readonly #delays: readonly number[]
+  readonly #observer: SilenceObserver
+  // The time at which the silence began.
+  #since = performance.now()
   // The index of the delay that runs out next.
-  let step = 0
-  // `onSilence` may stop the timer, and then it must not be armed again.
-  let stopped = false
-  let timer: ReturnType<typeof setTimeout> | undefined
+  #step = 0
+  // Whether the silence has been broken since the last tick.
+  #broken = false
+  // Whether all delays have run out, so that the clock is not needed before the next reset.
+  #resting = false
 
-  function arm(): void {
-    const due = delays[step]
-    if (stopped || due === undefined) return
-    timer = setTimeout(check, Math.ceil(last + due - performance.now()), due)
+  constructor(delays: readonly number[], observer: SilenceObserver) {
+    this.#delays = delays
+    this.#observer = observer
+    if (delays.length > 0) startTicking(this)
   }
 
-  function check(due: number): void {
-    const silent = performance.now() - last >= due
-    if (silent) step += 1
-    arm()
-    if (silent) onSilence()
+  /** Starts the silence anew. Only sets a flag, because a flood of messages does it a hundred thousand times a second. */
+  reset(): void {
+    this.#broken = true
+    if (!this.#resting) return
+    this.#resting = false
+    startTicking(this)
   }
 
-  arm()
-  return {
-    reset() {
-      last = performance.now()
-      if (step === 0) return
-      step = 0
-      clearTimeout(timer)
-      arm()
-    },
-    stop() {
-      stopped = true
-      clearTimeout(timer)
-    },
+  stop(): void {
+    this.#resting = false
+    stopTicking(this)
+  }
+
+  tick(now: number): void {
+    if (this.#broken) {
+      this.#broken = false
+      this.#since = now
+      this.#step = 0
+    }
+    if (now - this.#since < Number(this.#delays[this.#step])) return
+    this.#step += 1
+    if (this.#step === this.#delays.length) {
+      this.#resting = true
+      stopTicking(this)
+    }
+    this.#observer.onSilence(this)
   }
 }

@@ -8,23 +8,19 @@ export interface FlowControl {
 export class WaterMark {
   readonly #high: number
   readonly #source: FlowControl
-  #paused = false
+  /** Whether the source is paused. */
+  paused = false
 
   constructor(high: number, source: FlowControl) {
     this.#high = high
     this.#source = source
   }
 
-  /** Whether the source is paused. */
-  get paused(): boolean {
-    return this.#paused
-  }
-
   /** Takes the number of bytes that wait now. */
   update(held: number): void {
-    if (this.#paused ? held > this.#high / 2 : held <= this.#high) return
-    this.#paused = !this.#paused
-    if (this.#paused) this.#source.pause()
+    if (this.paused ? held > this.#high / 2 : held <= this.#high) return
+    this.paused = !this.paused
+    if (this.paused) this.#source.pause()
     else this.#source.resume()
   }
 }

@@ -1,7 +1,7 @@
 import { assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
-import { leaseSession } from '../terminal/lease.ts'
+import { Lease } from '../terminal/lease.ts'
 import { exchange, type Reply } from '../upstream/requests.ts'
 import { resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { deleteTerminalSession } from '../upstream/sessions.ts'
@@ -80,7 +80,7 @@ const RETRY_DELAY = 1_500
 export async function openSession(context: Context): Promise<string> {
   const { target, timeout, signal } = context
   // A lease also deletes a session that the server creates after the timeout.
-  const lease = leaseSession(undefined)
+  const lease = new Lease(undefined)
   const sessionId = await withDeadline(timeout, signal, (limit) => lease.acquire(target, limit))
   context.created += 1
   return sessionId

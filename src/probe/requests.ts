@@ -1,5 +1,4 @@
 import { asRecord, serverMessage, type Reply } from '../upstream/requests.ts'
-import { whereOf } from '../upstream/url.ts'
 import { sendGet, type Context } from './context.ts'
 import { count, failed, ok, type Facts, type ProbeOutcome, type RejectedRequest } from './facts.ts'
 import { isHtml } from './shapes.ts'
@@ -49,7 +48,8 @@ function readRejection({ status, header, json }: Reply, context: Context): Rejec
 function readLocation(location: string, { listUrl, target, upstream }: Context): RejectedRequest['redirect'] {
   let place: string
   try {
-    place = upstream.redact(whereOf(new URL(location, listUrl).href))
+    const { protocol, host, pathname } = new URL(location, listUrl)
+    place = upstream.redact(`${protocol}//${host}${pathname}`)
   } catch {
     return { place: 'nowhere' }
   }

@@ -2,8 +2,10 @@ import { EventEmitter, once } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { WebSocket } from 'ws'
 import { abortable, delay } from '../lib/deadline.ts'
+import { Deferred } from '../lib/deferred.ts'
 import { withoutSecrets, type Redact } from '../lib/errors.ts'
-import { openLink, type Ending, type SocketConstructor } from '../terminal/websocket.ts'
+import { Link, type Ending } from '../terminal/link.ts'
+import { type SocketConstructor } from '../terminal/websocket.ts'
 import { failed, type ProbeOutcome } from './facts.ts'
 
 /** What an attach sends. */
@@ -46,9 +48,11 @@ export async function dialShape<T>(
   const Socket = webSocketWith((refusal) => (body = describeBody(refusal)))
   const output = new EventEmitter()
   const nextOutput = (): Promise<unknown> => once(output, 'data')
-  const link = openLink(Socket, url, headers, () => output.emit('data'))
+  const link = new Link(Socket, url, headers, () => ({ push: () => output.emit('data') }))
+  const [opened, closed] = [new Deferred(), new Deferred<Ending>()]
+  link.observe({ onOpen: opened.resolve, onMessage() {}, onPong() {}, onEnd: closed.resolve })
   const done = new AbortController()
-  const ended = link.ended.then((ending) => readEnding(ending, body, redact))
+  const ended = closed.promise.then((ending) => readEnding(ending, body, redact))
   const wait = (ms: number): Promise<ProbeOutcome | undefined> => Promise.race([ended, delay(ms, done.signal)])
 
   function waitFor(answer: Promise<unknown>, longest: number): Promise<ProbeOutcome | undefined> {
@@ -64,7 +68,7 @@ export async function dialShape<T>(
 
   async function attach(): Promise<ProbeOutcome> {
     const answer = nextOutput()
-    const state = await Promise.race([link.opened.then(() => 'open' as const), wait(timeout)])
+    const state = await Promise.race([opened.promise.then(() => 'open' as const), wait(timeout)])
     if (state !== 'open') return state ?? failed(`no answer to the handshake in ${timeout} ms`)
     if (message !== undefined) link.sendText(message)
     return (await waitFor(answer, message === undefined ? AUTH_TIMEOUT : PROMPT_TIMEOUT)) ?? pressEnter()
@@ -76,7 +80,7 @@ export async function dialShape<T>(
   } finally {
     done.abort()
     link.close(false)
-    await link.ended
+    await ended
   }
 }
 

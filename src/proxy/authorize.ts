@@ -66,10 +66,12 @@ async function receiveAuth(
   let timer: ReturnType<typeof setTimeout> | undefined
   const first = new Promise<ClientAuth | undefined>((resolve) => {
     timer = setTimeout(resolve, timeout, undefined)
-    leg.setListener((data, isBinary) => {
-      leg.setListener(uplink.push)
-      leg.limitBytes(UNAUTHORIZED_LIMIT)
-      resolve(readAuth(data, isBinary))
+    leg.deliverTo({
+      push(data, isBinary) {
+        leg.deliverTo(uplink)
+        leg.limitBytes(UNAUTHORIZED_LIMIT)
+        resolve(readAuth(data, isBinary))
+      },
     })
   })
   return abortable(first, signal).finally(() => clearTimeout(timer))

@@ -2,88 +2,93 @@ import type { FlowControl } from '../lib/water-mark.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import type { ClientSocket } from './client-socket.ts'
 
-/** The output that waits in the client's socket, because the client has not taken it yet. */
-export interface Backlog {
-  /** Sends a message to the client. */
-  send(data: Uint8Array, isBinary: boolean): void
-  /** Makes the upstream wait until the next `check`. */
-  pause(): void
-  /** Makes the upstream wait if more than `maxBuffered` bytes wait, and lets it go on otherwise. */
-  check(): void
-  /** Whether more than `maxBuffered` bytes waited at the last `check`, and no room has been made since. */
-  readonly isFull: () => boolean
-  /** Resolves when the client has taken everything, or never will. */
-  readonly drained: () => Promise<void>
-}
-
 const BINARY = { binary: true }
 const TEXT = { binary: false }
 
-/**
- * Counts the output that waits in the client's socket, and pauses the upstream (`source`) by it. Calls `onProgress` when
- * the client takes output that had to wait.
- */
-export function createBacklog(
-  client: ClientSocket,
-  maxBuffered: number,
-  source: FlowControl,
-  onProgress: () => void,
-): Backlog {
-  // Messages in the socket: `bufferedAmount` counts their bytes, and not the memory that each message takes.
-  let waiting = 0
-  // Whether the upstream waits, to call `pause` and `resume` only when that changes.
-  let paused = false
-  // Whether the upstream has to wait for the client. It may also wait for the next turn.
-  let full = false
-  // Whether the last turn left bytes in the socket. Only those show that the client reads: the operating system takes the
-  // others at once.
-  let congested = false
-  // Resolves the promise of `drained`.
-  let resolveDrained: (() => void) | undefined
-
-  function resume(): void {
-    if (!paused) return
-    paused = false
-    source.resume()
-  }
-
-  const onSent = (): void => {
-    waiting -= 1
-    if (congested) onProgress()
-    // `bufferedAmount` also counts pings, so it may exceed a small limit although no message waits.
-    if (full && (waiting === 0 || memoryOf(client, waiting) <= maxBuffered / 2)) {
-      full = false
-      resume()
-    }
-    if (waiting === 0) resolveDrained?.()
-  }
-
-  const backlog: Backlog = {
-    send(data, isBinary) {
-      waiting += 1
-      client.send(data, isBinary ? BINARY : TEXT, onSent)
-    },
-    pause() {
-      if (paused) return
-      paused = true
-      source.pause()
-    },
-    check() {
-      congested = client.bufferedAmount > 0
-      full = memoryOf(client, waiting) > maxBuffered
-      if (full) backlog.pause()
-      else resume()
-    },
-    isFull: () => full,
-    drained: () =>
-      new Promise((resolve) => {
-        resolveDrained = resolve
-        if (waiting === 0) resolve()
-      }),
-  }
-  return backlog
+/** The side that is told that the client takes output that had to wait. */
+export interface ProgressObserver {
+  noteProgress(): void
 }
 
-function memoryOf({ bufferedAmount }: ClientSocket, messages: number): number {
-  return bufferedAmount + messages * MESSAGE_OVERHEAD
+/** The output that waits in the client's socket. Pauses the upstream (`source`) while too much of it waits. */
+export class Backlog {
+  readonly #client: ClientSocket
+  readonly #maxBuffered: number
+  readonly #source: FlowControl
+  readonly #observer: ProgressObserver
+  // Passed to each `send`: one function for all messages.
+  readonly #onSent = (): void => this.#messageSent()
+  // Messages in the socket: `bufferedAmount` counts their bytes, and not the memory that each message takes.
+  #waiting = 0
+  // Whether the upstream waits, to call `pause` and `resume` only when that changes.
+  #paused = false
+  // Whether the upstream has to wait for the client. It may also wait for the next turn.
+  #full = false
+  // Whether the last turn left bytes in the socket. Only those show that the client reads: the operating system takes the
+  // others at once.
+  #congested = false
+  // Resolves the promise of `drained`.
+  #resolveDrained: (() => void) | undefined
+
+  constructor(client: ClientSocket, maxBuffered: number, source: FlowControl, observer: ProgressObserver) {
+    this.#client = client
+    this.#maxBuffered = maxBuffered
+    this.#source = source
+    this.#observer = observer
+  }
+
+  /** Sends a message to the client. */
+  send(data: Uint8Array, isBinary: boolean): void {
+    this.#waiting += 1
+    this.#client.send(data, isBinary ? BINARY : TEXT, this.#onSent)
+  }
+
+  /** Makes the upstream wait until the next `check`. */
+  pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.#source.pause()
+  }
+
+  /** Makes the upstream wait if more than `maxBuffered` bytes wait, and lets it go on otherwise. */
+  check(): void {
+    this.#congested = this.#client.bufferedAmount > 0
+    this.#full = this.#memory() > this.#maxBuffered
+    if (this.#full) this.pause()
+    else this.#resume()
+  }
+
+  /** Whether more than `maxBuffered` bytes waited at the last `check`, and no room has been made since. */
+  isFull(): boolean {
+    return this.#full
+  }
+
+  /** Resolves when the client has taken everything, or never will. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#resolveDrained = resolve
+      if (this.#waiting === 0) resolve()
+    })
+  }
+
+  #resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#source.resume()
+  }
+
+  #memory(): number {
+    return this.#client.bufferedAmount + this.#waiting * MESSAGE_OVERHEAD
+  }
+
+  #messageSent(): void {
+    this.#waiting -= 1
+    if (this.#congested) this.#observer.noteProgress()
+    // `bufferedAmount` also counts pings, so it may exceed a small limit although no message waits.
+    if (this.#full && (this.#waiting === 0 || this.#memory() <= this.#maxBuffered / 2)) {
+      this.#full = false
+      this.#resume()
+    }
+    if (this.#waiting === 0) this.#resolveDrained?.()
+  }
 }

@@ -1,131 +1,188 @@
-import { createDeferred } from '../lib/deferred.ts'
-import { createHeartbeat, type Heartbeat } from '../lib/heartbeat.ts'
+import { Deferred } from '../lib/deferred.ts'
+import { Heartbeat, type HeartbeatOwner } from '../lib/heartbeat.ts'
+import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSED, OPEN, type ClientSocket } from './client-socket.ts'
 import { DROPPED } from './closing.ts'
-import { createInbox, type MessageListener } from './inbox.ts'
-import { createByteLimit } from './tcp.ts'
+import { Inbox, type MessageReceiver } from './inbox.ts'
+import { ByteLimit } from './tcp.ts'
 
 /** How the client's connection ended. */
-interface ClientClose {
+export interface ClientClose {
   /** The close code, 1006 when there was no close frame. */
   readonly code: number
   readonly reason: string
 }
 
-/** The connection between a client and the proxy. */
-export interface ClientLeg {
-  /** Resolves when the connection has ended and, after a close frame, its messages are delivered. Never rejects. */
-  readonly gone: Promise<ClientClose>
-  /** Delivers all further messages to the listener; without a listener, drops them. */
-  setListener(listener: MessageListener | undefined): void
-  /** Pings after this many ms of silence, and ends the connection after two unanswered pings. 0 sends no pings. */
-  keepAlive(interval: number): void
-  /** Counts as an answer to the pings: the client has taken output. */
-  readonly noteProgress: () => void
-  readonly pause: () => void
-  readonly resume: () => void
-  /**
-   * Limits how many bytes the client may send, counted from the first limit on, unfinished messages included. Ends the
-   * connection at once when it sends more. `undefined` removes the limit.
-   */
-  readonly limitBytes: (limit: number | undefined) => void
-  /** Closes the connection, by force if the client does not answer in time. `gone` resolves when it has ended. */
-  close(code: number | undefined, reason: string): void
-  /** Removes the listeners of the proxy from a socket that has closed. */
-  release(): void
+/** The owner of a {@link ClientLeg}. */
+export interface LegOwner {
+  /** Called before the connection ends because the client has sent too much. */
+  onOverflow(): void
+  /** Called when the connection has ended and, after a close frame, its messages are delivered. */
+  onClientGone(close: ClientClose): void
 }
 
 // ms, for the client's answer to a close frame, and for the upstream to take what the client sent before its close.
 const CLOSE_PATIENCE = 5_000
 
+// All sockets share their listeners, and find their leg by this property: a function for each socket and event would cost
+// memory.
+const LEG = Symbol('client leg')
+
+interface LeggedSocket {
+  readonly [LEG]: ClientLeg
+}
+
 /**
- * Listens to a client's socket, so that no event of it is lost and no error of it is thrown. Calls `onLimit` before the
- * connection ends because of {@link ClientLeg.limitBytes}.
+ * The connection between a client and the proxy. Listens to the client's socket, so that no event of it is lost and no
+ * error of it is thrown.
  */
-export function createClientLeg(socket: ClientSocket, onLimit: () => void): ClientLeg {
-  // Where messages go. Absent before the opening asks for them and after the end.
-  let onMessage: MessageListener | undefined
-  const inbox = createInbox((data, isBinary) => onMessage?.(data, isBinary), socket)
+export class ClientLeg implements FlowControl, HeartbeatOwner {
+  readonly #socket: ClientSocket
+  readonly #owner: LegOwner
+  readonly #inbox: Inbox
+  // How the connection ended. Absent before.
+  #ended: ClientClose | undefined
+  // Absent unless something waits for the end.
+  #gone: Deferred | undefined
   // Runs while the connection is open; replaced when the interval changes.
-  let heartbeat: Heartbeat | undefined
+  #heartbeat: Heartbeat | undefined
   // Runs while the connection closes, to end what takes too long.
-  let patience: ReturnType<typeof setTimeout> | undefined
-  const { promise: gone, resolve: resolveGone } = createDeferred<ClientClose>()
-  if (socket.readyState === CLOSED) resolveGone({ code: DROPPED, reason: '' })
-  const limitBytes = createByteLimit(socket, () => {
-    onLimit()
-    socket.terminate()
-  })
+  #patience: ReturnType<typeof setTimeout> | undefined
+  // Absent without a limit.
+  #byteLimit: ByteLimit | undefined
 
-  const onActivity = (): void => heartbeat?.reset()
-  const terminateSoon = (): void => {
-    patience ??= setTimeout(() => socket.terminate(), CLOSE_PATIENCE)
-  }
-  const listeners: ReadonlyArray<readonly [event: string, listener: (...details: never[]) => void]> = [
-    [
-      'message',
-      (data: Buffer, isBinary: boolean): void => {
-        onActivity()
-        inbox.push(data, isBinary)
-      },
-    ],
-    ['ping', onActivity],
-    ['pong', onActivity],
+  static readonly #listeners = {
+    message(this: LeggedSocket, data: Buffer, isBinary: boolean): void {
+      this[LEG].#heartbeat?.reset()
+      this[LEG].#inbox.push(data, isBinary)
+    },
+    ping(this: LeggedSocket): void {
+      this[LEG].#heartbeat?.reset()
+    },
+    pong(this: LeggedSocket): void {
+      this[LEG].#heartbeat?.reset()
+    },
     // The `close` event that follows has the code. A client that breaks the protocol may never end its side.
-    ['error', terminateSoon],
-    [
-      'close',
-      (code: number, reason: Buffer): void => {
-        heartbeat?.stop()
-        clearTimeout(patience)
-        const close = { code, reason: reason.toString() }
-        if (code === DROPPED) return resolveGone(close)
-        // The upstream still gets what the client sent before it closed, if it takes that in time.
-        patience = setTimeout(inbox.close, CLOSE_PATIENCE)
-        inbox.end(() => {
-          clearTimeout(patience)
-          resolveGone(close)
-        })
-      },
-    ],
-  ]
-  for (const [event, listener] of listeners) socket.on(event, listener)
-  socket.binaryType = 'nodebuffer'
-  // The caller may have paused the socket so that no message is lost.
-  socket.resume()
+    error(this: LeggedSocket): void {
+      this[LEG].#terminateSoon()
+    },
+    close(this: LeggedSocket, code: number, reason: Buffer): void {
+      this[LEG].#onClose({ code, reason: reason.toString() })
+    },
+  }
 
-  return {
-    gone,
-    setListener(listener) {
-      onMessage = listener
-    },
-    limitBytes,
-    keepAlive(interval) {
-      heartbeat?.stop()
-      if (interval === 0 || socket.readyState !== OPEN) return
-      heartbeat = createHeartbeat(interval, {
-        ping() {
-          socket.ping()
-          return true
-        },
-        // A paused socket does not receive pongs. Its client is alive, unless output for it is stuck, too.
-        isExcused: () => inbox.isPaused() && socket.bufferedAmount === 0,
-        onLost: () => socket.terminate(),
-      })
-    },
-    noteProgress: () => heartbeat?.noteAlive(),
-    pause: inbox.pause,
-    resume: inbox.resume,
-    close(code, reason) {
-      inbox.close()
-      if (socket.readyState === CLOSED) return
-      if (code === undefined) socket.close()
-      else socket.close(code, reason)
-      terminateSoon()
-    },
-    release() {
-      for (const [event, listener] of listeners) socket.off(event, listener)
-      limitBytes(undefined)
-    },
+  constructor(socket: ClientSocket, owner: LegOwner) {
+    this.#socket = socket
+    this.#owner = owner
+    this.#inbox = new Inbox(socket)
+    if (socket.readyState === CLOSED) queueMicrotask(() => this.#end({ code: DROPPED, reason: '' }))
+    Object.assign(socket, { [LEG]: this })
+    for (const [event, listener] of Object.entries(ClientLeg.#listeners)) socket.on(event, listener)
+    socket.binaryType = 'nodebuffer'
+    // The caller may have paused the socket so that no message is lost.
+    socket.resume()
+  }
+
+  /** Resolves when the connection has ended and, after a close frame, its messages are delivered. Never rejects. */
+  get gone(): Promise<void> {
+    if (this.#ended) return Promise.resolve()
+    this.#gone ??= new Deferred()
+    return this.#gone.promise
+  }
+
+  /** Delivers all further messages to the receiver; without a receiver, drops them. */
+  deliverTo(receiver: MessageReceiver | undefined): void {
+    this.#inbox.receiver = receiver
+  }
+
+  /** Pings after this many ms of silence, and ends the connection after two unanswered pings. 0 sends no pings. */
+  keepAlive(interval: number): void {
+    this.#heartbeat?.stop()
+    if (this.#socket.readyState === OPEN) this.#heartbeat = new Heartbeat(interval, this)
+  }
+
+  /** Counts as an answer to the pings: the client has taken output. */
+  noteProgress(): void {
+    this.#heartbeat?.noteAlive()
+  }
+
+  pause(): void {
+    this.#inbox.pause()
+  }
+
+  resume(): void {
+    this.#inbox.resume()
+  }
+
+  /**
+   * Limits how many bytes the client may send, counted from the first limit on, unfinished messages included. Ends the
+   * connection at once when it sends more. `undefined` removes the limit.
+   */
+  limitBytes(most: number | undefined): void {
+    if (most === undefined) {
+      this.#byteLimit?.stop()
+      this.#byteLimit = undefined
+      return
+    }
+    this.#byteLimit ??= new ByteLimit(this.#socket, () => {
+      this.#owner.onOverflow()
+      this.#socket.terminate()
+    })
+    this.#byteLimit.set(most)
+  }
+
+  /** Closes the connection, by force if the client does not answer in time. `gone` resolves when it has ended. */
+  close(code: number | undefined, reason: string): void {
+    this.#inbox.close()
+    if (this.#socket.readyState === CLOSED) return
+    if (code === undefined) this.#socket.close()
+    else this.#socket.close(code, reason)
+    this.#terminateSoon()
+  }
+
+  /** Removes what the proxy has added to a socket that has closed. */
+  release(): void {
+    for (const [event, listener] of Object.entries(ClientLeg.#listeners)) this.#socket.off(event, listener)
+    Reflect.deleteProperty(this.#socket, LEG)
+    this.limitBytes(undefined)
+  }
+
+  /** Called by the heartbeat. */
+  ping(): boolean {
+    this.#socket.ping()
+    return true
+  }
+
+  /** Called by the heartbeat. */
+  isExcused(): boolean {
+    // A paused socket does not receive pongs. Its client is alive, unless output for it is stuck, too.
+    return this.#inbox.isPaused() && this.#socket.bufferedAmount === 0
+  }
+
+  /** Called by the heartbeat. */
+  onLost(): void {
+    this.#socket.terminate()
+  }
+
+  #terminateSoon(): void {
+    this.#patience ??= setTimeout(() => this.#socket.terminate(), CLOSE_PATIENCE)
+  }
+
+  #onClose(close: ClientClose): void {
+    this.#heartbeat?.stop()
+    clearTimeout(this.#patience)
+    if (close.code === DROPPED) return this.#end(close)
+    // The upstream still gets what the client sent before it closed, if it takes that in time.
+    this.#patience = setTimeout(() => this.#inbox.close(), CLOSE_PATIENCE)
+    this.#inbox.end(() => {
+      clearTimeout(this.#patience)
+      this.#end(close)
+    })
+  }
+
+  #end(close: ClientClose): void {
+    this.#ended = close
+    this.#gone?.resolve()
+    this.#owner.onClientGone(close)
   }
 }

@@ -1,16 +1,16 @@
 import { assertObject, assertSignal, wrongType } from '../lib/arguments.ts'
-import { createDeferred } from '../lib/deferred.ts'
+import { Deferred } from '../lib/deferred.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { parseBase } from '../upstream/url.ts'
 import { authorizeClient, type AuthorizeOptions } from './authorize.ts'
-import { createClientLeg, type ClientLeg } from './client-leg.ts'
+import { ClientLeg, type ClientClose, type LegOwner } from './client-leg.ts'
 import { isSocket, OPEN, type ClientSocket } from './client-socket.ts'
 import { explainThrown, relayClose, withoutAddresses } from './closing.ts'
 import type { Counters } from './counters.ts'
-import { createDownlink, type Downlink } from './downlink.ts'
-import { createUplink, type Uplink } from './uplink.ts'
+import { Downlink } from './downlink.ts'
+import { Uplink, type UplinkOwner } from './uplink.ts'
 
 export type { AuthorizeOptions }
 
@@ -76,64 +76,94 @@ type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
  */
 export function proxyTerminal(client: ClientSocket, options: ProxyOptions): Promise<ProxySummary> {
   if (!isSocket(client)) throw wrongType('client', 'a WebSocket of ws', client)
-  return join(client, options)
+  return new ProxySession(client, options).summary.promise
 }
 
 // What one side is sent when the other side ended without a code that may be sent.
 const GOING_AWAY = 1001
 const BAD_GATEWAY = 1014
 
-async function join(client: ClientSocket, options: ProxyOptions): Promise<ProxySummary> {
+/** A client and, once it is open, the terminal that it is joined to. */
+class ProxySession implements Opening, LegOwner, UplinkOwner {
+  readonly summary = new Deferred<ProxySummary>()
+  readonly client: ClientSocket
+  readonly leg: ClientLeg
+  readonly uplink: Uplink
+  readonly counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
+  readonly #opened: Promise<OpenTerminal<Downlink> | undefined>
   // Stops the opening. Absent after it: the controller is a tenth of the memory of an idle session.
-  let controller: AbortController | undefined = new AbortController()
-  const { promise: ended, resolve: resolveEnded } = createDeferred<ProxyEnd>()
-  // Only the first call has an effect.
-  const finish = (end: ProxyEnd): void => {
-    resolveEnded(end)
-    controller?.abort()
-  }
-  const onOverflow = (): void =>
-    finish({ endedBy: 'proxy', code: 1009, reason: 'Too much input before the terminal was open' })
+  #controller: AbortController | undefined
+  // Only the first end counts.
+  #hasEnded = false
 
-  const counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
-  const leg = createClientLeg(client, onOverflow)
-  leg.keepAlive(KEEP_ALIVE)
-  const uplink = createUplink(leg, onOverflow, counters)
-  void leg.gone.then((close) => finish({ endedBy: 'client', ...close }))
-  const opened = open({ client, leg, uplink, counters, finish, signal: controller.signal }, options).finally(() => {
-    controller = undefined
-  })
-
-  const end = await ended
-  leg.setListener(undefined)
-  if (end.endedBy === 'upstream') {
-    // The heartbeat ends a client that does not take the rest of the output.
-    leg.keepAlive(KEEP_ALIVE)
-    await Promise.race([opened.then((terminal) => terminal?.sink.drained()), leg.gone])
+  constructor(client: ClientSocket, options: ProxyOptions) {
+    this.client = client
+    this.leg = new ClientLeg(client, this)
+    this.leg.keepAlive(KEEP_ALIVE)
+    this.uplink = new Uplink(this.leg, this, this.counters)
+    const controller = new AbortController()
+    this.#controller = controller
+    this.#opened = open(this, options, controller.signal).finally(() => (this.#controller = undefined))
   }
-  const { code, reason } = relayClose(end.code, end.reason, end.endedBy === 'client' ? GOING_AWAY : BAD_GATEWAY)
-  leg.close(code, reason)
-  const terminal = await opened
-  await Promise.all([leg.gone, terminal?.attached.close(code, reason)])
-  leg.release()
-  const { sessionId, chatId } = terminal?.attached ?? {}
-  return { ...end, ...(sessionId !== undefined && { sessionId }), ...(chatId !== undefined && { chatId }), ...counters }
+
+  /** Called by the leg and the uplink. */
+  onOverflow(): void {
+    this.finish({ endedBy: 'proxy', code: 1009, reason: 'Too much input before the terminal was open' })
+  }
+
+  /** Called by the leg. */
+  onClientGone(close: ClientClose): void {
+    this.finish({ endedBy: 'client', ...close })
+  }
+
+  finish(end: ProxyEnd): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#controller?.abort()
+    void this.#close(end).then(this.summary.resolve)
+  }
+
+  async #close(end: ProxyEnd): Promise<ProxySummary> {
+    const { leg } = this
+    // An opening that fails at once ends the session within the constructor.
+    await Promise.resolve()
+    leg.deliverTo(undefined)
+    if (end.endedBy === 'upstream') {
+      // The heartbeat ends a client that does not take the rest of the output.
+      leg.keepAlive(KEEP_ALIVE)
+      await Promise.race([this.#opened.then((terminal) => terminal?.sink.drained()), leg.gone])
+    }
+    const { code, reason } = relayClose(end.code, end.reason, end.endedBy === 'client' ? GOING_AWAY : BAD_GATEWAY)
+    leg.close(code, reason)
+    const terminal = await this.#opened
+    await Promise.all([leg.gone, terminal?.attached.close(code, reason)])
+    leg.release()
+    const { sessionId, chatId } = terminal?.attached ?? {}
+    return {
+      ...end,
+      ...(sessionId !== undefined && { sessionId }),
+      ...(chatId !== undefined && { chatId }),
+      ...this.counters,
+    }
+  }
 }
 
-/** What the steps of the opening share. */
+/** The parts of a session that the steps of the opening need. */
 interface Opening {
   readonly client: ClientSocket
   readonly leg: ClientLeg
   readonly uplink: Uplink
   readonly counters: Counters
-  readonly finish: (end: ProxyEnd) => void
-  /** Aborts when the proxying has ended. */
-  readonly signal: AbortSignal
+  finish(end: ProxyEnd): void
 }
 
 /** Finds the upstream and opens its terminal. Resolves with `undefined` if that fails, or the proxying ends before. */
-async function open(opening: Opening, options: ProxyOptions): Promise<OpenTerminal<Downlink> | undefined> {
-  const { client, leg, uplink, finish, signal } = opening
+async function open(
+  opening: Opening,
+  options: ProxyOptions,
+  signal: AbortSignal,
+): Promise<OpenTerminal<Downlink> | undefined> {
+  const { client, leg, uplink } = opening
   // Whether the client may read the close reason of an error. Only the errors of `authorize` have one for clients.
   let mayQuote = true
   try {
@@ -142,44 +172,49 @@ async function open(opening: Opening, options: ProxyOptions): Promise<OpenTermin
     if (client.readyState !== OPEN) return undefined
     const upstream = 'authorize' in options ? await authorizeClient(options, leg, uplink, signal) : options
     mayQuote = false
-    return await attach(opening, upstream)
+    return await attach(opening, upstream, signal)
   } catch (error) {
-    finish({ endedBy: 'proxy', ...explainThrown(error, mayQuote) })
+    opening.finish({ endedBy: 'proxy', ...explainThrown(error, mayQuote) })
     return undefined
   }
 }
 
 /** Attaches to the upstream, and connects both directions to it. */
-async function attach(opening: Opening, options: ConnectTerminalOptions): Promise<OpenTerminal<Downlink>> {
-  const { client, leg, uplink, counters, finish, signal } = opening
+async function attach(
+  opening: Opening,
+  options: ConnectTerminalOptions,
+  signal: AbortSignal,
+): Promise<OpenTerminal<Downlink>> {
+  const { client, leg, uplink, counters } = opening
   assertObject('options', options)
   assertSignal(options.signal)
   const { keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED, base } = options
   const { hostname } = parseBase(base)
 
   leg.limitBytes(undefined)
-  leg.setListener(uplink.push)
+  leg.deliverTo(uplink)
   uplink.startReading(maxBuffered)
-  const stopWatching = watchSignal(options.signal, finish)
+  const stopWatching = watchSignal(options.signal, opening)
   let terminal: OpenTerminal<Downlink>
   try {
-    terminal = await attachTerminal({ ...options, signal }, (most, source) =>
-      createDownlink(client, most, source, counters, leg.noteProgress),
+    terminal = await attachTerminal(
+      { ...options, signal },
+      (most, source) => new Downlink(client, most, source, counters, leg),
     )
   } finally {
     stopWatching()
   }
   leg.keepAlive(keepAlive)
   uplink.startSending(terminal.attached)
-  watchTerminal(terminal.attached, hostname, finish)
+  watchTerminal(terminal.attached, hostname, opening)
   return terminal
 }
 
 /** Ends the proxying when the caller's signal aborts, until the returned function is called. */
-function watchSignal(signal: AbortSignal | undefined, finish: Opening['finish']): () => void {
+function watchSignal(signal: AbortSignal | undefined, opening: Opening): () => void {
   const onAbort = (): void => {
     const { error } = explainThrown(signal?.reason, false)
-    finish({ endedBy: 'proxy', code: GOING_AWAY, reason: '', error })
+    opening.finish({ endedBy: 'proxy', code: GOING_AWAY, reason: '', error })
   }
   if (signal?.aborted) onAbort()
   else signal?.addEventListener('abort', onAbort)
@@ -187,8 +222,8 @@ function watchSignal(signal: AbortSignal | undefined, finish: Opening['finish'])
 }
 
 /** Ends the proxying when the terminal closes. */
-function watchTerminal({ closed }: TerminalCore, hostname: string, finish: Opening['finish']): void {
+function watchTerminal({ closed }: TerminalCore, hostname: string, opening: Opening): void {
   void closed.then(({ code, reason, error }) => {
-    finish({ endedBy: 'upstream', code, reason: withoutAddresses(reason, hostname), ...(error && { error }) })
+    opening.finish({ endedBy: 'upstream', code, reason: withoutAddresses(reason, hostname), ...(error && { error }) })
   })
 }

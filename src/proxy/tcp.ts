@@ -1,7 +1,7 @@
 import type { ClientSocket } from './client-socket.ts'
 
 /** The part of a TCP or TLS socket that this package uses. */
-interface TcpSocket {
+export interface TcpSocket {
   cork(): void
   uncork(): void
   on(event: 'data', listener: (chunk: Uint8Array) => void): unknown
@@ -18,23 +18,30 @@ function isTcpSocket(socket: unknown): socket is TcpSocket {
   return typeof socket === 'object' && socket !== null && 'cork' in socket && 'uncork' in socket
 }
 
-/**
- * Returns a function that limits how many bytes a client may send, framing included, counted from the first limit on.
- * `undefined` removes the limit. Calls `onExceeded` when the client sends more.
- */
-export function createByteLimit(client: ClientSocket, onExceeded: () => void): (limit: number | undefined) => void {
-  const tcp = tcpSocketOf(client)
-  // Bytes since the first limit.
-  let received = 0
-  // The limit in force.
-  let most = Infinity
-  const listener = ({ length }: Uint8Array): void => {
-    received += length
-    if (received > most) onExceeded()
+/** Limits how many bytes a client may send, framing included. Calls `onExceeded` when the client sends more. */
+export class ByteLimit {
+  readonly #tcp: TcpSocket | undefined
+  readonly #onData: (chunk: Uint8Array) => void
+  // Bytes since this limit was created.
+  #received = 0
+  #most = Infinity
+
+  constructor(client: ClientSocket, onExceeded: () => void) {
+    this.#tcp = tcpSocketOf(client)
+    this.#onData = ({ length }) => {
+      this.#received += length
+      if (this.#received > this.#most) onExceeded()
+    }
+    this.#tcp?.on('data', this.#onData)
   }
-  return (limit) => {
-    tcp?.off('data', listener)
-    most = limit ?? Infinity
-    if (limit !== undefined) tcp?.on('data', listener)
+
+  /** Changes how many bytes the client may send in all. */
+  set(most: number): void {
+    this.#most = most
+  }
+
+  /** Removes the limit. */
+  stop(): void {
+    this.#tcp?.off('data', this.#onData)
   }
 }

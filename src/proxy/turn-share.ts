@@ -12,12 +12,12 @@ const OUTPUT_SHARE_IN_COMPANY = 64 * 1024
 const COMPANY_STAYS = 10_000
 
 // The session that has begun the latest turn with output.
-let lastSession: symbol | undefined
+let lastSession: object | undefined
 // When a session other than the one before has begun a turn.
 let lastChange = -Infinity
 
 /** Returns how many bytes of output a session may move in the turn that it begins. */
-export function claimOutputShare(session: symbol): number {
+export function claimOutputShare(session: object): number {
   const now = performance.now()
   if (lastSession && lastSession !== session) lastChange = now
   lastSession = session
@@ -25,6 +25,6 @@ export function claimOutputShare(session: symbol): number {
 }
 
 /** Forgets a session that has ended, so that it is no company for the next one. */
-export function releaseOutputShare(session: symbol): void {
+export function releaseOutputShare(session: object): void {
   if (lastSession === session) lastSession = undefined
 }

@@ -4,16 +4,13 @@ import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
 import type { Counters } from './counters.ts'
-import type { MessageListener } from './inbox.ts'
+import type { MessageReceiver } from './inbox.ts'
 import { INPUT_SHARE } from './turn-share.ts'
 
-/** The messages of a client, on their way to the upstream. */
-export interface Uplink {
-  readonly push: MessageListener
-  /** Parses messages from now on, and lets `maxBuffered` bytes of them wait. Call it when the client is authorized. */
-  startReading(maxBuffered: number): void
-  /** Sends the messages that wait, and then all further messages. Call it when the terminal is open. */
-  startSending(terminal: TerminalCore): void
+/** The owner of an {@link Uplink}. */
+export interface UplinkOwner {
+  /** Called when more is held than may wait for a terminal that is not open yet. */
+  onOverflow(): void
 }
 
 interface Message {
@@ -24,95 +21,107 @@ interface Message {
 }
 
 /**
- * Holds messages until the terminal is open, then sends them in order, and makes the client (`source`) wait when the
- * upstream does not keep up. Calls `onOverflow` when more is held than may wait for a terminal that is not open yet.
+ * The messages of a client, on their way to the upstream. Holds them until the terminal is open, then sends them in order,
+ * and makes the client (`source`) wait when the upstream does not keep up.
  */
-export function createUplink(source: FlowControl, onOverflow: () => void, counters: Counters): Uplink {
+export class Uplink implements MessageReceiver {
+  readonly #source: FlowControl
+  readonly #owner: UplinkOwner
+  readonly #counters: Counters
   // Messages that nothing has parsed yet, because a client that is not authorized must not cost the time. Absent once all
   // of them have been parsed: then messages are parsed as they come.
-  let unread: Array<readonly [data: Buffer, isBinary: boolean]> | undefined = []
+  #unread: Array<readonly [data: Buffer, isBinary: boolean]> | undefined = []
   // Messages that have been parsed and wait for the terminal.
-  const waiting: Message[] = []
+  readonly #waiting: Message[] = []
   // Absent until it is open.
-  let terminal: TerminalCore | undefined
+  #terminal: TerminalCore | undefined
   // The cost of the messages that are held; before the terminal is open, also of those that were dropped.
-  let held = 0
+  #held = 0
   // How much may be held. The default applies until the options of an authorized client are known.
-  let mostHeld = MAX_BUFFERED
-  let waterMark = new WaterMark(mostHeld, source)
+  #mostHeld = MAX_BUFFERED
+  #waterMark: WaterMark
 
-  function charge(cost: number): void {
-    held += cost
-    if (held > mostHeld) onOverflow()
+  constructor(source: FlowControl, owner: UplinkOwner, counters: Counters) {
+    this.#source = source
+    this.#owner = owner
+    this.#counters = counters
+    this.#waterMark = new WaterMark(this.#mostHeld, source)
   }
 
-  function hold(message: Message): void {
-    // Only the last size matters.
-    const outdated = message.isResize && waiting.find(({ isResize }) => isResize)
-    if (outdated) {
-      waiting.splice(waiting.indexOf(outdated), 1)
-      held -= outdated.cost
-    }
-    waiting.push(message)
-    charge(message.cost)
+  push(data: Buffer, isBinary: boolean): void {
+    if (!this.#unread) return this.#read(data, isBinary)
+    this.#unread.push([data, isBinary])
+    if (!this.#terminal) this.#charge(costOf(data))
   }
 
-  async function send(message: Message, to: TerminalCore): Promise<void> {
-    held += message.cost
-    waterMark.update(held)
-    try {
-      await message.send(to)
-      counters.bytesToUpstream += message.bytes
-    } catch {
-      // The terminal has closed. Its `closed` promise says why.
-    }
-    held -= message.cost
-    waterMark.update(held)
+  /** Parses messages from now on, and lets `maxBuffered` bytes of them wait. Call it when the client is authorized. */
+  startReading(maxBuffered: number): void {
+    this.#mostHeld = maxBuffered
+    this.#waterMark = new WaterMark(maxBuffered, this.#source)
+    this.#readShare()
   }
 
-  function read(data: Buffer, isBinary: boolean): void {
-    const cost = costOf(data)
-    const message = readMessage(data, isBinary, cost)
-    if (message === 'dropped') counters.dropped += 1
-    if (typeof message === 'object') {
-      if (terminal) void send(message, terminal)
-      else hold(message)
-    } else if (!terminal) charge(cost)
+  /** Sends the messages that wait, and then all further messages. Call it when the terminal is open. */
+  startSending(terminal: TerminalCore): void {
+    this.#terminal = terminal
+    this.#held = 0
+    for (const message of this.#waiting.splice(0)) void this.#send(message, terminal)
   }
 
   // Reads a share per turn of the event loop: to parse 1 MiB of JSON takes 0.1 s.
-  function readShare(): void {
+  #readShare(): void {
     for (let share = INPUT_SHARE; share > 0;) {
-      const next = unread?.shift()
+      const next = this.#unread?.shift()
       if (!next) {
-        unread = undefined
+        this.#unread = undefined
         return
       }
       const cost = costOf(next[0])
       share -= cost
-      // The cost was charged when the message came. `read` charges it again.
-      if (!terminal) held -= cost
-      read(...next)
+      // The cost was charged when the message came. `#read` charges it again.
+      if (!this.#terminal) this.#held -= cost
+      this.#read(...next)
     }
-    setImmediate(readShare)
+    setImmediate(() => this.#readShare())
   }
 
-  return {
-    push(data, isBinary) {
-      if (!unread) return read(data, isBinary)
-      unread.push([data, isBinary])
-      if (!terminal) charge(costOf(data))
-    },
-    startReading(maxBuffered) {
-      mostHeld = maxBuffered
-      waterMark = new WaterMark(maxBuffered, source)
-      readShare()
-    },
-    startSending(opened) {
-      terminal = opened
-      held = 0
-      for (const message of waiting.splice(0)) void send(message, opened)
-    },
+  #read(data: Buffer, isBinary: boolean): void {
+    const cost = costOf(data)
+    const message = readMessage(data, isBinary, cost)
+    if (message === 'dropped') this.#counters.dropped += 1
+    if (typeof message === 'object') {
+      if (this.#terminal) void this.#send(message, this.#terminal)
+      else this.#hold(message)
+    } else if (!this.#terminal) this.#charge(cost)
+  }
+
+  #hold(message: Message): void {
+    // Only the last size matters.
+    const outdated = message.isResize && this.#waiting.find(({ isResize }) => isResize)
+    if (outdated) {
+      this.#waiting.splice(this.#waiting.indexOf(outdated), 1)
+      this.#held -= outdated.cost
+    }
+    this.#waiting.push(message)
+    this.#charge(message.cost)
+  }
+
+  #charge(cost: number): void {
+    this.#held += cost
+    if (this.#held > this.#mostHeld) this.#owner.onOverflow()
+  }
+
+  async #send(message: Message, to: TerminalCore): Promise<void> {
+    this.#held += message.cost
+    this.#waterMark.update(this.#held)
+    try {
+      await message.send(to)
+      this.#counters.bytesToUpstream += message.bytes
+    } catch {
+      // The terminal has closed. Its `closed` promise says why.
+    }
+    this.#held -= message.cost
+    this.#waterMark.update(this.#held)
   }
 }
 

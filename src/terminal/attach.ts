@@ -3,9 +3,9 @@ import { hasCode, TerminalError } from '../lib/errors.ts'
 import { isTransient, terminalError } from '../upstream/failures.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
-import { openCore, type TerminalCore } from './core.ts'
+import { TerminalCore } from './core.ts'
 import { dial, type Attempt } from './dial.ts'
-import { leaseSession, type Lease } from './lease.ts'
+import { Lease } from './lease.ts'
 import type { CreateSink, Sink } from './output.ts'
 import { explainRefusal, type Refusal } from './refusal.ts'
 import { readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
@@ -32,7 +32,7 @@ export async function attachTerminal<S extends Sink>(
     const why = `still ${step} after ${timeout} ms`
     return terminalError('ERR_TERMINAL_TIMEOUT', `Cannot attach at ${where}`, why, { cause: lastError, advice })
   })
-  const lease = leaseSession(settings.sessionId)
+  const lease = new Lease(settings.sessionId)
   try {
     for (let attempt = 1; ;) {
       const outcome = await attach(settings, createSink, upstream, lease, deadline.signal, progress).catch(
@@ -41,7 +41,7 @@ export async function attachTerminal<S extends Sink>(
       if ('attached' in outcome) return outcome
       const { error, sessionGone, chatMayHurt } = outcome
       if (chatMayHurt && lease.isOwned()) {
-        progress.step = 'replacing the session by one without a chat'
+        progress.step = 'replacing the session'
         await lease.release()
         upstream = { ...upstream, chatId: undefined }
         continue
@@ -97,11 +97,8 @@ async function attach<S extends Sink>(
     const attempt = await prepareAttempt(settings, session, keyInUrl)
     const outcome = await dial(attempt, createSink)
     if ('link' in outcome) {
-      const { redact } = attempt.upstream
-      const where = whereOf(attempt.url)
-      const { keepAlive } = settings
-      const attached = openCore({ ...outcome, lease, sessionId, options: upstreamOptions, redact, where, keepAlive })
-      return { attached, sink: outcome.sink }
+      const { link } = outcome
+      return { attached: new TerminalCore(link, lease, upstreamOptions, attempt), sink: link.receiver }
     }
     progress.step = 'asking why the server refused'
     return explainRefusal(outcome.failure, attempt)

@@ -1,6 +1,6 @@
 import { attachTerminal } from './attach.ts'
 import { toConnection, type TerminalConnection } from './connection.ts'
-import { createOutput } from './output.ts'
+import { Output } from './output.ts'
 import type { ConnectTerminalOptions } from './settings.ts'
 
 /**
@@ -35,6 +35,6 @@ import type { ConnectTerminalOptions } from './settings.ts'
  * @throws The `reason` of `signal` when the signal aborts.
  */
 export async function connectTerminal(options: ConnectTerminalOptions): Promise<TerminalConnection> {
-  const { attached, sink } = await attachTerminal(options, createOutput)
+  const { attached, sink } = await attachTerminal(options, (most, source) => new Output(most, source))
   return toConnection(attached, sink)
 }

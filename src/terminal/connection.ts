@@ -54,8 +54,8 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    */
   resize(cols: number, rows: number): void
   /**
-   * Calls `listener` with each chunk of output. Chunks are raw bytes: a UTF-8 character may be split between two. The first
-   * listener also gets the output from before it was added. Returns a function that removes the listener.
+   * Calls `listener` with each chunk of output. Chunks are raw bytes: a UTF-8 character may be split between two, and
+   * `chunk.buffer` may be larger than the chunk, so copy a chunk that you keep for long. The first listener also gets the output from before it was added. Returns a function that removes the listener.
    *
    * A listener cannot slow the server down; `for await` can. An error that a listener throws becomes an uncaught
    * exception, and the terminal and its other readers go on.
@@ -72,18 +72,18 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
 
 /** Joins an open terminal and its output to the connection that users get. */
 export function toConnection(attached: TerminalCore, output: Output): TerminalConnection {
-  const { sessionId, chatId, closed, write, resize, close } = attached
+  const { sessionId, chatId, closed } = attached
   return {
     sessionId,
     chatId,
     closed,
-    write: (data) => write(data),
-    resize,
-    onData: output.onData,
-    close: () => close(),
-    [Symbol.asyncIterator]: output.iterate,
+    write: (data) => attached.write(data),
+    resize: (cols, rows) => attached.resize(cols, rows),
+    onData: (listener) => output.onData(listener),
+    close: () => attached.close(),
+    [Symbol.asyncIterator]: () => output.iterate(),
     async [Symbol.asyncDispose]() {
-      await close()
+      await attached.close()
     },
   }
 }

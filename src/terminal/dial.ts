@@ -1,4 +1,5 @@
 import { abortable, delay } from '../lib/deadline.ts'
+import { Deferred } from '../lib/deferred.ts'
 import { withoutSecrets } from '../lib/errors.ts'
 import { failureError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
@@ -6,7 +7,7 @@ import type { Upstream } from '../upstream/resolve.ts'
 import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import type { CreateSink, Sink } from './output.ts'
 import type { Settings } from './settings.ts'
-import { openLink, type Ending, type Link } from './websocket.ts'
+import { Link, type Ending } from './link.ts'
 
 /** One attempt to attach to a session. */
 export interface Attempt {
@@ -36,60 +37,84 @@ const SHORTEST_LOOK_UP = 500
 export async function dial<S extends Sink>(
   attempt: Attempt,
   createSink: CreateSink<S>,
-): Promise<{ readonly link: Link; readonly sink: S } | { readonly failure: DialFailure }> {
+): Promise<{ readonly link: Link<S> } | { readonly failure: DialFailure }> {
   const { settings, upstream, session } = attempt
-  const { resize, settle } = settings
   session.signal.throwIfAborted()
-  const { link, sink } = open(attempt, createSink)
-  // Ends the waits that are left when the outcome is known.
-  const done = new AbortController()
-
-  // PROTOCOL 3.9: no server confirms the auth frame. A silent server has accepted when it does not close after a
-  // heartbeat and knows the session.
-  async function confirmSilence(): Promise<'session gone' | undefined> {
-    const start = performance.now()
-    await delay(Math.min(HEARTBEAT_DELAY, settle / 2), done.signal)
-    link.sendText(HEARTBEAT)
-    const look = lookUpSession(session, Math.max(settle, SHORTEST_LOOK_UP), done.signal)
-    // A failed look-up says nothing about the session.
-    if ((await look.catch(() => 'unknown')) === undefined) return 'session gone'
-    await delay(Math.max(0, start + settle - performance.now()), done.signal)
-    return undefined
-  }
-
+  const link = open(attempt, createSink)
+  const outcome = new Deferred<DialFailure | undefined>()
+  // Stops the confirmation when the outcome is known.
+  let stop: (() => void) | undefined
+  link.observe({
+    onOpen() {
+      link.sendText(upstream.message)
+      if (settings.resize !== undefined) link.sendText(settings.resize)
+      stop = confirmSilence(link, attempt, outcome.resolve)
+    },
+    onMessage: () => outcome.resolve(undefined),
+    onPong() {},
+    onEnd: outcome.resolve,
+  })
   try {
-    const ending = await abortable(Promise.race([link.opened, link.ended]), session.signal)
-    if (ending) return { failure: ending }
-    link.sendText(upstream.message)
-    if (resize !== undefined) link.sendText(resize)
-    const failure = await abortable(Promise.race([sink.started, link.ended, confirmSilence()]), session.signal)
-    if (!failure) return { link, sink }
+    const failure = await abortable(outcome.promise, session.signal)
+    if (!failure) return { link }
     link.drop()
     return { failure }
   } catch (error) {
     link.drop()
     throw error
   } finally {
-    // With a reason: without one, the runtime creates an error with a stack.
-    done.abort('the outcome is known')
+    stop?.()
   }
 }
 
 /**
- * Opens a link, and a sink for its output. A function of its own: the sink lives as long as the terminal, and keeps
- * alive everything that its functions can reach.
+ * Finds out whether a silent server has accepted, because no server confirms the auth frame (PROTOCOL 3.9). It has if it
+ * does not close after a heartbeat, and knows the session. Returns a function that stops it.
  */
-function open<S extends Sink>(
-  { settings, upstream, url, action }: Attempt,
-  createSink: CreateSink<S>,
-): { readonly link: Link; readonly sink: S } {
-  const sink = createSink(settings.maxBuffered, { pause: () => link.pause(), resume: () => link.resume() })
-  let link: Link
+function confirmSilence(
+  link: Link<Sink>,
+  { settings, session }: Attempt,
+  resolve: (failure: 'session gone' | undefined) => void,
+): () => void {
+  const { settle } = settings
+  const start = performance.now()
+  // Absent until the heartbeat: most servers have sent output by then, and nothing has to be stopped.
+  let controller: AbortController | undefined
+
+  async function confirm(signal: AbortSignal): Promise<'session gone' | undefined> {
+    link.sendText(HEARTBEAT)
+    const look = lookUpSession(session, Math.max(settle, SHORTEST_LOOK_UP), signal)
+    // A failed look-up says nothing about the session.
+    if ((await look.catch(() => 'unknown')) === undefined) return 'session gone'
+    await delay(Math.max(0, start + settle - performance.now()), signal)
+    return undefined
+  }
+
+  const timer = setTimeout(
+    () => {
+      controller = new AbortController()
+      // It rejects only when it is stopped, and then means nothing.
+      confirm(controller.signal).then(resolve, () => {})
+    },
+    Math.min(HEARTBEAT_DELAY, settle / 2),
+  )
+  return () => {
+    clearTimeout(timer)
+    // With a reason: without one, the runtime creates an error with a stack.
+    controller?.abort('done')
+  }
+}
+
+/**
+ * Opens a link whose messages go to a new sink. A function of its own, so that the link, which lives as long as the
+ * terminal, keeps nothing of the attempt in memory.
+ */
+function open<S extends Sink>({ settings, upstream, url, action }: Attempt, createSink: CreateSink<S>): Link<S> {
+  const { Socket, maxBuffered } = settings
   try {
-    link = openLink(settings.Socket, url, upstream.headers, sink.push)
+    return new Link(Socket, url, upstream.headers, (source) => createSink(maxBuffered, source))
   } catch (error) {
     // A browser refuses some URLs, and quotes the URL in its error.
     throw failureError(action, withoutSecrets(error, upstream.redact))
   }
-  return { link, sink }
 }

@@ -1,20 +1,9 @@
 import { abortable, BRIEFLY, delay, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { isCut } from '../upstream/failures.ts'
+import type { RequestControl } from '../upstream/http.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { createSession, deleteTerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
-
-/** The session of a terminal, and the duty to delete it. */
-export interface Lease {
-  /** Returns the session's id. Creates the session if there is none yet. */
-  acquire(upstream: UpstreamOptions, signal: AbortSignal): Promise<string>
-  /** Whether the session was created here. Such a session may be replaced, and is deleted at the end. */
-  isOwned(): boolean
-  /** Deletes the session if it was created here. Resolves after that, or when it takes too long. Never rejects. */
-  release(): Promise<void>
-  /** Forgets the session without deleting it. Returns whether it was created here. */
-  disown(): boolean
-}
 
 // ms. An orchestrator starts a container first, and creates the session even if the caller has given up (PROTOCOL 3.10).
 const ORPHAN_PATIENCE = 30_000
@@ -22,51 +11,64 @@ const ORPHAN_PATIENCE = 30_000
 const DELETE_DELAY = 250
 
 /**
- * Leases the caller's session, which is never deleted, or creates one, which is deleted when the terminal ends. Without
- * that, an orchestrator would keep its shell (PROTOCOL 6.6).
+ * The session of a terminal, and the duty to delete it: the caller's session, which is never deleted, or one that was
+ * created here. Without that, an orchestrator would keep its shell (PROTOCOL 6.6).
  */
-export function leaseSession(named: string | undefined): Lease {
+export class Lease {
+  readonly #named: string | undefined
   // The session that was created, with its user and chat: only they may delete it.
-  let owned: TerminalSessionOptions | undefined
+  #created: { readonly sessionId: string; readonly upstream: UpstreamOptions } | undefined
 
-  return {
-    async acquire(upstream, signal) {
-      const known = named ?? owned?.sessionId
-      if (known !== undefined) return known
-      signal.throwIfAborted()
-      // Not cancelled with the caller: the server would still create the session, and its id would be lost.
-      const patience = new AbortController()
-      const background = new AbortController()
-      const creating = createSession({ ...upstream, signal: patience.signal }, background.signal)
-      try {
-        const { id } = await abortable(creating, signal)
-        owned = { ...upstream, sessionId: id }
-        return id
-      } catch (error) {
-        background.abort()
-        const timer = setTimeout(() => patience.abort(), ORPHAN_PATIENCE)
-        // A silent server must not keep the process alive. (In browsers, a timer is a number.)
-        Object(timer).unref?.()
-        void creating
-          .then(
-            ({ id }) => remove({ ...upstream, sessionId: id }),
-            () => {},
-          )
-          .finally(() => clearTimeout(timer))
-        throw error
-      }
-    },
-    isOwned: () => owned !== undefined,
-    async release() {
-      const session = owned
-      owned = undefined
-      if (session) await remove(session)
-    },
-    disown() {
-      const was = owned !== undefined
-      owned = undefined
-      return was
-    },
+  /** Leases the session with this id, or creates one when it is first needed. */
+  constructor(sessionId: string | undefined) {
+    this.#named = sessionId
+  }
+
+  /** Returns the session's id. Creates the session if there is none yet. */
+  async acquire(upstream: UpstreamOptions, signal: AbortSignal): Promise<string> {
+    const known = this.#named ?? this.#created?.sessionId
+    if (known !== undefined) return known
+    signal.throwIfAborted()
+    // Not cancelled with the caller: the server would still create the session, and its id would be lost.
+    const patience = new AbortController()
+    const control: RequestControl = {}
+    const creating = createSession({ ...upstream, signal: patience.signal }, control)
+    try {
+      const { id } = await abortable(creating, signal)
+      this.#created = { sessionId: id, upstream }
+      return id
+    } catch (error) {
+      control.release?.()
+      const timer = setTimeout(() => patience.abort(), ORPHAN_PATIENCE)
+      // A silent server must not keep the process alive. (In browsers, a timer is a number.)
+      Object(timer).unref?.()
+      void creating
+        .then(
+          ({ id }) => remove({ ...upstream, sessionId: id }),
+          () => {},
+        )
+        .finally(() => clearTimeout(timer))
+      throw error
+    }
+  }
+
+  /** Whether the session was created here. Such a session may be replaced, and is deleted at the end. */
+  isOwned(): boolean {
+    return this.#created !== undefined
+  }
+
+  /** Deletes the session if it was created here. Resolves after that, or when it takes too long. Never rejects. */
+  async release(): Promise<void> {
+    const created = this.#created
+    this.#created = undefined
+    if (created) await remove({ ...created.upstream, sessionId: created.sessionId })
+  }
+
+  /** Forgets the session without deleting it. Returns whether it was created here. */
+  disown(): boolean {
+    const wasOwned = this.isOwned()
+    this.#created = undefined
+    return wasOwned
   }
 }
 

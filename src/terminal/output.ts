@@ -1,34 +1,25 @@
 import { wrongType } from '../lib/arguments.ts'
-import { createDeferred } from '../lib/deferred.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
+import type { Receiver } from './link.ts'
 
 /** Takes the output of a terminal. */
-export interface Sink {
-  readonly push: (data: Uint8Array, isBinary: boolean) => void
+export interface Sink extends Receiver {
   /** There will be no more output. */
   end(): void
   /** Drops all further output. */
   discard(): void
   /** Whether the server has to wait. */
   isPaused(): boolean
-  /** Resolves with the first message. */
-  readonly started: Promise<void>
 }
 
 /** Creates a sink that pauses the source when more than about `maxBuffered` bytes wait. */
 export type CreateSink<S extends Sink> = (maxBuffered: number, source: FlowControl) => S
 
-/** The output of a terminal on its way to its readers. After `end`, each reader still gets the rest. */
-export interface Output extends Sink {
-  readonly push: (data: Uint8Array) => void
-  readonly onData: (listener: (chunk: Uint8Array) => void) => () => void
-  readonly iterate: () => AsyncIterator<Uint8Array, undefined, undefined>
-}
-
 // A linked list. Each reader moves along it at its own pace, and entries that all readers have passed are
 // garbage-collected. (Array.shift() would copy the rest: an hour of a progress bar is a hundred thousand tiny chunks.)
 interface Entry {
-  readonly chunk: Uint8Array
+  readonly index: number
+  chunk: Uint8Array
   next?: Entry
 }
 
@@ -49,124 +40,147 @@ function costOf(chunk: Uint8Array): number {
 }
 
 /**
- * Keeps output until it is read, and gives every reader all of it in order. Pauses the source when more than
- * `maxBuffered` bytes wait for a reader.
+ * The output of a terminal on its way to its readers. Keeps output until it is read, and gives every reader all of it in
+ * order. Pauses the source when more than `maxBuffered` bytes wait for a reader. After `end`, each reader still gets the
+ * rest.
  */
-export function createOutput(maxBuffered: number, source: FlowControl): Output {
+export class Output implements Sink {
+  readonly #waterMark: WaterMark
   // The last entry of the list: new chunks go behind it.
-  let tail: Entry = { chunk: new Uint8Array() }
+  #tail: Entry = { index: 0, chunk: new Uint8Array() }
   // Keeps the place of the next reader while there is none.
-  let placeholder: Reader | undefined = { at: tail, bytes: 0, wake() {} }
-  const readers = new Set([placeholder])
-  const waterMark = new WaterMark(maxBuffered, source)
+  #placeholder: Reader | undefined = { at: this.#tail, bytes: 0, wake() {} }
+  readonly #readers = new Set<Reader>(this.#placeholder && [this.#placeholder])
   // Tells an iterator that has taken all chunks that there will be no more.
-  let ended = false
+  #hasEnded = false
   // After `discard`, chunks are dropped as they come.
-  let discarding = false
-  const { promise: started, resolve: start } = createDeferred()
+  #discarding = false
+  // The first entry of this turn of the event loop whose chunk is a part of something larger.
+  #firstSlice: Entry | undefined
 
-  function regulate(): void {
-    let most = 0
-    for (const reader of readers) most = Math.max(most, reader.bytes)
-    waterMark.update(most)
+  constructor(maxBuffered: number, source: FlowControl) {
+    this.#waterMark = new WaterMark(maxBuffered, source)
   }
 
-  function nextChunk(reader: Reader): Uint8Array | undefined {
+  isPaused(): boolean {
+    return this.#waterMark.paused
+  }
+
+  push(data: Uint8Array): void {
+    if (this.#discarding || data.length === 0) return
+    // A plain Uint8Array: a Buffer has methods of another meaning.
+    const chunk = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    this.#tail = this.#tail.next = { index: this.#tail.index + 1, chunk }
+    if (chunk.length < chunk.buffer.byteLength && !this.#firstSlice) {
+      this.#firstSlice = this.#tail
+      setImmediate(() => this.#copySlices())
+    }
+    // Counted for all readers before the first wakes: it may detach, and another reader may take its place.
+    for (const reader of this.#readers) reader.bytes += costOf(chunk)
+    for (const reader of this.#readers) reader.wake()
+    this.#regulate()
+  }
+
+  end(): void {
+    this.#hasEnded = true
+    for (const reader of this.#readers) reader.wake()
+  }
+
+  discard(): void {
+    this.#discarding = true
+  }
+
+  onData(listener: (chunk: Uint8Array) => void): () => void {
+    if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
+    const deliver = (): void => {
+      // A listener may remove itself during any call.
+      for (let chunk; this.#readers.has(reader) && (chunk = this.#nextChunk(reader));) {
+        try {
+          listener(chunk)
+        } catch (error) {
+          // An uncaught exception, as from an event emitter, but the other readers go on.
+          queueMicrotask(() => {
+            throw error
+          })
+        }
+      }
+    }
+    const reader = this.#attach(deliver)
+    // Later, so that the caller first gets the function that removes the listener.
+    queueMicrotask(deliver)
+    return () => this.#detach(reader)
+  }
+
+  iterate(): AsyncIterator<Uint8Array, undefined, undefined> {
+    const done = { done: true, value: undefined } as const
+    // The calls of next() that wait for a chunk.
+    const waiting: Array<(result: IteratorResult<Uint8Array, undefined>) => void> = []
+    // After return(), the iterator is done.
+    let returned = false
+    // Attached by the first call of next(): an iterator that is never used must not hold output back.
+    let reader: Reader | undefined
+    const serve = (): void => {
+      while (reader && waiting.length > 0) {
+        const value = this.#nextChunk(reader)
+        if (!value && !this.#hasEnded) return
+        waiting.shift()?.(value ? { done: false, value } : done)
+      }
+    }
+    return {
+      next: () => {
+        if (returned) return Promise.resolve(done)
+        reader ??= this.#attach(serve)
+        return new Promise((resolve) => {
+          waiting.push(resolve)
+          serve()
+        })
+      },
+      return: () => {
+        returned = true
+        if (reader) this.#detach(reader)
+        for (const resolve of waiting.splice(0)) resolve(done)
+        return Promise.resolve(done)
+      },
+    }
+  }
+
+  /** Copies the slices that still wait: each would keep everything in memory that ws has read with it. */
+  #copySlices(): void {
+    let read = Infinity
+    for (const { at } of this.#readers) read = Math.min(read, at.index)
+    for (let entry = this.#firstSlice; entry; entry = entry.next) {
+      if (entry.index > read) entry.chunk = entry.chunk.slice()
+    }
+    this.#firstSlice = undefined
+  }
+
+  #regulate(): void {
+    let most = 0
+    for (const reader of this.#readers) most = Math.max(most, reader.bytes)
+    this.#waterMark.update(most)
+  }
+
+  #nextChunk(reader: Reader): Uint8Array | undefined {
     const { next } = reader.at
     if (!next) return undefined
     reader.at = next
     reader.bytes -= costOf(next.chunk)
-    if (waterMark.paused) regulate()
+    if (this.#waterMark.paused) this.#regulate()
     return next.chunk
   }
 
-  function attach(wake: () => void): Reader {
-    const reader: Reader = { at: tail, bytes: 0, ...placeholder, wake }
-    if (placeholder) readers.delete(placeholder)
-    placeholder = undefined
-    readers.add(reader)
+  #attach(wake: () => void): Reader {
+    const reader: Reader = { at: this.#tail, bytes: 0, ...this.#placeholder, wake }
+    if (this.#placeholder) this.#readers.delete(this.#placeholder)
+    this.#placeholder = undefined
+    this.#readers.add(reader)
     return reader
   }
 
-  function detach(reader: Reader): void {
-    if (!readers.delete(reader)) return
+  #detach(reader: Reader): void {
+    if (!this.#readers.delete(reader)) return
     // Without a reader, the output waits for the next one.
-    if (readers.size === 0) readers.add((placeholder = { ...reader, wake() {} }))
-    regulate()
-  }
-
-  return {
-    started,
-    isPaused: () => waterMark.paused,
-    push(data) {
-      start()
-      if (discarding || data.length === 0) return
-      // A copy: a slice would keep everything in memory that ws has read with it.
-      const chunk = new Uint8Array(data)
-      tail = tail.next = { chunk }
-      // Counted for all readers before the first wakes: it may detach, and another reader may take its place.
-      for (const reader of readers) reader.bytes += costOf(chunk)
-      for (const reader of readers) reader.wake()
-      regulate()
-    },
-    end() {
-      ended = true
-      for (const reader of readers) reader.wake()
-    },
-    discard() {
-      discarding = true
-    },
-    onData(listener) {
-      if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
-      const deliver = (): void => {
-        // A listener may remove itself during any call.
-        for (let chunk; readers.has(reader) && (chunk = nextChunk(reader));) {
-          try {
-            listener(chunk)
-          } catch (error) {
-            // An uncaught exception, as from an event emitter, but the other readers go on.
-            queueMicrotask(() => {
-              throw error
-            })
-          }
-        }
-      }
-      const reader = attach(deliver)
-      // Later, so that the caller first gets the function that removes the listener.
-      queueMicrotask(deliver)
-      return () => detach(reader)
-    },
-    iterate() {
-      const done = { done: true, value: undefined } as const
-      // The calls of next() that wait for a chunk.
-      const waiting: Array<(result: IteratorResult<Uint8Array, undefined>) => void> = []
-      // After return(), the iterator is done.
-      let returned = false
-      // Attached by the first call of next(): an iterator that is never used must not hold output back.
-      let reader: Reader | undefined
-      const serve = (): void => {
-        while (reader && waiting.length > 0) {
-          const value = nextChunk(reader)
-          if (!value && !ended) return
-          waiting.shift()?.(value ? { done: false, value } : done)
-        }
-      }
-      return {
-        next() {
-          if (returned) return Promise.resolve(done)
-          reader ??= attach(serve)
-          return new Promise((resolve) => {
-            waiting.push(resolve)
-            serve()
-          })
-        },
-        return() {
-          returned = true
-          if (reader) detach(reader)
-          for (const resolve of waiting.splice(0)) resolve(done)
-          return Promise.resolve(done)
-        },
-      }
-    },
+    if (this.#readers.size === 0) this.#readers.add((this.#placeholder = { ...reader, wake() {} }))
+    this.#regulate()
   }
 }

@@ -11,7 +11,8 @@ import {
 } from '../upstream/failures.ts'
 import { lookUpSession } from '../upstream/sessions.ts'
 import type { Attempt, DialFailure } from './dial.ts'
-import { sendsHeaders, type Ending } from './websocket.ts'
+import { type Ending } from './link.ts'
+import { sendsHeaders } from './websocket.ts'
 
 /** What a failed attempt means, and what may help. */
 export interface Refusal {
@@ -38,7 +39,7 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
     const found = await lookUpSession(session, LOOK_UP_TIMEOUT, session.signal)
     if (!found) return sessionGone(attempt, status)
     return {
-      error: errorFor(failure, attempt, ', although the session is there'),
+      error: errorFor(failure, attempt, ', although the session exists'),
       keyMayHelp: mayAddKey && !wasCut(failure),
       // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
       chatMayHurt: opened && code === 1000 && session.chatId !== undefined,
@@ -49,7 +50,7 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
     // A server that cuts handshakes and answers requests with an error of its own is no terminal server.
     if (wasCut(failure)) return { error: errorFor(failure, attempt), keyMayHelp: keyMayHelp && wasAnswered(problem) }
     if (problem instanceof TerminalError) return { error: problem, keyMayHelp }
-    return { error: errorFor(failure, attempt, ', and no answer when it was asked for the session'), keyMayHelp }
+    return { error: errorFor(failure, attempt, ', and no answer about the session'), keyMayHelp }
   }
 }
 
@@ -105,7 +106,7 @@ function errorFor({ code, reason, status, failure }: Ending, attempt: Attempt, f
 function adviceOnClose(code: number, { settings, upstream }: Attempt): string | undefined {
   if (code === 4001) return adviceOnKey(upstream.hasKey)
   if (code === 1000) {
-    return 'An orchestrator does this when another client has the session, or when it was created with a `chatId`: leave `sessionId` out.'
+    return 'Behind an orchestrator, another client has the session, or it has a `chatId`: leave `sessionId` out.'
   }
   // PROTOCOL 3.2
   if (code !== 4004 || sendsHeaders(settings.Socket)) return undefined

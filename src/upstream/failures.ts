@@ -17,7 +17,7 @@ const ADVICE: Record<Failure, string> = {
   ERR_TERMINAL_NOT_FOUND:
     'Check `base` and the ids: a session is only for its own `userId` and `chatId`, and ends with its shell.',
   ERR_TERMINAL_IN_USE: 'Close the other connection first, or leave `sessionId` out.',
-  ERR_TERMINAL_LIMIT: 'Delete sessions that nobody uses; Open Terminal counts those of all users.',
+  ERR_TERMINAL_LIMIT: 'Delete unused sessions; Open Terminal counts those of all users.',
   ERR_TERMINAL_UNAVAILABLE: 'Check that the server runs and `base` leads to it, or try again later.',
   ERR_TERMINAL_TIMEOUT: 'Try again later, or with a longer `timeout`.',
   ERR_TERMINAL_PROTOCOL:
@@ -118,8 +118,8 @@ export function isCut(error: unknown): boolean {
   return code !== undefined && CUT.includes(code)
 }
 
-// HTTP statuses, close codes, and codes of the runtimes.
-const TRANSIENT: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED', ...CUT]
+// HTTP statuses, close codes, and a code of the runtimes.
+const TRANSIENT: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED']
 
 /** Whether an error says that the server could not be reached or could not serve. */
 export function isUnavailable(error: unknown): error is TerminalError {
@@ -129,5 +129,7 @@ export function isUnavailable(error: unknown): error is TerminalError {
 /** Whether trying again may help: refused, reset, 502, 503, 504, 1012, 1013, and 4003 "not reachable". */
 export function isTransient(error: unknown): boolean {
   if (!isUnavailable(error)) return false
-  return [error.status, error.closeCode, errorCode(error.cause)].some((reason) => TRANSIENT.includes(reason))
+  return (
+    isCut(error) || [error.status, error.closeCode, errorCode(error.cause)].some((reason) => TRANSIENT.includes(reason))
+  )
 }

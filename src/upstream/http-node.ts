@@ -11,14 +11,12 @@ export const sendHttp: SendHttp = (url, options) =>
   new Promise((resolve, reject) => {
     const request = start(url, options)
     const abort = (): void => void request.destroy()
-    const { signal, background } = options
+    const { signal, control } = options
     signal?.addEventListener('abort', abort)
-    const release = (): void => void request.socket?.unref()
-    background?.addEventListener('abort', release)
+    if (control) control.release = () => void request.socket?.unref()
     request.on('error', reject)
     request.once('close', () => {
       signal?.removeEventListener('abort', abort)
-      background?.removeEventListener('abort', release)
       // Node reports no error of its own for an answer such as 101.
       reject(Object.assign(new Error('the connection ended without an answer'), { code: 'ECONNRESET' }))
     })

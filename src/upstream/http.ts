@@ -1,3 +1,9 @@
+/** Controls a request that is under way. */
+export interface RequestControl {
+  /** Lets the process end although the request is not answered. Absent where the runtime cannot. */
+  release?(): void
+}
+
 /** One HTTP request, as a transport gets it. */
 export interface HttpRequest {
   readonly method: string
@@ -6,8 +12,8 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined
   /** Asks for a connection that no other request uses. Runtimes that have only `fetch` cannot give one. */
   readonly ownConnection: boolean
-  /** Once it aborts, the request goes on, but no longer keeps the process alive. */
-  readonly background?: AbortSignal | undefined
+  /** Gets a function that lets the process end although the request is not answered. Node only. */
+  readonly control?: RequestControl | undefined
 }
 
 /** What a server answered. */

@@ -3,7 +3,7 @@ import { assertSegment } from '../lib/arguments.ts'
 import { abortable } from '../lib/deadline.ts'
 import { withoutSecrets } from '../lib/errors.ts'
 import { failureError, isCut, statusError, terminalError } from './failures.ts'
-import type { HttpAnswer, HttpRequest } from './http.ts'
+import type { HttpAnswer, HttpRequest, RequestControl } from './http.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
 import { whereOf } from './url.ts'
 
@@ -23,12 +23,12 @@ interface RequestPlan {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** The session that the request is about. Without it, the request is about all sessions. */
   readonly one?: { readonly sessionId: string }
-  readonly background?: AbortSignal | undefined
+  readonly control?: RequestControl | undefined
 }
 
 /** Resolves with an answer of 200. For a request about one session, also with the server's own 404. */
 export async function request(what: string, options: UpstreamOptions, plan: RequestPlan): Promise<SessionReply> {
-  const { method, one, background } = plan
+  const { method, one, control } = plan
   const { headers, hasKey, redact, httpUrl } = await resolveUpstream(options)
   // Without this check, a missing id would turn into a request about all sessions.
   if (one) assertSegment('sessionId', one.sessionId)
@@ -37,7 +37,7 @@ export async function request(what: string, options: UpstreamOptions, plan: Requ
   const { signal } = options
   let answer: SessionReply
   try {
-    answer = { action, ...(await exchange(url, { method, headers, signal, background })) }
+    answer = { action, ...(await exchange(url, { method, headers, signal, control })) }
   } catch (error) {
     if (signal?.aborted) throw signal.reason
     throw failureError(action, withoutSecrets(error, redact))

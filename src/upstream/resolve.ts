@@ -61,12 +61,11 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
   const key = typeof options.key === 'function' ? await abortable(Promise.resolve(options.key()), signal) : options.key
   const credential = resolveCredential(authType, key)
   const { token, urlToken } = credential
-  const parametersOfBase = new URL(base).searchParams.values()
   return {
     ...authFor(credential, options),
     hasKey: token !== '',
     keyMayBeInUrl: urlToken !== '',
-    redact: createRedact([token, ...[...cookieValues(cookie), ...parametersOfBase].filter(isLong)]),
+    redact: createRedact([token, ...[...cookieValues(cookie), ...parametersOf(base)].filter(isLong)]),
     httpUrl: (sessionId) => buildUpstreamHttpUrl(base, { ...options, sessionId }),
     wsUrl: (sessionId, keyInUrl) => wsUrlFor(base, keyInUrl ? urlToken : '', userId, { ...options, sessionId }),
   }
@@ -77,6 +76,12 @@ function isLong(value: string): boolean {
   return value.length >= 6
 }
 
-function cookieValues(cookie = ''): string[] {
+function parametersOf(base: string): Iterable<string> {
+  // Most bases have none, and parsing a URL for every request costs time.
+  return base.includes('?') ? new URL(base).searchParams.values() : []
+}
+
+function cookieValues(cookie: string | undefined): string[] {
+  if (cookie === undefined) return []
   return [cookie, ...cookie.split(/;\s*/).map((pair) => pair.slice(pair.indexOf('=') + 1))]
 }

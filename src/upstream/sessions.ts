@@ -1,6 +1,7 @@
 import { assertObject, assertSegment } from '../lib/arguments.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { isCut } from './failures.ts'
+import type { RequestControl } from './http.ts'
 import { asRecord, exchange, request, unexpected, type SessionReply } from './requests.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
 import { readBase } from './url.ts'
@@ -46,15 +47,15 @@ export function createTerminalSession(options: UpstreamOptions): Promise<Termina
   return createSession(options)
 }
 
-/** Starts a shell. After `background` aborts, the request goes on but does not keep the process alive. */
-export async function createSession(options: UpstreamOptions, background?: AbortSignal): Promise<TerminalSession> {
+/** Starts a shell. `control` is that of the POST. */
+export async function createSession(options: UpstreamOptions, control?: RequestControl): Promise<TerminalSession> {
   assertObject('options', options)
   // A copy: the caller may change its object while the key is asked for.
   const asked = { ...options, base: readBase(options.base) }
   const sentAt = performance.now()
   try {
     // PROTOCOL 2.1
-    const answer = await request('create a terminal session', asked, { method: 'POST', background })
+    const answer = await request('create a terminal session', asked, { method: 'POST', control })
     return parseSession(answer, answer.json)
   } catch (error) {
     const lost = isCut(error) && (await findLostSession(asked, sentAt).catch(() => undefined))

@@ -69,7 +69,7 @@ export function wsUrlFor(base: string | URL, token: string, userId: string, targ
   own.append('user_id', userId)
   if (contextId !== undefined) own.append('context_id', contextId)
   if (token !== '') own.append('token', token)
-  url.search = url.search === '' ? `?${own}` : `${url.search}&${own}`
+  url.search += `${url.search && '&'}${own}`
   return url.href
 }
 
@@ -148,8 +148,8 @@ function invalidBase(why: string): never {
   throw new TerminalError('ERR_TERMINAL_INVALID_URL', message, { why })
 }
 
-/** Returns a URL for a message: without the query, which may hold a key. */
+/** Returns a URL of these builders for a message: without the query, which may hold a key. */
 export function whereOf(url: string): string {
-  const { protocol, host, pathname } = new URL(url)
-  return `${protocol}//${host}${pathname}`
+  const [where = ''] = url.split(/[?#]/, 1)
+  return where
 }

@@ -91,7 +91,7 @@ it.each(orchestrators)(
     const { id: sessionId } = await createTerminalSession(client)
     const error = await rejection(connectTerminal({ ...client, sessionId }))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1000 })
-    expect(error.message).toContain('when it was created with a `chatId`: leave `sessionId` out')
+    expect(error.message).toContain('or it has a `chatId`: leave `sessionId` out')
     expect(upstream.sessions).toMatchObject([{ id: sessionId, chatId: '7' }])
   },
 )

@@ -72,7 +72,7 @@ describe('connectTerminal to a bare WebSocket server', () => {
     const options = { ...clientOf({ url: base }), key: 'sk-other-canary', sessionId: 's1' }
     const error = await rejection(connectTerminal(options))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED', status: 403 })
-    expect(error.message).toContain('HTTP 403 to the handshake, and no answer when it was asked for the session')
+    expect(error.message).toContain('HTTP 403 to the handshake, and no answer about the session')
   })
 })
 

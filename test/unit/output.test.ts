@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createOutput, type Output } from '../../src/terminal/output.ts'
+import { Output } from '../../src/terminal/output.ts'
 
 interface Controlled {
   readonly output: Output
@@ -10,11 +10,11 @@ interface Controlled {
 /** Returns an output and records how it controls its source. */
 function controlled(maxBuffered: number): Controlled {
   const calls: string[] = []
-  const output = createOutput(maxBuffered, { pause: () => calls.push('pause'), resume: () => calls.push('resume') })
+  const output = new Output(maxBuffered, { pause: () => calls.push('pause'), resume: () => calls.push('resume') })
   return { output, calls }
 }
 
-describe('createOutput', () => {
+describe('Output', () => {
   it('pauses the source above maxBuffered bytes, and resumes it at half of that', async () => {
     const { output, calls } = controlled(10_000)
     for (let count = 0; count < 3; count += 1) output.push(new Uint8Array(3_000))
@@ -48,5 +48,21 @@ describe('createOutput', () => {
   it.each([undefined, null, 'data', {}])('throws ERR_INVALID_ARG_TYPE when the listener is %o', (listener) => {
     const { output } = controlled(1)
     expect(() => output.onData(listener as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+  })
+
+  it('copies a chunk that waits for a reader, so that it does not keep the whole read in memory', async () => {
+    const { output } = controlled(10_000)
+    const read = new Uint8Array(65_536).fill(7)
+    const readers = [output.iterate(), output.iterate()]
+    const first = readers[0]?.next()
+    output.push(read.subarray(10, 20))
+    expect((await first)?.value?.buffer).toBe(read.buffer)
+    const second = readers[1]?.next()
+    output.push(read.subarray(20, 30))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect((await second)?.value?.buffer).toBe(read.buffer)
+    const { value: late } = (await readers[0]?.next()) ?? {}
+    expect(late).toEqual(new Uint8Array(10).fill(7))
+    expect(late?.buffer.byteLength).toBe(10)
   })
 })

@@ -211,7 +211,7 @@ describe('authorize', () => {
   })
 
   it('that answers late has its client pinged meanwhile', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] })
     afterwards({ close: () => vi.useRealTimers() })
     const { ws } = await connectToAuthorize(neverAuthorize, { authTimeout: 600_000 })
     ws.send(CLIENT_AUTH)

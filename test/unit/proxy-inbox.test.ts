@@ -1,13 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { createInbox, type Inbox } from '../../src/proxy/inbox.ts'
+import { Inbox } from '../../src/proxy/inbox.ts'
 
 /** Creates an inbox that delivers to a list. */
 function inbox(): { delivered: string[]; isPaused: () => boolean; box: Inbox } {
   const delivered: string[] = []
   let paused = false
   const socket = { pause: () => void (paused = true), resume: () => void (paused = false) }
-  const box = createInbox((data) => delivered.push(data.toString()), socket)
+  const box = new Inbox(socket)
+  box.receiver = { push: (data) => void delivered.push(data.toString()) }
   return { delivered, isPaused: () => paused, box }
 }
 

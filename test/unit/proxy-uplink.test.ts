@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createUplink } from '../../src/proxy/uplink.ts'
+import { Uplink } from '../../src/proxy/uplink.ts'
 import type { TerminalCore } from '../../src/terminal/core.ts'
 import { MIB } from '../support/proxy.ts'
 import { until } from '../support/upstream.ts'
@@ -15,7 +15,7 @@ function recorder(): { sent: string[]; terminal: TerminalCore } {
 
 it('an uplink whose terminal opens while early messages are read keeps their order', async () => {
   const counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
-  const uplink = createUplink({ pause() {}, resume() {} }, () => expect.unreachable(), counters)
+  const uplink = new Uplink({ pause() {}, resume() {} }, { onOverflow: () => expect.unreachable() }, counters)
   const { sent, terminal } = recorder()
   for (let index = 0; index < 4; index += 1)
     uplink.push(Buffer.from(`{"a":${index},"b":"${'x'.repeat(50_000)}"}`), false)

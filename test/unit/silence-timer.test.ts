@@ -1,15 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createSilenceTimer } from '../../src/lib/silence-timer.ts'
+import { SilenceTimer } from '../../src/lib/silence-timer.ts'
 
-describe('createSilenceTimer', () => {
+describe('a silence timer', () => {
   beforeEach(() => void vi.useFakeTimers())
-  afterEach(() => void vi.useRealTimers())
+  const timers: SilenceTimer[] = []
+  afterEach(() => {
+    for (const timer of timers.splice(0)) timer.stop()
+    vi.useRealTimers()
+  })
 
   /** Returns a timer, and the times in ms at which it has called back. */
-  function watched(delays: number[]): { timer: ReturnType<typeof createSilenceTimer>; at: () => number[] } {
+  function watched(delays: number[]): { timer: SilenceTimer; at: () => number[] } {
     const start = performance.now()
     const times: number[] = []
-    const timer = createSilenceTimer(delays, () => times.push(performance.now() - start))
+    const timer = new SilenceTimer(delays, { onSilence: () => times.push(performance.now() - start) })
+    timers.push(timer)
     return { timer, at: () => times }
   }
 
@@ -28,31 +33,35 @@ describe('createSilenceTimer', () => {
     timer.reset()
     vi.advanceTimersByTime(10_000)
     timer.reset()
-    vi.advanceTimersByTime(1_000)
-    expect(at()).toEqual([1_900, 3_900, 6_900, 13_900])
+    vi.advanceTimersByTime(1_100)
+    // The silence begins at the next tick after each reset.
+    expect(at()).toEqual([2_000, 4_000, 7_000, 14_000])
   })
 
-  it('has one timer, also after a thousand resets', () => {
-    const { timer } = watched([1_000])
-    for (let count = 0; count < 1_000; count += 1) timer.reset()
+  it('shares one timer of the runtime with all others, also after a thousand resets', () => {
+    for (let count = 0; count < 1_000; count += 1) watched([1_000]).timer.reset()
     expect(vi.getTimerCount()).toBe(1)
+    for (const timer of timers) timer.stop()
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   it('calls back for ever when the callback resets it', () => {
     const start = performance.now()
     const times: number[] = []
-    const timer = createSilenceTimer([10], () => {
-      times.push(performance.now() - start)
-      timer.reset()
+    const timer = new SilenceTimer([100], {
+      onSilence() {
+        times.push(performance.now() - start)
+        timer.reset()
+      },
     })
-    vi.advanceTimersByTime(35)
-    expect(times).toEqual([10, 20, 30])
+    vi.advanceTimersByTime(650)
+    expect(times).toEqual([100, 200, 300, 400, 500, 600])
     timer.stop()
   })
 
   it('has no timer after the callback has stopped it, also after a reset', () => {
-    const timer = createSilenceTimer([10, 20], () => timer.stop())
-    vi.advanceTimersByTime(10)
+    const timer = new SilenceTimer([100, 200], { onSilence: () => timer.stop() })
+    vi.advanceTimersByTime(100)
     timer.reset()
     expect(vi.getTimerCount()).toBe(0)
   })

@@ -18,11 +18,20 @@ async function settle(): Promise<void> {
   for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
+/** Fakes the timers, and waits until `opening` resolves. */
+async function withFakeTimers<T>(opening: () => Promise<T>): Promise<T> {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] })
+  const opened = vi.fn()
+  const result = opening()
+  void result.then(opened)
+  for (; opened.mock.calls.length === 0; pass(1)) await settle()
+  return result
+}
+
 // PROTOCOL 2.12
 describe('a terminal with traffic', () => {
   it.each(['output', 'input'])('looks its session up at least once a minute while there is %s', async (kind) => {
-    const { terminal, session, upstream } = await open()
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const { terminal, session, upstream } = await withFakeTimers(() => open({}, { settle: 0 }))
     await terminal.write('begin')
     await settle()
     const before = lookUps(upstream).length
@@ -38,8 +47,7 @@ describe('a terminal with traffic', () => {
   })
 
   it('stops looking its session up when it falls silent', async () => {
-    const { terminal, upstream } = await open({}, { keepAlive: 0 })
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const { terminal, upstream } = await withFakeTimers(() => open({}, { keepAlive: 0, settle: 0 }))
     await terminal.write('x')
     await settle()
     for (let passed = 0; passed < 2 * MINUTE; passed += 1_000) {
@@ -57,15 +65,12 @@ describe('a terminal with traffic', () => {
 })
 
 it('a busy terminal keeps its container, and an idle terminal loses it', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] })
-  const upstream = await upstreamOf({ idleTimeout: MINUTE })
-  const opening = ['busy', 'idle'].map(async (userId) => {
-    const terminal = await connectTerminal({ ...clientOf(upstream), userId, settle: 0 })
-    afterwards(terminal)
+  const upstream = await withFakeTimers(async () => {
+    const server = await upstreamOf({ idleTimeout: MINUTE })
+    const opening = ['busy', 'idle'].map((userId) => connectTerminal({ ...clientOf(server), userId, settle: 0 }))
+    for (const terminal of await Promise.all(opening)) afterwards(terminal)
+    return server
   })
-  const opened = vi.fn()
-  void Promise.all(opening).then(opened)
-  for (; opened.mock.calls.length === 0; pass(1)) await settle()
   for (let passed = 0; passed < 5 * MINUTE; passed += 300) {
     await upstream.sessions.find(({ userId }) => userId === 'busy')?.output('line\n')
     await settle()
@@ -75,8 +80,7 @@ it('a busy terminal keeps its container, and an idle terminal loses it', async (
 })
 
 it('a terminal that is reset during a look-up of its session leaves no timer', async () => {
-  const { terminal, session } = await open()
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  const { terminal, session } = await withFakeTimers(() => open({}, { settle: 0 }))
   await terminal.write('x')
   await settle()
   session.reset()

@@ -1,22 +1,29 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import {
-  openLink,
-  sendsHeaders,
-  WebSocket as ownWebSocket,
-  type Link,
-  type SocketConstructor,
-} from '../../src/terminal/websocket.ts'
+import { Link, type Ending, type Receiver } from '../../src/terminal/link.ts'
+import { sendsHeaders, WebSocket as ownWebSocket, type SocketConstructor } from '../../src/terminal/websocket.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { nothingHappens } from '../support/timers.ts'
 import { afterwards, nobody, serve, until } from '../support/upstream.ts'
 
+/** Resolves when a link has opened or ended. */
+function settled(link: Link<Receiver>): Promise<unknown> {
+  return new Promise((resolve) => {
+    link.observe({ onOpen: () => resolve('open'), onMessage() {}, onPong() {}, onEnd: resolve })
+  })
+}
+
+/** Resolves with how a link ends. */
+function endOf(link: Link<Receiver>): Promise<Ending> {
+  return new Promise((resolve) => link.observe({ onMessage() {}, onPong() {}, onEnd: resolve }))
+}
+
 /** Opens a link; resolves when it has opened or ended. */
-async function linkTo(base: string, Socket: SocketConstructor): Promise<Link> {
-  const link = openLink(Socket, base.replace('http', 'ws'), {}, () => {})
+async function linkTo(base: string, Socket: SocketConstructor): Promise<Link<Receiver>> {
+  const link = new Link(Socket, base.replace('http', 'ws'), {}, () => ({ push() {} }))
   afterwards({ close: () => link.drop() })
-  await Promise.race([link.opened, link.ended])
+  await settled(link)
   return link
 }
 
@@ -59,7 +66,7 @@ it('a link ends with 1006 when the connection drops and the class reports 0, as 
     new WebSocketServer({ server }).once('connection', (ws) => ws.terminate())
   })
   const link = await linkTo(base, DenoSocket as unknown as SocketConstructor)
-  expect(await link.ended).toMatchObject({ code: 1006 })
+  expect(await endOf(link)).toMatchObject({ code: 1006 })
 })
 
 it('a link over ws ends with 1000 when it is closed while it is paused', async () => {
@@ -67,7 +74,7 @@ it('a link over ws ends with 1000 when it is closed while it is paused', async (
   const link = await linkTo(base, WebSocket)
   link.pause()
   link.close(false)
-  expect(await link.ended).toMatchObject({ code: 1000 })
+  expect(await endOf(link)).toMatchObject({ code: 1000 })
 })
 
 it.each<[string, number, SocketConstructor, [number, string]]>([
@@ -84,7 +91,7 @@ it.each<[string, number, SocketConstructor, [number, string]]>([
     })
     const link = await linkTo(base, Socket)
     link.close(false, code, 'bye')
-    await link.ended
+    await endOf(link)
     expect((await closed)?.map((value) => (Buffer.isBuffer(value) ? value.toString() : value))).toEqual(received)
   },
 )
@@ -101,9 +108,10 @@ describe.each([
       })
     })
     const messages: Array<[data: string, isBinary: boolean]> = []
-    const link = openLink(Socket, base.replace('http', 'ws'), {}, (data, isBinary) => {
-      messages.push([Buffer.from(data).toString('latin1'), isBinary])
-    })
+    const link = new Link(Socket, base.replace('http', 'ws'), {}, () => ({
+      push: (data: Uint8Array, isBinary: boolean) =>
+        void messages.push([Buffer.from(data).toString('latin1'), isBinary]),
+    }))
     afterwards({ close: () => link.drop() })
     await until(() => messages.length === 2)
     expect(messages).toEqual([
@@ -131,7 +139,7 @@ describe.each([
 
   it('ends with 1006, and does not reject, when the connection is refused', async () => {
     const link = await linkTo(await nobody(), Socket)
-    expect(await link.ended).toMatchObject({ code: 1006, reason: '', opened: false, status: undefined })
+    expect(await endOf(link)).toMatchObject({ code: 1006, reason: '', opened: false, status: undefined })
   })
 
   it('ends with the code and reason of the server', async () => {
@@ -139,7 +147,7 @@ describe.each([
       new WebSocketServer({ server }).on('connection', (ws) => ws.close(4004, 'Session not found'))
     })
     const link = await linkTo(base, Socket)
-    expect(await link.ended).toMatchObject({ code: 4004, reason: 'Session not found', opened: true })
+    expect(await endOf(link)).toMatchObject({ code: 4004, reason: 'Session not found', opened: true })
   })
 
   it('reads while it closes with `patient`, although it is paused', async () => {
@@ -158,17 +166,17 @@ describe.each([
       })
     })
     let received = 0
-    const link = openLink(Socket, base.replace('http', 'ws'), {}, () => (received += 1))
-    await link.opened
+    const link = new Link(Socket, base.replace('http', 'ws'), {}, () => ({ push: () => void (received += 1) }))
+    await settled(link)
     link.close(true)
     link.pause()
-    expect(await link.ended).toMatchObject({ code: 1000 })
+    expect(await endOf(link)).toMatchObject({ code: 1000 })
     expect(received).toBe(6)
   })
 
   it('ends at once with 1006 when it is dropped', async () => {
     const link = await linkTo(await deaf(), Socket)
     link.drop()
-    expect(await link.ended).toMatchObject({ code: 1006, opened: true })
+    expect(await endOf(link)).toMatchObject({ code: 1006, opened: true })
   })
 })
