@@ -3,7 +3,7 @@ import type { TerminalSize } from '../upstream/protocol.ts'
 import type { Host, OutputStream } from './host.ts'
 import { createModeTracker, type ReadOutput } from './modes.ts'
 
-/** The terminal that the command runs in, if it runs in one. */
+/** The user's own terminal, in which the command runs. */
 export interface LocalTerminal {
   readonly track: ReadOutput
   /** Restores the state from before the command. */

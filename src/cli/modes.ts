@@ -9,8 +9,8 @@ export interface ModeTracker {
 }
 
 const ESC = '\u001b'
-// What would spoil the user's own shell. The patterns are for sequences without their ESC. A sequence of a kind makes the
-// change if it matches `sets`, and ends it otherwise.
+// What would spoil the user's own shell. The patterns are for sequences without their ESC. `kind` finds a
+// sequence. If it also matches `sets`, it makes the change, and otherwise it ends the change.
 const CHANGES: ReadonlyArray<readonly [kind: RegExp, sets: RegExp, undo: string]> = [
   // Insert mode.
   [/^\[4[hl]$/, /h$/, `${ESC}[4l`],

@@ -62,7 +62,7 @@ async function receiveAuth(
   signal: AbortSignal,
 ): Promise<ClientAuth | undefined> {
   leg.limitBytes(UNKNOWN_LIMIT)
-  // Runs until the first message has come.
+  // The time limit of the first message.
   let timer: ReturnType<typeof setTimeout> | undefined
   const first = new Promise<ClientAuth | undefined>((resolve) => {
     timer = setTimeout(resolve, timeout, undefined)

@@ -72,7 +72,7 @@ export function refusalFor(error: unknown): ClientRefusal {
 /**
  * Returns the close frame for the client and the error for the operator, for anything that was thrown. Never throws.
  *
- * @param mayQuote Whether the client may read the `closeReason` of a TerminalError.
+ * @param mayQuote Whether the error comes from `authorize`, so that its `closeReason` is meant for the client.
  */
 export function explainThrown(thrown: unknown, mayQuote: boolean): ClientRefusal & { readonly error: Error } {
   try {

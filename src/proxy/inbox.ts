@@ -91,7 +91,7 @@ export class Inbox implements FlowControl {
     }
     if (this.#next < this.#waiting.length) return
     this.#forget()
-    // Even after `close`: a paused socket never receives the close frame of the client.
+    // Also after `close()`: while the socket is paused, the client's close frame cannot arrive.
     if (!this.#paused && this.#used < INPUT_SHARE) this.#socket.resume()
   }
 

@@ -136,9 +136,9 @@ class ProxySession implements Opening, LegOwner, UplinkOwner {
     const { code, reason } = relayClose(end.code, end.reason, end.endedBy === 'client' ? GOING_AWAY : BAD_GATEWAY)
     leg.close(code, reason)
     const terminal = await this.#opened
-    await Promise.all([leg.gone, terminal?.attached.close(code, reason)])
+    await Promise.all([leg.gone, terminal?.core.close(code, reason)])
     leg.release()
-    const { sessionId, chatId } = terminal?.attached ?? {}
+    const { sessionId, chatId } = terminal?.core ?? {}
     return {
       ...end,
       ...(sessionId !== undefined && { sessionId }),
@@ -205,8 +205,8 @@ async function attach(
     stopWatching()
   }
   leg.keepAlive(keepAlive)
-  uplink.startSending(terminal.attached)
-  watchTerminal(terminal.attached, hostname, opening)
+  uplink.startSending(terminal.core)
+  watchTerminal(terminal.core, hostname, opening)
   return terminal
 }
 

@@ -12,7 +12,7 @@ import { readSettings, type ConnectTerminalOptions, type Settings } from './sett
 
 /** A terminal that is open, and the sink that gets its output. */
 export interface OpenTerminal<S extends Sink> {
-  readonly attached: TerminalCore
+  readonly core: TerminalCore
   readonly sink: S
 }
 
@@ -35,10 +35,10 @@ export async function attachTerminal<S extends Sink>(
   const lease = new Lease(settings.sessionId)
   try {
     for (let attempt = 1; ;) {
-      const outcome = await attach(settings, createSink, upstream, lease, deadline.signal, progress).catch(
+      const outcome = await tryOnce(settings, createSink, upstream, lease, deadline.signal, progress).catch(
         (error: unknown): Refusal => ({ error }),
       )
-      if ('attached' in outcome) return outcome
+      if ('core' in outcome) return outcome
       const { error, sessionGone, chatMayHurt } = outcome
       if (chatMayHurt && lease.isOwned()) {
         progress.step = 'replacing the session'
@@ -80,7 +80,7 @@ function delayBefore(attempt: number, first: number): number {
 }
 
 /** Tries once: acquires a session and dials it, a second time with the key in the URL if that may help. */
-async function attach<S extends Sink>(
+async function tryOnce<S extends Sink>(
   settings: Settings,
   createSink: CreateSink<S>,
   upstreamOptions: UpstreamOptions,
@@ -98,7 +98,7 @@ async function attach<S extends Sink>(
     const outcome = await dial(attempt, createSink)
     if ('link' in outcome) {
       const { link } = outcome
-      return { attached: new TerminalCore(link, lease, upstreamOptions, attempt), sink: link.receiver }
+      return { core: new TerminalCore(link, lease, upstreamOptions, attempt), sink: link.receiver }
     }
     progress.step = 'asking why the server refused'
     return explainRefusal(outcome.failure, attempt)

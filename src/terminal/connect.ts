@@ -3,6 +3,10 @@ import { toConnection, type TerminalConnection } from './connection.ts'
 import { Output } from './output.ts'
 import type { ConnectTerminalOptions } from './settings.ts'
 
+// The way to an open terminal: attach.ts makes the tries, each with a session from lease.ts, a dial of dial.ts over a
+// socket of link.ts, and an explanation of refusal.ts when it fails. core.ts is the open terminal, output.ts its output,
+// and connection.ts both, as users get them.
+
 /**
  * Opens a terminal: creates a session, and attaches to it in the way that every release understands. Resolves when the
  * server has accepted: with the first output, or after `settle` ms of silence.
@@ -35,6 +39,6 @@ import type { ConnectTerminalOptions } from './settings.ts'
  * @throws The `reason` of `signal` when the signal aborts.
  */
 export async function connectTerminal(options: ConnectTerminalOptions): Promise<TerminalConnection> {
-  const { attached, sink } = await attachTerminal(options, (most, source) => new Output(most, source))
-  return toConnection(attached, sink)
+  const { core, sink } = await attachTerminal(options, (most, source) => new Output(most, source))
+  return toConnection(core, sink)
 }

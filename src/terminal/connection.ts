@@ -55,7 +55,8 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
   resize(cols: number, rows: number): void
   /**
    * Calls `listener` with each chunk of output. Chunks are raw bytes: a UTF-8 character may be split between two, and
-   * `chunk.buffer` may be larger than the chunk, so copy a chunk that you keep for long. The first listener also gets the output from before it was added. Returns a function that removes the listener.
+   * `chunk.buffer` may be larger than the chunk, so copy a chunk that you keep for long. The first listener also gets the
+   * output from before it was added. Returns a function that removes the listener.
    *
    * A listener cannot slow the server down; `for await` can. An error that a listener throws becomes an uncaught
    * exception, and the terminal and its other readers go on.
@@ -71,19 +72,19 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
 }
 
 /** Joins an open terminal and its output to the connection that users get. */
-export function toConnection(attached: TerminalCore, output: Output): TerminalConnection {
-  const { sessionId, chatId, closed } = attached
+export function toConnection(core: TerminalCore, output: Output): TerminalConnection {
+  const { sessionId, chatId, closed } = core
   return {
     sessionId,
     chatId,
     closed,
-    write: (data) => attached.write(data),
-    resize: (cols, rows) => attached.resize(cols, rows),
+    write: (data) => core.write(data),
+    resize: (cols, rows) => core.resize(cols, rows),
     onData: (listener) => output.onData(listener),
-    close: () => attached.close(),
+    close: () => core.close(),
     [Symbol.asyncIterator]: () => output.iterate(),
     async [Symbol.asyncDispose]() {
-      await attached.close()
+      await core.close()
     },
   }
 }

@@ -98,6 +98,7 @@ export function behaviourOf(release: TestRelease, inner: TestInner | undefined =
   if (!behaviour.orchestrator) throw wrongValue('inner', `must be left out: ${release} has no containers`)
   const inners = Object.keys(releases).filter((name) => !Object.hasOwn(defaultInners, name))
   if (!inners.includes(inner)) throw wrongValue('inner', `must be one of ${inners.join(', ')}`)
+  // The inner server decides these. Add a new field here if the inner server decides it, too.
   const { chatIsId, strictSessions, announcesEnd } = releases[inner]
   return { ...behaviour, chatIsId, strictSessions, announcesEnd }
 }

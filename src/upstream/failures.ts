@@ -60,7 +60,10 @@ function quoted(message: string): string {
   return message === '' ? '' : `, "${message}"`
 }
 
-/** Whether a close code does not tell why: orchestrators turn every close into 1000 (PROTOCOL 6.2), 1005 and 1006 are no codes. */
+/**
+ * Whether a close code does not tell why. Orchestrators turn every close into 1000 (PROTOCOL 6.2). 1005 and 1006 mean that
+ * no code arrived.
+ */
 export function isBareClose(closeCode: number): boolean {
   return [1000, 1005, 1006].includes(closeCode)
 }
@@ -78,6 +81,7 @@ export function closeError(
   return terminalError(codeForClose(closeCode, reason), action, why, { closeCode, closeReason, advice })
 }
 
+// Also described in PROTOCOL 6.1, in the table of TerminalErrorCode and in README.
 const CLOSES: Partial<Record<number, Failure>> = {
   4001: 'ERR_TERMINAL_UNAUTHORIZED',
   4002: 'ERR_TERMINAL_MISSING_USER',

@@ -25,7 +25,7 @@ export interface UpstreamOptions {
   /** The orchestrator context: `default`, `chat:…` or `automation:…`, at most 256 characters. Default: `default`. */
   contextId?: string | undefined
   /**
-   * The chat that the terminal belongs to. Default: none.
+   * The chat that the terminal belongs to, sent as `X-Session-Id`, which is not the id of the session. Default: none.
    *
    * Open Terminal up to 0.11 makes it the id of the session, so a second session of the same chat replaces the first.
    * Terminals up to 0.2.2 sends the chat to its Open Terminal when it creates a session, but not when it attaches. Open
