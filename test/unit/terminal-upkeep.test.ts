@@ -46,6 +46,19 @@ describe('a terminal with traffic', () => {
     expect(requests).toBeLessThanOrEqual(20)
   })
 
+  it('makes only one look-up of its session at a time', async () => {
+    const opening = (): ReturnType<typeof open> => open({ faults: { get: 'stall' } }, { keepAlive: 0, settle: 0 })
+    const { terminal, upstream } = await withFakeTimers(opening)
+    const before = lookUps(upstream).length
+    // The look-up that is due after 45 s of traffic, and the one that is due after 1 s of silence, come together.
+    for (let passed = 0; passed < 47_000; passed += 500) {
+      if (passed < 44_500) await terminal.write('x')
+      await settle()
+      pass(500)
+    }
+    expect(lookUps(upstream).length).toBe(before + 1)
+  })
+
   it('stops looking its session up when it falls silent', async () => {
     const { terminal, upstream } = await withFakeTimers(() => open({}, { keepAlive: 0, settle: 0 }))
     await terminal.write('x')
