@@ -21,9 +21,9 @@ export class Input {
   #queue = Promise.resolve()
   // The number of calls in the queue: a keystroke may leave at once only if there are none.
   #waiting = 0
-  // The start of the current interval, and the bytes that have left in it.
-  #windowStart = -Infinity
-  #windowBytes = 0
+  // The time of the last frame, and the bytes that have left since the last pause of a whole interval.
+  #lastFrame = -Infinity
+  #bytes = 0
 
   constructor(owner: InputOwner) {
     this.#owner = owner
@@ -73,12 +73,11 @@ export class Input {
   /** Returns 0 and counts the bytes if they may leave now. Otherwise returns the ms to wait. */
   #reserve(size: number): number {
     const now = performance.now()
-    const rest = this.#windowStart + INPUT_INTERVAL - now
-    if (rest <= 0) {
-      this.#windowStart = now
-      this.#windowBytes = 0
-    } else if (this.#windowBytes + size > MAX_INPUT_FRAME) return rest
-    this.#windowBytes += size
+    const rest = this.#lastFrame + INPUT_INTERVAL - now
+    if (rest <= 0) this.#bytes = 0
+    else if (this.#bytes + size > MAX_INPUT_FRAME) return rest
+    this.#lastFrame = now
+    this.#bytes += size
     return 0
   }
 }
