@@ -20,7 +20,7 @@ export function assertObject(name: string, value: unknown): asserts value is obj
   if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value)
 }
 
-/** Throws unless `value` is a string that URLs, headers and JSON carry unchanged. */
+/** Throws unless `value` is a non-empty string without control characters and lone surrogates. */
 export function assertText(name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value)
   if (/^$|[\p{Cc}\p{Cs}]/u.test(value)) {
@@ -50,7 +50,7 @@ export function assertHeaderValue(name: string, value: unknown): asserts value i
 
 const LONGEST_CONTEXT = 256
 
-/** Throws unless `value` can be an orchestrator's context. The server knows which kinds of contexts there are. */
+/** Throws unless `value` can be an orchestrator's context. The server checks the kind. */
 export function assertContext(name: string, value: unknown): asserts value is string {
   assertText(name, value)
   if (value.length > LONGEST_CONTEXT) throw wrongValue(name, `must be at most ${LONGEST_CONTEXT} characters long`)

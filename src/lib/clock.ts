@@ -1,6 +1,6 @@
 /** An object that the clock calls about ten times a second. */
 export interface Ticking {
-  /** Gets the time of `performance.now()`, in ms. */
+  /** `now` is the current `performance.now()`, in ms. */
   tick(now: number): void
 }
 

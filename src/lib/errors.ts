@@ -116,7 +116,8 @@ export type Redact = (text: string) => string
 
 const LONGEST_TEXT = 4096
 const LONGEST_QUOTE = 200
-// A text may be cut within a secret, as close reasons are after 123 bytes. So this many characters are secret too.
+// A text may be cut within a secret, as close reasons are after 123 bytes. So the first 8
+// characters of a secret count as the secret.
 const SHORTEST_PART = 8
 
 /** Returns a function that removes the secrets and every query string from a foreign text, and cuts it to one line. */

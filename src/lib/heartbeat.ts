@@ -31,7 +31,7 @@ export class Heartbeat implements SilenceObserver {
     this.#silence.reset()
   }
 
-  /** The other side has shown that it is there, and the silence goes on. */
+  /** The other side has shown that it is there, but this does not restart the silence. */
   noteAlive(): void {
     this.#missed = 0
   }

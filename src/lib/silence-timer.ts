@@ -35,6 +35,7 @@ export class SilenceTimer implements Ticking {
     startTicking(this)
   }
 
+  /** Stops for good: a later `reset` does not restart it. */
   stop(): void {
     this.#resting = false
     stopTicking(this)

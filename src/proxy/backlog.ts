@@ -5,7 +5,7 @@ import type { ClientSocket } from './client-socket.ts'
 const BINARY = { binary: true }
 const TEXT = { binary: false }
 
-/** The side that is told that the client takes output that had to wait. */
+/** Is told when the client has taken output that was stuck. */
 export interface ProgressObserver {
   noteProgress(): void
 }
@@ -24,8 +24,8 @@ export class Backlog {
   #paused = false
   // Whether the upstream has to wait for the client. It may also wait for the next turn.
   #full = false
-  // Whether the last turn left bytes in the socket. Only those show that the client reads: the operating system takes the
-  // others at once.
+  // Whether the last turn left bytes in the socket. Only then does a sent message prove that the client
+  // reads; otherwise the operating system has taken it.
   #congested = false
   // Resolves the promise of `drained`.
   #resolveDrained: (() => void) | undefined

@@ -42,7 +42,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-// Beyond these limits, Python's parser raises errors that the server does not catch, which kills the shell.
+// Beyond 4300 digits and about 1000 levels, of which half is a safe limit, Python's parser raises errors that the server does not catch, which kills the shell.
 const MOST_DIGITS = 4300
 const MOST_LEVELS = 500
 

@@ -26,7 +26,7 @@ export class Inbox implements FlowControl {
   #paused = false
   // Whether messages are dropped. The share still counts then, so that a flood cannot block the event loop.
   #closed = false
-  // Called when no message waits any more. Set once the client sends no more.
+  // Called when no message waits any more. Set when the client will send no more.
   #onEnd: (() => void) | undefined
 
   constructor(socket: FlowControl) {
@@ -55,12 +55,12 @@ export class Inbox implements FlowControl {
     if (this.#used === 0) this.#endTurn()
   }
 
-  /** Whether `pause` was called last. */
+  /** Whether the uplink holds messages back. */
   isPaused(): boolean {
     return this.#paused
   }
 
-  /** Calls `onEmpty` once no message waits. Call it when the client sends no more messages. */
+  /** Calls `onEmpty` as soon as no message waits. Call it when the client sends no more messages. */
   end(onEmpty: () => void): void {
     this.#onEnd = onEmpty
     if (this.#waiting.length === 0) onEmpty()

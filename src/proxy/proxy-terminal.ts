@@ -50,8 +50,8 @@ type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
  * answered on each connection and not passed on. When one side ends, the other side is closed with the same code, if that
  * code may be sent.
  *
- * A client that does not read for 90 s while output waits for it counts as gone, and so does one that does not answer two
- * pings, `keepAlive` ms apart. If the client leaves while its session is being created, the proxy waits for the session
+ * A client that does not read for three times `keepAlive`, 90 s by default, while output waits for it counts as gone, and
+ * so does one that does not answer two pings, `keepAlive` ms apart. If the client leaves while its session is being created, the proxy waits for the session
  * in the background, for 30 s at most, to delete it.
  *
  * @param client The server side of a connection, of any copy of `ws`; best without compression.

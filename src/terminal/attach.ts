@@ -23,7 +23,7 @@ export async function attachTerminal<S extends Sink>(
 ): Promise<OpenTerminal<S>> {
   const settings = readSettings(options)
   const { signal, where, timeout, attempts, retryDelay } = settings
-  // Loses its chat when the server cannot attach to a session that has one.
+  // Replaced by options without `chatId` when the server cannot attach to a session that has a chat.
   let { upstream } = settings
   const progress: Progress = {}
   const deadline = startDeadline(timeout, signal, () => {

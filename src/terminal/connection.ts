@@ -55,8 +55,8 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
   resize(cols: number, rows: number): void
   /**
    * Calls `listener` with each chunk of output. Chunks are raw bytes: a UTF-8 character may be split between two, and
-   * `chunk.buffer` may be larger than the chunk, so copy a chunk that you keep for long. The first listener also gets the
-   * output from before it was added. Returns a function that removes the listener.
+   * `chunk.buffer` may be larger than the chunk, so copy a chunk that you keep for long. A reader that
+   * starts while there is no other also gets the output that nobody has read. Returns a function that removes the listener.
    *
    * A listener cannot slow the server down; `for await` can. An error that a listener throws becomes an uncaught
    * exception, and the terminal and its other readers go on.

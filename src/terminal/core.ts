@@ -35,8 +35,8 @@ export interface TerminalClose {
 // ms of silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would
 // keep an orchestrator from stopping an idle container (PROTOCOL 2.12).
 const EXIT_CHECKS = [1_000, 4_000, 16_000]
-// ms between two look-ups while there is traffic, which an orchestrator's idle reaper does not see. Its shortest limit
-// is a minute (PROTOCOL 2.12).
+// ms between two look-ups while there is traffic, which an orchestrator's idle reaper does not see. The reaper
+// stops a container after one minute at the earliest (PROTOCOL 2.12).
 const UPKEEP_INTERVAL = 45_000
 
 /** An open terminal without its output, which goes to the receiver of its link. */
@@ -59,7 +59,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   #lookUpInProgress: AbortController | undefined
   // Counted, so that a look-up can tell whether output came while it was under way.
   #messages = 0
-  // Runs from the first traffic on, until the look-up that follows it.
+  // Runs for 45 s from the first traffic on. It is never reset.
   #upkeep: SilenceTimer | undefined
 
   /** Turns an accepted attempt into an open terminal. `upstream` are the options to look the session up with. */

@@ -7,12 +7,12 @@ import { createSession, deleteTerminalSession, type TerminalSessionOptions } fro
 
 // ms. An orchestrator starts a container first, and creates the session even if the caller has given up (PROTOCOL 3.10).
 const ORPHAN_PATIENCE = 30_000
-// ms before the second try to delete a session. They double from try to try.
+// ms before the second try to delete a session. The delay doubles with each try.
 const DELETE_DELAY = 250
 
 /**
- * The session of a terminal, and the duty to delete it: the caller's session, which is never deleted, or one that was
- * created here. Without that, an orchestrator would keep its shell (PROTOCOL 6.6).
+ * Holds the session of a terminal. Deletes it at the end if it was created here, because an orchestrator would keep its
+ * shell (PROTOCOL 6.6). Never deletes the caller's session. (A lease has no time limit here.)
  */
 export class Lease {
   readonly #named: string | undefined

@@ -36,6 +36,7 @@ export interface LinkObserver {
 const MAX_MESSAGE = 16_777_216
 // A `readyState` of the WHATWG standard.
 const CLOSING = 2
+// ms for the server's answer to a close frame.
 const CLOSE_PATIENCE = 2_000
 // ms after which ws ends the connection itself, whichever side began to close.
 const CLOSE_LIMIT = 5_000
@@ -43,8 +44,8 @@ const CLOSE_LIMIT = 5_000
 const HIGH_WATER = 65_536
 const POLL_INTERVAL = 4
 
-// All sockets of ws share their listeners, and find their link by this property: a function for each socket and event
-// would be a tenth of the memory of an idle session.
+// All sockets of ws share their listeners, and find their link by this property. Separate functions for each socket would
+// add a tenth to the memory of an idle session.
 const LINK = Symbol('link')
 
 interface LinkedSocket {
@@ -197,7 +198,7 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     return true
   }
 
-  /** Whether either side has begun the closing handshake. */
+  /** Whether the socket is closing, for any reason. */
   isClosing(): boolean {
     return this.#socket.readyState === CLOSING
   }

@@ -55,7 +55,7 @@ export class Output implements Sink {
   #hasEnded = false
   // After `discard`, chunks are dropped as they come.
   #discarding = false
-  // The first entry of this turn of the event loop whose chunk is a part of something larger.
+  // The first entry of this turn of the event loop whose chunk is a view on a larger buffer.
   #firstSlice: Entry | undefined
 
   constructor(maxBuffered: number, source: FlowControl) {

@@ -43,7 +43,7 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
   retry?: { attempts?: number | undefined; delay?: number | undefined } | undefined
   /**
    * ms of silence after which an attach counts as accepted, because no server confirms it. Before that, the server is
-   * asked whether the session exists. Default: 1 000.
+   * asked whether the session exists, which may take 500 ms even if `settle` is shorter. Default: 1 000.
    */
   settle?: number | undefined
   /**
