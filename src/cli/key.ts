@@ -67,13 +67,13 @@ async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<
 }
 
 /** The part of a target that {@link adviseOnKey} reads. */
-interface Credential {
+interface KeySource {
   readonly authType: string
   readonly key: string | undefined
 }
 
 /** Adds where a key can come from to the refusal of a command that has no key; returns every other error unchanged. */
-export function adviseOnKey(error: unknown, { authType, key = '' }: Credential): unknown {
+export function adviseOnKey(error: unknown, { authType, key = '' }: KeySource): unknown {
   if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') || authType === 'none' || key.trim() !== '') return error
   const { code, message, why } = error
   return new TerminalError(code, `${message} Set TERMINAL_UPSTREAM_KEY, or use --key-file.`, { why, cause: error })

@@ -9,12 +9,12 @@ import { RM, rm } from './rm.ts'
 import { interruptible, Interruption } from './signals.ts'
 import { printUrl, URL_SYNTAX } from './url.ts'
 
-interface Command {
+interface CliCommand {
   readonly syntax: Syntax
   readonly run: (call: Call, host: Host, signal: AbortSignal) => Promise<number>
 }
 
-const COMMANDS: readonly Command[] = [
+const COMMANDS: readonly CliCommand[] = [
   { syntax: ATTACH, run: attach },
   { syntax: PROBE, run: runProbe },
   { syntax: LIST, run: list },

@@ -49,7 +49,7 @@ function checkIds(ids: readonly string[], all: boolean): void {
 
 /** Deletes a session and prints the result. Resolves with whether it was deleted. */
 async function deleteSession(id: string, send: Send, host: Host): Promise<boolean> {
-  const shown = printable(id)
+  const shown = quotable(id)
   try {
     const request = `delete the session ${shown}`
     const wasThere = await send(request, (options) => deleteTerminalSession({ ...options, sessionId: id }))
@@ -64,6 +64,6 @@ async function deleteSession(id: string, send: Send, host: Host): Promise<boolea
 }
 
 /** Hides the characters of a key that no id has: a user may have put a key in the place of an id. */
-function printable(id: string): string {
+function quotable(id: string): string {
   return id.replaceAll(/[^\w.-]/g, '?')
 }

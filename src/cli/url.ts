@@ -18,12 +18,12 @@ export async function printUrl(call: Call, host: Host, signal: AbortSignal): Pro
   const target = { sessionId: call.flags.session ?? 'SESSION_ID', policyId, contextId }
   const url = buildUpstreamWsUrl(base, authType, key, userId, target)
   const isKeyShown = call.flags['show-key'] !== undefined
-  host.stdout.write(`${isKeyShown ? url : withoutSecrets(url)}\n`)
+  host.stdout.write(`${isKeyShown ? url : maskSecrets(url)}\n`)
   return 0
 }
 
 /** Hides every value in the query, except the two that this command adds and that are not secret. */
-function withoutSecrets(url: string): string {
+function maskSecrets(url: string): string {
   // The user's URL has no parameters with these two names: buildUpstreamWsUrl removes them.
   return url.replaceAll(/([?&](?!(?:user_id|context_id)=)[^=&]*=)[^&]*/g, '$1***')
 }

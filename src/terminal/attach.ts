@@ -24,8 +24,8 @@ export async function attachTerminal<S extends Sink>(
   const settings = readSettings(options)
   const { signal, where, timeout, attempts, retryDelay } = settings
   // Replaced by options without `chatId` when the server cannot attach to a session that has a chat.
-  let { upstream } = settings
-  const progress: Progress = {}
+  let upstreamOptions = settings.upstream
+  const progress: AttachProgress = {}
   const deadline = startDeadline(timeout, signal, () => {
     const { step, lastError } = progress
     const advice = lastError && `The last try: ${lastError.message}`
@@ -34,8 +34,8 @@ export async function attachTerminal<S extends Sink>(
   })
   const lease = new Lease(settings.sessionId)
   try {
-    for (let attempt = 1; ;) {
-      const outcome = await tryOnce(settings, createSink, upstream, lease, deadline.signal, progress).catch(
+    for (let tryNumber = 1; ;) {
+      const outcome = await tryOnce(settings, createSink, upstreamOptions, lease, deadline.signal, progress).catch(
         (error: unknown): Refusal => ({ error }),
       )
       if ('core' in outcome) return outcome
@@ -43,17 +43,17 @@ export async function attachTerminal<S extends Sink>(
       if (chatMayHurt && lease.isOwned()) {
         progress.step = 'replacing the session'
         await lease.release()
-        upstream = { ...upstream, chatId: undefined }
+        upstreamOptions = { ...upstreamOptions, chatId: undefined }
         continue
       }
       // A server that restarts has lost the session that was just created. So has a server that ends a session whose
       // connection drops.
       const mayHelp = isTransient(error) || (sessionGone && lease.disown())
-      if (attempt >= attempts || !mayHelp || !(error instanceof TerminalError)) throw error
+      if (tryNumber >= attempts || !mayHelp || !(error instanceof TerminalError)) throw error
       progress.lastError = error
       progress.step = 'waiting to try again'
-      await delay(delayBefore(attempt, retryDelay), deadline.signal)
-      attempt += 1
+      await delay(delayAfter(tryNumber, retryDelay), deadline.signal)
+      tryNumber += 1
     }
   } catch (error) {
     if (hasCode(error, 'ERR_TERMINAL_IN_USE')) lease.disown()
@@ -65,7 +65,7 @@ export async function attachTerminal<S extends Sink>(
 }
 
 /** The state of connecting, for the error of a timeout. */
-interface Progress {
+interface AttachProgress {
   step?: string
   lastError?: TerminalError
 }
@@ -74,8 +74,8 @@ interface Progress {
 const LONGEST_DELAY = 8_000
 
 /** Returns the ms to wait after a try. They double from try to try; a random part keeps clients from coming back together. */
-function delayBefore(attempt: number, first: number): number {
-  const longest = Math.min(first * 2 ** (attempt - 1), Math.max(first, LONGEST_DELAY))
+function delayAfter(tryNumber: number, first: number): number {
+  const longest = Math.min(first * 2 ** (tryNumber - 1), Math.max(first, LONGEST_DELAY))
   return longest * (1 - Math.random() / 2)
 }
 
@@ -86,7 +86,7 @@ async function tryOnce<S extends Sink>(
   upstreamOptions: UpstreamOptions,
   lease: Lease,
   signal: AbortSignal,
-  progress: Progress,
+  progress: AttachProgress,
 ): Promise<OpenTerminal<S> | Refusal> {
   progress.step = 'asking for a session'
   const sessionId = await lease.acquire(upstreamOptions, signal)

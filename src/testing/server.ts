@@ -6,7 +6,7 @@ import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { createFaults, type TestFaults } from './faults.ts'
 import { startReaper } from './reaper.ts'
 import { behaviourOf, type Behaviour, type TestInner, type TestRelease } from './releases.ts'
-import { createSession, type ServerSession, type TestOwner } from './session.ts'
+import { startSession, type ServerSession, type TestOwner } from './session.ts'
 import { echo, sh, type TestShell } from './shells.ts'
 
 /** A request or WebSocket handshake that a test upstream received, and its answer. */
@@ -133,7 +133,7 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
     nextFault,
     knowsPolicy: (policyId) => policies === undefined || policies.includes(policyId),
     create(owner) {
-      const session = createSession(start, behaviour, owner)
+      const session = startSession(start, behaviour, owner)
       sessions.add(session)
       started.push(session)
       return session

@@ -85,7 +85,7 @@ export interface ServerSession extends TestSession {
 const LARGEST_READ = 4096
 
 /** Creates a session and starts its shell. */
-export function createSession(shell: TestShell, behaviour: Behaviour, owner: TestOwner): ServerSession {
+export function startSession(shell: TestShell, behaviour: Behaviour, owner: TestOwner): ServerSession {
   const { orchestrator, chatIsId, strictSessions, announcesEnd } = behaviour
   const clients = new Set<ServerClient>()
   const unsent: Array<{ chunk: Uint8Array; sent: () => void }> = []

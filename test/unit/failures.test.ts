@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { TerminalError } from '../../src/lib/errors.ts'
+import { closeError, isTransient, statusError, terminalError } from '../../src/upstream/failures.ts'
+
+// PROTOCOL 2.3
+describe('statusError', () => {
+  it.each<[number, string]>([
+    [401, 'ERR_TERMINAL_UNAUTHORIZED'],
+    [403, 'ERR_TERMINAL_FORBIDDEN'],
+    [404, 'ERR_TERMINAL_NOT_FOUND'],
+    [422, 'ERR_TERMINAL_MISSING_USER'],
+    [429, 'ERR_TERMINAL_LIMIT'],
+    [500, 'ERR_TERMINAL_UNAVAILABLE'],
+    [502, 'ERR_TERMINAL_UNAVAILABLE'],
+    [503, 'ERR_TERMINAL_UNAVAILABLE'],
+    [504, 'ERR_TERMINAL_UNAVAILABLE'],
+    [204, 'ERR_TERMINAL_PROTOCOL'],
+    [400, 'ERR_TERMINAL_PROTOCOL'],
+    [405, 'ERR_TERMINAL_PROTOCOL'],
+    [426, 'ERR_TERMINAL_PROTOCOL'],
+  ])('maps HTTP %i to %s', (status, code) => {
+    expect(statusError('Cannot x', status)).toMatchObject({ code, status })
+  })
+
+  it('has a message with the action, the reason and advice', () => {
+    expect(statusError('Cannot x at http://h/', 401, 'Invalid API key').message).toBe(
+      'Cannot x at http://h/: HTTP 401, "Invalid API key". Check `key` and `authType`.',
+    )
+  })
+})
+
+// PROTOCOL 6.1 and 6.3
+describe('closeError', () => {
+  it.each<[number, string, string]>([
+    [1000, '', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1001, '', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1005, '', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1006, '', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1011, 'keepalive ping timeout', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1012, '', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1013, '', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1002, '', 'ERR_TERMINAL_PROTOCOL'],
+    [1009, '', 'ERR_TERMINAL_PROTOCOL'],
+    [3000, '', 'ERR_TERMINAL_PROTOCOL'],
+    [4001, 'Invalid API key', 'ERR_TERMINAL_UNAUTHORIZED'],
+    [4002, 'Missing user_id', 'ERR_TERMINAL_MISSING_USER'],
+    [4003, 'user_id does not match authenticated identity', 'ERR_TERMINAL_FORBIDDEN'],
+    [4003, 'Terminal instance not reachable', 'ERR_TERMINAL_UNAVAILABLE'],
+    [4003, 'Failed to resolve terminal instance', 'ERR_TERMINAL_UNAVAILABLE'],
+    [4004, 'Session not found', 'ERR_TERMINAL_NOT_FOUND'],
+    [4009, 'Session already connected', 'ERR_TERMINAL_IN_USE'],
+  ])('maps the close %i %j to %s', (closeCode, closeReason, code) => {
+    expect(closeError('x', closeCode, closeReason, String)).toMatchObject({ code, closeCode, closeReason })
+  })
+})
+
+it('closeError reads the reason of a close before it redacts it', () => {
+  const error = closeError('x', 4003, 'Terminal instance not reachable', () => '[redacted]')
+  expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeReason: '[redacted]' })
+})
+
+const refused = Object.assign(new Error('x'), { code: 'ECONNREFUSED' })
+const unknownHost = Object.assign(new Error('x'), { code: 'ENOTFOUND' })
+
+it.each<[string, boolean, unknown]>([
+  ['HTTP 502', true, statusError('x', 502)],
+  ['HTTP 503', true, statusError('x', 503)],
+  ['HTTP 504', true, statusError('x', 504)],
+  ['HTTP 500', false, statusError('x', 500)],
+  ['HTTP 401', false, statusError('x', 401)],
+  ['HTTP 429', false, statusError('x', 429)],
+  ['a dropped connection', true, closeError('x', 1006, '', String)],
+  ['close 1012', true, closeError('x', 1012, '', String)],
+  ['close 1013', true, closeError('x', 1013, '', String)],
+  ['close 4003 not reachable', true, closeError('x', 4003, 'Terminal instance not reachable', String)],
+  ['close 4003 denied', false, closeError('x', 4003, 'Access denied', String)],
+  ['close 1000', false, closeError('x', 1000, '', String)],
+  ['close 4001', false, closeError('x', 4001, '', String)],
+  ['a refused connection', true, terminalError('ERR_TERMINAL_UNAVAILABLE', 'x', 'y', { cause: refused })],
+  ['an unknown host', false, terminalError('ERR_TERMINAL_UNAVAILABLE', 'x', 'y', { cause: unknownHost })],
+  ['a failure without a cause', false, new TerminalError('ERR_TERMINAL_UNAVAILABLE', 'x')],
+  ['an error that is no TerminalError', false, refused],
+])('isTransient of %s is %j', (_what, transient, error) => {
+  expect(isTransient(error)).toBe(transient)
+})
