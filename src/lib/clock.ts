@@ -10,23 +10,25 @@ const INTERVAL = 100
 const members = new Set<Ticking>()
 
 // Runs while there are members. One timer for all sessions: thousands of timers cost memory and CPU.
-let timer: ReturnType<typeof setInterval> | undefined
+let timer: ReturnType<typeof setTimeout> | undefined
 
 /** Calls an object from now on, until {@link stopTicking}. */
 export function startTicking(member: Ticking): void {
   members.add(member)
-  timer ??= setInterval(tickAll, INTERVAL)
+  timer ??= setTimeout(tickAll, INTERVAL)
 }
 
 /** Calls an object no more. */
 export function stopTicking(member: Ticking): void {
   members.delete(member)
   if (members.size > 0) return
-  clearInterval(timer)
+  clearTimeout(timer)
   timer = undefined
 }
 
 function tickAll(): void {
+  // First, because a member may stop the clock.
+  timer = setTimeout(tickAll, INTERVAL)
   const now = performance.now()
   for (const member of members) member.tick(now)
 }
