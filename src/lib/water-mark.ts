@@ -6,19 +6,20 @@ export interface FlowControl {
 
 /** Pauses a source when more than `high` bytes wait, and resumes it when no more than half of that wait. */
 export class WaterMark {
-  readonly #high: number
+  /** May change while the source is not paused. */
+  high: number
   readonly #source: FlowControl
   /** Whether the source is paused. */
   paused = false
 
   constructor(high: number, source: FlowControl) {
-    this.#high = high
+    this.high = high
     this.#source = source
   }
 
   /** Takes the number of bytes that wait now. */
   update(held: number): void {
-    if (this.paused ? held > this.#high / 2 : held <= this.#high) return
+    if (this.paused ? held > this.high / 2 : held <= this.high) return
     this.paused = !this.paused
     if (this.paused) this.#source.pause()
     else this.#source.resume()

@@ -40,8 +40,8 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   readonly #socket: ClientSocket
   readonly #owner: LegOwner
   readonly #inbox: Inbox
-  // How the connection ended. Absent before.
-  #ended: ClientClose | undefined
+  // Whether the connection has ended, for those who ask later.
+  #hasEnded = false
   // Absent unless something waits for the end.
   #gone: Deferred | undefined
   // Runs while the connection is open; replaced when the interval changes.
@@ -85,7 +85,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
 
   /** Resolves when the connection has ended and, after a close frame, its messages are delivered. Never rejects. */
   get gone(): Promise<void> {
-    if (this.#ended) return Promise.resolve()
+    if (this.#hasEnded) return Promise.resolve()
     this.#gone ??= new Deferred()
     return this.#gone.promise
   }
@@ -181,7 +181,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   }
 
   #end(close: ClientClose): void {
-    this.#ended = close
+    this.#hasEnded = true
     this.#gone?.resolve()
     this.#owner.onClientGone(close)
   }

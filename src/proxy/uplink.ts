@@ -25,7 +25,6 @@ interface Message {
  * and makes the client (`source`) wait when the upstream does not keep up.
  */
 export class Uplink implements MessageReceiver {
-  readonly #source: FlowControl
   readonly #owner: UplinkOwner
   readonly #counters: Counters
   // Messages that nothing has parsed yet, because a client that is not authorized must not cost the time. Absent once all
@@ -37,15 +36,13 @@ export class Uplink implements MessageReceiver {
   #terminal: TerminalCore | undefined
   // The cost of the messages that are held; before the terminal is open, also of those that were dropped.
   #held = 0
-  // How much may be held. The default applies until the options of an authorized client are known.
-  #mostHeld = MAX_BUFFERED
-  #waterMark: WaterMark
+  // The default applies until the options of an authorized client are known.
+  readonly #waterMark: WaterMark
 
   constructor(source: FlowControl, owner: UplinkOwner, counters: Counters) {
-    this.#source = source
     this.#owner = owner
     this.#counters = counters
-    this.#waterMark = new WaterMark(this.#mostHeld, source)
+    this.#waterMark = new WaterMark(MAX_BUFFERED, source)
   }
 
   push(data: Buffer, isBinary: boolean): void {
@@ -56,8 +53,7 @@ export class Uplink implements MessageReceiver {
 
   /** Parses messages from now on, and lets `maxBuffered` bytes of them wait. Call it when the client is authorized. */
   startReading(maxBuffered: number): void {
-    this.#mostHeld = maxBuffered
-    this.#waterMark = new WaterMark(maxBuffered, this.#source)
+    this.#waterMark.high = maxBuffered
     this.#readShare()
   }
 
@@ -108,7 +104,7 @@ export class Uplink implements MessageReceiver {
 
   #charge(cost: number): void {
     this.#held += cost
-    if (this.#held > this.#mostHeld) this.#owner.onOverflow()
+    if (this.#held > this.#waterMark.high) this.#owner.onOverflow()
   }
 
   async #send(message: Message, to: TerminalCore): Promise<void> {

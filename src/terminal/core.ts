@@ -11,8 +11,8 @@ import { whereOf } from '../upstream/url.ts'
 import type { Attempt } from './dial.ts'
 import { Input, type InputOwner } from './input.ts'
 import type { Lease } from './lease.ts'
-import type { Sink } from './output.ts'
 import type { Ending, Link, LinkObserver } from './link.ts'
+import type { Sink } from './output.ts'
 
 /** How a terminal ended. */
 export interface TerminalClose {

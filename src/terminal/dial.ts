@@ -5,9 +5,9 @@ import { failureError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
 import type { Upstream } from '../upstream/resolve.ts'
 import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { Link, type Ending } from './link.ts'
 import type { CreateSink, Sink } from './output.ts'
 import type { Settings } from './settings.ts'
-import { Link, type Ending } from './link.ts'
 
 /** One attempt to attach to a session. */
 export interface Attempt {

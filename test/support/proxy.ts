@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { expect } from 'vitest'
 import { WebSocket, WebSocketServer, type ClientOptions, type ServerOptions } from 'ws'
 import { proxyTerminal, type AuthorizeOptions, type ProxyOptions, type ProxySummary } from '../../src/proxy.ts'
@@ -150,11 +150,6 @@ export async function connectBothSides(
   const client = await clientTo({ url: base.replace('http', 'ws') })
   const [socket] = (await connection) as [WebSocket]
   return { socket, client }
-}
-
-/** Returns the TCP socket under a socket of `ws`, to send bytes that `ws` would not send. */
-export function tcpOf(ws: WebSocket): Socket {
-  return Reflect.get(ws, '_socket') as Socket
 }
 
 /** Resolves when the other side has received all messages that this side has sent. */

@@ -8,3 +8,12 @@ export const promptOnly: TestShell = ({ output }) => {
   void output('$ ')
   return { input: () => {} }
 }
+
+/** Echoes its input. */
+export const echo: TestShell = ({ output }) => ({ input: (data) => void output(data) })
+
+/** Prints a prompt, and echoes its input. */
+export const promptAndEcho: TestShell = (io) => {
+  void io.output('$ ')
+  return echo(io)
+}

@@ -6,6 +6,7 @@ import { withFlagNames } from '../../src/cli/target.ts'
 import { prompting } from '../support/attach.ts'
 import { gateway, type Habits } from '../support/gateway.ts'
 import { brokenPipe, run, start, type HostOptions } from '../support/host.ts'
+import { mute } from '../support/shells.ts'
 import { nobody, releases, until, upstreamOf } from '../support/upstream.ts'
 
 const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5, policies: [] }
@@ -75,8 +76,7 @@ describe('probe', () => {
   })
 
   it('reports a terminal that does not answer', async () => {
-    const mute: TestUpstreamOptions = { shell: () => ({ input() {} }) }
-    const { status, stdout } = await probe(mute, [...quick, '--timeout', '0.3'])
+    const { status, stdout } = await probe({ shell: mute }, [...quick, '--timeout', '0.3'])
     expect(status).toBe(1)
     expect(stdout).toMatch(/^user_id, then auth frame +silence/m)
   })

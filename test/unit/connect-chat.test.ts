@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { connectTerminal, createTerminalSession, type TerminalConnection } from '../../src/index.ts'
-import type { TestShell, TestUpstreamOptions } from '../../src/testing.ts'
+import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, startProxy } from '../support/proxy.ts'
 import { lenient, orchestrators, ownServers, strictInside } from '../support/raw-client.ts'
+import { echo, promptAndEcho } from '../support/shells.ts'
 import { afterwards, clientOf, outputWith, rejection, upstreamOf } from '../support/upstream.ts'
 
 const withChat = [
@@ -11,15 +12,6 @@ const withChat = [
   ),
   ...ownServers.map((release) => ({ release, inner: undefined, where: release })),
 ]
-
-/** Echoes its input. */
-const silent: TestShell = ({ output }) => ({ input: (data) => void output(data) })
-
-/** Prints a prompt, and echoes its input. */
-const prompting: TestShell = (io) => {
-  void io.output('$ ')
-  return silent(io)
-}
 
 // ms. An orchestrator notices in less time that its own connection was refused.
 const settle = 400
@@ -43,8 +35,8 @@ async function useProxied(server: TestUpstreamOptions): Promise<string | undefin
 }
 
 describe.each([
-  ['prompts', prompting],
-  ['is silent', silent],
+  ['prompts', promptAndEcho],
+  ['is silent', echo],
 ] as const)('connectTerminal with a chatId, when the shell %s,', (_what, shell) => {
   // PROTOCOL 3.11
   it.each(strictInside)(
@@ -105,7 +97,7 @@ it('connectTerminal replaces a session with a chat only once', async () => {
 })
 
 it('connectTerminal rejects when another client has the session behind an orchestrator, and leaves the session alone', async () => {
-  const upstream = await upstreamOf({ shell: silent })
+  const upstream = await upstreamOf({ shell: echo })
   const first = await connectTerminal(clientOf(upstream))
   const again = { ...clientOf(upstream), settle, sessionId: first.sessionId }
   expect(await rejection(connectTerminal(again))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1000 })

@@ -4,6 +4,7 @@ import type { TestRelease } from '../../src/testing.ts'
 import { prompting } from '../support/attach.ts'
 import { gateway, page } from '../support/gateway.ts'
 import { OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS, who } from '../support/probe.ts'
+import { runningTimers } from '../support/timers.ts'
 import { nobody, rejection, upstreamOf } from '../support/upstream.ts'
 
 vi.setConfig({ testTimeout: 20_000 })
@@ -84,10 +85,9 @@ describe('probeUpstream', () => {
         return prompting(io)
       },
     })
-    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-    const before = timers()
+    const before = runningTimers()
     await probe(upstream.url, { idle: 100, chatId, timeout: 60_000 })
-    expect(timers()).toBeLessThanOrEqual(before)
+    expect(runningTimers()).toBeLessThanOrEqual(before)
     expect(most).toBeLessThanOrEqual(allowed)
     expect(upstream.requests.filter(({ method }) => method === 'POST')).toHaveLength(8)
     expect(upstream.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(8)

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { ClientLeg, type ClientClose } from '../../src/proxy/client-leg.ts'
 import type { ClientSocket } from '../../src/proxy/client-socket.ts'
-import { connectBothSides, tcpOf } from '../support/proxy.ts'
+import { tcpOf } from '../support/frames.ts'
+import { connectBothSides } from '../support/proxy.ts'
 
 /** Returns the leg of a socket, and a promise of how it ends. */
 function legOf(socket: ClientSocket): { leg: ClientLeg; ended: Promise<ClientClose> } {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { CLIENT_AUTH, clientTo, startProxy, tcpOf } from '../support/proxy.ts'
+import { tcpOf } from '../support/frames.ts'
+import { CLIENT_AUTH, clientTo, startProxy } from '../support/proxy.ts'
 import { ATTACHED, brokenUpstream, CLOSED, joinTo, PRINTED, STEPS } from '../support/proxy-broken-upstream.ts'
 import { CLIENT, frame, randomBytes, SERVER, violations } from '../support/proxy-frames.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'

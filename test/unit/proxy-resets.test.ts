@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { TestFaults, TestRequest, TestUpstream } from '../../src/testing.ts'
-import { CLIENT_AUTH, join, startProxy, clientTo, tcpOf } from '../support/proxy.ts'
+import { tcpOf } from '../support/frames.ts'
+import { CLIENT_AUTH, join, startProxy, clientTo } from '../support/proxy.ts'
 import { CLIENT } from '../support/proxy-frames.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'

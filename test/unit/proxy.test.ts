@@ -14,6 +14,7 @@ import {
   summaryOf,
   type ProxyClient,
 } from '../support/proxy.ts'
+import { runningTimers } from '../support/timers.ts'
 import { clientOf, releases, until, upstreamOf, withoutCanary } from '../support/upstream.ts'
 
 describe('proxyTerminal', () => {
@@ -99,7 +100,7 @@ describe('proxyTerminal', () => {
       expect(socket.eventNames()).toEqual(listeners)
       // The upstream and the client run in this process. Their timers end within the time limit of this test, and those of
       // the proxy would not. (`expect.poll` would add a timer.)
-      while (timers() > 0) await turn()
+      while (runningTimers() > 0) await turn()
     },
     3_000,
   )
@@ -144,10 +145,6 @@ describe('proxyTerminal', () => {
     expect(joining).toThrow(expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }))
   })
 })
-
-function timers(): number {
-  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-}
 
 describe('the summary', () => {
   it('counts bytes in each direction and dropped text frames, and names the session', async () => {

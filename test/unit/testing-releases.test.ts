@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TestRelease, TestShell } from '../../src/testing.ts'
+import type { TestRelease } from '../../src/testing.ts'
 import {
   authFrame,
   create,
@@ -15,18 +15,14 @@ import {
   type RawSocket,
   type Shape,
 } from '../support/raw-client.ts'
-
-const prompting: TestShell = ({ output }) => {
-  void output('$ ')
-  return { input: (data) => void output(data) }
-}
+import { promptAndEcho } from '../support/shells.ts'
 
 /** Resolves with how an attach ends. The servers do not confirm an attach, so the first output counts as success. */
 async function outcome(socket: RawSocket): Promise<string> {
   return Promise.race([socket.printed('$ ').then(() => 'attached'), socket.ended])
 }
 
-const quick = { redialDelay: 5, shell: prompting }
+const quick = { redialDelay: 5, shell: promptAndEcho }
 const impatient = { ...quick, authTimeout: 25 }
 const REFUSED = 'HTTP 403'
 const LATE = 'open, 4001 Auth timeout or invalid payload'
@@ -107,7 +103,7 @@ const awaitingFrame = releases.filter((release) => release !== 'terminals@0.0.2'
 // PROTOCOL 3.4 and 3.9
 describe('the auth frame', () => {
   it.each(awaitingFrame)('is awaited in silence by %s', async (release) => {
-    const upstream = await start({ release, shell: prompting })
+    const upstream = await start({ release, shell: promptAndEcho })
     const socket = dial(upstream, (await create(upstream)).id, { first: [] })
     expect(await next(socket)).toBe('silence')
     socket.ws.send(authFrame())
@@ -159,7 +155,7 @@ describe('the auth frame', () => {
     it.each(frames.map((frame, index) => [frame.slice(0, 40), outcomes[index], frame]))(
       '%s → %s',
       async (_, expected, frame) => {
-        const upstream = await start({ release, shell: prompting })
+        const upstream = await start({ release, shell: promptAndEcho })
         expect(await outcome(dial(upstream, (await create(upstream)).id, { first: [frame] }))).toBe(expected)
       },
     )
