@@ -1,5 +1,6 @@
 // The client of the benchmark, which takes the measurements.
-import { WebSocket } from 'ws'
+import { openers } from './client-sessions.mjs'
+import { cpuSeconds } from './numbers.mjs'
 import { answerCalls } from './processes.mjs'
 
 // Sessions that are opened at the same time.
@@ -8,50 +9,69 @@ const KEY = Buffer.from('a')
 
 // The open sessions. `connect` adds to them, `disconnect` closes them all.
 let sessions = []
-
-/** Opens a session. Resolves when the shell has printed its prompt. */
-function open(url) {
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url)
-    const session = { socket, onBytes: () => resolve(session) }
-    socket.on('message', (data) => session.onBytes(data.length))
-    socket.on('error', reject)
-    socket.on('close', (code) => reject(new Error(`Closed with ${code}`)))
-  })
-}
+// The bytes that `readOn` has read.
+let counted = 0
 
 /** Sends a key. Resolves when its echo arrives. */
-function type(session, key = KEY) {
+function type(session) {
   return new Promise((resolve) => {
     session.onBytes = resolve
-    session.socket.send(key)
+    session.send(KEY)
   })
 }
 
 /** Makes the shell send `bytes` in frames of size `frame`, or send without end if `bytes` is missing. */
-function startFlood({ socket }, flood) {
-  socket.send(Buffer.concat([Buffer.from([0]), Buffer.from(JSON.stringify(flood))]))
+function startFlood(session, flood) {
+  session.send(Buffer.concat([Buffer.from([0]), Buffer.from(JSON.stringify(flood))]))
 }
 
-const percentile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
+const pass = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Types until it has `times` samples, or `within` ms have passed. Resolves with the µs from each key to its echo. */
+async function sampleEchoes(session, { times, warmUp, pause = 0, within = Infinity }) {
+  const samples = []
+  const end = performance.now() + within
+  while (samples.length < warmUp + times && (samples.length <= warmUp || performance.now() < end)) {
+    if (pause > 0) await pass(pause * 2 * Math.random())
+    const start = process.hrtime.bigint()
+    await type(session)
+    samples.push(Number(process.hrtime.bigint() - start) / 1000)
+  }
+  return samples.slice(warmUp)
+}
+
+function percentiles(samples) {
+  const sorted = samples.toSorted((a, b) => a - b)
+  const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
+  return { p50: at(0.5), p99: at(0.99) }
+}
 
 answerCalls({
-  async connect({ url, count = 1 }) {
+  cpu: cpuSeconds,
+
+  async connect({ url, count = 1, kind = 'ws' }) {
     for (let left = count; left > 0; left -= AT_ONCE) {
-      sessions.push(...(await Promise.all(Array.from({ length: Math.min(left, AT_ONCE) }, () => open(url)))))
+      const opening = Array.from({ length: Math.min(left, AT_ONCE) }, () => openers[kind](url))
+      sessions.push(...(await Promise.all(opening)))
     }
   },
 
   async disconnect() {
     const closing = sessions
     sessions = []
-    await Promise.all(
-      closing.map(({ socket }) => {
-        const closed = new Promise((resolve) => socket.once('close', resolve))
-        socket.close()
-        return closed
-      }),
-    )
+    await Promise.all(closing.map((session) => session.close()))
+  },
+
+  /** Opens sessions one after the other. Resolves with the µs that it takes. */
+  async attach({ url, kind, times }) {
+    const samples = []
+    while (samples.length < times) {
+      const start = performance.now()
+      const session = await openers[kind](url)
+      samples.push((performance.now() - start) * 1000)
+      await session.close()
+    }
+    return percentiles(samples)
   },
 
   /** Resolves with the seconds that the first session takes to read `bytes`. */
@@ -59,10 +79,10 @@ answerCalls({
     new Promise((resolve) => {
       const [session] = sessions
       const start = performance.now()
-      let left = bytes
+      let left = (bytes / frame) * session.sizeOf(frame)
       session.onBytes = (count) => {
         left -= count
-        if (left === 0) resolve((performance.now() - start) / 1000)
+        if (left <= 0) resolve((performance.now() - start) / 1000)
       }
       startFlood(session, { frame, bytes })
     }),
@@ -70,33 +90,43 @@ answerCalls({
   /** Reads from the first session without end. */
   readOn({ frame }) {
     const [session] = sessions
-    session.onBytes = () => {}
+    session.onBytes = (count) => (counted += count)
     startFlood(session, { frame })
   },
 
-  /** Resolves with the µs from a key to its echo in the first session, with `pause` ms between keys on average. */
-  async echo({ times, warmUp, pause = 0, within = Infinity }) {
-    const samples = []
-    const end = performance.now() + within
-    while (samples.length < warmUp + times && (samples.length <= warmUp || performance.now() < end)) {
-      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause * 2 * Math.random()))
-      const start = process.hrtime.bigint()
-      await type(sessions[0])
-      samples.push(Number(process.hrtime.bigint() - start) / 1000)
-    }
-    const sorted = samples.slice(warmUp).sort((a, b) => a - b)
-    return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) }
+  /** Returns the bytes that `readOn` has read, and when that was. */
+  counted: () => ({ bytes: counted, seconds: performance.now() / 1000 }),
+
+  /** Starts to send the same message again and again, in the first session. */
+  floodInput(flood) {
+    const [session] = sessions
+    session.onBytes = () => {}
+    void session.flood(flood)
+  },
+
+  /** Throws when the session that floods has ended. */
+  assertOpen() {
+    if (!sessions[0].isOpen()) throw new Error('The session that floods has ended')
+  },
+
+  /**
+   * Resolves with the µs from a key to its echo in the first sessions, as many as there are `typists`, which all type at the
+   * same time. `times` and `warmUp` are keys of each typist, with `pause` ms between keys on average.
+   */
+  async echo({ typists = 1, ...keys }) {
+    const samples = await Promise.all(sessions.slice(0, typists).map((session) => sampleEchoes(session, keys)))
+    return percentiles(samples.flat())
   },
 
   /** Stops reading. */
   sleep() {
-    for (const { socket } of sessions) socket.pause()
+    for (const session of sessions) session.pause()
   },
 
   /** Stops reading right before a flood. */
   stall({ frame, bytes }) {
     const [session] = sessions
-    session.socket.pause()
+    session.pause()
     startFlood(session, { frame, bytes })
   },
 
@@ -104,9 +134,8 @@ answerCalls({
   wake: () =>
     Promise.all(
       sessions.map((session) => {
-        session.socket.resume()
-        const timeout = new Promise((resolve) => setTimeout(resolve, 3_000, false))
-        return Promise.race([type(session).then(() => true), timeout])
+        session.resume()
+        return Promise.race([type(session).then(() => true), pass(3_000).then(() => false)])
       }),
     ),
 })

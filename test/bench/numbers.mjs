@@ -9,3 +9,9 @@ export function shuffled(list) {
     .sort((a, b) => a.place - b.place)
     .map(({ item }) => item)
 }
+
+/** Returns the seconds of CPU that this process has used so far. */
+export function cpuSeconds() {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}

@@ -1,10 +1,12 @@
 // One of the relays that the benchmark compares, in front of one upstream.
-import { createServer } from 'node:http'
+import http, { createServer } from 'node:http'
 import net from 'node:net'
+import { json } from 'node:stream/consumers'
 import { createProxyServer } from 'http-proxy-3'
 import { proxyUpgrade } from 'httpxy'
 import { proxyTerminal } from 'terminal-upstream/proxy'
 import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
+import { cpuSeconds } from './numbers.mjs'
 import { answerCalls, ownOptions } from './processes.mjs'
 
 const { relay, upstreamPort } = ownOptions()
@@ -14,23 +16,17 @@ const AUTH = JSON.stringify({ type: 'auth', token: '' })
 
 const relays = {
   /** A relay as most people write it, in a quarter of an hour. */
-  hand: () =>
+  hand: () => serveSockets((client) => relayByHand(client, sessionUrl)),
+
+  /** The same, with a session that it creates first, as proxyTerminal does. */
+  'hand-post': () =>
     serveSockets((client) => {
-      const up = new WebSocket(sessionUrl)
-      const early = []
-      up.on('open', () => {
-        up.send(AUTH)
-        for (const [data, binary] of early) up.send(data, { binary })
+      const post = http.request(`${base}/api/terminals`, { method: 'POST', agent: false }, async (response) => {
+        const { id } = await json(response)
+        relayByHand(client, `ws://127.0.0.1:${upstreamPort}/api/terminals/${id}`)
       })
-      up.on('message', (data, binary) => client.send(data, { binary }))
-      client.on('message', (data, binary) => {
-        if (up.readyState === WebSocket.CONNECTING) early.push([data, binary])
-        else up.send(data, { binary })
-      })
-      up.on('close', () => client.close())
-      client.on('close', () => up.close())
-      up.on('error', () => client.terminate())
-      client.on('error', () => up.terminate())
+      post.on('error', () => client.terminate())
+      post.end()
     }),
 
   stream: () =>
@@ -65,6 +61,24 @@ const relays = {
   ours: () => serveSockets((client) => proxyTerminal(client, { base, userId: 'ada' })),
 }
 
+function relayByHand(client, url) {
+  const up = new WebSocket(url)
+  const early = []
+  up.on('open', () => {
+    up.send(AUTH)
+    for (const [data, binary] of early) up.send(data, { binary })
+  })
+  up.on('message', (data, binary) => client.send(data, { binary }))
+  client.on('message', (data, binary) => {
+    if (up.readyState === WebSocket.CONNECTING) early.push([data, binary])
+    else up.send(data, { binary })
+  })
+  up.on('close', () => client.close())
+  client.on('close', () => up.close())
+  up.on('error', () => client.terminate())
+  client.on('error', () => up.terminate())
+}
+
 function serveSockets(onClient) {
   const server = createServer()
   new WebSocketServer({ server }).on('connection', onClient)
@@ -76,11 +90,7 @@ server.listen(0, '127.0.0.1', () => {
   answerCalls({
     port: () => server.address().port,
     connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count))),
-    /** Returns the CPU seconds so far. */
-    cpu() {
-      const { user, system } = process.cpuUsage()
-      return (user + system) / 1e6
-    },
+    cpu: cpuSeconds,
     /** Resolves with the bytes of the process, and the bytes in use by JavaScript, after garbage collection. */
     async memory() {
       // One collection can free objects that hold others, so this runs three.

@@ -1,0 +1,92 @@
+// The tables of results and of goals.
+import { median } from './numbers.mjs'
+import { LABELS } from './subjects.mjs'
+
+/** The rows of each subject: an object with one list for each relay, which has one item for each round. */
+export const results = {}
+
+const middle = (subject, key, name) => median(results[subject][name].map((row) => row[key]))
+
+/** Returns the median of the ratios within a round, because a machine that is slow for a while is slow for both. */
+function ratio(subject, key, name, other) {
+  const others = results[subject][other]
+  return median(results[subject][name].map((row, round) => row[key] / others[round][key]))
+}
+
+/** Returns the table of a subject. */
+export function subjectTable({ title, columns }, subject) {
+  const names = Object.keys(results[subject])
+  const shown = columns.map((column) => ({
+    ...column,
+    against: column.against.filter((other) => names.includes(other)),
+  }))
+  const head = shown.flatMap((column) => [column.title, ...column.against.map((other) => `× ${LABELS[other]}`)])
+  const rows = names.map((name) => [
+    LABELS[name],
+    ...shown.flatMap(({ key, show, against }) => [
+      show(middle(subject, key, name)),
+      ...against.map((other) => ratio(subject, key, name, other).toFixed(2)),
+    ]),
+  ])
+  const lines = [['', ...head], ['---', ...head.map(() => '--:')], ...rows]
+  return `### ${title}\n\n${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`
+}
+
+const ours = (key) => (subject) => middle(subject, key, 'ours')
+const times =
+  (key, other, name = 'ours') =>
+  (subject) =>
+    ratio(subject, key, name, other)
+
+/** A goal: the subject that measures it, its text, the wanted value and its unit, and how to get the value reached. */
+const atMost = (subject, text, most, unit, measure) => ({
+  subject,
+  text,
+  wanted: `≤ ${most} ${unit}`,
+  measure,
+  isMet: (value) => value <= most,
+})
+const atLeast = (subject, text, least, unit, measure) => ({
+  subject,
+  text,
+  wanted: `≥ ${least} ${unit}`,
+  measure,
+  isMet: (value) => value >= least,
+})
+
+const GOALS = [
+  atMost('idle', 'memory of an idle session, heap', 9, 'KiB', ours('held')),
+  atMost('idle', 'memory of an idle session, resident', 14, 'KiB', ours('resident')),
+  atMost('attach', 'CPU of an attach', 1, '× hand-written with POST', times('cpu', 'hand-post')),
+  atLeast('attach', 'rate of attaching', 0.68, '× hand-written', times('rate', 'hand')),
+  atLeast('bulk-4', 'bulk, frames of 4 KiB', 1.9, '× hand-written', times('rate', 'hand')),
+  atMost('bulk-4', 'bulk, frames of 4 KiB, CPU', 1.2, 's per GB', ours('cpu')),
+  atLeast('bulk-64', 'bulk, frames of 64 KiB', 1, '× hand-written', times('rate', 'hand')),
+  atMost('beside', 'key beside an output flood, p50', 3, '× no relay', times('p50', 'direct')),
+  atLeast('beside', 'the output flood beside it', 250, 'MB/s', ours('flood')),
+  atMost('input-flood', 'key beside empty messages, p50', 10, 'ms', ours('empty')),
+  atMost('input-flood', 'key beside messages of 1 byte, p50', 10, 'ms', ours('byte')),
+  atMost('input-flood', 'key beside short text messages, p50', 10, 'ms', ours('text')),
+  atMost('echo-1', 'quiet key, 1 session, p99', 1.1, '× hand-written', times('p99', 'hand')),
+  atMost('echo-200', 'quiet key, 200 sessions, p99', 1.1, '× hand-written', times('p99', 'hand')),
+  atMost('connect', 'connectTerminal, CPU of for await', 1.4, '× bare ws', times('cpu', 'fetch', 'iterate')),
+  atMost('connect', 'connectTerminal, CPU of onData', 1.4, '× bare ws', times('cpu', 'fetch', 'listen')),
+  atMost('connect', 'connectTerminal, attach p50', 1.15, '× fetch and ws', times('attach', 'fetch', 'iterate')),
+  atLeast('compressed-bulk', 'bulk, compression offered', 8, '× hand-written', times('rate', 'hand')),
+  atMost('stalled', 'memory for a stalled client', 3, 'MiB', ours('resident')),
+  atLeast('sleeping', "sleeping client's shells that live", 1, 'of 1', ours('alive')),
+]
+
+/** Returns the goals of the subjects that were measured, as a table of at most 100 columns. */
+export function goalTable() {
+  const rows = GOALS.filter(({ subject }) => results[subject]).map(({ subject, text, wanted, measure, isMet }) => {
+    const value = measure(subject)
+    return [text, wanted, `${isMet(value) ? '✓' : '✗'} ${value.toFixed(2)}`]
+  })
+  if (rows.length === 0) return 'These subjects have no goals.'
+  const head = ['goal', 'wanted', 'reached']
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((cells) => cells[column].length)))
+  const ruler = widths.map((width) => '-'.repeat(width))
+  const lines = [head, ruler, ...rows].map((cells) => cells.map((cell, column) => cell.padEnd(widths[column])))
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}

@@ -1,0 +1,122 @@
+// What the benchmark measures, and the columns that it prints.
+import { attach, ATTACHES, connect, crowd, crowdSizes, TYPISTS } from './attaching.mjs'
+import { idle, idleSessions, sleeping, stalled } from './memory.mjs'
+import { KIB } from './settings.mjs'
+import { bulk, echo, echoBesideFlood, echoBesideInputFlood } from './traffic.mjs'
+
+export const LABELS = {
+  direct: 'no relay',
+  hand: 'hand-written `ws` relay',
+  'hand-post': 'hand-written, with a POST',
+  stream: '`createWebSocketStream`',
+  httpxy: '`httpxy` *',
+  'http-proxy-3': '`http-proxy-3` *',
+  tcp: 'raw TCP relay *',
+  ours: '**`proxyTerminal`**',
+  fetch: 'bare `fetch` and `ws`',
+  iterate: '**`connectTerminal`**, `for await`',
+  listen: '**`connectTerminal`**, `onData`',
+}
+
+const digits = (count) => (number) => (Number.isNaN(number) ? '–' : number.toFixed(count))
+
+/** A column: a value of the rows, and the rows that it is compared with. */
+const column = (key, title, show, against = []) => ({ key, title, show, against })
+
+const bulkColumns = [
+  column('rate', 'MB/s', digits(0), ['hand', 'direct']),
+  column('cpu', "relay's CPU s per GB", digits(2)),
+]
+const echoColumns = [
+  column('p50', 'p50, µs', digits(0), ['hand', 'direct']),
+  column('p99', 'p99, µs', digits(0), ['hand', 'direct']),
+]
+const memoryColumns = (unit) => [
+  column('resident', `resident, ${unit}`, digits(1), ['hand']),
+  column('held', `heap and buffers, ${unit}`, digits(1), ['hand']),
+]
+
+const fewer = (count, wanted) => (count < wanted ? ` (\`ulimit -n\` does not allow ${wanted})` : '')
+const [few, many] = crowdSizes
+
+/** The subjects, in the order in which they are measured. */
+export const subjects = {
+  'bulk-4': {
+    title: 'Bulk output, frames of 4 KiB, to a client that counts bytes',
+    columns: bulkColumns,
+    run: () => bulk(4 * KIB, 'raw'),
+  },
+  'bulk-64': {
+    title: 'Bulk output, frames of 64 KiB, to a client that counts bytes',
+    columns: bulkColumns,
+    run: () => bulk(64 * KIB, 'raw'),
+  },
+  'echo-1': { title: "One keystroke's echo, 1 session", columns: echoColumns, run: () => echo(1) },
+  'echo-200': { title: "One keystroke's echo, 200 sessions", columns: echoColumns, run: () => echo(200) },
+  beside: {
+    title: "One keystroke's echo while another session of the same relay floods",
+    columns: [...echoColumns, column('flood', 'flood, MB/s', digits(0))],
+    run: echoBesideFlood,
+  },
+  'input-flood': {
+    title: "One keystroke's echo while another client floods the relay with input, p50",
+    columns: [
+      column('empty', 'empty messages, ms', digits(2)),
+      column('byte', 'messages of 1 byte, ms', digits(2)),
+      column('text', 'text `{}`, ms', digits(2)),
+    ],
+    run: echoBesideInputFlood,
+  },
+  'compressed-bulk': {
+    title: 'Bulk output, frames of 4 KiB, from an upstream that offers compression',
+    columns: bulkColumns,
+    run: () => bulk(4 * KIB, 'ws', { compression: true }),
+  },
+  'compressed-echo': {
+    title: "One keystroke's echo, from an upstream that offers compression",
+    columns: echoColumns,
+    run: () => echo(1, { compression: true }),
+  },
+  attach: {
+    title: `Attaching ${ATTACHES} sessions, 50 at once`,
+    columns: [
+      column('rate', 'sessions/s', digits(0), ['hand']),
+      column('cpu', "relay's CPU µs per attach", digits(0), ['hand', 'hand-post']),
+    ],
+    run: attach,
+  },
+  connect: {
+    title: 'A client without a relay, frames of 4 KiB',
+    columns: [
+      column('attach', 'attach p50, ms', digits(2), ['fetch']),
+      column('rate', 'reads MB/s', digits(0), ['fetch']),
+      column('cpu', 'its CPU s per GB', digits(2), ['fetch']),
+    ],
+    run: connect,
+  },
+  crowd: {
+    title: `The echoes of ${TYPISTS} typists, in µs, with ${few} and with ${many} open sessions${fewer(many, 5_000)}`,
+    columns: [
+      column('p50 0', `p50 at ${few}`, digits(0)),
+      column('p50 1', `p50 at ${many}`, digits(0), ['hand']),
+      column('p99 0', `p99 at ${few}`, digits(0)),
+      column('p99 1', `p99 at ${many}`, digits(0), ['hand']),
+    ],
+    run: crowd,
+  },
+  stalled: {
+    title: 'Memory for a client that has stopped reading 500 MiB',
+    columns: memoryColumns('MiB'),
+    run: stalled,
+  },
+  idle: {
+    title: `Memory per idle session, at ${idleSessions} sessions${fewer(idleSessions, 5_000)}`,
+    columns: memoryColumns('KiB'),
+    run: idle,
+  },
+  sleeping: {
+    title: 'A client that sleeps for 60 s, beside an upstream that pings every 20 s and waits for 20 s',
+    columns: [column('alive', 'its shell', (alive) => (alive ? 'lives' : 'dead'))],
+    run: sleeping,
+  },
+}

@@ -1,0 +1,88 @@
+// The subjects about the output and the keystrokes of a session.
+import { shuffled } from './numbers.mjs'
+import { start } from './processes.mjs'
+import { emptyRows, inTurns, rivals, startUpstream } from './setup.mjs'
+import { KIB, MIB, rounds, sleep } from './settings.mjs'
+
+// Seconds for which a session reads, about. Not a fixed number of bytes, because some relays are thirty times as fast as
+// others.
+const READING = 0.6
+
+/** Makes the first session of a client read for {@link READING} s, and returns the MB/s and the CPU s per GB of `worker`. */
+export async function measureReading(client, frame, worker) {
+  const warmUp = 8 * MIB
+  const pace = warmUp / (await client.call('read', { frame, bytes: warmUp }))
+  const bytes = Math.ceil((pace * READING) / MIB) * MIB
+  const before = await worker?.call('cpu')
+  const seconds = await client.call('read', { frame, bytes })
+  const cpu = (await worker?.call('cpu')) - before
+  return { rate: bytes / seconds / 1e6, cpu: cpu / (bytes / 1e9) }
+}
+
+/** Measures output that a client of this kind reads. */
+export const bulk = (frame, kind, upstream) =>
+  inTurns({ upstream }, async ({ url, relay, client }) => {
+    await client.call('connect', { url, kind })
+    const result = await measureReading(client, frame, relay)
+    await client.call('disconnect')
+    return result
+  })
+
+export const echo = (sessions, upstream) =>
+  inTurns({ upstream, crowd: sessions - 1 }, async ({ url, client }) => {
+    await client.call('connect', { url })
+    const result = await client.call('echo', { times: 1_000, warmUp: 300 })
+    await client.call('disconnect')
+    return result
+  })
+
+export const echoBesideFlood = () =>
+  inTurns({}, async ({ url, client, neighbour }) => {
+    await neighbour.call('connect', { url, kind: 'raw' })
+    await client.call('connect', { url })
+    await neighbour.call('readOn', { frame: 4 * KIB })
+    const before = await neighbour.call('counted')
+    // At random moments: a key right after an echo would always meet the flood at the same point.
+    const result = await client.call('echo', { times: 1_000, warmUp: 10, pause: 3, within: 900 })
+    const after = await neighbour.call('counted')
+    await neighbour.call('disconnect')
+    await client.call('disconnect')
+    return { ...result, flood: (after.bytes - before.bytes) / (after.seconds - before.seconds) / 1e6 }
+  })
+
+// `{}` is the shortest text message that a terminal server accepts and ignores.
+const FLOODS = {
+  empty: { message: '', isBinary: true },
+  byte: { message: 'x', isBinary: true },
+  text: { message: '{}', isBinary: false },
+}
+
+/**
+ * Measures keystrokes while another client floods the relay with input. In new processes, because a hand-written relay
+ * has a backlog long after the flood.
+ */
+export async function echoBesideInputFlood() {
+  const rows = emptyRows(rivals)
+  for (let round = 0; round < rounds; round += 1) {
+    for (const name of shuffled(rivals)) {
+      const row = {}
+      for (const kind of shuffled(Object.keys(FLOODS))) row[kind] = await floodInput(name, FLOODS[kind])
+      rows[name].push(row)
+    }
+  }
+  return rows
+}
+
+async function floodInput(name, flood) {
+  const { urls, stop } = await startUpstream([name])
+  const [client, neighbour] = [await start('client.mjs'), await start('client.mjs')]
+  await neighbour.call('connect', { url: urls[name], kind: 'raw' })
+  await client.call('connect', { url: urls[name] })
+  await client.call('echo', { times: 1, warmUp: 300 })
+  await neighbour.call('floodInput', { ...flood, ms: 1_000 })
+  await sleep(100)
+  const { p50 } = await client.call('echo', { times: 1_000, warmUp: 0, pause: 3, within: 800 })
+  await neighbour.call('assertOpen')
+  await Promise.all([stop(), client.stop(), neighbour.stop()])
+  return p50 / 1000
+}
