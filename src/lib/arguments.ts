@@ -1,3 +1,5 @@
+import type { AbortSignalLike } from './cancellation.ts'
+
 /** Returns the type of a value for a message, which must not show the value: it may be a secret. */
 export function typeName(value: unknown): string {
   return value === null ? 'null' : typeof value
@@ -57,10 +59,8 @@ export function assertContext(name: string, value: unknown): asserts value is st
 }
 
 /** Throws unless `value` is `undefined` or an `AbortSignal`, which may be of another realm. */
-export function assertSignal(value: unknown): asserts value is AbortSignal | undefined {
-  const { aborted, addEventListener, removeEventListener } = Object(value)
-  const isSignal =
-    typeof aborted === 'boolean' && typeof addEventListener === 'function' && typeof removeEventListener === 'function'
+export function assertSignal(value: unknown): asserts value is AbortSignalLike | undefined {
+  const isSignal = typeof Object(value).removeEventListener === 'function'
   if (value !== undefined && !isSignal) throw wrongType('signal', 'an AbortSignal', value)
 }
 

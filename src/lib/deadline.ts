@@ -1,19 +1,21 @@
+import { Cancellation, type AbortSignalLike } from './cancellation.ts'
+
 /** ms. `setTimeout` treats a longer time as 1 ms. */
 export const LONGEST_TIMER = 2_147_483_647
 
 /** Settles as `promise` does, or rejects with the signal's reason when the signal aborts. Leaves no listener behind. */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export function abortable<T>(promise: Promise<T>, signal: AbortSignalLike | undefined): Promise<T> {
   if (!signal) return promise
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason)
     if (signal.aborted) abort()
     else signal.addEventListener('abort', abort)
-    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    void promise.then(resolve, reject).then(() => signal.removeEventListener('abort', abort))
   })
 }
 
 /** Resolves after `ms`, or rejects with the signal's reason when the signal aborts. Leaves no timer behind. */
-export function delay(ms: number, signal: AbortSignal): Promise<undefined> {
+export function delay(ms: number, signal: AbortSignalLike): Promise<undefined> {
   let timer: ReturnType<typeof setTimeout>
   const elapsed = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, ms, undefined)
@@ -21,27 +23,24 @@ export function delay(ms: number, signal: AbortSignal): Promise<undefined> {
   return abortable(elapsed, signal).finally(() => clearTimeout(timer))
 }
 
-/** A time limit on a whole task. */
-export interface Deadline {
-  readonly signal: AbortSignal
+/** A time limit on a whole task: a signal that aborts when the time is over. */
+export interface Deadline extends AbortSignalLike {
   stop(): void
 }
 
-/** Returns a deadline whose signal aborts after `ms` with the value of `expired`, or when `outer` aborts, with its reason. */
-export function startDeadline(ms: number, outer: AbortSignal | undefined, expired: () => unknown): Deadline {
-  // Not AbortSignal.any: Node has it only since 20.3, and it keeps its sources alive.
-  const controller = new AbortController()
-  const follow = (): void => controller.abort(outer?.reason)
-  const timer = setTimeout(() => controller.abort(expired()), ms)
+/** Returns a deadline that aborts after `ms` with the value of `expired`, or when `outer` aborts, with its reason. */
+export function startDeadline(ms: number, outer: AbortSignalLike | undefined, expired: () => unknown): Deadline {
+  const deadline = new Cancellation()
+  const follow = (): void => deadline.abort(outer?.reason)
+  const timer = setTimeout(() => deadline.abort(expired()), ms)
   if (outer?.aborted) follow()
   else outer?.addEventListener('abort', follow)
-  return {
-    signal: controller.signal,
+  return Object.assign(deadline, {
     stop() {
       clearTimeout(timer)
       outer?.removeEventListener('abort', follow)
     },
-  }
+  })
 }
 
 /** ms for a request in the background, whose answer the caller does not need. */
@@ -53,13 +52,13 @@ export const BRIEFLY = 3_000
  */
 export async function withDeadline<T>(
   ms: number,
-  outer: AbortSignal | undefined,
-  act: (limit: AbortSignal) => Promise<T>,
+  outer: AbortSignalLike | undefined,
+  act: (limit: AbortSignalLike) => Promise<T>,
   late: () => unknown = () => Object.assign(new Error(`no answer in ${ms} ms`), { code: 'ETIMEDOUT' }),
 ): Promise<T> {
   const deadline = startDeadline(ms, outer, late)
   try {
-    return await abortable(act(deadline.signal), deadline.signal)
+    return await abortable(act(deadline), deadline)
   } finally {
     deadline.stop()
   }

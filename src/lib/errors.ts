@@ -123,15 +123,25 @@ const SHORTEST_PART = 8
 /** Returns a function that removes the secrets and every query string from a foreign text, and cuts it to one line. */
 export function createRedact(secrets: Iterable<string>): Redact {
   // Created for the first text: most requests have no text to redact, and a cookie may have hundreds of values.
-  let secretAt: ((text: string, start: number) => number) | undefined
+  let spellings: Set<string> | undefined
   return (text) => {
-    secretAt ??= createSearch(new Set([...secrets].flatMap(spellingsOf)))
+    spellings ??= new Set([...secrets].flatMap(spellingsOf))
     const decoded = visible(decodePercents(text.slice(0, LONGEST_TEXT)))
+    // How many characters to remove at each place where a secret begins.
+    const lengths: number[] = []
+    for (const spelling of spellings) {
+      const beginning = spelling.slice(0, SHORTEST_PART)
+      for (let at = -1; beginning !== '' && (at = decoded.indexOf(beginning, at + 1)) >= 0;) {
+        let { length } = beginning
+        while (length < spelling.length && decoded[at + length] === spelling[length]) length += 1
+        lengths[at] = Math.max(lengths[at] ?? 0, length)
+      }
+    }
     let clean = ''
     for (let at = 0; at < decoded.length;) {
-      const length = secretAt(decoded, at)
-      clean += length === 0 ? decoded.charAt(at) : '[redacted]'
-      at += length || 1
+      const length = lengths[at]
+      clean += length ? '[redacted]' : decoded.charAt(at)
+      at += length ?? 1
     }
     const line = clean
       .replaceAll(/\?[^\s"'<>]+/g, '?[redacted]')
@@ -147,30 +157,6 @@ function spellingsOf(secret: string): string[] {
     visible(spelling),
     visible(decodePercents(spelling)),
   ])
-}
-
-/** Returns a function that counts the characters of a text, from `start` on, that are a secret or the beginning of one. */
-function createSearch(spellings: Iterable<string>): (text: string, start: number) => number {
-  // Grouped by their first characters, so that each place of a text is compared with few spellings.
-  const groups = new Map<string, string[]>()
-  for (const spelling of spellings) {
-    const beginning = spelling.slice(0, SHORTEST_PART)
-    const group = groups.get(beginning)
-    if (group) group.push(spelling)
-    else groups.set(beginning, [spelling])
-  }
-  const lengths = new Set([...groups.keys()].map((beginning) => beginning.length))
-  return (text, start) => {
-    let longest = 0
-    for (const beginning of lengths) {
-      for (const spelling of groups.get(text.slice(start, start + beginning)) ?? []) {
-        let length = Math.min(beginning, spelling.length)
-        while (length < spelling.length && text[start + length] === spelling[length]) length += 1
-        longest = Math.max(longest, length)
-      }
-    }
-    return longest
-  }
 }
 
 /** Removes invisible characters, which can reorder or split the visible ones. */

@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
@@ -37,7 +38,7 @@ export interface Context {
   readonly keyMayShow: boolean
   readonly timeout: number
   readonly idle: number
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignalLike | undefined
   /** How many sessions the probe has created. */
   created: number
   /** The sessions that could not be deleted, and why. */

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 
 /** The host and port of a server, as `net.connect` takes them. */
@@ -14,12 +15,12 @@ export function endpointOf({ hostname, port, protocol }: URL): Endpoint {
 }
 
 /** Opens a TCP connection and closes it. Resolves with the address of the server. */
-export async function reach(endpoint: Endpoint, signal: AbortSignal): Promise<string> {
+export async function reach(endpoint: Endpoint, signal: AbortSignalLike): Promise<string> {
   return visit(connect(endpoint), 'connect', signal, ({ remoteAddress = endpoint.host }) => remoteAddress)
 }
 
 /** Makes a TLS handshake and closes the connection. Resolves with a description; rejects as an HTTPS request does. */
-export async function shakeHands(endpoint: Endpoint, signal: AbortSignal): Promise<string> {
+export async function shakeHands(endpoint: Endpoint, signal: AbortSignalLike): Promise<string> {
   // An IP address must not be sent as the server name (RFC 6066, section 3).
   const servername = /^[\d.]+$|:/.test(endpoint.host) ? {} : { servername: endpoint.host }
   const socket = connectTls({ ...endpoint, ...servername, ALPNProtocols: ['http/1.1'] })
@@ -36,7 +37,7 @@ function describeTls(socket: TLSSocket): string {
 async function visit<S extends Socket>(
   socket: S,
   event: string,
-  signal: AbortSignal,
+  signal: AbortSignalLike,
   describe: (socket: S) => string,
 ): Promise<string> {
   const visited = new Promise<string>((resolve, reject) => {

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../lib/cancellation.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { errorCode, TerminalError } from '../lib/errors.ts'
 import { trimSlashes } from '../lib/slashes.ts'
@@ -65,11 +66,11 @@ function startFacts({ upstream, target }: Context): Facts {
 function createCheck(context: Context, facts: Facts, listener: ProbeListener): Check {
   const { signal } = context
   return async (name, act) => {
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     listener.started(name)
     const began = performance.now()
     const found: Found = await act().catch((error: unknown) => {
-      signal?.throwIfAborted()
+      throwIfAborted(signal)
       noteError(facts, error)
       return failed(describeFailure(context, error))
     })
@@ -148,7 +149,7 @@ async function checkShape(
   try {
     sessionId = await openSession(context)
   } catch (error) {
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     facts.sessionFailure = describeFailure(context, error)
     return skipped(facts.sessionFailure)
   }

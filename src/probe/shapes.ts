@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { EventEmitter, once } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { WebSocket } from 'ws'
@@ -40,7 +41,7 @@ const attached: ProbeOutcome = { outcome: 'attached', detail: '' }
 export async function dialShape<T>(
   { url, headers, message, redact }: Shape,
   timeout: number,
-  signal: AbortSignal | undefined,
+  signal: AbortSignalLike | undefined,
   use: (terminal: DialledTerminal) => Promise<T>,
 ): Promise<T> {
   // What came with the status of a refused handshake. The link keeps only the status.

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { assertWhole, wrongType } from '../lib/arguments.ts'
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
@@ -40,7 +41,7 @@ export async function authorizeClient(
   { authorize, request, authTimeout = 10_000 }: AuthorizeOptions,
   leg: ClientLeg,
   uplink: Uplink,
-  signal: AbortSignal,
+  signal: AbortSignalLike,
 ): Promise<ConnectTerminalOptions> {
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
@@ -59,7 +60,7 @@ async function receiveAuth(
   leg: ClientLeg,
   uplink: Uplink,
   timeout: number,
-  signal: AbortSignal,
+  signal: AbortSignalLike,
 ): Promise<ClientAuth | undefined> {
   leg.limitBytes(UNKNOWN_LIMIT)
   // The time limit of the first message.

@@ -1,4 +1,5 @@
 import { assertObject, assertSignal, wrongType } from '../lib/arguments.ts'
+import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalCore } from '../terminal/core.ts'
@@ -91,8 +92,8 @@ class ProxySession implements Opening, LegOwner, UplinkOwner {
   readonly uplink: Uplink
   readonly counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
   readonly #opened: Promise<OpenTerminal<Downlink> | undefined>
-  // Stops the opening. Absent after it: the controller is a tenth of the memory of an idle session.
-  #controller: AbortController | undefined
+  // Stops the opening. Absent after it.
+  #cancellation: Cancellation | undefined
   // Only the first end counts.
   #hasEnded = false
 
@@ -101,9 +102,9 @@ class ProxySession implements Opening, LegOwner, UplinkOwner {
     this.leg = new ClientLeg(client, this)
     this.leg.keepAlive(KEEP_ALIVE)
     this.uplink = new Uplink(this.leg, this, this.counters)
-    const controller = new AbortController()
-    this.#controller = controller
-    this.#opened = open(this, options, controller.signal).finally(() => (this.#controller = undefined))
+    const cancellation = new Cancellation()
+    this.#cancellation = cancellation
+    this.#opened = open(this, options, cancellation).finally(() => (this.#cancellation = undefined))
   }
 
   /** Called by the leg and the uplink. */
@@ -119,7 +120,7 @@ class ProxySession implements Opening, LegOwner, UplinkOwner {
   finish(end: ProxyEnd): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    this.#controller?.abort()
+    this.#cancellation?.abort()
     void this.#close(end).then(this.summary.resolve)
   }
 
@@ -161,7 +162,7 @@ interface Opening {
 async function open(
   opening: Opening,
   options: ProxyOptions,
-  signal: AbortSignal,
+  signal: AbortSignalLike,
 ): Promise<OpenTerminal<Downlink> | undefined> {
   const { client, leg, uplink } = opening
   // Whether the client may read the close reason of an error. Only the errors of `authorize` have one for clients.
@@ -183,13 +184,13 @@ async function open(
 async function attach(
   opening: Opening,
   options: ConnectTerminalOptions,
-  signal: AbortSignal,
+  signal: AbortSignalLike,
 ): Promise<OpenTerminal<Downlink>> {
   const { client, leg, uplink, counters } = opening
   assertObject('options', options)
   assertSignal(options.signal)
   const { keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED, base } = options
-  const { hostname } = parseBase(base)
+  const { hostname } = parseBase(base).url
 
   leg.limitBytes(undefined)
   leg.deliverTo(uplink)
@@ -211,7 +212,7 @@ async function attach(
 }
 
 /** Ends the proxying when the caller's signal aborts, until the returned function is called. */
-function watchSignal(signal: AbortSignal | undefined, opening: Opening): () => void {
+function watchSignal(signal: AbortSignalLike | undefined, opening: Opening): () => void {
   const onAbort = (): void => {
     const { error } = explainThrown(signal?.reason, false)
     opening.finish({ endedBy: 'proxy', code: GOING_AWAY, reason: '', error })

@@ -1,3 +1,4 @@
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { delay, startDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
 import { isTransient, terminalError } from '../upstream/failures.ts'
@@ -35,7 +36,7 @@ export async function attachTerminal<S extends Sink>(
   const lease = new Lease(settings.sessionId)
   try {
     for (let tryNumber = 1; ;) {
-      const outcome = await tryOnce(settings, createSink, upstreamOptions, lease, deadline.signal, progress).catch(
+      const outcome = await tryOnce(settings, createSink, upstreamOptions, lease, deadline, progress).catch(
         (error: unknown): Refusal => ({ error }),
       )
       if ('core' in outcome) return outcome
@@ -52,7 +53,7 @@ export async function attachTerminal<S extends Sink>(
       if (tryNumber >= attempts || !mayHelp || !(error instanceof TerminalError)) throw error
       progress.lastError = error
       progress.step = 'waiting to try again'
-      await delay(delayAfter(tryNumber, retryDelay), deadline.signal)
+      await delay(delayAfter(tryNumber, retryDelay), deadline)
       tryNumber += 1
     }
   } catch (error) {
@@ -85,7 +86,7 @@ async function tryOnce<S extends Sink>(
   createSink: CreateSink<S>,
   upstreamOptions: UpstreamOptions,
   lease: Lease,
-  signal: AbortSignal,
+  signal: AbortSignalLike,
   progress: AttachProgress,
 ): Promise<OpenTerminal<S> | Refusal> {
   progress.step = 'asking for a session'

@@ -1,3 +1,4 @@
+import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { BRIEFLY } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
@@ -56,7 +57,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   // Why this side ended the terminal; the close frame of the server does not tell.
   #ownCause: 'local' | 'exited' | 'lost' | undefined
   // Cancels the look-up that is under way when the terminal ends. There is at most one.
-  #lookUpInProgress: AbortController | undefined
+  #lookUpInProgress: Cancellation | undefined
   // Counted, so that a look-up can tell whether output came while it was under way.
   #messages = 0
   // Runs for 45 s from the first traffic on. It is never reset.
@@ -185,16 +186,16 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   async #checkExit(): Promise<void> {
     const before = this.#messages
     if (this.#lookUpInProgress) return this.#exits.reset()
-    this.#lookUpInProgress = new AbortController()
+    this.#lookUpInProgress = new Cancellation()
     // A failed look-up says nothing about the shell.
-    const session = await this.#lookUp(this.#lookUpInProgress.signal).catch(() => 'unknown')
+    const session = await this.#lookUp(this.#lookUpInProgress).catch(() => 'unknown')
     this.#lookUpInProgress = undefined
     // The last output is still coming, or waits for a slow reader: ask later.
     if (this.#sink.isPaused() || this.#messages !== before) this.#exits.reset()
     else if (session === undefined) this.#startClosing('exited')
   }
 
-  #lookUp(outer?: AbortSignal): Promise<TerminalSession | undefined> {
+  #lookUp(outer?: AbortSignalLike): Promise<TerminalSession | undefined> {
     return lookUpSession({ ...this.#upstream, sessionId: this.sessionId }, BRIEFLY, outer)
   }
 

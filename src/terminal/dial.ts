@@ -1,3 +1,4 @@
+import { Cancellation, throwIfAborted, type AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, delay } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { withoutSecrets } from '../lib/errors.ts'
@@ -15,7 +16,7 @@ export interface Attempt {
   /** The URLs and credentials of this attempt. */
   readonly upstream: Upstream
   /** The options to look the session up with. Their signal ends the attempt. */
-  readonly session: TerminalSessionOptions & { readonly signal: AbortSignal }
+  readonly session: TerminalSessionOptions & { readonly signal: AbortSignalLike }
   readonly url: string
   /** Whether the key is in the URL. */
   readonly keyInUrl: boolean
@@ -39,7 +40,7 @@ export async function dial<S extends Sink>(
   createSink: CreateSink<S>,
 ): Promise<{ readonly link: Link<S> } | { readonly failure: DialFailure }> {
   const { settings, upstream, session } = attempt
-  session.signal.throwIfAborted()
+  throwIfAborted(session.signal)
   const link = open(attempt, createSink)
   const outcome = new Deferred<DialFailure | undefined>()
   // Stops the confirmation when the outcome is known.
@@ -79,9 +80,9 @@ function confirmSilence(
   const { settle } = settings
   const start = performance.now()
   // Absent until the heartbeat: most servers have sent output by then, and nothing has to be stopped.
-  let controller: AbortController | undefined
+  let cancellation: Cancellation | undefined
 
-  async function confirm(signal: AbortSignal): Promise<'session gone' | undefined> {
+  async function confirm(signal: AbortSignalLike): Promise<'session gone' | undefined> {
     link.sendText(HEARTBEAT)
     const look = lookUpSession(session, Math.max(settle, SHORTEST_LOOK_UP), signal)
     // A failed look-up says nothing about the session.
@@ -92,16 +93,15 @@ function confirmSilence(
 
   const timer = setTimeout(
     () => {
-      controller = new AbortController()
+      cancellation = new Cancellation()
       // It rejects only when it is stopped, and then means nothing.
-      confirm(controller.signal).then(resolve, () => {})
+      confirm(cancellation).then(resolve, () => {})
     },
     Math.min(HEARTBEAT_DELAY, settle / 2),
   )
   return () => {
     clearTimeout(timer)
-    // With a reason: without one, the runtime creates an error with a stack.
-    controller?.abort('done')
+    cancellation?.abort()
   }
 }
 

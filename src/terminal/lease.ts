@@ -1,3 +1,4 @@
+import { Cancellation, throwIfAborted, type AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, BRIEFLY, delay, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { isCut } from '../upstream/failures.ts'
@@ -25,14 +26,14 @@ export class Lease {
   }
 
   /** Returns the session's id. Creates the session if there is none yet. */
-  async acquire(upstream: UpstreamOptions, signal: AbortSignal): Promise<string> {
+  async acquire(upstream: UpstreamOptions, signal: AbortSignalLike): Promise<string> {
     const known = this.#named ?? this.#created?.sessionId
     if (known !== undefined) return known
-    signal.throwIfAborted()
+    throwIfAborted(signal)
     // Not cancelled with the caller: the server would still create the session, and its id would be lost.
-    const patience = new AbortController()
+    const patience = new Cancellation()
     const control: RequestControl = {}
-    const creating = createSession({ ...upstream, signal: patience.signal }, control)
+    const creating = createSession({ ...upstream, signal: patience }, control)
     try {
       const { id } = await abortable(creating, signal)
       this.#created = { sessionId: id, upstream }

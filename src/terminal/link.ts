@@ -131,7 +131,7 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
       else this.#onMessage(new Uint8Array(data), true)
     })
     // The error of Node's own class says nothing.
-    socket.addEventListener('error', () => this.#onError(undefined))
+    socket.addEventListener('error', () => this.#onError())
     // Deno's own class reports the code 0 for a connection that dropped.
     socket.addEventListener('close', ({ code, reason }) => this.#finish(code || 1006, reason))
   }
@@ -151,7 +151,7 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     if (this.#isPatient) this.#patience?.reset()
   }
 
-  #onError(error: unknown): void {
+  #onError(error?: unknown): void {
     this.#failure ??= error
     // After an error, ws waits 5 s for the server to end the connection. The session may be gone by then, and the failure
     // would look like the end of the shell.

@@ -18,9 +18,8 @@ export type CreateSink<S extends Sink> = (maxBuffered: number, source: FlowContr
 // A linked list. Each reader moves along it at its own pace, and entries that all readers have passed are
 // garbage-collected. (Array.shift() would copy the rest: an hour of a progress bar is a hundred thousand tiny chunks.)
 interface Entry {
-  readonly index: number
   chunk: Uint8Array
-  next?: Entry
+  next?: Entry | undefined
 }
 
 interface Reader {
@@ -47,7 +46,7 @@ function costOf(chunk: Uint8Array): number {
 export class Output implements Sink {
   readonly #waterMark: WaterMark
   // The last entry of the list: new chunks go behind it.
-  #tail: Entry = { index: 0, chunk: new Uint8Array() }
+  #tail: Entry = { chunk: new Uint8Array() }
   // Keeps the place of the next reader while there is none.
   #placeholder: Reader | undefined = { at: this.#tail, bytes: 0, wake() {} }
   readonly #readers = new Set<Reader>(this.#placeholder && [this.#placeholder])
@@ -55,8 +54,8 @@ export class Output implements Sink {
   #hasEnded = false
   // After `discard`, chunks are dropped as they come.
   #discarding = false
-  // The first entry of this turn of the event loop whose chunk is a view on a larger buffer.
-  #firstSlice: Entry | undefined
+  // The entry before those of this turn of the event loop that may be slices of a larger buffer; absent without slices.
+  #beforeSlices: Entry | undefined
 
   constructor(maxBuffered: number, source: FlowControl) {
     this.#waterMark = new WaterMark(maxBuffered, source)
@@ -70,11 +69,15 @@ export class Output implements Sink {
     if (this.#discarding || data.length === 0) return
     // A plain Uint8Array: a Buffer has methods of another meaning.
     const chunk = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    this.#tail = this.#tail.next = { index: this.#tail.index + 1, chunk }
-    if (chunk.length < chunk.buffer.byteLength && !this.#firstSlice) {
-      this.#firstSlice = this.#tail
-      setImmediate(() => this.#copySlices())
+    if (chunk.length < chunk.buffer.byteLength && !this.#beforeSlices) {
+      this.#beforeSlices = this.#tail
+      setImmediate(() => {
+        // Each slice that still waits would keep everything in memory that ws has read with it.
+        for (let entry = this.#beforeSlices?.next; entry; entry = entry.next) entry.chunk = entry.chunk.slice()
+        this.#beforeSlices = undefined
+      })
     }
+    this.#tail = this.#tail.next = { chunk }
     // Counted for all readers before the first wakes: it may detach, and another reader may take its place.
     for (const reader of this.#readers) reader.bytes += costOf(chunk)
     for (const reader of this.#readers) reader.wake()
@@ -144,16 +147,6 @@ export class Output implements Sink {
     }
   }
 
-  /** Copies the slices that still wait: each would keep everything in memory that ws has read with it. */
-  #copySlices(): void {
-    let read = Infinity
-    for (const { at } of this.#readers) read = Math.min(read, at.index)
-    for (let entry = this.#firstSlice; entry; entry = entry.next) {
-      if (entry.index > read) entry.chunk = entry.chunk.slice()
-    }
-    this.#firstSlice = undefined
-  }
-
   #regulate(): void {
     let most = 0
     for (const reader of this.#readers) most = Math.max(most, reader.bytes)
@@ -161,9 +154,15 @@ export class Output implements Sink {
   }
 
   #nextChunk(reader: Reader): Uint8Array | undefined {
-    const { next } = reader.at
+    const { at } = reader
+    const { next } = at
     if (!next) return undefined
     reader.at = next
+    if (this.#readers.size === 1) {
+      // An entry that the garbage collector has put among the old ones would keep all later ones in memory.
+      at.next = undefined
+      if (this.#beforeSlices === at) this.#beforeSlices = next
+    }
     reader.bytes -= costOf(next.chunk)
     if (this.#waterMark.paused) this.#regulate()
     return next.chunk

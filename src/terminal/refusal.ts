@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../lib/cancellation.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import {
   adviceOnKey,
@@ -45,7 +46,7 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
       chatMayHurt: opened && code === 1000 && session.chatId !== undefined,
     }
   } catch (problem) {
-    session.signal.throwIfAborted()
+    throwIfAborted(session.signal)
     const keyMayHelp = mayAddKey && !hasCode(problem, 'ERR_TERMINAL_UNAUTHORIZED')
     // A server that cuts handshakes and answers requests with an error of its own is no terminal server.
     if (wasCut(failure)) return { error: errorFor(failure, attempt), keyMayHelp: keyMayHelp && wasAnswered(problem) }

@@ -1,4 +1,5 @@
 import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { sendsCookies } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
@@ -70,7 +71,7 @@ export interface Settings {
   /** Without the signal: it only cancels connecting, and an open terminal must not keep it in memory. */
   readonly upstream: Omit<UpstreamOptions, 'signal'>
   readonly sessionId: string | undefined
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignalLike | undefined
   /** The URL of the session or sessions, for messages. */
   readonly where: string
   readonly Socket: SocketConstructor
@@ -110,7 +111,7 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
     ...rest
   } = options
   if (!['always', 'never', 'fallback'].includes(tokenInUrl)) {
-    throw wrongValue('tokenInUrl', "must be 'always', 'never' or 'fallback'")
+    throw wrongValue('tokenInUrl', 'must be one of always, never, fallback')
   }
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertSignal(signal)

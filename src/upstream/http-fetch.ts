@@ -1,12 +1,19 @@
 import { LONGEST_ANSWER, type SendHttp } from './http.ts'
 
 /** The transport of browsers, workers and Bun. */
-export const sendHttp: SendHttp = async (url, { method, headers, signal = null }) => {
-  const response = await fetch(url, { method, headers, signal, redirect: 'manual' })
-  return {
-    status: response.status,
-    header: (name) => response.headers.get(name) ?? undefined,
-    body: await readBody(response),
+export const sendHttp: SendHttp = async (url, { method, headers, signal }) => {
+  const controller = new AbortController()
+  const abort = (): void => controller.abort()
+  signal?.addEventListener('abort', abort)
+  try {
+    const response = await fetch(url, { method, headers, signal: controller.signal, redirect: 'manual' })
+    return {
+      status: response.status,
+      header: (name) => response.headers.get(name) ?? undefined,
+      body: await readBody(response),
+    }
+  } finally {
+    signal?.removeEventListener('abort', abort)
   }
 }
 

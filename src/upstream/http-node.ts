@@ -21,10 +21,10 @@ export const sendHttp: SendHttp = (url, options) =>
       reject(Object.assign(new Error('the connection ended without an answer'), { code: 'ECONNRESET' }))
     })
     request.once('response', (response) => {
-      const { statusCode: status = 0, headers } = response
+      const { statusCode: status = 0 } = response
       let body = ''
       const finish = (): void => {
-        resolve({ status, header: (name) => headers[name]?.toString(), body })
+        resolve({ status, header: (name) => response.headers[name]?.toString(), body })
       }
       response.setEncoding('utf8')
       response.on('data', (text: string) => {

@@ -1,3 +1,5 @@
+import type { AbortSignalLike } from '../lib/cancellation.ts'
+
 /** Controls a request that is under way. */
 export interface RequestControl {
   /** Lets the process end although the request is not answered. Absent where the runtime cannot. */
@@ -9,7 +11,7 @@ export interface HttpRequest {
   readonly method: string
   readonly headers: Readonly<Record<string, string>>
   /** Ends the request. */
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: AbortSignalLike | undefined
   /** Asks for a connection that no other request uses. Runtimes that have only `fetch` cannot give one. */
   readonly ownConnection: boolean
   /** Gets a function that lets the process end although the request is not answered. Node only. */

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../lib/cancellation.ts'
 import { sendHttp } from '#http'
 import { assertSegment } from '../lib/arguments.ts'
 import { abortable } from '../lib/deadline.ts'
@@ -71,7 +72,7 @@ export async function exchange(
   url: string,
   { signal, ...details }: Omit<HttpRequest, 'ownConnection'>,
 ): Promise<Reply> {
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   const send = (ownConnection: boolean): Promise<HttpAnswer> =>
     // The transport has the signal too, but some runtimes never settle a broken body.
     abortable(sendHttp(url, { ...details, signal, ownConnection }), signal)

@@ -1,8 +1,9 @@
 import { assertObject, assertSignal } from '../lib/arguments.ts'
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import { createRedact, type Redact } from '../lib/errors.ts'
 import { authFor, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
-import { buildUpstreamHttpUrl, readBase, wsUrlFor } from './url.ts'
+import { buildUpstreamHttpUrl, parseBase, wsUrlFor } from './url.ts'
 
 /** Which server, which user and which credentials. */
 export interface UpstreamOptions {
@@ -35,10 +36,10 @@ export interface UpstreamOptions {
   /** The user's `Cookie` header. Only `session` and `system_oauth` send it. Default: none. */
   cookie?: string | undefined
   /**
-   * Cancels a request or connecting: the promise rejects with the signal's `reason`. Requests have no time limit of their
+   * An `AbortSignal`. Cancels a request or connecting: the promise rejects with the signal's `reason`. Requests have no time limit of their
    * own: use `AbortSignal.timeout(ms)`. The signal has no effect on an open terminal.
    */
-  signal?: AbortSignal | undefined
+  signal?: AbortSignalLike | undefined
 }
 
 /** The URLs and credentials of one request or one dial. All of them are derived here, so that they cannot differ. */
@@ -57,7 +58,8 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
   const { authType = 'bearer', userId, cookie, signal } = options
   assertSignal(signal)
   // Read before the wait for the key: a caller that changes its URL meanwhile must not send the key to another server.
-  const base = readBase(options.base)
+  const { url } = parseBase(options.base)
+  const base = url.href
   const key = typeof options.key === 'function' ? await abortable(Promise.resolve(options.key()), signal) : options.key
   const credential = resolveCredential(authType, key)
   const { token, urlToken } = credential
@@ -65,7 +67,7 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
     ...authFor(credential, options),
     hasKey: token !== '',
     keyMayBeInUrl: urlToken !== '',
-    redact: createRedact([token, ...[...cookieValues(cookie), ...parametersOf(base)].filter(isLong)]),
+    redact: createRedact([token, ...[...cookieValues(cookie), ...url.searchParams.values()].filter(isLong)]),
     httpUrl: (sessionId) => buildUpstreamHttpUrl(base, { ...options, sessionId }),
     wsUrl: (sessionId, keyInUrl) => wsUrlFor(base, keyInUrl ? urlToken : '', userId, { ...options, sessionId }),
   }
@@ -74,11 +76,6 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
 /** Whether a value is long enough to be a secret. Removing every `1` or `dark` would only spoil messages. */
 function isLong(value: string): boolean {
   return value.length >= 6
-}
-
-function parametersOf(base: string): Iterable<string> {
-  // Most bases have none, and parsing a URL for every request costs time.
-  return base.includes('?') ? new URL(base).searchParams.values() : []
 }
 
 function cookieValues(cookie: string | undefined): string[] {

@@ -1,4 +1,5 @@
 import { assertObject, assertSegment } from '../lib/arguments.ts'
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { isCut } from './failures.ts'
 import type { RequestControl } from './http.ts'
@@ -131,7 +132,7 @@ export async function getTerminalSession(options: TerminalSessionOptions): Promi
 export function lookUpSession(
   options: TerminalSessionOptions,
   ms: number,
-  outer: AbortSignal | undefined,
+  outer: AbortSignalLike | undefined,
 ): Promise<TerminalSession | undefined> {
   return withDeadline(ms, outer, (signal) => getTerminalSession({ ...options, signal }))
 }

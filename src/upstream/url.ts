@@ -64,18 +64,17 @@ export function wsUrlFor(base: string | URL, token: string, userId: string, targ
 
   const path = target.sessionId === undefined ? [] : terminalPath(target.sessionId)
   const url = locate(base, 'ws', target.policyId, path)
-  const own = parseQuery('')
   // PROTOCOL 3.2, 3.7 and 3.3
+  const own = parseQuery('')
   own.append('user_id', userId)
   if (contextId !== undefined) own.append('context_id', contextId)
   if (token !== '') own.append('token', token)
-  url.search += `${url.search && '&'}${own}`
-  return url.href
+  return `${url}${url.includes('?') ? '&' : '?'}${own}`
 }
 
 /** Returns the HTTP URL of one session, or without an id of all sessions. The user and the key go into the headers. */
 export function buildUpstreamHttpUrl(base: string | URL, target: UpstreamTarget): string {
-  return locate(base, 'http', target.policyId, terminalPath(target.sessionId)).href
+  return locate(base, 'http', target.policyId, terminalPath(target.sessionId))
 }
 
 // PROTOCOL 2.5 and 3.1
@@ -85,29 +84,23 @@ function terminalPath(sessionId: string | undefined): string[] {
   return ['api', 'terminals', sessionId]
 }
 
-function locate(base: string | URL, scheme: 'ws' | 'http', policyId: string | undefined, path: readonly string[]): URL {
-  const url = parseBase(base)
-  if (!/^(?:http|ws)s?:$/.test(url.protocol)) {
-    invalidBase(`its scheme is \`${url.protocol}\`, perhaps because http:// is missing`)
+function locate(
+  base: string | URL,
+  scheme: 'ws' | 'http',
+  policyId: string | undefined,
+  path: readonly string[],
+): string {
+  const { url, query } = parseBase(base)
+  const { protocol, host, pathname } = url
+  if (!/^(?:http|ws)s?:$/.test(protocol)) {
+    invalidBase(`its scheme is \`${protocol}\`, perhaps because http:// is missing`)
   }
-  // The setter refuses only a change between a special scheme and another; these four are special.
-  url.protocol = url.protocol.replace(/^(?:http|ws)/, scheme)
   if (policyId !== undefined) assertSegment('policyId', policyId)
   // PROTOCOL 2.11
   const segments = policyId === undefined ? path : ['p', policyId, ...path]
-  if (segments.length > 0) {
-    url.pathname = [trimSlashes(url.pathname), ...segments.map(encodeURIComponent)].join('/')
-  }
-  url.search = foreignParameters(url.search)
-  url.hash = ''
-  return url
-}
-
-/** Returns the parameters that are not ours, spelled as they are: some gateways sign theirs, and URLSearchParams respells. */
-function foreignParameters(search: string): string {
-  const pairs = search.slice(1).split('&').filter(isForeign)
-  // With the question mark: the setter of `search` would remove one from the first name.
-  return pairs.length === 0 ? '' : `?${pairs.join('&')}`
+  const pathTo =
+    segments.length === 0 ? pathname : [trimSlashes(pathname), ...segments.map(encodeURIComponent)].join('/')
+  return `${protocol.replace(/^(?:http|ws)/, scheme)}//${host}${pathTo}${query}`
 }
 
 /** Parses a query with URL, the only global that the builder may use. */
@@ -115,13 +108,30 @@ function parseQuery(query: string): URLSearchParams {
   return new URL(`http://query/?${query}`).searchParams
 }
 
+/** Returns the parameters that are not ours, spelled as they are: some gateways sign theirs, and URLSearchParams respells. */
+function foreignParameters(search: string): string {
+  const pairs = search.slice(1).split('&').filter(isForeign)
+  return pairs.length === 0 ? '' : `?${pairs.join('&')}`
+}
+
 function isForeign(pair: string): boolean {
   const [name] = parseQuery(pair).keys()
   return name !== undefined && !OWN_PARAMETERS.includes(name)
 }
 
+/** A base that has been parsed. */
+interface Base {
+  readonly url: Readonly<URL>
+  /** The parameters that are not ours, with the question mark, or `''`. */
+  readonly query: string
+}
+
+// The base that was parsed last. A program has few of them, and an attach needs the same one eight times.
+let lastParsed: Base | undefined
+
 /** Parses a base. The scheme is checked where the URL is built. */
-export function parseBase(base: string | URL): URL {
+export function parseBase(base: string | URL): Base {
+  if (lastParsed && lastParsed.url.href === base) return lastParsed
   // JavaScript callers pass anything.
   const given: unknown = base
   if (typeof given !== 'string' && (typeof given !== 'object' || given === null)) {
@@ -135,12 +145,12 @@ export function parseBase(base: string | URL): URL {
     return invalidBase('it cannot be parsed as one')
   }
   if (url.username !== '' || url.password !== '') return invalidBase('it holds a user name or password')
-  return url
+  return (lastParsed = { url, query: foreignParameters(url.search) })
 }
 
 /** Returns a base as a string, which stays the same when the caller changes its `URL`. */
 export function readBase(base: string | URL): string {
-  return parseBase(base).href
+  return parseBase(base).url.href
 }
 
 function invalidBase(why: string): never {

@@ -1,7 +1,6 @@
 // One of the relays that the benchmark compares, in front of one upstream.
-import http, { createServer } from 'node:http'
+import { createServer } from 'node:http'
 import net from 'node:net'
-import { json } from 'node:stream/consumers'
 import { createProxyServer } from 'http-proxy-3'
 import { proxyUpgrade } from 'httpxy'
 import { proxyTerminal } from 'terminal-upstream/proxy'
@@ -20,13 +19,14 @@ const relays = {
 
   /** The same, with a session that it creates first, as proxyTerminal does. */
   'hand-post': () =>
-    serveSockets((client) => {
-      const post = http.request(`${base}/api/terminals`, { method: 'POST', agent: false }, async (response) => {
-        const { id } = await json(response)
+    serveSockets(async (client) => {
+      try {
+        const response = await fetch(`${base}/api/terminals`, { method: 'POST' })
+        const { id } = await response.json()
         relayByHand(client, `ws://127.0.0.1:${upstreamPort}/api/terminals/${id}`)
-      })
-      post.on('error', () => client.terminate())
-      post.end()
+      } catch {
+        client.terminate()
+      }
     }),
 
   stream: () =>
