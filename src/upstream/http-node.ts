@@ -1,5 +1,6 @@
 import http, { type ClientRequest } from 'node:http'
 import https from 'node:https'
+import { isDeepStrictEqual } from 'node:util'
 import { LONGEST_ANSWER, type HttpRequest, type SendHttp } from './http.ts'
 
 /**
@@ -44,8 +45,18 @@ function start(url: string, { method, headers, ownConnection }: HttpRequest): Cl
   return request(url, { method, headers, agent: ownConnection ? withoutPool(globalAgent, Agent) : globalAgent })
 }
 
+// The agent without a pool for each global agent that was used, and its settings.
+const known = new WeakMap<http.Agent, { readonly settings: object; readonly agent: http.Agent }>()
+
 /** Returns an agent that opens a connection for each request, with the settings of the global one, its proxy included. */
 function withoutPool(agent: http.Agent, Class: new (options: object) => http.Agent): http.Agent {
   // A program that has replaced the global agent knows how to connect, and a plain agent may not.
-  return agent.constructor === Class ? new Class({ ...Reflect.get(agent, 'options'), keepAlive: false }) : agent
+  if (agent.constructor !== Class) return agent
+  const settings = { ...Reflect.get(agent, 'options'), keepAlive: false }
+  const entry = known.get(agent)
+  // A program may change the settings at any time.
+  if (entry && isDeepStrictEqual(entry.settings, settings)) return entry.agent
+  const created = new Class(settings)
+  known.set(agent, { settings, agent: created })
+  return created
 }
