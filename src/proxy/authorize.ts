@@ -32,13 +32,16 @@ export interface AuthorizeOptions {
   authTimeout?: number | undefined
 }
 
+/** The default ms for the client's first message, and for `authorize`. */
+export const AUTH_TIMEOUT = 10_000
+
 // Bytes that a client may send before its first message has come, and before it is authorized.
 const UNKNOWN_LIMIT = 2 * LONGEST_TEXT
 const UNAUTHORIZED_LIMIT = 2 * MAX_BUFFERED
 
 /** Waits for the client's first message, and asks `authorize` for the upstream. */
 export async function authorizeClient(
-  { authorize, request, authTimeout = 10_000 }: AuthorizeOptions,
+  { authorize, request, authTimeout = AUTH_TIMEOUT }: AuthorizeOptions,
   leg: ClientLeg,
   uplink: Uplink,
   signal: AbortSignalLike,
@@ -46,22 +49,27 @@ export async function authorizeClient(
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
   const auth = await receiveAuth(leg, uplink, authTimeout, signal)
-  if (!auth) {
-    const message = `The client's first message was not an auth frame, or did not come within ${authTimeout} ms`
-    throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', message, { closeReason: 'Auth timeout or invalid payload' })
-  }
-  const late = (): TerminalError =>
-    new TerminalError('ERR_TERMINAL_TIMEOUT', `\`authorize\` has not answered within ${authTimeout} ms`)
-  return withDeadline(authTimeout, signal, () => Promise.resolve(authorize(auth, request)), late)
+  return askToAuthorize(authTimeout, signal, () => authorize(auth, request))
 }
 
-/** Resolves with what the first message says, or with `undefined` if it is not an auth frame or does not come in time. */
-async function receiveAuth(
+/** Resolves with the answer of `ask`, or rejects with ERR_TERMINAL_TIMEOUT when it takes more than `timeout` ms. */
+export function askToAuthorize<T>(
+  timeout: number,
+  signal: AbortSignalLike | undefined,
+  ask: () => T | Promise<T>,
+): Promise<T> {
+  const late = (): TerminalError =>
+    new TerminalError('ERR_TERMINAL_TIMEOUT', `\`authorize\` has not answered within ${timeout} ms`)
+  return withDeadline(timeout, signal, async () => ask(), late)
+}
+
+/** Resolves with what the client's first message says. Rejects if it is not an auth frame, or does not come in time. */
+export async function receiveAuth(
   leg: ClientLeg,
   uplink: Uplink,
   timeout: number,
   signal: AbortSignalLike,
-): Promise<ClientAuth | undefined> {
+): Promise<ClientAuth> {
   leg.limitBytes(UNKNOWN_LIMIT)
   // The time limit of the first message.
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -75,5 +83,8 @@ async function receiveAuth(
       },
     })
   })
-  return abortable(first, signal).finally(() => clearTimeout(timer))
+  const auth = await abortable(first, signal).finally(() => clearTimeout(timer))
+  if (auth) return auth
+  const message = `The client's first message was not an auth frame, or did not come within ${timeout} ms`
+  throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', message, { closeReason: 'Auth timeout or invalid payload' })
 }

@@ -131,6 +131,11 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
     this.#byteLimit.set(most)
   }
 
+  /** Sends the close frame. Further messages are delivered until the client answers it. */
+  startClosing(code: number, reason: string): void {
+    this.#socket.close(code, reason)
+  }
+
   /** Closes the connection, by force if the client does not answer in time. `gone` resolves when it has ended. */
   close(code: number | undefined, reason: string): void {
     this.#inbox.close()

@@ -1,44 +1,19 @@
 import { assertObject, assertSignal, wrongType } from '../lib/arguments.ts'
-import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
-import { Deferred } from '../lib/deferred.ts'
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { parseBase } from '../upstream/url.ts'
 import { authorizeClient, type AuthorizeOptions } from './authorize.ts'
-import { ClientLeg, type ClientClose, type LegOwner } from './client-leg.ts'
+import { ClientSession, GOING_AWAY, type ProxySummary } from './client-session.ts'
 import { isSocket, OPEN, type ClientSocket } from './client-socket.ts'
-import { explainThrown, relayClose, withoutAddresses } from './closing.ts'
-import type { Counters } from './counters.ts'
+import { explainThrown, withoutAddresses } from './closing.ts'
 import { Downlink } from './downlink.ts'
-import { Uplink, type UplinkOwner } from './uplink.ts'
 
-export type { AuthorizeOptions }
+export type { AuthorizeOptions, ProxySummary }
 
 /** The options of {@link proxyTerminal}: the upstream, or how to find it. */
 export type ProxyOptions = ConnectTerminalOptions | AuthorizeOptions
-
-/** How a client was served. */
-export interface ProxySummary extends Readonly<Counters> {
-  /**
-   * The side that ended it. `proxy` means that no terminal was opened: the client was not authorized or sent too much, the
-   * upstream refused or could not be reached, an option was wrong, or the signal aborted.
-   */
-  readonly endedBy: 'client' | 'upstream' | 'proxy'
-  /** The close code of that side, 1006 when its connection dropped; for the proxy, the code that the client was sent. */
-  readonly code: number
-  /** The reason that came with the code. */
-  readonly reason: string
-  /** What went wrong, with a message for the operator's log. Absent when the shell ended or the client left. */
-  readonly error?: Error
-  /** The session that the client was joined to; absent if no terminal was opened. */
-  readonly sessionId?: string
-  /** The chat of that session; absent if the server did not accept one. */
-  readonly chatId?: string
-}
-
-/** The part of the summary that says how the proxying ended. */
-type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
 
 /**
  * Joins a client's WebSocket to a terminal of an upstream, whose key the client never sees. Resolves when both
@@ -77,116 +52,31 @@ type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
  */
 export function proxyTerminal(client: ClientSocket, options: ProxyOptions): Promise<ProxySummary> {
   if (!isSocket(client)) throw wrongType('client', 'a WebSocket of ws', client)
-  return new ProxySession(client, options).summary.promise
+  return new ClientSession(client, (session, signal) => joinUpstream(session, options, signal)).summary.promise
 }
 
-// What one side is sent when the other side ended without a code that may be sent.
-const GOING_AWAY = 1001
-const BAD_GATEWAY = 1014
-
-/** A client and, once it is open, the terminal that it is joined to. */
-class ProxySession implements Opening, LegOwner, UplinkOwner {
-  readonly summary = new Deferred<ProxySummary>()
-  readonly client: ClientSocket
-  readonly leg: ClientLeg
-  readonly uplink: Uplink
-  readonly counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
-  readonly #opened: Promise<OpenTerminal<Downlink> | undefined>
-  // Stops the opening. Absent after it.
-  #cancellation: Cancellation | undefined
-  // Only the first end counts.
-  #hasEnded = false
-
-  constructor(client: ClientSocket, options: ProxyOptions) {
-    this.client = client
-    this.leg = new ClientLeg(client, this)
-    this.leg.keepAlive(KEEP_ALIVE)
-    this.uplink = new Uplink(this.leg, this, this.counters)
-    const cancellation = new Cancellation()
-    this.#cancellation = cancellation
-    this.#opened = open(this, options, cancellation).finally(() => (this.#cancellation = undefined))
-  }
-
-  /** Called by the leg and the uplink. */
-  onOverflow(): void {
-    this.finish({ endedBy: 'proxy', code: 1009, reason: 'Too much input before the terminal was open' })
-  }
-
-  /** Called by the leg. */
-  onClientGone(close: ClientClose): void {
-    this.finish({ endedBy: 'client', ...close })
-  }
-
-  finish(end: ProxyEnd): void {
-    if (this.#hasEnded) return
-    this.#hasEnded = true
-    this.#cancellation?.abort()
-    void this.#close(end).then(this.summary.resolve)
-  }
-
-  async #close(end: ProxyEnd): Promise<ProxySummary> {
-    const { leg } = this
-    // An opening that fails at once ends the session within the constructor.
-    await Promise.resolve()
-    leg.deliverTo(undefined)
-    if (end.endedBy === 'upstream') {
-      // The heartbeat ends a client that does not take the rest of the output.
-      leg.keepAlive(KEEP_ALIVE)
-      await Promise.race([this.#opened.then((terminal) => terminal?.sink.drained()), leg.gone])
-    }
-    const { code, reason } = relayClose(end.code, end.reason, end.endedBy === 'client' ? GOING_AWAY : BAD_GATEWAY)
-    leg.close(code, reason)
-    const terminal = await this.#opened
-    await Promise.all([leg.gone, terminal?.core.close(code, reason)])
-    leg.release()
-    const { sessionId, chatId } = terminal?.core ?? {}
-    return {
-      ...end,
-      ...(sessionId !== undefined && { sessionId }),
-      ...(chatId !== undefined && { chatId }),
-      ...this.counters,
-    }
-  }
-}
-
-/** The parts of a session that the steps of the opening need. */
-interface Opening {
-  readonly client: ClientSocket
-  readonly leg: ClientLeg
-  readonly uplink: Uplink
-  readonly counters: Counters
-  finish(end: ProxyEnd): void
-}
-
-/** Finds the upstream and opens its terminal. Resolves with `undefined` if that fails, or the proxying ends before. */
-async function open(
-  opening: Opening,
+/** Finds the upstream, and opens its terminal for the client. */
+async function joinUpstream(
+  session: ClientSession,
   options: ProxyOptions,
   signal: AbortSignalLike,
 ): Promise<OpenTerminal<Downlink> | undefined> {
-  const { client, leg, uplink } = opening
-  // Whether the client may read the close reason of an error. Only the errors of `authorize` have one for clients.
-  let mayQuote = true
-  try {
-    assertObject('options', options)
-    // A client that has left needs no shell.
-    if (client.readyState !== OPEN) return undefined
-    const upstream = 'authorize' in options ? await authorizeClient(options, leg, uplink, signal) : options
-    mayQuote = false
-    return await attach(opening, upstream, signal)
-  } catch (error) {
-    opening.finish({ endedBy: 'proxy', ...explainThrown(error, mayQuote) })
-    return undefined
-  }
+  const { client, leg, uplink } = session
+  assertObject('options', options)
+  // A client that has left needs no shell.
+  if (client.readyState !== OPEN) return undefined
+  const upstream = 'authorize' in options ? await authorizeClient(options, leg, uplink, signal) : options
+  session.isAuthorized = true
+  return attach(session, upstream, signal)
 }
 
 /** Attaches to the upstream, and connects both directions to it. */
 async function attach(
-  opening: Opening,
+  session: ClientSession,
   options: ConnectTerminalOptions,
   signal: AbortSignalLike,
 ): Promise<OpenTerminal<Downlink>> {
-  const { client, leg, uplink, counters } = opening
+  const { client, leg, uplink, counters } = session
   assertObject('options', options)
   assertSignal(options.signal)
   const { keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED, base } = options
@@ -195,7 +85,7 @@ async function attach(
   leg.limitBytes(undefined)
   leg.deliverTo(uplink)
   uplink.startReading(maxBuffered)
-  const stopWatching = watchSignal(options.signal, opening)
+  const stopWatching = watchSignal(options.signal, session)
   let terminal: OpenTerminal<Downlink>
   try {
     terminal = await attachTerminal(
@@ -207,15 +97,15 @@ async function attach(
   }
   leg.keepAlive(keepAlive)
   uplink.startSending(terminal.core)
-  watchTerminal(terminal.core, hostname, opening)
+  watchTerminal(terminal.core, hostname, session)
   return terminal
 }
 
 /** Ends the proxying when the caller's signal aborts, until the returned function is called. */
-function watchSignal(signal: AbortSignalLike | undefined, opening: Opening): () => void {
+function watchSignal(signal: AbortSignalLike | undefined, session: ClientSession): () => void {
   const onAbort = (): void => {
     const { error } = explainThrown(signal?.reason, false)
-    opening.finish({ endedBy: 'proxy', code: GOING_AWAY, reason: '', error })
+    session.finish({ endedBy: 'proxy', code: GOING_AWAY, reason: '', error })
   }
   if (signal?.aborted) onAbort()
   else signal?.addEventListener('abort', onAbort)
@@ -223,8 +113,8 @@ function watchSignal(signal: AbortSignalLike | undefined, opening: Opening): () 
 }
 
 /** Ends the proxying when the terminal closes. */
-function watchTerminal({ closed }: TerminalCore, hostname: string, opening: Opening): void {
+function watchTerminal({ closed }: TerminalCore, hostname: string, session: ClientSession): void {
   void closed.then(({ code, reason, error }) => {
-    opening.finish({ endedBy: 'upstream', code, reason: withoutAddresses(reason, hostname), ...(error && { error }) })
+    session.finish({ endedBy: 'upstream', code, reason: withoutAddresses(reason, hostname), ...(error && { error }) })
   })
 }

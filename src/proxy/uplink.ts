@@ -1,3 +1,4 @@
+import { Deferred } from '../lib/deferred.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
@@ -36,6 +37,8 @@ export class Uplink implements MessageReceiver {
   #terminal: TerminalCore | undefined
   // The cost of the messages that are held; before the terminal is open, also of those that were dropped.
   #held = 0
+  // Resolves the promise of `idle`.
+  #idle: Deferred | undefined
   // The default applies until the options of an authorized client are known.
   readonly #waterMark: WaterMark
 
@@ -62,6 +65,13 @@ export class Uplink implements MessageReceiver {
     this.#terminal = terminal
     this.#held = 0
     for (const message of this.#waiting.splice(0)) void this.#send(message, terminal)
+  }
+
+  /** Resolves when the upstream has taken all messages so far. */
+  idle(): Promise<void> {
+    if (this.#held === 0) return Promise.resolve()
+    this.#idle ??= new Deferred()
+    return this.#idle.promise
   }
 
   // Reads a share per turn of the event loop: to parse 1 MiB of JSON takes 0.1 s.
@@ -118,6 +128,9 @@ export class Uplink implements MessageReceiver {
     }
     this.#held -= message.cost
     this.#waterMark.update(this.#held)
+    if (this.#held > 0) return
+    this.#idle?.resolve()
+    this.#idle = undefined
   }
 }
 

@@ -58,7 +58,8 @@ function onPong(this: LinkedSocket): void {
 
 /** A WebSocket without the differences between runtimes. Its messages go to `receiver`. */
 export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
-  readonly receiver: R
+  /** Takes the messages. May be replaced at any time. */
+  receiver: R
   readonly #socket: SocketLike
   // Absent until `observe`.
   #observer: LinkObserver | undefined
@@ -101,7 +102,7 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     Socket: SocketConstructor,
     url: string,
     headers: Record<string, string>,
-    createReceiver: (source: FlowControl) => R,
+    createReceiver: (source: Link<R>) => R,
   ) {
     this.#socket = sendsHeaders(Socket)
       ? new Socket(url, [], {

@@ -12,8 +12,14 @@ export interface Sink extends Receiver {
   isPaused(): boolean
 }
 
+/** Where output comes from. */
+export interface OutputSource extends FlowControl {
+  /** Takes the output. A sink may replace itself by another one. */
+  receiver: Sink
+}
+
 /** Creates a sink that pauses the source when more than about `maxBuffered` bytes wait. */
-export type CreateSink<S extends Sink> = (maxBuffered: number, source: FlowControl) => S
+export type CreateSink<S extends Sink> = (maxBuffered: number, source: OutputSource) => S
 
 // A linked list. Each reader moves along it at its own pace, and entries that all readers have passed are
 // garbage-collected. (Array.shift() would copy the rest: an hour of a progress bar is a hundred thousand tiny chunks.)

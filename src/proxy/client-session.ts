@@ -1,0 +1,133 @@
+import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import { Deferred } from '../lib/deferred.ts'
+import type { OpenTerminal } from '../terminal/attach.ts'
+import { KEEP_ALIVE } from '../terminal/settings.ts'
+import { ClientLeg, type ClientClose, type LegOwner } from './client-leg.ts'
+import type { ClientSocket } from './client-socket.ts'
+import { explainThrown, relayClose } from './closing.ts'
+import type { Counters } from './counters.ts'
+import type { Downlink } from './downlink.ts'
+import { Uplink, type UplinkOwner } from './uplink.ts'
+
+/** How a client was served. */
+export interface ProxySummary extends Readonly<Counters> {
+  /**
+   * The side that ended it. `proxy` means that no terminal was opened: the client was not authorized or sent too much, the
+   * upstream refused or could not be reached, an option was wrong, or the signal aborted.
+   */
+  readonly endedBy: 'client' | 'upstream' | 'proxy'
+  /** The close code of that side, 1006 when its connection dropped; for the proxy, the code that the client was sent. */
+  readonly code: number
+  /** The reason that came with the code. */
+  readonly reason: string
+  /** What went wrong, with a message for the operator's log. Absent when the shell ended or the client left. */
+  readonly error?: Error
+  /** The session that the client was joined to; absent if no terminal was opened. */
+  readonly sessionId?: string
+  /** The chat of that session; absent if the server did not accept one. */
+  readonly chatId?: string
+}
+
+/** The part of the summary that says how the serving ended. */
+export type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
+
+/**
+ * Finds or opens the terminal of a client, and connects both directions to it. Resolves with `undefined` if the client has
+ * left. What it throws ends the client. `signal` aborts when the client leaves.
+ */
+export type JoinTerminal = (
+  session: ClientSession,
+  signal: AbortSignalLike,
+) => Promise<OpenTerminal<Downlink> | undefined>
+
+// What one side is sent when the other side ended without a code that may be sent.
+export const GOING_AWAY = 1001
+const BAD_GATEWAY = 1014
+
+/** A client and, once it is found, the terminal that it is joined to. */
+export class ClientSession implements LegOwner, UplinkOwner {
+  readonly summary: Deferred<ProxySummary> = new Deferred()
+  readonly client: ClientSocket
+  readonly leg: ClientLeg
+  readonly uplink: Uplink
+  readonly counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
+  // Whether `authorize` has answered. Only its errors have a close reason that the client may read.
+  isAuthorized = false
+  readonly #joined: Promise<OpenTerminal<Downlink> | undefined>
+  // Stops the joining. Absent after it.
+  #cancellation: Cancellation | undefined
+  // Only the first end counts.
+  #hasEnded = false
+  // The end that follows when all that the client has sent has arrived. Absent unless `drain` was called.
+  #drainEnd: ProxyEnd | undefined
+
+  constructor(client: ClientSocket, join: JoinTerminal) {
+    this.client = client
+    this.leg = new ClientLeg(client, this)
+    this.leg.keepAlive(KEEP_ALIVE)
+    this.uplink = new Uplink(this.leg, this, this.counters)
+    const cancellation = new Cancellation()
+    this.#cancellation = cancellation
+    this.#joined = join(this, cancellation)
+      .catch((error: unknown) => {
+        this.finish({ endedBy: 'proxy', ...explainThrown(error, !this.isAuthorized) })
+        return undefined
+      })
+      .finally(() => (this.#cancellation = undefined))
+  }
+
+  /** Called by the leg and the uplink. */
+  onOverflow(): void {
+    this.finish({ endedBy: 'proxy', code: 1009, reason: 'Too much input before the terminal was open' })
+  }
+
+  /** Called by the leg. */
+  onClientGone(close: ClientClose): void {
+    const end = this.#drainEnd
+    if (end) void this.uplink.idle().then(() => this.finish(end))
+    else this.finish({ endedBy: 'client', ...close })
+  }
+
+  /**
+   * Ends both sides, but lets all that the client sends before it answers the close frame arrive. Has no time limit: call
+   * `finish` when it takes too long.
+   */
+  drain(end: ProxyEnd): void {
+    // What a client sends before it is authorized leads nowhere.
+    if (!this.isAuthorized) return this.finish(end)
+    this.#drainEnd = end
+    this.leg.startClosing(end.code, end.reason)
+  }
+
+  /** Ends both sides. */
+  finish(end: ProxyEnd): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#cancellation?.abort()
+    void this.#close(end).then(this.summary.resolve)
+  }
+
+  async #close(end: ProxyEnd): Promise<ProxySummary> {
+    const { leg } = this
+    // A joining that fails at once ends the session within the constructor.
+    await Promise.resolve()
+    leg.deliverTo(undefined)
+    if (end.endedBy === 'upstream') {
+      // The heartbeat ends a client that does not take the rest of the output.
+      leg.keepAlive(KEEP_ALIVE)
+      await Promise.race([this.#joined.then((terminal) => terminal?.sink.drained()), leg.gone])
+    }
+    const { code, reason } = relayClose(end.code, end.reason, end.endedBy === 'client' ? GOING_AWAY : BAD_GATEWAY)
+    leg.close(code, reason)
+    const terminal = await this.#joined
+    await Promise.all([leg.gone, terminal?.core.close(code, reason)])
+    leg.release()
+    const { sessionId, chatId } = terminal?.core ?? {}
+    return {
+      ...end,
+      ...(sessionId !== undefined && { sessionId }),
+      ...(chatId !== undefined && { chatId }),
+      ...this.counters,
+    }
+  }
+}
