@@ -17,6 +17,7 @@ const EXPORTS = {
     'getTerminalSession',
     'listTerminalSessions',
   ],
+  'terminal-upstream/gateway': ['createTerminalGateway'],
   'terminal-upstream/probe': ['probeUpstream'],
   'terminal-upstream/proxy': ['proxyTerminal'],
   'terminal-upstream/testing': ['startTestUpstream'],
@@ -42,7 +43,7 @@ describe('the tarball', () => {
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1))
       .map((path) => path.replace(/(chunk|connection|resolve|settings)-[\w-]+/, '$1'))
-    const entryPoints = ['index', 'probe', 'proxy', 'testing', 'xterm']
+    const entryPoints = ['index', 'gateway', 'probe', 'proxy', 'testing', 'xterm']
     const code = ['chunk', 'http-fetch', 'http-node', 'websocket', ...entryPoints].flatMap((name) => [
       `${name}.js`,
       `${name}.cjs`,

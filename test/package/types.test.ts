@@ -15,6 +15,7 @@ const server = new URL('consumers/node.ts', import.meta.url)
 const pure = new URL('consumers/pure.ts', import.meta.url)
 const probe = new URL('consumers/probe.ts', import.meta.url)
 const proxy = new URL('consumers/proxy.ts', import.meta.url)
+const gateway = new URL('consumers/gateway.ts', import.meta.url)
 const dialler = new URL('consumers/ws.ts', import.meta.url)
 const page = new URL('consumers/xterm.ts', import.meta.url)
 
@@ -36,7 +37,7 @@ function add(folder: string, file: string, source: string): string {
 }
 
 const forBrowsers = place(bare, contract, browser)
-const forNode = place(withNode, contract, server, probe)
+const forNode = place(withNode, contract, server, probe, gateway)
 const forWorkers = place(bare, contract)
 const forWs = place(withWs, dialler, proxy)
 const forPages = place(withXterm, page).filter((file) => file.endsWith('.mts')) // has a top-level `await`
@@ -80,16 +81,15 @@ describe('code with verbatimModuleSyntax', () => {
 describe('the declarations', () => {
   const project = { module: 'nodenext', lib: ['es2022'], types: [] } satisfies Omit<Project, 'files'>
 
-  test.concurrent('need URL and AbortSignal as globals', async () => {
+  test.concurrent('need URL as a global', async () => {
     const complaints = (await compile(bare, { ...project, files: forAnything })).matchAll(/error (.*)$/gm)
     expect(new Set([...complaints].map(([, complaint]) => complaint))).toEqual(
-      new Set(["TS2304: Cannot find name 'URL'.", "TS2304: Cannot find name 'AbortSignal'."]),
+      new Set(["TS2304: Cannot find name 'URL'."]),
     )
   })
 
   test.concurrent('need no other global', async () => {
-    const source = 'interface URL { href: string }\ninterface AbortSignal { aborted: boolean }\n'
-    const globals = add(bare, 'globals.d.ts', source)
+    const globals = add(bare, 'globals.d.ts', 'interface URL { href: string }\n')
     expect(await compile(bare, { ...project, files: [globals, ...forAnything] })).toBe('')
   })
 
@@ -102,7 +102,7 @@ describe('the declarations', () => {
     ]
     expect(declarations.length).toBeGreaterThan(0)
     const others = specifiers.map(([, specifier]) => specifier).filter((specifier) => !specifier?.startsWith('./'))
-    // For the type of the request that `authorize` of the proxy receives.
-    expect(new Set(others)).toEqual(new Set(['node:http']))
+    // For the types of the requests and sockets that the proxy and the gateway receive.
+    expect(new Set(others)).toEqual(new Set(['node:http', 'node:stream']))
   })
 })

@@ -9,6 +9,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   upstream: ['lib'],
   terminal: ['lib', 'upstream'],
   proxy: ['lib', 'upstream', 'terminal'],
+  gateway: ['lib', 'upstream', 'terminal', 'proxy'],
   probe: ['lib', 'upstream', 'terminal'],
   testing: ['lib'],
   xterm: ['lib', 'terminal'],

@@ -24,6 +24,12 @@ it('README.md has one row for each option of connectTerminal', () => {
   expect(new Set(rows)).toEqual(new Set(options))
 })
 
+it('README.md has one row for each option of createTerminalGateway that connectTerminal does not have', () => {
+  const [, section = ''] = /^## A page behind your server$(.*?)^## /ms.exec(read('README.md')) ?? []
+  const rows = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, option]) => option)
+  expect(rows).toEqual(fieldsOf('src/gateway/options.ts', 'TerminalGatewayOptions'))
+})
+
 it.each(['timeout', 'settle', 'keepAlive'])('README.md and the docstring give the same default of %s', (option) => {
   const [, inTable] = new RegExp(`^\\| \`${option}\` +\\| ([\\d ]+) ms`, 'm').exec(read('README.md')) ?? []
   const source = read('src/terminal/settings.ts')

@@ -1,0 +1,56 @@
+import type { ServerResponse } from 'node:http'
+import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
+
+/** An answer to a request: a status and a body of JSON. */
+export interface Answer {
+  readonly status: number
+  readonly body: object
+}
+
+export const NOT_FOUND: Answer = { status: 404, body: { error: 'Session not found' } }
+export const CLOSING: Answer = { status: 503, body: { error: 'Service restart' } }
+
+// PROTOCOL 2.3 and 2.4
+const UNAUTHORIZED: Answer = { status: 401, body: { detail: 'Invalid API key' } }
+const FORBIDDEN: Answer = { status: 403, body: { detail: 'Access denied' } }
+const UNREACHABLE: Answer = { status: 502, body: { error: 'Terminal instance not reachable' } }
+const FAILED: Answer = { status: 500, body: { error: 'Internal server error' } }
+
+const OF_AUTHORIZE: Partial<Record<TerminalErrorCode, Answer>> = {
+  ERR_TERMINAL_UNAUTHORIZED: UNAUTHORIZED,
+  ERR_TERMINAL_FORBIDDEN: FORBIDDEN,
+  ERR_TERMINAL_NOT_FOUND: NOT_FOUND,
+  ERR_TERMINAL_MISSING_USER: { status: 422, body: { detail: 'Missing user_id' } },
+  ERR_TERMINAL_LIMIT: { status: 429, body: { error: 'Too many requests' } },
+  ERR_TERMINAL_TIMEOUT: { status: 503, body: { error: 'Not authorized in time' } },
+}
+
+// An upstream that refuses the key of the gateway is no fault of the client.
+const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Answer>> = {
+  ERR_TERMINAL_LIMIT: { status: 429, body: { error: 'Maximum number of terminal sessions reached' } },
+  ERR_TERMINAL_NOT_FOUND: NOT_FOUND,
+  ERR_TERMINAL_TIMEOUT: { status: 504, body: UNREACHABLE.body },
+  ERR_TERMINAL_UNAVAILABLE: { status: 503, body: UNREACHABLE.body },
+  ERR_TERMINAL_UNAUTHORIZED: UNREACHABLE,
+  ERR_TERMINAL_FORBIDDEN: UNREACHABLE,
+  ERR_TERMINAL_MISSING_USER: UNREACHABLE,
+  ERR_TERMINAL_PROTOCOL: UNREACHABLE,
+  ERR_TERMINAL_IN_USE: UNREACHABLE,
+}
+
+/** Returns the answer to a client for anything that `authorize` has thrown. It never quotes it. */
+export function answerForAuthorize(thrown: unknown): Answer {
+  return (thrown instanceof TerminalError && OF_AUTHORIZE[thrown.code]) || FAILED
+}
+
+/** Returns the answer to a client for an error of its upstream. It never quotes the message, which names the upstream. */
+export function answerForUpstream(error: unknown): Answer {
+  return (error instanceof TerminalError && OF_UPSTREAM[error.code]) || FAILED
+}
+
+/** Sends an answer, unless the request has had one. */
+export function sendAnswer(response: ServerResponse, { status, body }: Answer): void {
+  if (response.headersSent) return
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
+  response.end(JSON.stringify(body))
+}

@@ -1,0 +1,176 @@
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer, type WebSocket } from 'ws'
+import { assertWhole } from '../lib/arguments.ts'
+import { LONGEST_TIMER } from '../lib/deadline.ts'
+import { Deferred } from '../lib/deferred.ts'
+import { ClientSession, type ProxyEnd } from '../proxy/client-session.ts'
+import { CLOSING, sendAnswer } from './answers.ts'
+import { publish } from './events.ts'
+import { joinSession } from './join.ts'
+import { readGatewayOptions, type GatewaySettings, type TerminalGatewayOptions } from './options.ts'
+import { answerRequest } from './rest.ts'
+import { findRoute, type Route } from './route.ts'
+import type { GatewaySession } from './session.ts'
+import { Sessions } from './sessions.ts'
+import type { GatewayState } from './state.ts'
+import { isOriginAllowed } from './visitor.ts'
+
+/** Serves terminals to pages and to Open WebUI, in front of an upstream. */
+export interface TerminalGateway extends AsyncDisposable {
+  /**
+   * Answers a request, if its path is one of the gateway's. Otherwise calls `next` and returns `false`. Needs no `this`, so
+   * it can be passed to a framework.
+   */
+  readonly handleRequest: (request: IncomingMessage, response: ServerResponse, next?: () => void) => boolean
+  /** Answers an `upgrade` event of the server, if its path is one of the gateway's. Otherwise returns `false`. */
+  readonly handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean
+  /** The sessions that are open. */
+  readonly sessions: readonly GatewaySession[]
+  /**
+   * Closes the gateway: answers new clients with 503, waits until what clients have typed has arrived, closes them with
+   * 1012, and deletes all sessions. Resolves when nothing is left.
+   *
+   * `drain` is how long it waits, in ms. Default: 5 000. Another call with a shorter time ends the wait earlier. A client
+   * that does not answer the close frame takes 5 s more.
+   *
+   * @throws {RangeError} ERR_OUT_OF_RANGE when `drain` is no whole number from 0 to 2147483647.
+   */
+  close(options?: { drain?: number }): Promise<void>
+}
+
+/**
+ * Creates a gateway: the REST requests and the WebSockets of an Open Terminal, for the sessions of many users, with the
+ * credentials of the upstream kept on your server. A page reaches it with `connectTerminal`, and Open WebUI as a terminal
+ * server.
+ *
+ * Use it when pages need terminals. It finds a session only for its owner, whatever the upstream allows, and ends what a
+ * client leaves behind. With `proxyTerminal` alone, that is up to you.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http'
+ * import { createTerminalGateway } from 'terminal-upstream/gateway'
+ *
+ * const gateway = createTerminalGateway({
+ *   authorize: ({ token }) => ({ base: 'http://127.0.0.1:8000', key: 'sk-1', userId: userOf(token) }),
+ * })
+ * const server = createServer((request, response) => {
+ *   gateway.handleRequest(request, response, () => response.writeHead(404).end())
+ * })
+ * server.on('upgrade', (request, socket, head) => {
+ *   if (!gateway.handleUpgrade(request, socket, head)) socket.destroy()
+ * })
+ * server.listen(8080)
+ * declare function userOf(token: string): string
+ * ```
+ *
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE when an option is wrong.
+ * @throws {RangeError} ERR_OUT_OF_RANGE when a number is out of its range.
+ * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `ws_terminal`
+ */
+export function createTerminalGateway(options: TerminalGatewayOptions): TerminalGateway {
+  return new Gateway(readGatewayOptions(options))
+}
+
+// Bytes. The servers accept messages of the same size (PROTOCOL 5.6).
+const LARGEST_MESSAGE = 16 * 1024 * 1024
+// ms
+const DRAIN = 5_000
+const RESTART: ProxyEnd = { endedBy: 'proxy', code: 1012, reason: 'Service restart' }
+
+class Gateway implements TerminalGateway {
+  readonly #state: GatewayState
+  readonly #wss = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: LARGEST_MESSAGE })
+  // All clients whose connections are open.
+  readonly #clients = new Set<ClientSession>()
+  // Resolved when `close` waits no longer.
+  readonly #drained = new Deferred()
+  // Absent until `close` is called.
+  #closed: Promise<void> | undefined
+
+  constructor(settings: GatewaySettings) {
+    this.#state = { settings, sessions: new Sessions(settings), waiting: 0 }
+  }
+
+  get sessions(): GatewaySession[] {
+    return [...this.#state.sessions].map((session) => session.describe())
+  }
+
+  // A property, so that it can be passed to a framework.
+  readonly handleRequest = (request: IncomingMessage, response: ServerResponse, next?: () => void): boolean => {
+    const route = this.#routeOf(request)
+    if (!route) {
+      next?.()
+      return false
+    }
+    if (this.#closed) sendAnswer(response, CLOSING)
+    else void answerRequest(request, response, route, this.#state)
+    return true
+  }
+
+  readonly handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): boolean => {
+    const route = this.#routeOf(request)
+    if (!route) return false
+    const status = this.#refusalOf(request, route)
+    if (status) refuseUpgrade(socket, status)
+    else this.#wss.handleUpgrade(request, socket, head, (client) => this.#accept(client, request, route))
+    return true
+  }
+
+  async close({ drain = DRAIN }: { drain?: number } = {}): Promise<void> {
+    assertWhole('drain', drain, 0, LONGEST_TIMER)
+    const timer = setTimeout(this.#drained.resolve, drain)
+    this.#closed ??= this.#closeAll()
+    await this.#closed
+    clearTimeout(timer)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #routeOf(request: IncomingMessage): Route | undefined {
+    // Express cuts the path under which it has mounted a handler off `url`.
+    const { url = '', originalUrl = url }: IncomingMessage & { originalUrl?: string } = request
+    return findRoute(originalUrl, this.#state.settings.path)
+  }
+
+  /** Returns the HTTP status that refuses a handshake, or `undefined`. */
+  #refusalOf(request: IncomingMessage, { sessionId }: Route): number | undefined {
+    const { settings, waiting } = this.#state
+    if (!isOriginAllowed(request, settings.origins)) return 403
+    if (sessionId === undefined) return 404
+    return this.#closed || waiting >= settings.unauthenticated ? 503 : undefined
+  }
+
+  #accept(socket: WebSocket, request: IncomingMessage, route: Route): void {
+    this.#track(
+      new ClientSession(socket, (session, signal) => joinSession(session, signal, request, route, this.#state)),
+    )
+  }
+
+  // A method of its own, so that its function does not keep the handshake in memory.
+  #track(client: ClientSession): void {
+    this.#clients.add(client)
+    void client.summary.promise.then(() => this.#clients.delete(client))
+  }
+
+  async #closeAll(): Promise<void> {
+    const clients = [...this.#clients]
+    for (const client of clients) client.drain(RESTART)
+    const allServed = Promise.all(clients.map((client) => client.summary.promise))
+    await Promise.race([this.#drained.promise, allServed])
+    for (const client of clients) client.finish(RESTART)
+    await this.#state.sessions.endAll(RESTART.code, RESTART.reason)
+    await allServed
+  }
+}
+
+/** Refuses a handshake with an HTTP status, and ends the connection. */
+function refuseUpgrade(socket: Duplex, status: number): void {
+  publish('refused', { code: status })
+  socket.on('error', () => {})
+  socket.once('finish', () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}

@@ -1,0 +1,127 @@
+import type { IncomingMessage } from 'node:http'
+import { assertObject, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
+import { LONGEST_TIMER } from '../lib/deadline.ts'
+import { AUTH_TIMEOUT } from '../proxy/authorize.ts'
+import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
+
+/** What a client of a gateway says of itself. Nothing of it is checked before `authorize`. */
+export interface GatewayClient {
+  /**
+   * The token of the client, such as the user's JWT; `''` if it sends none. From the header `Authorization`, and for a
+   * WebSocket from its auth frame, or else from the query parameter `token`.
+   */
+  readonly token: string
+  /** The user that the client names, from the header `X-User-Id` or the query parameter `user_id`. Anyone can send it. */
+  readonly userId?: string
+  /** The chat, from the header `X-Session-Id`, or for a WebSocket from its auth frame. */
+  readonly chatId?: string
+  /** The orchestrator policy, from the path `/p/{policyId}`. */
+  readonly policyId?: string
+  /** The orchestrator context, from the header `X-Terminal-Context-Id` or the query parameter `context_id`. */
+  readonly contextId?: string
+  /** The session that the client asks for; absent when it lists its sessions or creates one. */
+  readonly sessionId?: string
+  /** The request, or the handshake of the WebSocket. */
+  readonly request: IncomingMessage
+}
+
+/** The options of {@link createTerminalGateway}. Only `authorize` is required. */
+export interface TerminalGatewayOptions extends Pick<
+  ConnectTerminalOptions,
+  'size' | 'timeout' | 'retry' | 'settle' | 'keepAlive' | 'maxBuffered' | 'tokenInUrl'
+> {
+  /**
+   * Finds out who asks, and returns the upstream, its credentials and the user. Called for every request and every
+   * WebSocket, before anything else happens for it.
+   *
+   * The `userId` that it returns, and not the one that the client names, is the owner of a session; so is the `chatId`, if
+   * it returns one. A session is found only by its owner, through the same `base`.
+   *
+   * A `TerminalError` that it throws refuses the client: `ERR_TERMINAL_UNAUTHORIZED` with HTTP 401 or close code 4001,
+   * `ERR_TERMINAL_FORBIDDEN` with 403 or 4003, `ERR_TERMINAL_NOT_FOUND` with 404 or 4004. The client is never told its
+   * message. Any other value that it throws is answered with 500 or 4003.
+   */
+  authorize: (client: GatewayClient) => UpstreamOptions | Promise<UpstreamOptions>
+  /** The path before `/api/terminals`, such as `/terminal`. Default: `''`. */
+  path?: string | undefined
+  /**
+   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the same host and port, `'any'`, or a
+   * list such as `['https://chat.example']`. A client without an `Origin` is no page, and may always use it. Default:
+   * `'same'`.
+   */
+  origins?: 'same' | 'any' | readonly string[] | undefined
+  /** The sessions that a user may have at the same time. One more is answered with 429. Default: 8. */
+  sessionsPerUser?: number | undefined
+  /** The WebSockets that may be waiting for `authorize`. One more is answered with 503. Default: 1 000. */
+  unauthenticated?: number | undefined
+  /** ms for the auth frame of a WebSocket, and as many again for `authorize`, from 1 to 2147483647. Default: 10 000. */
+  authTimeout?: number | undefined
+}
+
+/** The options of a gateway, checked, with all defaults filled in. */
+export interface GatewaySettings extends Required<Pick<TerminalGatewayOptions, 'authorize'>> {
+  readonly path: string
+  readonly origins: 'same' | 'any' | readonly string[]
+  readonly sessionsPerUser: number
+  readonly unauthenticated: number
+  readonly authTimeout: number
+  readonly keepAlive: number
+  readonly maxBuffered: number
+  /** The options for every terminal. */
+  readonly connect: Pick<
+    ConnectTerminalOptions,
+    'size' | 'timeout' | 'retry' | 'settle' | 'keepAlive' | 'maxBuffered' | 'tokenInUrl'
+  >
+}
+
+/** Checks the options of a gateway, and reads each of them once. */
+export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySettings {
+  assertObject('options', options)
+  const {
+    authorize,
+    path = '',
+    origins = 'same',
+    sessionsPerUser = 8,
+    unauthenticated = 1_000,
+    authTimeout = AUTH_TIMEOUT,
+    size,
+    timeout,
+    retry,
+    settle,
+    keepAlive = KEEP_ALIVE,
+    maxBuffered = MAX_BUFFERED,
+    tokenInUrl,
+  } = options
+  if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
+  if (typeof path !== 'string') throw wrongType('path', 'a string', path)
+  if (!/^(?:\/[^/?#]+)*$/.test(path)) throw wrongValue('path', "must be '' or begin with a slash and not end with one")
+  assertOrigins(origins)
+  assertWhole('sessionsPerUser', sessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
+  assertWhole('unauthenticated', unauthenticated, 1, Number.MAX_SAFE_INTEGER)
+  assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
+  const connect = { size, timeout, retry, settle, keepAlive, maxBuffered, tokenInUrl }
+  // Checks them now, and not for the first client.
+  readSettings({ ...connect, base: 'http://127.0.0.1', userId: 'nobody' })
+  return {
+    authorize,
+    path,
+    origins: typeof origins === 'string' ? origins : [...origins],
+    sessionsPerUser,
+    unauthenticated,
+    authTimeout,
+    keepAlive,
+    maxBuffered,
+    connect,
+  }
+}
+
+function assertOrigins(origins: unknown): void {
+  if (origins === 'same' || origins === 'any') return
+  if (!Array.isArray(origins)) throw wrongType('origins', "'same', 'any' or a list", origins)
+  for (const origin of origins) {
+    if (origin !== 'null' && !(URL.canParse(origin) && new URL(origin).origin === origin)) {
+      throw wrongValue('origins', 'must have only origins, such as https://chat.example')
+    }
+  }
+}

@@ -1,0 +1,10 @@
+import type { GatewaySettings } from './options.ts'
+import type { Sessions } from './sessions.ts'
+
+/** What the requests and the WebSockets of a gateway share. */
+export interface GatewayState {
+  readonly settings: GatewaySettings
+  readonly sessions: Sessions
+  /** The WebSockets that wait for `authorize`. */
+  waiting: number
+}

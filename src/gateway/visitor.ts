@@ -1,0 +1,40 @@
+import type { IncomingMessage } from 'node:http'
+import type { ClientAuth } from '../proxy/commands.ts'
+import type { GatewayClient } from './options.ts'
+import type { Route } from './route.ts'
+
+/** Returns what a client says of itself. `auth` is what the auth frame of a WebSocket says. */
+export function describeClient(request: IncomingMessage, route: Route, auth?: ClientAuth): GatewayClient {
+  const { searchParams } = new URL(String(request.url), 'http://gateway')
+  // PROTOCOL 7.5: an empty header is none.
+  const header = (name: string): string | undefined => request.headers[name]?.toString() || undefined
+  const parameter = (name: string): string | undefined => searchParams.get(name) || undefined
+  const bearer = header('authorization')?.replace(/^bearer +/i, '')
+  const token = auth?.token || bearer || (auth && parameter('token')) || ''
+  const userId = header('x-user-id') ?? parameter('user_id')
+  // Where both say one, the header counts, as on Open Terminal.
+  const chatId = header('x-session-id') ?? auth?.chatId
+  const contextId = header('x-terminal-context-id') ?? parameter('context_id')
+  const { policyId, sessionId } = route
+  return {
+    token,
+    ...(userId !== undefined && { userId }),
+    ...(chatId !== undefined && { chatId }),
+    ...(policyId !== undefined && { policyId }),
+    ...(contextId !== undefined && { contextId }),
+    ...(sessionId !== undefined && { sessionId }),
+    request,
+  }
+}
+
+/**
+ * Whether the page that a request comes from may use the gateway. A request without an `Origin` comes from no page.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+ */
+export function isOriginAllowed({ headers }: IncomingMessage, origins: 'same' | 'any' | readonly string[]): boolean {
+  const { origin, host } = headers
+  if (origin === undefined || origins === 'any') return true
+  if (origins !== 'same') return origins.includes(origin)
+  return URL.canParse(origin) && new URL(origin).host === host
+}

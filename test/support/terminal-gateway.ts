@@ -1,0 +1,98 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createTerminalGateway, type TerminalGateway, type TerminalGatewayOptions } from '../../src/gateway.ts'
+import { TerminalError, type ConnectTerminalOptions } from '../../src/index.ts'
+import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
+import { clientTo, type ProxyClient } from './proxy.ts'
+import { afterwards, clientOf, upstreamOf } from './upstream.ts'
+
+export interface ServedGateway {
+  readonly upstream: TestUpstream
+  readonly gateway: TerminalGateway
+  /** The base URL of the gateway, with its path. */
+  readonly base: string
+  /** The base URL of the server in which the gateway is. */
+  readonly server: string
+}
+
+/**
+ * Starts an upstream, and a gateway in front of it; both end with the test. The token `jwt-NAME` stands for the user NAME,
+ * and any other token is refused.
+ */
+export async function startGateway(
+  options: Partial<TerminalGatewayOptions> = {},
+  upstreamOptions: TestUpstreamOptions = {},
+): Promise<ServedGateway> {
+  const upstream = await upstreamOf(upstreamOptions)
+  const { base, key } = clientOf(upstream)
+  const gateway = createTerminalGateway({
+    authorize: ({ token, chatId, policyId, contextId }) => {
+      return { base, key, userId: userOf(token), chatId, policyId, contextId }
+    },
+    settle: 50,
+    ...options,
+  })
+  const server = createServer((request, response) => {
+    gateway.handleRequest(request, response, () => void response.writeHead(404).end('not the gateway'))
+  })
+  server.on('upgrade', (request, socket, head) => {
+    if (!gateway.handleUpgrade(request, socket, head)) socket.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  afterwards({
+    async close() {
+      await gateway.close({ drain: 0 })
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  })
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return { upstream, gateway, base: `${url}${options.path ?? ''}`, server: url }
+}
+
+function userOf(token: string): string {
+  const [, user] = /^jwt-(\w+)$/.exec(token) ?? []
+  if (user === undefined) throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'No token of a user')
+  return user
+}
+
+/** Returns options with which a page of the user connects to a gateway. */
+export function pageOf({ base }: Pick<ServedGateway, 'base'>, userId = 'ada'): ConnectTerminalOptions {
+  return { base, authType: 'session', key: `jwt-${userId}`, userId, settle: 50 }
+}
+
+/** Sends a request of a user to a gateway, and returns the status and the body. */
+export async function ask(
+  { base }: Pick<ServedGateway, 'base'>,
+  method: string,
+  path = '',
+  headers: Record<string, string> = { Authorization: 'Bearer jwt-ada' },
+): Promise<{ status: number; body: unknown; headers: Headers }> {
+  const answer = await fetch(`${base}/api/terminals${path}`, { method, headers })
+  const text = await answer.text()
+  return { status: answer.status, body: text === '' ? undefined : JSON.parse(text), headers: answer.headers }
+}
+
+/** Returns the header that says who a user is. */
+export function as(userId: string, more: Record<string, string> = {}): Record<string, string> {
+  return { Authorization: `Bearer jwt-${userId}`, ...more }
+}
+
+/** Creates a session of a user, and returns its id. */
+export async function createAs(gateway: Pick<ServedGateway, 'base'>, headers = as('ada')): Promise<string> {
+  const { body } = await ask(gateway, 'POST', '', headers)
+  return (body as { id: string }).id
+}
+
+/** Connects a WebSocket to a session, and sends the auth frame. */
+export async function attachAs(
+  { base }: Pick<ServedGateway, 'base'>,
+  id: string,
+  auth: object = { token: 'jwt-ada' },
+): Promise<ProxyClient> {
+  const url = `${base.replace('http', 'ws')}/api/terminals/${id}`
+  // The certificate of the tests is self-signed.
+  const client = await clientTo({ url }, { rejectUnauthorized: false })
+  client.ws.send(JSON.stringify({ type: 'auth', ...auth }))
+  return client
+}

@@ -1,0 +1,91 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { describe, expect, it } from 'vitest'
+import type { GatewayEvent } from '../../src/gateway.ts'
+import { TerminalError } from '../../src/index.ts'
+import { as, ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
+import { afterwards, nobody, until, withoutCanary } from '../support/upstream.ts'
+
+type Name = 'attached' | 'closed' | 'refused'
+
+/** Records what the channels publish until the end of the test. No event may show a key or a token. */
+function recordEvents(): Array<[name: Name, event: GatewayEvent]> {
+  const events: Array<[Name, GatewayEvent]> = []
+  for (const name of ['attached', 'closed', 'refused'] as const) {
+    const listener = (event: unknown): void => void events.push([name, withoutCanary(event as GatewayEvent)])
+    subscribe(`terminal-upstream:${name}`, listener)
+    afterwards({ close: () => unsubscribe(`terminal-upstream:${name}`, listener) })
+  }
+  return events
+}
+
+describe('the diagnostics channels of a gateway', () => {
+  it('tell who attached, and how the client was served', async () => {
+    const events = recordEvents()
+    const gateway = await startGateway()
+    const sessionId = await createAs(gateway, as('bea'))
+    const { ws, printed } = await attachAs(gateway, sessionId, { token: 'jwt-bea' })
+    ws.send(Buffer.from('12345'))
+    await printed('12345')
+    ws.close(1000)
+    await until(() => events.length === 2)
+    const who = { userId: 'bea', sessionId }
+    expect(events).toEqual([
+      ['attached', { ...who, ms: expect.any(Number) }],
+      ['closed', { ...who, code: 1000, bytesToClient: expect.any(Number), bytesToUpstream: 5, ms: expect.any(Number) }],
+    ])
+    expect(JSON.stringify(events)).not.toContain('jwt-')
+  })
+
+  it('tell why a terminal failed', async () => {
+    const events = recordEvents()
+    const gateway = await startGateway({}, { release: 'open-terminal@0.14.5' })
+    await attachAs(gateway, await createAs(gateway))
+    await until(() => events.length === 1)
+    gateway.upstream.sessions[0]?.reset()
+    await until(() => events.length === 2)
+    expect(events[1]).toMatchObject(['closed', { code: 1006, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }])
+  })
+
+  it('tell what was refused', async () => {
+    const events = recordEvents()
+    const refusal = new TerminalError('ERR_TERMINAL_FORBIDDEN', 'not today')
+    const gateway = await startGateway({
+      origins: ['https://chat.example'],
+      authorize: () => {
+        throw refusal
+      },
+    })
+    await ask(gateway, 'GET')
+    await (
+      await attachAs(gateway, 's1')
+    ).closed
+    await ask(gateway, 'GET', '', { ...as('ada'), Origin: 'https://evil.example' })
+    await until(() => events.length === 3)
+    expect(events).toEqual([
+      ['refused', { code: 403, error: refusal }],
+      ['refused', { code: 4003, error: refusal }],
+      ['refused', { code: 403 }],
+    ])
+  })
+
+  it('tell which user has too many sessions, asks for what is not theirs, or has an upstream that fails', async () => {
+    const events = recordEvents()
+    const gateway = await startGateway({ sessionsPerUser: 1 })
+    await createAs(gateway)
+    await ask(gateway, 'POST')
+    await ask(gateway, 'GET', '/other')
+    await (
+      await attachAs(gateway, 'other')
+    ).closed
+    const base = await nobody()
+    const broken = await startGateway({ retry: { attempts: 1 }, authorize: () => ({ base, userId: 'bob' }) })
+    await ask(broken, 'POST')
+    await until(() => events.length === 4)
+    expect(events).toMatchObject([
+      ['refused', { userId: 'ada', code: 429 }],
+      ['refused', { userId: 'ada', code: 404 }],
+      ['refused', { userId: 'ada', code: 4004, error: { code: 'ERR_TERMINAL_NOT_FOUND' } }],
+      ['refused', { userId: 'bob', code: 503, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
+    ])
+  })
+})

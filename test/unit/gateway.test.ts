@@ -1,0 +1,185 @@
+import { describe, expect, it, vi } from 'vitest'
+import { connectTerminal, deleteTerminalSession, getTerminalSession, listTerminalSessions } from '../../src/index.ts'
+import { createTerminalGateway, type GatewayClient, type GatewaySession } from '../../src/gateway.ts'
+import { as, ask, attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { clientOf, outputWith, releases, until, upstreamOf } from '../support/upstream.ts'
+
+describe('a page behind a gateway', () => {
+  it.each(releases)('opens a terminal of %s, types, resizes and closes it', async (release) => {
+    const gateway = await startGateway({}, { release })
+    const terminal = await connectTerminal({ ...pageOf(gateway), size: { cols: 100, rows: 30 } })
+    await terminal.write('hello\n')
+    expect(await outputWith(terminal, 'hello')).toContain('hello')
+    terminal.resize(132, 50)
+    await until(() => gateway.upstream.sessions[0]?.size.cols === 132)
+    const session: Partial<GatewaySession> = { id: terminal.sessionId, userId: 'ada' }
+    expect(gateway.gateway.sessions).toMatchObject([session])
+    await terminal.close()
+    await until(() => gateway.gateway.sessions.length === 0)
+    expect(gateway.upstream.sessions).toEqual([])
+  })
+
+  it('never shows the key of the gateway, and the upstream gets no token of the page', async () => {
+    const gateway = await startGateway()
+    const terminal = await connectTerminal(pageOf(gateway))
+    const seen = JSON.stringify(gateway.upstream.requests)
+    expect(seen).toContain('sk-canary')
+    expect(seen).not.toContain('jwt-ada')
+    await terminal.close()
+  })
+
+  it('is told that the shell has ended', async () => {
+    const gateway = await startGateway({}, { release: 'open-terminal@0.14.5' })
+    const terminal = await connectTerminal(pageOf(gateway))
+    gateway.upstream.sessions[0]?.exit()
+    expect(await terminal.closed).toMatchObject({ cause: 'exited' })
+    expect(gateway.gateway.sessions).toEqual([])
+  })
+
+  it('lists, looks up and deletes its sessions', async () => {
+    const gateway = await startGateway()
+    const id = await createAs(gateway)
+    const page = pageOf(gateway)
+    expect(await listTerminalSessions(page)).toMatchObject([{ id, pid: 0 }])
+    expect(await getTerminalSession({ ...page, sessionId: id })).toMatchObject({ id })
+    expect(await deleteTerminalSession({ ...page, sessionId: id })).toBe(true)
+    expect(await deleteTerminalSession({ ...page, sessionId: id })).toBe(false)
+    expect(await listTerminalSessions(page)).toEqual([])
+    expect(gateway.upstream.sessions).toEqual([])
+  })
+})
+
+describe('a client of a gateway', () => {
+  it('gets the output that came before it attached', async () => {
+    const gateway = await startGateway()
+    const id = await createAs(gateway)
+    await gateway.upstream.sessions[0]?.output('first ')
+    await gateway.upstream.sessions[0]?.output('second')
+    const { printed, bytes } = await attachAs(gateway, id)
+    await printed('second')
+    expect(bytes().toString()).toContain('first second')
+  })
+
+  it('makes the upstream wait when it does not come, and then gets everything', async () => {
+    const gateway = await startGateway({ maxBuffered: 1_000 })
+    const id = await createAs(gateway)
+    const written = gateway.upstream.sessions[0]?.output('x'.repeat(20 * 1024 * 1024))
+    const { printed } = await attachAs(gateway, id)
+    await gateway.upstream.sessions[0]?.output('the end')
+    await Promise.all([written, printed('the end')])
+  })
+
+  it('is closed with 4009 when another client is attached', async () => {
+    const gateway = await startGateway()
+    const id = await createAs(gateway)
+    const first = await attachAs(gateway, id)
+    first.ws.send(Buffer.from('one'))
+    await first.printed('one')
+    const second = await attachAs(gateway, id)
+    expect(await second.closed).toEqual({ code: 4009, reason: 'Session already connected' })
+    first.ws.send(Buffer.from('two'))
+    await first.printed('two')
+  })
+
+  it('ends its session when it leaves', async () => {
+    const gateway = await startGateway({}, { release: 'terminals@0.2.2' })
+    const { ws } = await attachAs(gateway, await createAs(gateway))
+    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    ws.close(1001)
+    await until(() => gateway.gateway.sessions.length === 0)
+    expect(gateway.upstream.sessions).toEqual([])
+  })
+
+  it.each([
+    [4009, 'taken', 4009, 'taken'],
+    [4001, 'Invalid API key', 1014, ''],
+    [4004, 'not your session', 1014, ''],
+    [1011, 'lost http://10.0.0.1', 1011, 'lost [redacted]'],
+  ])('is closed with a code of its own when the upstream closes with %i %j', async (code, reason, sent, shown) => {
+    const gateway = await startGateway({}, { release: 'open-terminal@0.14.5' })
+    const { closed } = await attachAs(gateway, await createAs(gateway))
+    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    gateway.upstream.sessions[0]?.close(code, reason)
+    expect(await closed).toEqual({ code: sent, reason: shown })
+    expect((await ask(gateway, 'GET')).body).toEqual([])
+  })
+
+  it('has its session ended when the terminal closes before it comes', async () => {
+    const gateway = await startGateway({}, { release: 'open-terminal@0.14.5' })
+    const id = await createAs(gateway)
+    gateway.upstream.sessions[0]?.exit()
+    await until(() => gateway.gateway.sessions.length === 0)
+    expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(404)
+  })
+
+  it('that never comes leaves no session: it ends after 300 s', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      const gateway = await startGateway()
+      await createAs(gateway)
+      vi.advanceTimersByTime(299_000)
+      expect(gateway.gateway.sessions).toHaveLength(1)
+      vi.advanceTimersByTime(2_000)
+      await until(() => gateway.upstream.sessions.length === 0)
+      await until(() => gateway.gateway.sessions.length === 0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe('authorize', () => {
+  it('gets what the client says of itself, in requests and on the WebSocket', async () => {
+    const seen: Array<Omit<GatewayClient, 'request'>> = []
+    const upstream = await upstreamOf()
+    const gateway = await startGateway({
+      path: '/terminal',
+      authorize: ({ request, ...client }) => {
+        expect(request.url).toContain('/terminal')
+        seen.push(client)
+        return { ...clientOf(upstream), chatId: client.chatId }
+      },
+    })
+    const headers = as('ada', { 'X-User-Id': 'eve', 'X-Session-Id': 'c1', 'X-Terminal-Context-Id': 'default' })
+    const id = await createAs({ base: `${gateway.base}/p/small` }, headers)
+    await attachAs({ base: `${gateway.base}/p/b%20ig` }, `${id}?user_id=bob&context_id=chat:c1&token=query`, {
+      token: '',
+      chat_id: 'c1',
+    })
+    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    expect(seen).toEqual([
+      { token: 'jwt-ada', userId: 'eve', chatId: 'c1', policyId: 'small', contextId: 'default' },
+      { token: 'query', userId: 'bob', chatId: 'c1', policyId: 'b ig', contextId: 'chat:c1', sessionId: id },
+    ])
+  })
+
+  it('passes the chat, the policy and the context on to the upstream if it returns them', async () => {
+    const gateway = await startGateway({}, { release: 'terminals@0.2.2', inner: 'open-terminal@0.11' })
+    const id = await createAs(
+      { base: `${gateway.base}/p/default` },
+      as('ada', { 'X-Session-Id': 'c1', 'X-Terminal-Context-Id': 'chat:c1' }),
+    )
+    expect(gateway.upstream.sessions[0]).toMatchObject({ policyId: 'default', contextId: 'chat:c1' })
+    const { ws, printed } = await attachAs(gateway, id, { token: 'jwt-ada', chat_id: 'c1' })
+    ws.send(Buffer.from('typed'))
+    await printed('typed')
+  })
+})
+
+describe('handleRequest', () => {
+  it.each(['/', '/api/terminals/', '/api/terminals/a/b', '/api/terminal', '/x/api/terminals', '/api/terminals/%zz'])(
+    'leaves %s to the next handler',
+    async (path) => {
+      const { server } = await startGateway()
+      const answer = await fetch(server + path)
+      expect([answer.status, await answer.text()]).toEqual([404, 'not the gateway'])
+    },
+  )
+
+  it('uses the path before a framework has cut it', () => {
+    const gateway = createTerminalGateway({ path: '/t', authorize: () => expect.unreachable() })
+    const request = { url: '/api/terminals', originalUrl: '/other/api/terminals' } as never
+    expect(gateway.handleRequest(request, {} as never)).toBe(false)
+    expect(gateway.handleUpgrade(request, {} as never, Buffer.alloc(0))).toBe(false)
+  })
+})
