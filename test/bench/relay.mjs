@@ -1,8 +1,10 @@
 // One of the relays that the benchmark compares, in front of one upstream.
-import { createServer } from 'node:http'
+import http, { createServer } from 'node:http'
 import net from 'node:net'
+import { json } from 'node:stream/consumers'
 import { createProxyServer } from 'http-proxy-3'
 import { proxyUpgrade } from 'httpxy'
+import { createTerminalGateway } from 'terminal-upstream/gateway'
 import { proxyTerminal } from 'terminal-upstream/proxy'
 import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
 import { cpuSeconds } from './numbers.mjs'
@@ -12,6 +14,9 @@ const { relay, upstreamPort } = ownOptions()
 const base = `http://127.0.0.1:${upstreamPort}`
 const sessionUrl = `ws://127.0.0.1:${upstreamPort}/api/terminals/bench`
 const AUTH = JSON.stringify({ type: 'auth', token: '' })
+// A masked text frame (RFC 6455, section 5.2). The mask is zero, so the text stays as it is.
+const AUTH_FRAME = Buffer.concat([Buffer.from([0x81, 0x80 | AUTH.length, 0, 0, 0, 0]), Buffer.from(AUTH)])
+const MOST_SESSIONS = 100_000
 
 const relays = {
   /** A relay as most people write it, in a quarter of an hour. */
@@ -59,6 +64,24 @@ const relays = {
     }),
 
   ours: () => serveSockets((client) => proxyTerminal(client, { base, userId: 'ada' })),
+
+  gateway() {
+    const gateway = createTerminalGateway({
+      authorize: () => ({ base, userId: 'ada' }),
+      sessionsPerUser: MOST_SESSIONS,
+    })
+    const server = createServer((request, response) => void gateway.handleRequest(request, response))
+    // The clients of the benchmark neither create sessions nor send an auth frame, so this does both for them.
+    return server.on('upgrade', (request, socket, head) => {
+      const path = '/api/terminals'
+      const post = http.request({ port: server.address().port, path, method: 'POST' }, async (response) => {
+        const { id } = await json(response)
+        request.url = `${path}/${id}`
+        gateway.handleUpgrade(request, socket, Buffer.concat([AUTH_FRAME, head]))
+      })
+      post.end()
+    })
+  },
 }
 
 function relayByHand(client, url) {

@@ -32,6 +32,9 @@ export function subjectTable({ title, columns }, subject) {
   return `### ${title}\n\n${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`
 }
 
+/** Returns how much more an idle session of the gateway holds than one of proxyTerminal. */
+const moreHeap = (subject) => middle(subject, 'held', 'gateway') - middle(subject, 'held', 'ours')
+
 const ours = (key) => (subject) => middle(subject, key, 'ours')
 const times =
   (key, other, name = 'ours') =>
@@ -56,10 +59,12 @@ const atLeast = (subject, text, least, unit, measure) => ({
 
 const GOALS = [
   atMost('idle', 'memory of an idle session, heap', 9, 'KiB', ours('held')),
+  atMost('idle', 'gateway: heap of an idle session', 1, 'KiB more', moreHeap),
   atMost('idle', 'memory of an idle session, resident', 14, 'KiB', ours('resident')),
   atMost('attach', 'CPU of an attach', 1, '× hand-written with POST', times('cpu', 'hand-post')),
   atLeast('attach', 'rate of attaching', 0.68, '× hand-written', times('rate', 'hand')),
   atLeast('bulk-4', 'bulk, frames of 4 KiB', 1.9, '× hand-written', times('rate', 'hand')),
+  atLeast('bulk-4', 'gateway: bulk, frames of 4 KiB', 0.95, '× proxyTerminal', times('rate', 'ours', 'gateway')),
   atMost('bulk-4', 'bulk, frames of 4 KiB, CPU', 1.2, 's per GB', ours('cpu')),
   atLeast('bulk-64', 'bulk, frames of 64 KiB', 1, '× hand-written', times('rate', 'hand')),
   atMost('beside', 'key beside an output flood, p50', 3, '× no relay', times('p50', 'direct')),

@@ -4,7 +4,7 @@ import { start } from './processes.mjs'
 import { rounds, sleep } from './settings.mjs'
 
 /** The relays that most subjects compare. */
-export const allNames = ['direct', 'hand', 'stream', 'httpxy', 'http-proxy-3', 'tcp', 'ours']
+export const allNames = ['direct', 'hand', 'stream', 'httpxy', 'http-proxy-3', 'tcp', 'ours', 'gateway']
 const relayNames = allNames.filter((name) => name !== 'direct')
 /** The relays that have goals. */
 export const rivals = ['hand', 'ours']

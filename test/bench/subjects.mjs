@@ -13,6 +13,7 @@ export const LABELS = {
   'http-proxy-3': '`http-proxy-3` *',
   tcp: 'raw TCP relay *',
   ours: '**`proxyTerminal`**',
+  gateway: '**`createTerminalGateway`**',
   fetch: 'bare `fetch` and `ws`',
   iterate: '**`connectTerminal`**, `for await`',
   listen: '**`connectTerminal`**, `onData`',
@@ -24,11 +25,11 @@ const digits = (count) => (number) => (Number.isNaN(number) ? '–' : number.toF
 const column = (key, title, show, against = []) => ({ key, title, show, against })
 
 const bulkColumns = [
-  column('rate', 'MB/s', digits(0), ['hand', 'direct']),
+  column('rate', 'MB/s', digits(0), ['hand', 'direct', 'ours']),
   column('cpu', "relay's CPU s per GB", digits(2)),
 ]
 const echoColumns = [
-  column('p50', 'p50, µs', digits(0), ['hand', 'direct']),
+  column('p50', 'p50, µs', digits(0), ['hand', 'direct', 'ours']),
   column('p99', 'p99, µs', digits(0), ['hand', 'direct']),
 ]
 const memoryColumns = (unit) => [
