@@ -298,9 +298,9 @@ describe('the first message of a client', () => {
 
   it('that came in time ends the limit of authTimeout', async () => {
     const upstream = await upstreamOf()
-    const { ws, printed } = await connectToAuthorize(() => clientOf(upstream), { authTimeout: 30 })
+    const { ws, printed } = await connectToAuthorize(() => clientOf(upstream), { authTimeout: 400 })
     ws.send(CLIENT_AUTH)
-    await sleep(60)
+    await sleep(500)
     ws.send(Buffer.from('still here'))
     await printed('still here')
   })
