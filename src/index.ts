@@ -15,8 +15,7 @@ export type { UpstreamOptions } from './upstream/resolve.ts'
 
 export { connectTerminal } from './terminal/connect.ts'
 export type { ConnectTerminalOptions } from './terminal/settings.ts'
-export type { TerminalConnection } from './terminal/connection.ts'
-export type { TerminalClose } from './terminal/core.ts'
+export type { TerminalClose, TerminalConnection, TerminalStatus } from './terminal/connection.ts'
 export type { TerminalSize } from './upstream/protocol.ts'
 export type { SocketConstructor, SocketLike } from './terminal/websocket.ts'
 

@@ -44,8 +44,9 @@ export interface TerminalGateway extends AsyncDisposable {
  * credentials of the upstream kept on your server. A page reaches it with `connectTerminal`, and Open WebUI as a terminal
  * server.
  *
- * Use it when pages need terminals. It finds a session only for its owner, whatever the upstream allows, and ends what a
- * client leaves behind. With `proxyTerminal` alone, that is up to you.
+ * Use it when pages need terminals. It finds a session only for its owner, whatever the upstream allows. A shell goes on
+ * when its client leaves, so that the user can come back after a reload, a sleep or a change of network; if nobody does,
+ * it ends after `keepFor` ms. With `proxyTerminal` alone, all that is up to you.
  *
  * @example
  * ```ts

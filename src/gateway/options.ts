@@ -51,7 +51,20 @@ export interface TerminalGatewayOptions extends Pick<
    * `'same'`.
    */
   origins?: 'same' | 'any' | readonly string[] | undefined
-  /** The sessions that a user may have at the same time. One more is answered with 429. Default: 8. */
+  /**
+   * ms that a session goes on after its client has left, however that happened, from 0 to 2147483647. Until then, a client
+   * of the same owner can join it again. 0 ends it at once. Default: 300 000.
+   */
+  keepFor?: number | undefined
+  /**
+   * Bytes of output that are kept of each session for a client that comes back, from 0 to 8388608. The memory is taken as it
+   * is needed. Default: 256 KiB.
+   */
+  replay?: number | undefined
+  /**
+   * The sessions that a user may have at the same time. One more ends the session that was left first, or is answered with
+   * 429 if clients are joined to all of them. Default: 8.
+   */
   sessionsPerUser?: number | undefined
   /** The WebSockets that may be waiting for `authorize`. One more is answered with 503. Default: 1 000. */
   unauthenticated?: number | undefined
@@ -63,6 +76,8 @@ export interface TerminalGatewayOptions extends Pick<
 export interface GatewaySettings extends Required<Pick<TerminalGatewayOptions, 'authorize'>> {
   readonly path: string
   readonly origins: 'same' | 'any' | readonly string[]
+  readonly keepFor: number
+  readonly replay: number
   readonly sessionsPerUser: number
   readonly unauthenticated: number
   readonly authTimeout: number
@@ -75,6 +90,9 @@ export interface GatewaySettings extends Required<Pick<TerminalGatewayOptions, '
   >
 }
 
+// Bytes. The replay is one message, of which clients take at most 16 MiB.
+const LARGEST_REPLAY = 8 * 1024 * 1024
+
 /** Checks the options of a gateway, and reads each of them once. */
 export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySettings {
   assertObject('options', options)
@@ -82,6 +100,8 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
     authorize,
     path = '',
     origins = 'same',
+    keepFor = 300_000,
+    replay = 256 * 1024,
     sessionsPerUser = 8,
     unauthenticated = 1_000,
     authTimeout = AUTH_TIMEOUT,
@@ -97,6 +117,8 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
   if (typeof path !== 'string') throw wrongType('path', 'a string', path)
   if (!/^(?:\/[^/?#]+)*$/.test(path)) throw wrongValue('path', "must be '' or begin with a slash and not end with one")
   assertOrigins(origins)
+  assertWhole('keepFor', keepFor, 0, LONGEST_TIMER)
+  assertWhole('replay', replay, 0, LARGEST_REPLAY)
   assertWhole('sessionsPerUser', sessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('unauthenticated', unauthenticated, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
@@ -107,6 +129,8 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
     authorize,
     path,
     origins: typeof origins === 'string' ? origins : [...origins],
+    keepFor,
+    replay,
     sessionsPerUser,
     unauthenticated,
     authTimeout,

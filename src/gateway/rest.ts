@@ -59,7 +59,7 @@ async function create(
   { settings, sessions }: GatewayState,
 ): Promise<void> {
   const { userId } = owner
-  if (sessions.isFull(owner)) {
+  if (!sessions.makeRoom(owner)) {
     const error = `Maximum number of terminal sessions (${settings.sessionsPerUser}) reached`
     return refuse(response, { status: 429, body: { error } }, { userId })
   }

@@ -1,51 +1,110 @@
-import { WaterMark } from '../lib/water-mark.ts'
-import { MESSAGE_OVERHEAD, type OutputSource, type Sink } from '../terminal/output.ts'
+import type { OutputSource, Sink } from '../terminal/output.ts'
+import { ClientFlow } from './client-flow.ts'
+import { History } from './history.ts'
+import { ScreenState } from './screen-state.ts'
+import { buildTail } from './tail.ts'
 
-/**
- * The output of a gateway's session until a client joins. Holds it, and pauses the upstream (`source`) when more than
- * `maxBuffered` bytes wait.
- */
+// Bytes that are kept for the first client, even if no output is kept later: it must see the prompt.
+const FIRST_OUTPUT = 64 * 1024
+
+// A control character that does nothing (CAN).
+const CANCEL = Buffer.from([0x18])
+
+/** The output that a client gets when it joins. */
+export interface Replay {
+  /** The offset of the first byte (PROTOCOL 8.2). */
+  readonly offset: number
+  /** The bytes that another client has been sent before. */
+  readonly replay: number
+  readonly data: Buffer
+  /** Whether the data is all output from the offset that the client has asked for. Otherwise it is a tail. */
+  readonly isExact: boolean
+}
+
+/** The output of a gateway's session. Keeps its last bytes, and passes it on to the client that is joined. */
 export class SessionOutput implements Sink {
   readonly source: OutputSource
-  readonly #waterMark: WaterMark
-  // The output that waits for a client.
-  #held: Array<readonly [data: Uint8Array, isBinary: boolean]> = []
-  #bytes = 0
+  readonly #history = new History(FIRST_OUTPUT, (dropped) => this.#onDrop(dropped))
+  // The state of a terminal before the bytes that are kept. Absent while all output is kept.
+  #before: ScreenState | undefined
+  // What the client that is joined may do to the upstream, and its sink. Absent without a client.
+  #client: { readonly flow: ClientFlow; readonly sink: Sink } | undefined
+  // The number of bytes that clients have been sent.
+  #shown = 0
+  // Whether a client has joined before.
+  #hadClient = false
   // Whether output is dropped, because the terminal has been closed from this side.
   #discarding = false
 
-  constructor(maxBuffered: number, source: OutputSource) {
+  constructor(source: OutputSource) {
     this.source = source
-    this.#waterMark = new WaterMark(maxBuffered, source)
   }
 
-  push(data: Uint8Array, isBinary: boolean): void {
+  push(data: Buffer): void {
     if (this.#discarding) return
-    // A copy: the data may be a part of a larger buffer, which it would keep in memory.
-    this.#held.push([new Uint8Array(data), isBinary])
-    this.#bytes += data.length + MESSAGE_OVERHEAD
-    this.#waterMark.update(this.#bytes)
+    this.#history.push(data)
+    // No server sends text. To a client that can resume sessions, text would be no output.
+    this.#client?.sink.push(data, true)
   }
 
-  /** Passes the output that waits to the sink of a client, which takes all further output itself. */
-  join(client: Sink): void {
-    // First, because the sink of a slow client pauses the upstream again.
-    this.#waterMark.update(0)
-    for (const [data, isBinary] of this.#held) client.push(data, isBinary)
-    this.#held = []
-    this.source.receiver = client
+  /** Keeps the last `most` bytes of output. */
+  keep(most: number): void {
+    this.#history.limit(this.#hadClient ? most : Math.max(most, FIRST_OUTPUT))
+  }
+
+  /**
+   * Returns what a client gets that wants to go on from an offset: exactly the output from there, if all of that is kept,
+   * and otherwise a tail. The first client gets everything.
+   */
+  replayFrom(offset: number | null | undefined): Replay {
+    this.#history.trim()
+    const { start, end } = this.#history
+    const from = offset ?? (this.#hadClient ? undefined : 0)
+    if (from !== undefined && from >= start && from <= end) {
+      return { offset: from, replay: Math.max(0, this.#shown - from), data: this.#history.read(from), isExact: true }
+    }
+    const tail = buildTail(this.#history.read(start), this.#before)
+    // A tail must not look like the exact output.
+    const data = end - tail.length === offset ? Buffer.concat([CANCEL, tail]) : tail
+    const first = end - data.length
+    return { offset: first, replay: Math.max(0, this.#shown - first), data, isExact: false }
+  }
+
+  /** Passes all further output on to the sink of a client. `onStalled` is called if it makes the upstream wait too long. */
+  join<S extends Sink>(createSink: (source: ClientFlow) => S, onStalled: () => void): S {
+    this.part()
+    const flow = new ClientFlow(this.source, onStalled)
+    const sink = createSink(flow)
+    this.#client = { flow, sink }
+    this.#hadClient = true
+    return sink
+  }
+
+  /** Passes no more output on to the client. The upstream does not wait for it any more. */
+  part(): void {
+    if (!this.#client) return
+    this.#client.sink.end(0)
+    this.#client.flow.close()
+    this.#client = undefined
+    this.#shown = this.#history.end
   }
 
   isPaused(): boolean {
-    return this.#waterMark.paused
+    return this.#client?.sink.isPaused() ?? false
   }
 
-  end(): void {
-    // Nobody waits for the end.
+  end(code: number): boolean {
+    this.#client?.sink.end(code)
+    return false
   }
 
   discard(): void {
     this.#discarding = true
-    this.#held = []
+    this.#client?.sink.discard()
+  }
+
+  #onDrop(dropped: readonly Buffer[]): void {
+    this.#before ??= new ScreenState()
+    this.#before.push(dropped)
   }
 }

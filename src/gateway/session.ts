@@ -1,12 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
-import type { ClientSession } from '../proxy/client-session.ts'
+import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-session.ts'
 import { withoutAddresses } from '../proxy/closing.ts'
+import { Downlink } from '../proxy/downlink.ts'
 import type { OpenTerminal } from '../terminal/attach.ts'
-import type { TerminalClose, TerminalCore } from '../terminal/core.ts'
-import type { OutputSource, Sink } from '../terminal/output.ts'
+import type { TerminalClose } from '../terminal/connection.ts'
+import type { TerminalCore } from '../terminal/core.ts'
+import type { TerminalSize } from '../upstream/protocol.ts'
 import { parseBase } from '../upstream/url.ts'
-import type { SessionOutput } from './session-output.ts'
+import { publish } from './events.ts'
+import type { GatewaySettings } from './options.ts'
+import { SessionInput } from './session-input.ts'
+import type { Replay, SessionOutput } from './session-output.ts'
+import type { Visit } from './visit.ts'
 
 /** The owner of a session: only a client with the same owner finds it. */
 export interface Owner {
@@ -25,69 +31,122 @@ export interface GatewaySession {
   readonly since: Date
   /** When its client attached; absent if it has none. */
   readonly attachedSince?: Date
-  /** Bytes of output that were given to the client's socket. */
+  /** When its last client left; absent if it has a client, or has not had one yet. */
+  readonly parkedSince?: Date
+  /** Bytes of output that were given to the sockets of clients. */
   readonly bytesToClient: number
   /** Bytes of input and commands that the upstream's socket has taken. */
   readonly bytesToUpstream: number
 }
 
 // ms that a session waits for its first client.
-const UNATTACHED_LIMITS = [300_000]
+const UNATTACHED_LIMIT = 300_000
+
+// PROTOCOL 8.4
+const PONG = '{"type":"pong"}'
 
 const BAD_GATEWAY = 1014
+const TAKEN_OVER = 4009
 
-/** An open terminal, and the client that is joined to it. */
+/** The client that is joined to a session. */
+interface Attachment {
+  readonly visit: Visit
+  readonly input: SessionInput
+  readonly since: number
+}
+
+/** An open terminal, the end of its output, and the client that is joined to it. */
 export class Session implements SilenceObserver {
   readonly id: string = randomUUID()
   readonly owner: Owner
   readonly core: TerminalCore
+  readonly #settings: GatewaySettings
   readonly #since = Date.now()
-  readonly #source: OutputSource
-  // Holds the output for the first client. Absent after that.
-  #output: SessionOutput | undefined
-  // The client that is joined. Absent before the first.
-  #client: ClientSession | undefined
-  #attachedSince = 0
-  // Runs until a client joins, and is absent after that.
-  #unattached: SilenceTimer | undefined = new SilenceTimer(UNATTACHED_LIMITS, this)
+  readonly #output: SessionOutput
+  // Absent while no client is joined.
+  #attachment: Attachment | undefined
+  // The size of the window of the last client.
+  #size: TerminalSize
+  // When the last client left. Absent before the first.
+  #parkedSince: number | undefined
+  // Ends the session if no client comes. Absent while one is joined, and after the end.
+  #timer: SilenceTimer | undefined
+  // Whether it has ended, or is being ended.
+  #isEnding = false
+  // What the clients before have moved.
+  #bytesToClient = 0
+  #bytesToUpstream = 0
 
-  constructor(owner: Owner, { core, sink }: OpenTerminal<SessionOutput>) {
+  constructor(owner: Owner, { core, sink }: OpenTerminal<SessionOutput>, settings: GatewaySettings) {
     this.owner = owner
     this.core = core
-    this.#source = sink.source
     this.#output = sink
+    this.#settings = settings
+    this.#size = settings.connect.size ?? { cols: 80, rows: 24 }
+    sink.keep(settings.replay)
+    this.#timer = new SilenceTimer([UNATTACHED_LIMIT], this)
   }
 
-  get client(): ClientSession | undefined {
-    return this.#client
-  }
-
-  /** Joins a client, whose sink gets the output. A session has at most one. */
-  attach<S extends Sink>(client: ClientSession, createSink: (source: OutputSource) => S): S {
-    this.#client = client
-    this.#attachedSince = Date.now()
+  /**
+   * Joins a client. A client that is joined already is told that the terminal was taken over.
+   *
+   * @param offset The offset in the output to go on from; `undefined` if the client does not know about offsets.
+   */
+  attach(visit: Visit, offset: number | null | undefined): JoinedTerminal {
+    const { client } = visit
+    const { keepFor, maxBuffered, replay: most } = this.#settings
+    const isFirst = !this.#attachment && this.#parkedSince === undefined
+    this.#takeOver()
     this.#stopWaiting()
-    const sink = createSink(this.#source)
-    this.#output?.join(sink)
-    this.#output = undefined
-    return sink
+    const replay = this.#output.replayFrom(offset)
+    if (offset !== undefined) announce(client, replay, keepFor)
+    const sink = this.#output.join(
+      (flow) => new Downlink(client.client, maxBuffered, flow, client.counters, client.leg),
+      () => this.#onStalled(client),
+    )
+    if (replay.data.length > 0) sink.push(replay.data, true)
+    this.#output.keep(most)
+    const input = new SessionInput(this.core, this.#size, !replay.isExact, () => {
+      if (offset !== undefined) sendText(client, PONG)
+    })
+    this.#attachment = { visit, input, since: Date.now() }
+    client.uplink.startSending(input)
+    visit.attach(this.id, isFirst)
+    return toJoined(this, visit, sink)
+  }
+
+  /** The serving of a client has ended. Resolves when nothing of it is left. */
+  async leave(visit: Visit, { endedBy, code }: ProxyEnd, closeCode: number | undefined, reason: string): Promise<void> {
+    // A client whose terminal was taken over is not joined any more.
+    if (visit !== this.#attachment?.visit) return
+    if (endedBy === 'client' && this.#settings.keepFor > 0 && !this.#isEnding) this.#park(code)
+    else await this.core.close(closeCode, reason)
   }
 
   /** Ends the session: its client gets the close frame, and the upstream deletes it. Resolves when nothing is left. */
   async end(code: number, reason: string): Promise<void> {
-    this.#client?.finish({ endedBy: 'proxy', code, reason })
-    await Promise.all([this.#client?.summary.promise, this.core.close(code, reason)])
+    const client = this.#attachment?.visit.client
+    this.#isEnding = true
+    client?.finish({ endedBy: 'proxy', code, reason })
+    await Promise.all([client?.summary.promise, this.core.close(code, reason)])
   }
 
   /** Called when the terminal has closed. */
   onClosed({ code, reason, error }: TerminalClose): void {
+    this.#isEnding = true
     this.#stopWaiting()
+    const { userId, base } = this.owner
+    if (!this.#attachment && this.#parkedSince !== undefined) {
+      const ms = Date.now() - this.#parkedSince
+      publish('closed', { userId, sessionId: this.id, code, wasParked: true, ms, ...(error && { error }) })
+    }
     // PROTOCOL 6.1: these are about the key of the gateway, and would blame the client's.
     const isRefusal = code >= 4001 && code <= 4004
-    this.#client?.finish({
+    this.#attachment?.input.stop()
+    this.#attachment?.visit.client.finish({
       endedBy: 'upstream',
       code: isRefusal ? BAD_GATEWAY : code,
-      reason: isRefusal ? '' : withoutAddresses(reason, parseBase(this.owner.base).url.hostname),
+      reason: isRefusal ? '' : withoutAddresses(reason, parseBase(base).url.hostname),
       ...(error && { error }),
     })
   }
@@ -98,14 +157,16 @@ export class Session implements SilenceObserver {
   }
 
   describe(): GatewaySession {
-    const { bytesToClient = 0, bytesToUpstream = 0 } = this.#client?.counters ?? {}
+    const { visit, since } = this.#attachment ?? {}
+    const { bytesToClient = 0, bytesToUpstream = 0 } = visit?.client.counters ?? {}
     return {
       id: this.id,
       userId: this.owner.userId,
       since: this.since,
-      ...(this.#client && { attachedSince: new Date(this.#attachedSince) }),
-      bytesToClient,
-      bytesToUpstream,
+      ...(since !== undefined && { attachedSince: new Date(since) }),
+      ...(this.parkedSince !== undefined && { parkedSince: new Date(this.parkedSince) }),
+      bytesToClient: this.#bytesToClient + bytesToClient,
+      bytesToUpstream: this.#bytesToUpstream + bytesToUpstream,
     }
   }
 
@@ -113,8 +174,68 @@ export class Session implements SilenceObserver {
     return new Date(this.#since)
   }
 
-  #stopWaiting(): void {
-    this.#unattached?.stop()
-    this.#unattached = undefined
+  /** Whether it has ended, or is being ended. Nobody finds it any more. */
+  get isEnding(): boolean {
+    return this.#isEnding
   }
+
+  /** When the last client left, in ms; `undefined` if the session is not parked. */
+  get parkedSince(): number | undefined {
+    return this.#attachment || this.#isEnding ? undefined : this.#parkedSince
+  }
+
+  #takeOver(): void {
+    const client = this.#attachment?.visit.client
+    this.#part(TAKEN_OVER)
+    client?.finish({ endedBy: 'proxy', code: TAKEN_OVER, reason: 'Taken over' })
+  }
+
+  #park(code: number): void {
+    this.#part(code)
+    this.#parkedSince = Date.now()
+    this.#timer = new SilenceTimer([this.#settings.keepFor], this)
+  }
+
+  /** Separates the client from the session. */
+  #part(code: number): void {
+    if (!this.#attachment) return
+    const { visit, input } = this.#attachment
+    this.#attachment = undefined
+    this.#output.part()
+    input.stop()
+    this.#size = input.size
+    this.#bytesToClient += visit.client.counters.bytesToClient
+    this.#bytesToUpstream += visit.client.counters.bytesToUpstream
+    visit.part(code)
+  }
+
+  /** The client does not read: its connection is ended before the shell is, and it can come back. */
+  #onStalled({ leg }: ClientSession): void {
+    if (this.#settings.keepFor > 0) leg.onLost()
+  }
+
+  #stopWaiting(): void {
+    this.#timer?.stop()
+    this.#timer = undefined
+  }
+}
+
+/** A function of its own, so that what lives as long as the client keeps nothing of the joining in memory. */
+function toJoined(session: Session, visit: Visit, sink: Downlink): JoinedTerminal {
+  return {
+    sink,
+    sessionId: session.core.sessionId,
+    chatId: session.core.chatId,
+    leave: (end, code, reason) => session.leave(visit, end, code, reason),
+  }
+}
+
+/** Tells a client that can resume sessions where its output begins (PROTOCOL 8.2). */
+function announce(client: ClientSession, { offset, replay }: Replay, keepFor: number): void {
+  sendText(client, JSON.stringify({ type: 'attached', offset, replay, keepFor }))
+}
+
+/** Sends a text frame to a client that can resume sessions. Any other client would print it (PROTOCOL 7.2). */
+function sendText({ client }: ClientSession, text: string): void {
+  client.send(Buffer.from(text), { binary: false }, () => {})
 }

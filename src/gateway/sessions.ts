@@ -1,6 +1,8 @@
 import { assertHeaderValue, assertObject } from '../lib/arguments.ts'
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import { hasCode } from '../lib/errors.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
+import { readSettings } from '../terminal/settings.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { readBase } from '../upstream/url.ts'
@@ -16,12 +18,18 @@ export function ownerOf(upstream: UpstreamOptions): Owner {
   return { base: readBase(base), userId, chatId }
 }
 
+// For the upstream, with the end of a parked session.
+const GOING_AWAY = 1001
+const MADE_ROOM = 'Ended to make room for another session'
+
 /** The sessions of a gateway. Nobody finds a session of another owner. */
 export class Sessions {
   readonly #settings: GatewaySettings
   readonly #sessions = new Map<string, Session>()
   // The sessions that are being opened.
   readonly #openings = new Set<{ readonly owner: Owner; readonly done: Promise<unknown> }>()
+  // The upstreams on which it did not help another user to end a parked session: their limit is one for each user.
+  readonly #limitedPerUser = new Set<string>()
   // Stops the openings when the gateway closes.
   readonly #closing = new Cancellation()
 
@@ -36,17 +44,26 @@ export class Sessions {
   /** Returns a session of the owner. A session with a chat is found only with this chat. */
   find(id: string, owner: Owner): Session | undefined {
     const session = this.#sessions.get(id)
-    return session && mayUse(owner, session.owner) ? session : undefined
+    return session && !session.isEnding && mayUse(owner, session.owner) ? session : undefined
   }
 
   list(owner: Owner): Session[] {
-    return [...this].filter((session) => mayUse(owner, session.owner))
+    return [...this].filter((session) => !session.isEnding && mayUse(owner, session.owner))
   }
 
-  /** Whether the user has as many sessions as allowed, those included that are being opened. */
-  isFull(user: Owner): boolean {
-    const owners = [...this, ...this.#openings].map(({ owner }) => owner)
-    return owners.filter((owner) => isSameUser(owner, user)).length >= this.#settings.sessionsPerUser
+  /**
+   * Makes room for a session of the user: ends the parked session that was left first, if the user has as many as allowed,
+   * those included that are being opened. Returns whether there is room.
+   */
+  makeRoom(user: Owner): boolean {
+    const lasting = [...this].filter(({ isEnding }) => !isEnding)
+    const owners = [...lasting, ...this.#openings].map(({ owner }) => owner)
+    const count = owners.filter((owner) => isSameUser(owner, user)).length
+    if (count < this.#settings.sessionsPerUser) return true
+    const parked = this.#longestParked((owner) => isSameUser(owner, user))
+    if (!parked) return false
+    void parked.end(GOING_AWAY, MADE_ROOM)
+    return true
   }
 
   /** Opens a terminal. `signal` stops that. */
@@ -72,13 +89,13 @@ export class Sessions {
       const why = "the chat is the id of another user's session"
       throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', why)
     }
-    let terminal = await this.#attach(upstream, signal)
+    let terminal = await this.#attachSomewhere(upstream, owner, signal)
     const older = [...this].find((session) => session.owner.base === owner.base && isSameTerminal(session, terminal))
     if (older) {
       await Promise.all([older.end(4009, 'Session already connected'), terminal.core.close()])
       terminal = await this.#attach(upstream, signal)
     }
-    const session = new Session(owner, terminal)
+    const session = new Session(owner, terminal, this.#settings)
     this.#sessions.set(session.id, session)
     void session.core.closed.then((close) => {
       this.#sessions.delete(session.id)
@@ -95,6 +112,40 @@ export class Sessions {
     )
   }
 
+  /**
+   * Opens a terminal. If the upstream has no place, ends parked sessions: first those of the user, then one of another user,
+   * unless that is known not to help.
+   */
+  async #attachSomewhere(
+    upstream: UpstreamOptions,
+    owner: Owner,
+    signal: AbortSignalLike,
+  ): Promise<OpenTerminal<SessionOutput>> {
+    const { base } = owner
+    for (let isOthersTurn = false; ;) {
+      try {
+        return await this.#attach(upstream, signal)
+      } catch (error) {
+        if (!hasCode(error, 'ERR_TERMINAL_LIMIT')) throw error
+        if (isOthersTurn) this.#limitedPerUser.add(base)
+        const own = this.#longestParked((other) => isSameUser(other, owner))
+        const mayTakeOthers: boolean = !isOthersTurn && !this.#limitedPerUser.has(base)
+        const parked: Session | undefined =
+          own ?? (mayTakeOthers ? this.#longestParked((other) => other.base === base) : undefined)
+        if (!parked) throw error
+        isOthersTurn = parked !== own
+        await parked.end(GOING_AWAY, MADE_ROOM)
+      }
+    }
+  }
+
+  /** Returns the session that has been parked for the longest time, of the owners that are meant. */
+  #longestParked(isMeant: (owner: Owner) => boolean): Session | undefined {
+    return [...this]
+      .filter((session) => session.parkedSince !== undefined && isMeant(session.owner))
+      .sort((one, other) => Number(one.parkedSince) - Number(other.parkedSince))[0]
+  }
+
   async #attach(upstream: UpstreamOptions, signal: AbortSignalLike): Promise<OpenTerminal<SessionOutput>> {
     const cancellation = new Cancellation()
     const abort = (): void => cancellation.abort(new Error('The client has left, or the gateway closes'))
@@ -103,7 +154,7 @@ export class Sessions {
     if (signals.some(({ aborted }) => aborted)) abort()
     try {
       const options = { ...this.#settings.connect, ...upstream, signal: cancellation }
-      return await attachTerminal(options, (maxBuffered, source) => new SessionOutput(maxBuffered, source))
+      return await attachTerminal(readSettings(options), (source) => new SessionOutput(source))
     } finally {
       for (const each of signals) each.removeEventListener('abort', abort)
     }

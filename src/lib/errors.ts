@@ -14,6 +14,7 @@
  * | `ERR_TERMINAL_TIMEOUT` | `timeout` ran out |
  * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives, such as HTML, JSON without an id, or a redirect |
  * | `ERR_TERMINAL_CLOSED` | a terminal was used after it closed |
+ * | `ERR_TERMINAL_RECONNECTING` | a terminal was used while its connection is being restored |
  */
 export type TerminalErrorCode =
   | 'ERR_TERMINAL_INVALID_URL'
@@ -27,6 +28,7 @@ export type TerminalErrorCode =
   | 'ERR_TERMINAL_TIMEOUT'
   | 'ERR_TERMINAL_PROTOCOL'
   | 'ERR_TERMINAL_CLOSED'
+  | 'ERR_TERMINAL_RECONNECTING'
 
 /** The fields of a {@link TerminalError} beside its code and message. */
 export interface TerminalErrorOptions {

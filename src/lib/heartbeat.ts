@@ -5,7 +5,7 @@ export interface HeartbeatOwner {
   /** Sends a ping. Returns whether the other side can be expected to answer it. */
   ping(): boolean
   /** Whether an answer cannot arrive at the moment: a paused socket reads no pongs. */
-  isExcused(): boolean
+  isPaused(): boolean
   /** Two pings in a row were not answered. */
   onLost(): void
 }
@@ -32,7 +32,7 @@ export class Heartbeat implements SilenceObserver {
   }
 
   /** The other side has shown that it is there, but this does not restart the silence. */
-  noteAlive(): void {
+  onPong(): void {
     this.#missed = 0
   }
 
@@ -42,7 +42,7 @@ export class Heartbeat implements SilenceObserver {
 
   /** Called by the timer. */
   onSilence(): void {
-    if (this.#owner.isExcused()) this.#missed = 0
+    if (this.#owner.isPaused()) this.#missed = 0
     if (this.#missed === MISSED_PINGS) return this.#owner.onLost()
     if (this.#owner.ping()) this.#missed += 1
     this.#silence.reset()

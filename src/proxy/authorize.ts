@@ -5,7 +5,7 @@ import { abortable, LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import type { ClientLeg } from './client-leg.ts'
-import { LONGEST_TEXT, readAuth, type ClientAuth } from './commands.ts'
+import { LONGEST_TEXT, readFirstMessage, type ClientAuth, type FirstMessage } from './commands.ts'
 import type { Uplink } from './uplink.ts'
 
 /** How to find the upstream for a client from its first message. */
@@ -48,7 +48,7 @@ export async function authorizeClient(
 ): Promise<ConnectTerminalOptions> {
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
-  const auth = await receiveAuth(leg, uplink, authTimeout, signal)
+  const { auth } = await receiveAuth(leg, uplink, authTimeout, signal)
   return askToAuthorize(authTimeout, signal, () => authorize(auth, request))
 }
 
@@ -63,28 +63,28 @@ export function askToAuthorize<T>(
   return withDeadline(timeout, signal, async () => ask(), late)
 }
 
-/** Resolves with what the client's first message says. Rejects if it is not an auth frame, or does not come in time. */
+/** Resolves with the client's first message. Rejects if it is not an auth frame, or does not come in time. */
 export async function receiveAuth(
   leg: ClientLeg,
   uplink: Uplink,
   timeout: number,
   signal: AbortSignalLike,
-): Promise<ClientAuth> {
+): Promise<FirstMessage> {
   leg.limitBytes(UNKNOWN_LIMIT)
   // The time limit of the first message.
   let timer: ReturnType<typeof setTimeout> | undefined
-  const first = new Promise<ClientAuth | undefined>((resolve) => {
+  const first = new Promise<FirstMessage | undefined>((resolve) => {
     timer = setTimeout(resolve, timeout, undefined)
     leg.deliverTo({
       push(data, isBinary) {
         leg.deliverTo(uplink)
         leg.limitBytes(UNAUTHORIZED_LIMIT)
-        resolve(readAuth(data, isBinary))
+        resolve(readFirstMessage(data, isBinary))
       },
     })
   })
-  const auth = await abortable(first, signal).finally(() => clearTimeout(timer))
-  if (auth) return auth
-  const message = `The client's first message was not an auth frame, or did not come within ${timeout} ms`
-  throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', message, { closeReason: 'Auth timeout or invalid payload' })
+  const message = await abortable(first, signal).finally(() => clearTimeout(timer))
+  if (message) return message
+  const why = `The client's first message was not an auth frame, or did not come within ${timeout} ms`
+  throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', why, { closeReason: 'Auth timeout or invalid payload' })
 }

@@ -103,7 +103,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
 
   /** Counts as an answer to the pings: the client has taken output. */
   noteProgress(): void {
-    this.#heartbeat?.noteAlive()
+    this.#heartbeat?.onPong()
   }
 
   pause(): void {
@@ -159,7 +159,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   }
 
   /** Called by the heartbeat. */
-  isExcused(): boolean {
+  isPaused(): boolean {
     // A paused socket does not receive pongs. Its client is alive, unless output for it is stuck, too.
     return this.#inbox.isPaused() && this.#socket.bufferedAmount === 0
   }

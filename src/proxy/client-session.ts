@@ -1,6 +1,5 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
-import type { OpenTerminal } from '../terminal/attach.ts'
 import { KEEP_ALIVE } from '../terminal/settings.ts'
 import { ClientLeg, type ClientClose, type LegOwner } from './client-leg.ts'
 import type { ClientSocket } from './client-socket.ts'
@@ -31,14 +30,23 @@ export interface ProxySummary extends Readonly<Counters> {
 /** The part of the summary that says how the serving ended. */
 export type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
 
+/** The terminal that a client is joined to. */
+export interface JoinedTerminal {
+  readonly sink: Downlink
+  readonly sessionId: string
+  readonly chatId: string | undefined
+  /**
+   * Called when the serving ends, with the close frame for the side that has not ended it. Resolves when nothing of the
+   * client is left.
+   */
+  leave(end: ProxyEnd, code: number | undefined, reason: string): Promise<unknown>
+}
+
 /**
  * Finds or opens the terminal of a client, and connects both directions to it. Resolves with `undefined` if the client has
  * left. What it throws ends the client. `signal` aborts when the client leaves.
  */
-export type JoinTerminal = (
-  session: ClientSession,
-  signal: AbortSignalLike,
-) => Promise<OpenTerminal<Downlink> | undefined>
+export type JoinTerminal = (session: ClientSession, signal: AbortSignalLike) => Promise<JoinedTerminal | undefined>
 
 // What one side is sent when the other side ended without a code that may be sent.
 export const GOING_AWAY = 1001
@@ -53,7 +61,7 @@ export class ClientSession implements LegOwner, UplinkOwner {
   readonly counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
   // Whether `authorize` has answered. Only its errors have a close reason that the client may read.
   isAuthorized = false
-  readonly #joined: Promise<OpenTerminal<Downlink> | undefined>
+  readonly #joined: Promise<JoinedTerminal | undefined>
   // Stops the joining. Absent after it.
   #cancellation: Cancellation | undefined
   // Only the first end counts.
@@ -120,9 +128,9 @@ export class ClientSession implements LegOwner, UplinkOwner {
     const { code, reason } = relayClose(end.code, end.reason, end.endedBy === 'client' ? GOING_AWAY : BAD_GATEWAY)
     leg.close(code, reason)
     const terminal = await this.#joined
-    await Promise.all([leg.gone, terminal?.core.close(code, reason)])
+    await Promise.all([leg.gone, terminal?.leave(end, code, reason)])
     leg.release()
-    const { sessionId, chatId } = terminal?.core ?? {}
+    const { sessionId, chatId } = terminal ?? {}
     return {
       ...end,
       ...(sessionId !== undefined && { sessionId }),

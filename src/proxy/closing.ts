@@ -61,6 +61,7 @@ const REFUSALS: Record<TerminalErrorCode, ClientRefusal> = {
   ERR_TERMINAL_PROTOCOL: { code: 4003, reason: 'Terminal instance not reachable' },
   ERR_TERMINAL_INVALID_URL: DENIED,
   ERR_TERMINAL_CLOSED: DENIED,
+  ERR_TERMINAL_RECONNECTING: DENIED,
 }
 
 /** Returns the close frame for an error. It never quotes the message, which names the upstream. */

@@ -1,9 +1,10 @@
-import { LARGEST_SIZE } from '../upstream/protocol.ts'
+import { LARGEST_SIZE, type TerminalSize } from '../upstream/protocol.ts'
 
 /** A text frame of the client that is forwarded to the upstream. */
 export interface Command {
   readonly forward: string
-  readonly isResize: boolean
+  /** The size of the window that it sets, which may be 0. Absent if it sets none. */
+  readonly size?: TerminalSize
 }
 
 /** Bytes. A JWT has a few hundred, or a few thousand if it lists all groups of a large company's directory. */
@@ -21,15 +22,15 @@ export function readCommand(text: string): Command | 'dropped' | 'auth' {
   // Python accepts these as numbers in JSON.
   const message = parseJson(text.replaceAll(/NaN|-?Infinity/g, 'null'))
   // The server ignores text that is not JSON.
-  if (message === NOT_JSON) return { forward: text, isResize: false }
+  if (message === NOT_JSON) return { forward: text }
   if (!isObject(message)) return 'dropped'
   const { type, cols = 80, rows = 24 } = message
   if (type === 'auth') return 'auth'
-  if (type !== 'resize') return { forward: text, isResize: false }
+  if (type !== 'resize') return { forward: text }
   if (!isSize(cols) || !isSize(rows)) return 'dropped'
   // JavaScript reads 80.0 as a whole number. Python does not.
   const forward = /\d[.eE]/.test(text) ? JSON.stringify({ type, cols, rows }) : text
-  return { forward, isResize: true }
+  return { forward, size: { cols, rows } }
 }
 
 const NOT_JSON = Symbol('not JSON')
@@ -67,7 +68,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isSize(value: unknown): boolean {
+function isSize(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= LARGEST_SIZE
 }
 
@@ -79,12 +80,27 @@ export interface ClientAuth {
   readonly chatId?: string
 }
 
-/** Returns what a client's first message says (PROTOCOL 7.1), or `undefined` if it is not an auth frame. */
-export function readAuth(data: Buffer, isBinary: boolean): ClientAuth | undefined {
+/** A client's first message. */
+export interface FirstMessage {
+  readonly auth: ClientAuth
+  /**
+   * The offset in the output that the client wants to go on from, `null` if it has no output yet. Absent if the client
+   * cannot resume a session (PROTOCOL 8.1).
+   */
+  readonly offset?: number | null
+}
+
+/** Reads a client's first message (PROTOCOL 7.1). Returns `undefined` if it is not an auth frame. */
+export function readFirstMessage(data: Buffer, isBinary: boolean): FirstMessage | undefined {
   if (isBinary || data.length > LONGEST_TEXT) return undefined
   const message = parseJson(data.toString())
   if (!isObject(message)) return undefined
-  const { type, token, chat_id: chatId } = message
+  const { type, token, chat_id: chatId, offset } = message
   if (type !== 'auth' || typeof token !== 'string') return undefined
-  return typeof chatId === 'string' && chatId !== '' ? { token, chatId } : { token }
+  const auth = typeof chatId === 'string' && chatId !== '' ? { token, chatId } : { token }
+  return isOffset(offset) ? { auth, offset } : { auth }
+}
+
+function isOffset(value: unknown): value is number | null {
+  return value === null || Number.isSafeInteger(value)
 }

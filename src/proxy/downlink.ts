@@ -59,8 +59,9 @@ export class Downlink implements Sink {
     if (this.#turnCost >= this.#share) this.#backlog.pause()
   }
 
-  end(): void {
+  end(): boolean {
     releaseOutputShare(this)
+    return false
   }
 
   discard(): void {

@@ -2,10 +2,10 @@ import { assertObject, assertSignal, wrongType } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalCore } from '../terminal/core.ts'
-import { KEEP_ALIVE, MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { parseBase } from '../upstream/url.ts'
 import { authorizeClient, type AuthorizeOptions } from './authorize.ts'
-import { ClientSession, GOING_AWAY, type ProxySummary } from './client-session.ts'
+import { ClientSession, GOING_AWAY, type JoinedTerminal, type ProxySummary } from './client-session.ts'
 import { isSocket, OPEN, type ClientSocket } from './client-socket.ts'
 import { explainThrown, withoutAddresses } from './closing.ts'
 import { Downlink } from './downlink.ts'
@@ -60,7 +60,7 @@ async function joinUpstream(
   session: ClientSession,
   options: ProxyOptions,
   signal: AbortSignalLike,
-): Promise<OpenTerminal<Downlink> | undefined> {
+): Promise<JoinedTerminal | undefined> {
   const { client, leg, uplink } = session
   assertObject('options', options)
   // A client that has left needs no shell.
@@ -75,7 +75,7 @@ async function attach(
   session: ClientSession,
   options: ConnectTerminalOptions,
   signal: AbortSignalLike,
-): Promise<OpenTerminal<Downlink>> {
+): Promise<JoinedTerminal> {
   const { client, leg, uplink, counters } = session
   assertObject('options', options)
   assertSignal(options.signal)
@@ -89,8 +89,8 @@ async function attach(
   let terminal: OpenTerminal<Downlink>
   try {
     terminal = await attachTerminal(
-      { ...options, signal },
-      (most, source) => new Downlink(client, most, source, counters, leg),
+      readSettings({ ...options, signal }),
+      (source) => new Downlink(client, maxBuffered, source, counters, leg),
     )
   } finally {
     stopWatching()
@@ -98,7 +98,13 @@ async function attach(
   leg.keepAlive(keepAlive)
   uplink.startSending(terminal.core)
   watchTerminal(terminal.core, hostname, session)
-  return terminal
+  return toJoined(terminal)
+}
+
+/** A function of its own, so that what lives as long as the terminal keeps nothing of the attaching in memory. */
+function toJoined({ core, sink }: OpenTerminal<Downlink>): JoinedTerminal {
+  const { sessionId, chatId } = core
+  return { sink, sessionId, chatId, leave: (_end, code, reason) => core.close(code, reason) }
 }
 
 /** Ends the proxying when the caller's signal aborts, until the returned function is called. */

@@ -1,6 +1,6 @@
 import { Deferred } from '../lib/deferred.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
-import type { TerminalCore } from '../terminal/core.ts'
+import type { TerminalSize } from '../upstream/protocol.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
@@ -14,11 +14,19 @@ export interface UplinkOwner {
   onOverflow(): void
 }
 
+/** The terminal that the messages go to. */
+export interface InputTarget {
+  /** Types bytes, which do not change meanwhile if they are lent. */
+  write(data: Uint8Array, isLent: boolean): Promise<void>
+  /** Sends a text frame, which sets the size of the window if there is a `size`. */
+  command(text: string, size?: TerminalSize): Promise<void>
+}
+
 interface Message {
   readonly cost: number
   readonly bytes: number
   readonly isResize: boolean
-  send(terminal: TerminalCore): Promise<void>
+  send(terminal: InputTarget): Promise<void>
 }
 
 /**
@@ -34,7 +42,7 @@ export class Uplink implements MessageReceiver {
   // Messages that have been parsed and wait for the terminal.
   readonly #waiting: Message[] = []
   // Absent until it is open.
-  #terminal: TerminalCore | undefined
+  #terminal: InputTarget | undefined
   // The cost of the messages that are held; before the terminal is open, also of those that were dropped.
   #held = 0
   // Resolves the promise of `idle`.
@@ -61,7 +69,7 @@ export class Uplink implements MessageReceiver {
   }
 
   /** Sends the messages that wait, and then all further messages. Call it when the terminal is open. */
-  startSending(terminal: TerminalCore): void {
+  startSending(terminal: InputTarget): void {
     this.#terminal = terminal
     this.#held = 0
     for (const message of this.#waiting.splice(0)) void this.#send(message, terminal)
@@ -117,7 +125,7 @@ export class Uplink implements MessageReceiver {
     if (this.#held > this.#waterMark.high) this.#owner.onOverflow()
   }
 
-  async #send(message: Message, to: TerminalCore): Promise<void> {
+  async #send(message: Message, to: InputTarget): Promise<void> {
     this.#held += message.cost
     this.#waterMark.update(this.#held)
     try {
@@ -145,6 +153,7 @@ function readMessage(data: Buffer, isBinary: boolean, cost: number): Message | '
   if (data.length > LONGEST_TEXT) return 'dropped'
   const command = readCommand(data.toString())
   if (typeof command === 'string') return command
-  const { forward, isResize } = command
-  return { cost, bytes: Buffer.byteLength(forward), isResize, send: (to) => to.command(forward) }
+  const { forward, size } = command
+  const bytes = Buffer.byteLength(forward)
+  return { cost, bytes, isResize: size !== undefined, send: (to) => to.command(forward, size) }
 }

@@ -9,7 +9,7 @@ import { dial, type Attempt } from './dial.ts'
 import { Lease } from './lease.ts'
 import type { CreateSink, Sink } from './output.ts'
 import { explainRefusal, type Refusal } from './refusal.ts'
-import { readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
+import type { Settings, Tries } from './settings.ts'
 
 /** A terminal that is open, and the sink that gets its output. */
 export interface OpenTerminal<S extends Sink> {
@@ -19,11 +19,10 @@ export interface OpenTerminal<S extends Sink> {
 
 /** Opens a terminal as `connectTerminal` does, with any kind of sink for its output. Each dial gets a new sink. */
 export async function attachTerminal<S extends Sink>(
-  options: ConnectTerminalOptions,
+  settings: Settings,
   createSink: CreateSink<S>,
 ): Promise<OpenTerminal<S>> {
-  const settings = readSettings(options)
-  const { signal, where, timeout, attempts, retryDelay } = settings
+  const { signal, where, timeout, retry } = settings
   // Replaced by options without `chatId` when the server cannot attach to a session that has a chat.
   let upstreamOptions = settings.upstream
   const progress: AttachProgress = {}
@@ -33,27 +32,25 @@ export async function attachTerminal<S extends Sink>(
     const why = `still ${step} after ${timeout} ms`
     return terminalError('ERR_TERMINAL_TIMEOUT', `Cannot attach at ${where}`, why, { cause: lastError, advice })
   })
-  const lease = new Lease(settings.sessionId)
+  const lease = new Lease(settings.sessionId, settings.deleteOnClose)
   try {
     for (let tryNumber = 1; ;) {
       const outcome = await tryOnce(settings, createSink, upstreamOptions, lease, deadline, progress).catch(
         (error: unknown): Refusal => ({ error }),
       )
       if ('core' in outcome) return outcome
-      const { error, sessionGone, chatMayHurt } = outcome
-      if (chatMayHurt && lease.isOwned()) {
-        progress.step = 'replacing the session'
-        await lease.release()
+      const { error, remedy } = outcome
+      progress.step = 'waiting to try again'
+      if (remedy === 'no chat' && (await lease.release())) {
         upstreamOptions = { ...upstreamOptions, chatId: undefined }
         continue
       }
       // A server that restarts has lost the session that was just created. So has a server that ends a session whose
       // connection drops.
-      const mayHelp = isTransient(error) || (sessionGone && lease.disown())
-      if (tryNumber >= attempts || !mayHelp || !(error instanceof TerminalError)) throw error
+      const mayHelp = isTransient(error) || (remedy === 'another session' && lease.disown())
+      if (tryNumber >= retry.attempts || !mayHelp || !(error instanceof TerminalError)) throw error
       progress.lastError = error
-      progress.step = 'waiting to try again'
-      await delay(delayAfter(tryNumber, retryDelay), deadline)
+      await delay(delayAfter(tryNumber, retry), deadline)
       tryNumber += 1
     }
   } catch (error) {
@@ -74,8 +71,8 @@ interface AttachProgress {
 // ms between two tries.
 const LONGEST_DELAY = 8_000
 
-/** Returns the ms to wait after a try. They double from try to try; a random part keeps clients from coming back together. */
-function delayAfter(tryNumber: number, first: number): number {
+/** Returns the ms to wait between two tries. They double from try to try; a random part keeps clients from coming back together. */
+export function delayAfter(tryNumber: number, { delay: first }: Tries): number {
   const longest = Math.min(first * 2 ** (tryNumber - 1), Math.max(first, LONGEST_DELAY))
   return longest * (1 - Math.random() / 2)
 }
@@ -106,7 +103,7 @@ async function tryOnce<S extends Sink>(
   }
 
   const outcome = await dialOnce(settings.tokenInUrl === 'always')
-  return 'keyMayHelp' in outcome && outcome.keyMayHelp ? dialOnce(true) : outcome
+  return 'remedy' in outcome && outcome.remedy === 'key in URL' ? dialOnce(true) : outcome
 }
 
 async function prepareAttempt(settings: Settings, session: Attempt['session'], withKey: boolean): Promise<Attempt> {

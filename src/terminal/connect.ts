@@ -1,11 +1,11 @@
-import { attachTerminal } from './attach.ts'
-import { toConnection, type TerminalConnection } from './connection.ts'
-import { Output } from './output.ts'
-import type { ConnectTerminalOptions } from './settings.ts'
+import type { TerminalConnection } from './connection.ts'
+import { ResumableTerminal } from './resumable-terminal.ts'
+import { readSettings, type ConnectTerminalOptions } from './settings.ts'
 
 // The way to an open terminal: attach.ts makes the tries, each with a session from lease.ts, a dial of dial.ts over a
-// socket of link.ts, and an explanation of refusal.ts when it fails. core.ts is the open terminal, output.ts its output,
-// and connection.ts both, as users get them.
+// socket of link.ts, and an explanation of refusal.ts when it fails. core.ts is the terminal over one connection;
+// resumable-terminal.ts opens the next one when it drops, and is what users get. output.ts joins the output of all
+// connections, and gives it to its readers.
 
 /**
  * Opens a terminal: creates a session, and attaches to it in the way that every release understands. Resolves when the
@@ -13,6 +13,9 @@ import type { ConnectTerminalOptions } from './settings.ts'
  *
  * When it rejects, no socket, timer or session is left behind. If the server is still creating the session, its answer is
  * awaited in the background for at most 30 s, to delete the session. That does not keep the process alive.
+ *
+ * If the server is a gateway of this package, the terminal outlives its connection: see `reconnect`. To go on after a
+ * reload of the page, keep `sessionId`, and pass it with `deleteOnClose: true`.
  *
  * A reader that stops for over 40 s during a flood of output may lose the terminal: a paused socket does not answer the
  * server's pings, and the server closes it.
@@ -39,6 +42,5 @@ import type { ConnectTerminalOptions } from './settings.ts'
  * @throws The `reason` of `signal` when the signal aborts.
  */
 export async function connectTerminal(options: ConnectTerminalOptions): Promise<TerminalConnection> {
-  const { core, sink } = await attachTerminal(options, (most, source) => new Output(most, source))
-  return toConnection(core, sink)
+  return ResumableTerminal.open(readSettings(options))
 }

@@ -1,12 +1,36 @@
-import type { TerminalClose, TerminalCore } from './core.ts'
-import type { Output } from './output.ts'
+import type { TerminalError } from '../lib/errors.ts'
+
+/** Whether a terminal can be used: `reconnecting` while a connection that was cut off is being restored. */
+export type TerminalStatus = 'open' | 'reconnecting' | 'closed'
+
+/** How a terminal ended. */
+export interface TerminalClose {
+  /** The close code (RFC 6455, section 7.4): 1000 when this side closed, 1006 when the connection dropped. */
+  readonly code: number
+  /** The reason that came with the code. */
+  readonly reason: string
+  /**
+   * - `local`: `close()` was called;
+   * - `exited`: the shell has ended. Most servers do not announce that, so the server is asked 1, 4 and 16 s after the
+   *   last output or input. Only a terminal server's own 404 counts, not that of a proxy on the way;
+   * - `remote`: the server closed the connection;
+   * - `lost`: the connection dropped, or the server stopped answering.
+   */
+  readonly cause: 'local' | 'exited' | 'remote' | 'lost'
+  /** The error; absent after a normal end. */
+  readonly error?: TerminalError
+}
 
 /**
  * An open terminal.
  *
  * `for await` yields its output, chunk by chunk, until the terminal closes. It never throws: `closed` tells how the
  * terminal ended. Each of several readers gets all output that comes while it reads. `break` only stops reading. A closed
- * terminal cannot be opened again: the server ends the shell with the connection.
+ * terminal cannot be opened again.
+ *
+ * Most servers end the shell with the connection. A gateway of this package keeps it: then the terminal is `reconnecting`
+ * when its connection drops, and goes on where it stopped. The gateway keeps a limited number of bytes. If it has not kept
+ * all that is missing, the output goes on with a sequence that resets the screen, and with what it has kept.
  *
  * @example
  * ```ts
@@ -30,8 +54,27 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    * such a session is replaced by one without.
    */
   readonly chatId: string | undefined
-  /** Resolves when the terminal has ended, and the session that was created for it is deleted. Never rejects. */
+  /** Resolves when the terminal has ended, and its session is deleted if `deleteOnClose` says so. Never rejects. */
   readonly closed: Promise<TerminalClose>
+  /**
+   * - `open`: the terminal can be used;
+   * - `reconnecting`: the connection was cut off, and the server keeps the session. There is no output, and `write` rejects;
+   * - `closed`: the terminal has ended, or is about to.
+   */
+  readonly status: TerminalStatus
+  /**
+   * Bytes of output of the session so far. What came again after a cut is counted once; what other clients got before this
+   * one is included if the server is a gateway.
+   */
+  readonly offset: number
+  /**
+   * Calls `listener` each time that `status` changes, with the new one. Use it to tell people that their terminal is
+   * reconnecting. Returns a function that removes the listener. An error that a listener throws becomes an uncaught
+   * exception.
+   *
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `listener` is no function.
+   */
+  onStatus(listener: (status: TerminalStatus) => void): () => void
   /**
    * Types into the terminal: strings as UTF-8, bytes unchanged.
    *
@@ -43,11 +86,14 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    * server waits for the program and does not answer pings (1011, "keepalive ping timeout").
    *
    * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed, or closes before the socket has taken all.
+   * @throws {TerminalError} ERR_TERMINAL_RECONNECTING when the connection is cut off, or drops before the socket has taken
+   * all. The input is not kept for later: by then, the user may see another program.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE when `data` is neither a string nor bytes.
    */
   write(data: string | Uint8Array): Promise<void>
   /**
-   * Sets the size of the window, in character cells. Call it whenever the size changes.
+   * Sets the size of the window, in character cells. Call it whenever the size changes, also while `status` is
+   * `reconnecting`.
    *
    * @throws {RangeError} ERR_OUT_OF_RANGE when `cols` or `rows` is no whole number from 1 to 65535.
    * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed.
@@ -65,26 +111,8 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    */
   onData(listener: (chunk: Uint8Array) => void): () => void
   /**
-   * Closes the terminal, and deletes the session if it was created for the terminal. Resolves after that, with the value
-   * of `closed`. Waits at most 3 s for the server to delete the session, and ignores a failure to do so.
+   * Closes the terminal, and deletes the session unless `deleteOnClose` is `false`. Resolves after that, with the value of
+   * `closed`. Waits at most 3 s for the server to delete the session, and ignores a failure to do so.
    */
   close(): Promise<TerminalClose>
-}
-
-/** Joins an open terminal and its output to the connection that users get. */
-export function toConnection(core: TerminalCore, output: Output): TerminalConnection {
-  const { sessionId, chatId, closed } = core
-  return {
-    sessionId,
-    chatId,
-    closed,
-    write: (data) => core.write(data),
-    resize: (cols, rows) => core.resize(cols, rows),
-    onData: (listener) => output.onData(listener),
-    close: () => core.close(),
-    [Symbol.asyncIterator]: () => output.iterate(),
-    async [Symbol.asyncDispose]() {
-      await core.close()
-    },
-  }
 }

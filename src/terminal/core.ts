@@ -1,37 +1,20 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { BRIEFLY } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
-import { TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
+import { hasCode, TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
 import { Heartbeat, MISSED_PINGS, type HeartbeatOwner } from '../lib/heartbeat.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
-import { encodeResize, HEARTBEAT } from '../upstream/protocol.ts'
+import { HEARTBEAT } from '../upstream/protocol.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { lookUpSession, type TerminalSession } from '../upstream/sessions.ts'
+import { lookUpSession, type TerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import { whereOf } from '../upstream/url.ts'
+import type { TerminalClose } from './connection.ts'
 import type { Attempt } from './dial.ts'
 import { Input, type InputOwner } from './input.ts'
 import type { Lease } from './lease.ts'
 import type { Ending, Link, LinkObserver } from './link.ts'
 import type { Sink } from './output.ts'
-
-/** How a terminal ended. */
-export interface TerminalClose {
-  /** The close code (RFC 6455, section 7.4): 1000 when this side closed, 1006 when the connection dropped. */
-  readonly code: number
-  /** The reason that came with the code. */
-  readonly reason: string
-  /**
-   * - `local`: `close()` was called;
-   * - `exited`: the shell has ended. Most servers do not announce that, so the server is asked 1, 4 and 16 s after the
-   *   last output or input. Only a terminal server's own 404 counts, not that of a proxy on the way;
-   * - `remote`: the server closed the connection;
-   * - `lost`: the connection dropped, or the server stopped answering.
-   */
-  readonly cause: 'local' | 'exited' | 'remote' | 'lost'
-  /** The error; absent after a normal end. */
-  readonly error?: TerminalError
-}
 
 // ms of silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would
 // keep an orchestrator from stopping an idle container (PROTOCOL 2.12).
@@ -52,12 +35,16 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   readonly #input = new Input(this)
   readonly #heartbeat: Heartbeat
   readonly #exits = new SilenceTimer(EXIT_CHECKS, this)
-  // Once false, nothing may be sent any more.
-  #open = true
+  /** Once false, nothing may be sent any more. */
+  isOpen = true
+  // Whether the session is resumed over another connection.
+  #isResumed = false
   // Why this side ended the terminal; the close frame of the server does not tell.
   #ownCause: 'local' | 'exited' | 'lost' | undefined
   // Cancels the look-up that is under way when the terminal ends. There is at most one.
   #lookUpInProgress: Cancellation | undefined
+  // Whether a server that keeps sessions has not answered a heartbeat yet.
+  #isAsked = false
   // Counted, so that a look-up can tell whether output came while it was under way.
   #messages = 0
   // Runs for 45 s from the first traffic on. It is never reset.
@@ -93,8 +80,8 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     return this.#input.command(text)
   }
 
-  resize(cols: number, rows: number): void {
-    const frame = encodeResize(cols, rows)
+  /** Sends the text frame that sets the size at once. */
+  resize(frame: string): void {
     this.assertOpen()
     this.#onTraffic()
     this.#link.sendText(frame)
@@ -106,13 +93,19 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     return this.closed
   }
 
-  /** Called by the input. */
-  assertOpen(): void {
-    if (!this.#open) throw this.#closedError()
+  /** Deletes the session at the end of the terminal, as `deleteOnClose` says, unless `error` is that another client uses it. */
+  async giveUp(error: unknown): Promise<void> {
+    this.#isResumed = false
+    if (!hasCode(error, 'ERR_TERMINAL_IN_USE')) await this.#lease.end(this.#session)
   }
 
   /** Called by the input. */
-  async transmit(frame: string | ArrayBuffer): Promise<void> {
+  assertOpen(): void {
+    if (!this.isOpen) throw this.#closedError()
+  }
+
+  /** Called by the input. */
+  async send(frame: string | ArrayBuffer): Promise<void> {
     this.assertOpen()
     // Only keystrokes count as traffic: a text frame cannot end the shell.
     if (typeof frame !== 'string') this.#onTraffic()
@@ -124,26 +117,28 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   /** Called by the link. */
   onMessage(): void {
     this.#messages += 1
+    this.#isAsked = false
     this.#heartbeat.reset()
-    if (this.#open) this.#onTraffic()
+    if (this.isOpen) this.#onTraffic()
     // A server that floods a closing terminal must not fill the memory.
     else if (this.#sink.isPaused()) this.#link.drop()
   }
 
   /** Called by the link. */
   onEnd(ending: Ending): void {
-    this.#open = false
+    this.isOpen = false
     this.#exits.stop()
     this.#heartbeat.stop()
     this.#upkeep?.stop()
     this.#lookUpInProgress?.abort()
-    this.#sink.end()
+    this.#isResumed = this.#sink.end(this.#ownCause === 'exited' ? 1000 : ending.code)
     void this.#finish(ending).then(this.#closed.resolve)
   }
 
   /** Called by the link. */
   onPong(): void {
-    this.#heartbeat.noteAlive()
+    this.#isAsked = false
+    this.#heartbeat.onPong()
   }
 
   /** Called by the timers. */
@@ -151,17 +146,18 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     if (timer === this.#upkeep) this.#upkeep = undefined
     // While a slow reader holds the server back, the shell's last output has not arrived.
     else if (this.#sink.isPaused()) return this.#exits.reset()
-    void this.#checkExit()
+    if (this.#sink.isKept) this.#checkConnection()
+    else void this.#checkExit()
   }
 
   /** Called by the heartbeat. */
   ping(): boolean {
     this.#link.sendText(HEARTBEAT)
-    return this.#link.ping()
+    return this.#link.ping() || this.#sink.isKept === true
   }
 
   /** Called by the heartbeat. */
-  isExcused(): boolean {
+  isPaused(): boolean {
     return this.#sink.isPaused()
   }
 
@@ -170,17 +166,33 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.#startClosing('lost')
   }
 
+  get #session(): TerminalSessionOptions {
+    return { ...this.#upstream, sessionId: this.sessionId }
+  }
+
   get #sink(): Sink {
     return this.#link.receiver
   }
 
   #closedError(): TerminalError {
-    return terminalError('ERR_TERMINAL_CLOSED', `Cannot use the terminal at ${this.#where}`, 'it is closed')
+    const action = `Cannot use the terminal at ${this.#where}`
+    // The socket may report that it cannot send before it reports its end.
+    const isResumed = this.#isResumed || (this.isOpen && this.#sink.isKept)
+    if (!isResumed) return terminalError('ERR_TERMINAL_CLOSED', action, 'it is closed')
+    return terminalError('ERR_TERMINAL_RECONNECTING', action, 'the connection was cut off, and is being restored')
   }
 
   #onTraffic(): void {
     this.#exits.reset()
-    this.#upkeep ??= new SilenceTimer([UPKEEP_INTERVAL], this)
+    // A gateway asks its upstream itself.
+    if (!this.#sink.isKept) this.#upkeep ??= new SilenceTimer([UPKEEP_INTERVAL], this)
+  }
+
+  /** Finds out soon after some traffic whether the connection still works: a network may drop it without a word. */
+  #checkConnection(): void {
+    if (this.#isAsked) return this.onLost()
+    this.#isAsked = true
+    this.#link.sendText(HEARTBEAT)
   }
 
   async #checkExit(): Promise<void> {
@@ -196,13 +208,13 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   }
 
   #lookUp(outer?: AbortSignalLike): Promise<TerminalSession | undefined> {
-    return lookUpSession({ ...this.#upstream, sessionId: this.sessionId }, BRIEFLY, outer)
+    return lookUpSession(this.#session, BRIEFLY, outer)
   }
 
   #startClosing(cause: 'local' | 'exited' | 'lost', code?: number, reason?: string): void {
     // If the server has begun to close, or the connection has failed, that is how the terminal ends.
-    if (!this.#open || (cause !== 'local' && this.#link.isClosing())) return
-    this.#open = false
+    if (!this.isOpen || (cause !== 'local' && this.#link.isClosing())) return
+    this.isOpen = false
     this.#ownCause = cause
     if (cause === 'local') this.#sink.discard()
     if (cause === 'lost') this.#link.drop()
@@ -211,8 +223,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
 
   async #finish(ending: Ending): Promise<TerminalClose> {
     const close = await this.#explain(ending)
-    if (close.error?.code === 'ERR_TERMINAL_IN_USE') this.#lease.disown()
-    await this.#lease.release()
+    if (!this.#isResumed) await this.giveUp(close.error)
     return close
   }
 

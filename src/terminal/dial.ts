@@ -47,7 +47,8 @@ export async function dial<S extends Sink>(
   let stop: (() => void) | undefined
   link.observe({
     onOpen() {
-      link.sendText(upstream.message)
+      const { offset } = link.receiver
+      link.sendText(offset === undefined ? upstream.message : withOffset(upstream.message, offset))
       if (settings.resize !== undefined) link.sendText(settings.resize)
       stop = confirmSilence(link, attempt, outcome.resolve)
     },
@@ -66,6 +67,11 @@ export async function dial<S extends Sink>(
   } finally {
     stop?.()
   }
+}
+
+/** Returns an auth frame that asks for the output from an offset on (PROTOCOL 8.1). */
+function withOffset(message: string, offset: number | null): string {
+  return message.replace(/}$/, `,"offset":${offset}}`)
 }
 
 /**
@@ -110,9 +116,9 @@ function confirmSilence(
  * terminal, keeps nothing of the attempt in memory.
  */
 function open<S extends Sink>({ settings, upstream, url, action }: Attempt, createSink: CreateSink<S>): Link<S> {
-  const { Socket, maxBuffered } = settings
+  const { Socket } = settings
   try {
-    return new Link(Socket, url, upstream.headers, (source) => createSink(maxBuffered, source))
+    return new Link(Socket, url, upstream.headers, createSink)
   } catch (error) {
     // A browser refuses some URLs, and quotes the URL in its error.
     throw failureError(action, withoutSecrets(error, upstream.redact))

@@ -4,7 +4,7 @@ import { INPUT_INTERVAL, MAX_INPUT_FRAME } from '../upstream/protocol.ts'
 /** The owner of an {@link Input}: the terminal that the frames go to. */
 export interface InputOwner {
   /** Resolves when the socket has taken the frame. */
-  transmit(frame: string | ArrayBuffer): Promise<void>
+  send(frame: string | ArrayBuffer): Promise<void>
   /** Throws after the end of the terminal. */
   assertOpen(): void
 }
@@ -38,14 +38,14 @@ export class Input {
       const bytes = isLent ? given : given.slice()
       return this.#enqueue(() => this.#send(bytes))
     }
-    const sent = this.#owner.transmit(given.slice().buffer)
+    const sent = this.#owner.send(given.slice().buffer)
     sent.catch(() => {})
     return sent
   }
 
   /** Sends a text frame unchanged after everything before it. Resolves when the socket has taken the frame. */
   command(text: string): Promise<void> {
-    return this.#enqueue(() => this.#owner.transmit(text))
+    return this.#enqueue(() => this.#owner.send(text))
   }
 
   #enqueue(perform: () => Promise<void>): Promise<void> {
@@ -66,7 +66,7 @@ export class Input {
       for (let rest; (rest = this.#reserve(frame.length)) > 0;) {
         await new Promise((resolve) => setTimeout(resolve, Math.ceil(rest)))
       }
-      await this.#owner.transmit(frame.buffer)
+      await this.#owner.send(frame.buffer)
     }
   }
 

@@ -12,17 +12,20 @@ const ORPHAN_PATIENCE = 30_000
 const DELETE_DELAY = 250
 
 /**
- * Holds the session of a terminal. Deletes it at the end if it was created here, because an orchestrator would keep its
- * shell (PROTOCOL 6.6). Never deletes the caller's session. (A lease has no time limit here.)
+ * Holds the session of a terminal. Deletes it at the end, by default if it was created here, because an orchestrator would
+ * keep its shell (PROTOCOL 6.6). (A lease has no time limit here.)
  */
 export class Lease {
   readonly #named: string | undefined
+  // Whether the session is deleted when its terminal ends.
+  readonly #deleteAtEnd: boolean
   // The session that was created, with its user and chat: only they may delete it.
   #created: { readonly sessionId: string; readonly upstream: UpstreamOptions } | undefined
 
   /** Leases the session with this id, or creates one when it is first needed. */
-  constructor(sessionId: string | undefined) {
+  constructor(sessionId: string | undefined, deleteAtEnd: boolean = sessionId === undefined) {
     this.#named = sessionId
+    this.#deleteAtEnd = deleteAtEnd
   }
 
   /** Returns the session's id. Creates the session if there is none yet. */
@@ -53,21 +56,24 @@ export class Lease {
     }
   }
 
-  /** Whether the session was created here. Such a session may be replaced, and is deleted at the end. */
-  isOwned(): boolean {
-    return this.#created !== undefined
+  /** Ends the lease of an open terminal. Deletes the session unless it is kept, as `release` does. */
+  async end(session: TerminalSessionOptions): Promise<void> {
+    if (this.#deleteAtEnd) await remove(session)
   }
 
-  /** Deletes the session if it was created here. Resolves after that, or when it takes too long. Never rejects. */
-  async release(): Promise<void> {
+  /**
+   * Deletes the session if it was created here. Resolves after that, or when it takes too long, with whether it was.
+   * Never rejects.
+   */
+  async release(): Promise<boolean> {
     const created = this.#created
-    this.#created = undefined
     if (created) await remove({ ...created.upstream, sessionId: created.sessionId })
+    return this.disown()
   }
 
   /** Forgets the session without deleting it. Returns whether it was created here. */
   disown(): boolean {
-    const wasOwned = this.isOwned()
+    const wasOwned = this.#created !== undefined
     this.#created = undefined
     return wasOwned
   }

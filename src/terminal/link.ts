@@ -17,7 +17,8 @@ export interface Ending {
 
 /** Takes the messages of a link. */
 export interface Receiver {
-  push(data: Uint8Array, isBinary: boolean): void
+  /** Takes a message. Returns `false` if it only shows that the other side is there. */
+  push(data: Uint8Array, isBinary: boolean): boolean | void
 }
 
 /** Is told of the traffic on a link, and of its end. */
@@ -26,9 +27,9 @@ export interface LinkObserver {
   onOpen?(): void
   /** Called once, however the socket ends. */
   onEnd(ending: Ending): void
-  /** Called after every message. */
+  /** Called after every message, but for those that only show that the other side is there. */
   onMessage(): void
-  /** Called after every ping and pong that the runtime shows. */
+  /** Called after those, and after every ping and pong that the runtime shows. */
   onPong(): void
 }
 
@@ -147,8 +148,10 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
   }
 
   #onMessage(data: Uint8Array, isBinary: boolean): void {
-    this.receiver.push(data, isBinary)
-    this.#observer?.onMessage()
+    // Some sockets go on after they were ended.
+    if (this.#ending) return
+    if (this.receiver.push(data, isBinary) === false) this.onPong()
+    else this.#observer?.onMessage()
     if (this.#isPatient) this.#patience?.reset()
   }
 

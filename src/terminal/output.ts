@@ -1,11 +1,19 @@
 import { wrongType } from '../lib/arguments.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
+import { asRecord, parseJson } from '../upstream/requests.ts'
 import type { Receiver } from './link.ts'
 
 /** Takes the output of a terminal. */
 export interface Sink extends Receiver {
-  /** There will be no more output. */
-  end(): void
+  /**
+   * The connection has ended with this close code. Returns whether the session is resumed over another connection, so that
+   * it must not be deleted.
+   */
+  end(code: number): boolean
+  /** Whether the server keeps the session when the connection drops. Such a server answers heartbeats (PROTOCOL 8.4). */
+  readonly isKept?: boolean
+  /** The offset in the output to ask the server for; `null` for all that it keeps. Absent if nothing is to be resumed. */
+  readonly offset?: number | null | undefined
   /** Drops all further output. */
   discard(): void
   /** Whether the server has to wait. */
@@ -18,8 +26,8 @@ export interface OutputSource extends FlowControl {
   receiver: Sink
 }
 
-/** Creates a sink that pauses the source when more than about `maxBuffered` bytes wait. */
-export type CreateSink<S extends Sink> = (maxBuffered: number, source: OutputSource) => S
+/** Creates a sink for the output of one connection. */
+export type CreateSink<S extends Sink> = (source: OutputSource) => S
 
 // A linked list. Each reader moves along it at its own pace, and entries that all readers have passed are
 // garbage-collected. (Array.shift() would copy the rest: an hour of a progress bar is a hundred thousand tiny chunks.)
@@ -44,12 +52,23 @@ function costOf(chunk: Uint8Array): number {
   return chunk.length + MESSAGE_OVERHEAD
 }
 
+// Close codes of a connection that the network or a proxy has ended, and not the session (PROTOCOL 8.5).
+const RESUMABLE_CLOSES = [1001, 1006, 1013]
+
 /**
- * The output of a terminal on its way to its readers. Keeps output until it is read, and gives every reader all of it in
- * order. Pauses the source when more than `maxBuffered` bytes wait for a reader. After `end`, each reader still gets the
- * rest.
+ * The output of a terminal, over one connection after another, on its way to its readers. Keeps output until it is read,
+ * and gives every reader all of it in order. Pauses the source when more than `maxBuffered` bytes wait for a reader. After
+ * the end, each reader still gets the rest.
  */
 export class Output implements Sink {
+  /** Bytes of output of the session so far. */
+  received = 0
+  isKept = false
+  /** Where to go on after a cut; `null` before the first byte, and within a tail; `undefined` if nothing is resumed. */
+  offset: number | null | undefined
+  // Whether no message has come over the latest connection yet.
+  #isNew = true
+  readonly #onEnd: (isResumed: boolean) => void
   readonly #waterMark: WaterMark
   // The last entry of the list: new chunks go behind it.
   #tail: Entry = { chunk: new Uint8Array() }
@@ -63,15 +82,31 @@ export class Output implements Sink {
   // The entry before those of this turn of the event loop that may be slices of a larger buffer; absent without slices.
   #beforeSlices: Entry | undefined
 
-  constructor(maxBuffered: number, source: FlowControl) {
-    this.#waterMark = new WaterMark(maxBuffered, source)
+  /** Calls `onEnd` when a connection has ended. With `mayResume`, asks servers to keep the session. */
+  constructor(maxBuffered: number, mayResume: boolean, onEnd: (isResumed: boolean) => void) {
+    this.#waterMark = new WaterMark(maxBuffered)
+    this.#onEnd = onEnd
+    if (mayResume) this.offset = null
+  }
+
+  /** Gets the output of another connection from now on. */
+  connectTo(source: FlowControl): this {
+    this.#waterMark.connectTo(source)
+    this.#isNew = true
+    return this
   }
 
   isPaused(): boolean {
     return this.#waterMark.paused
   }
 
-  push(data: Uint8Array): void {
+  push(data: Uint8Array, isBinary?: boolean): boolean | void {
+    const isFirst = this.#isNew
+    this.#isNew = false
+    if (isFirst && !isBinary && this.#readAttached(data)) return
+    // The output of a server that keeps sessions is always binary.
+    if (this.isKept && !isBinary) return false
+    this.offset = this.received += data.length
     if (this.#discarding || data.length === 0) return
     // A plain Uint8Array: a Buffer has methods of another meaning.
     const chunk = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
@@ -90,9 +125,12 @@ export class Output implements Sink {
     this.#regulate()
   }
 
-  end(): void {
-    this.#hasEnded = true
+  end(code: number): boolean {
+    const isResumed = this.isKept && !this.#discarding && RESUMABLE_CLOSES.includes(code)
+    this.#hasEnded = !isResumed
     for (const reader of this.#readers) reader.wake()
+    this.#onEnd(isResumed)
+    return isResumed
   }
 
   discard(): void {
@@ -120,7 +158,7 @@ export class Output implements Sink {
     return () => this.#detach(reader)
   }
 
-  iterate(): AsyncIterator<Uint8Array, undefined, undefined> {
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined, undefined> {
     const done = { done: true, value: undefined } as const
     // The calls of next() that wait for a chunk.
     const waiting: Array<(result: IteratorResult<Uint8Array, undefined>) => void> = []
@@ -151,6 +189,17 @@ export class Output implements Sink {
         return Promise.resolve(done)
       },
     }
+  }
+
+  /** Reads the frame of a server that keeps sessions (PROTOCOL 8.2). Returns whether it is one. */
+  #readAttached(data: Uint8Array): boolean {
+    const { type, offset, keepFor } = asRecord(parseJson(new TextDecoder().decode(data)))
+    if (type !== 'attached' || !Number.isSafeInteger(offset)) return false
+    this.isKept = Number(keepFor) > 0
+    this.received = Number(offset)
+    // A tail is one message. Until it has come, there is nothing to go on from.
+    if (offset !== this.offset) this.offset = offset === 0 ? 0 : null
+    return true
   }
 
   #regulate(): void {

@@ -18,12 +18,12 @@ import { sendsHeaders } from './websocket.ts'
 /** What a failed attempt means, and what may help. */
 export interface Refusal {
   readonly error: unknown
-  /** Whether the server says that the session does not exist. */
-  readonly sessionGone?: true
-  /** Whether the server may have refused the handshake because the key was not in the URL. */
-  readonly keyMayHelp?: boolean
-  /** Whether the terminal may open without the chat. */
-  readonly chatMayHurt?: boolean
+  /**
+   * - `another session`: the server says that the session does not exist;
+   * - `key in URL`: the server may have refused the handshake because the key was not in the URL;
+   * - `no chat`: the terminal may open without the chat.
+   */
+  readonly remedy?: 'another session' | 'key in URL' | 'no chat' | false
 }
 
 // ms. A server without REST, such as a bare WebSocket server, may never answer.
@@ -35,29 +35,30 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
   if (saysWhy(failure, attempt)) return { error: errorFor(failure, attempt) }
   const { session } = attempt
   const { opened, code, status } = failure
-  const mayAddKey = canAddKey(attempt) && !opened
+  const addKey = canAddKey(attempt) && !opened && 'key in URL'
   try {
     const found = await lookUpSession(session, LOOK_UP_TIMEOUT, session.signal)
     if (!found) return sessionGone(attempt, status)
+    // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
+    const dropChat = opened && code === 1000 && session.chatId !== undefined && 'no chat'
     return {
       error: errorFor(failure, attempt, ', although the session exists'),
-      keyMayHelp: mayAddKey && !wasCut(failure),
-      // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
-      chatMayHurt: opened && code === 1000 && session.chatId !== undefined,
+      remedy: (!wasCut(failure) && addKey) || dropChat,
     }
   } catch (problem) {
     throwIfAborted(session.signal)
-    const keyMayHelp = mayAddKey && !hasCode(problem, 'ERR_TERMINAL_UNAUTHORIZED')
+    const remedy = !hasCode(problem, 'ERR_TERMINAL_UNAUTHORIZED') && addKey
     // A server that cuts handshakes and answers requests with an error of its own is no terminal server.
-    if (wasCut(failure)) return { error: errorFor(failure, attempt), keyMayHelp: keyMayHelp && wasAnswered(problem) }
-    if (problem instanceof TerminalError) return { error: problem, keyMayHelp }
-    return { error: errorFor(failure, attempt, ', and no answer about the session'), keyMayHelp }
+    if (wasCut(failure)) return { error: errorFor(failure, attempt), remedy: wasAnswered(problem) && remedy }
+    if (problem instanceof TerminalError) return { error: problem, remedy }
+    return { error: errorFor(failure, attempt, ', and no answer about the session'), remedy }
   }
 }
 
 function sessionGone({ action }: Attempt, status?: number): Refusal {
   const why = 'the session does not exist, or has ended'
-  return { error: terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { status }), sessionGone: true }
+  const error = terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { status })
+  return { error, remedy: 'another session' }
 }
 
 /** Whether another attempt may put the key into the URL. */

@@ -9,11 +9,13 @@ import { sendsHeaders, WebSocket, type SocketConstructor } from './websocket.ts'
 
 /** The options of `connectTerminal`. `base` and `userId` are required, and most servers want a `key`. */
 export interface ConnectTerminalOptions extends UpstreamOptions {
-  /**
-   * The session to attach to; deleting it is then up to you. Default: a new session is created, and deleted when attaching
-   * fails and when the terminal ends.
-   */
+  /** The session to attach to. Default: a new session is created, and deleted when attaching fails. */
   sessionId?: string | undefined
+  /**
+   * Whether the session is deleted when the terminal ends, by `close()` or otherwise, unless another client has taken it
+   * over. Default: `true` for a session that was created here, `false` for one with a `sessionId`.
+   */
+  deleteOnClose?: boolean | undefined
   /** The size of the window, sent right after the auth frame. Default: the server's 80 columns × 24 rows. */
   size?: TerminalSize | undefined
   /**
@@ -43,6 +45,13 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    */
   retry?: { attempts?: number | undefined; delay?: number | undefined } | undefined
   /**
+   * What to do when the connection drops and the server keeps the shell, as a gateway of this package does: tries to
+   * resume the session. `attempts`: the number of tries. `delay`: ms before the first; doubles from try to try, up to
+   * 8 000 ms, and is shortened by a random part of at most half. Either field may be left out. `false` never resumes. With
+   * any other server, a terminal whose connection drops has ended. Default: `attempts` 10, `delay` 500.
+   */
+  reconnect?: { attempts?: number | undefined; delay?: number | undefined } | false | undefined
+  /**
    * ms of silence after which an attach counts as accepted, because no server confirms it. Before that, the server is
    * asked whether the session exists, which may take 500 ms even if `settle` is shorter. Default: 1 000.
    */
@@ -66,11 +75,20 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
   WebSocket?: SocketConstructor | undefined
 }
 
+/** How often something is tried, and how long the pauses are. */
+export interface Tries {
+  readonly attempts: number
+  /** ms before the second try, or before the first try to resume. */
+  readonly delay: number
+}
+
 /** The options of `connectTerminal`, checked, with all defaults filled in. */
 export interface Settings {
   /** Without the signal: it only cancels connecting, and an open terminal must not keep it in memory. */
   readonly upstream: Omit<UpstreamOptions, 'signal'>
   readonly sessionId: string | undefined
+  readonly deleteOnClose: boolean
+  readonly reconnect: Tries
   readonly signal: AbortSignalLike | undefined
   /** The URL of the session or sessions, for messages. */
   readonly where: string
@@ -79,9 +97,7 @@ export interface Settings {
   readonly resize: string | undefined
   readonly tokenInUrl: 'always' | 'never' | 'fallback'
   readonly timeout: number
-  readonly attempts: number
-  /** ms before the second try. */
-  readonly retryDelay: number
+  readonly retry: Tries
   readonly settle: number
   readonly keepAlive: number
   readonly maxBuffered: number
@@ -99,10 +115,12 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   const {
     authType = 'bearer',
     sessionId,
+    deleteOnClose = sessionId === undefined,
     size,
     tokenInUrl = 'fallback',
     timeout = 30_000,
-    retry = {},
+    retry: retrying = {},
+    reconnect: resuming = {},
     settle = 1_000,
     keepAlive = KEEP_ALIVE,
     maxBuffered = MAX_BUFFERED,
@@ -115,10 +133,9 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   }
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertSignal(signal)
-  assertObject('retry', retry)
-  const { attempts = 5, delay: retryDelay = 1_000 } = retry
-  assertWhole('retry.attempts', attempts, 0, Number.MAX_SAFE_INTEGER)
-  assertWhole('retry.delay', retryDelay, 0, LONGEST_TIMER)
+  if (typeof deleteOnClose !== 'boolean') throw wrongType('deleteOnClose', 'a boolean', deleteOnClose)
+  const retry = readTries('retry', retrying, 5, 1_000)
+  const reconnect = readTries('reconnect', resuming === false ? { attempts: 0 } : resuming, 10, 500)
   assertWhole('settle', settle, 0, LONGEST_TIMER)
   assertWhole('keepAlive', keepAlive, 0, LONGEST_TIMER)
   assertWhole('maxBuffered', maxBuffered, 1, Number.MAX_SAFE_INTEGER)
@@ -131,16 +148,25 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   return {
     upstream,
     sessionId,
+    deleteOnClose,
+    reconnect,
     signal,
     where: whereOf(buildUpstreamHttpUrl(upstream.base, { ...upstream, sessionId })),
     Socket,
     resize: size && encodeResize(size.cols, size.rows),
     tokenInUrl,
     timeout,
-    attempts,
-    retryDelay,
+    retry,
     settle,
     keepAlive,
     maxBuffered,
   }
+}
+
+function readTries(name: string, given: object, mostTries: number, firstDelay: number): Tries {
+  assertObject(name, given)
+  const { attempts = mostTries, delay = firstDelay }: Partial<Tries> = given
+  assertWhole(`${name}.attempts`, attempts, 0, Number.MAX_SAFE_INTEGER)
+  assertWhole(`${name}.delay`, delay, 0, LONGEST_TIMER)
+  return { attempts, delay }
 }

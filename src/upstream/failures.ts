@@ -23,6 +23,7 @@ const ADVICE: Record<Failure, string> = {
   ERR_TERMINAL_PROTOCOL:
     'Check that `base` leads to Open Terminal or Terminals, and that every proxy on the way passes WebSockets on.',
   ERR_TERMINAL_CLOSED: 'Connect again for a new one.',
+  ERR_TERMINAL_RECONNECTING: 'Try again when `status` is open.',
 }
 
 /** Returns an error whose message has the form "what failed and where: why. What to do." */

@@ -84,7 +84,8 @@ export async function exchange(
   return { status, header, json: parseJson(body) }
 }
 
-function parseJson(text: string): unknown {
+/** Returns the value of a JSON text; `undefined` if it is none. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {

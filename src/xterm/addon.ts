@@ -12,6 +12,8 @@ export interface XtermLike {
   readonly cols: number
   /** Height of the window in rows. */
   readonly rows: number
+  /** The element in which xterm.js is; absent before `open`, and without a window. */
+  readonly element?: HTMLElement | undefined
   /** Shows output, and then calls `callback`. */
   write(data: Uint8Array, callback?: () => void): void
   /** Adds a listener for keystrokes, pastes, and the terminal's answers to the queries of programs. */
@@ -28,13 +30,17 @@ const HIGH_WATER = 128 * 1024
 const LOW_WATER = 32 * 1024
 const LARGEST_SIZE = 65_535
 
+// A style sheet can change both for this class.
+const NOTE_CLASS = 'terminal-upstream-reconnecting'
+const NOTE_STYLE = 'position:absolute;top:8px;right:20px;z-index:10;padding:2px 8px;background:#333;color:#fff'
+
 /**
  * An addon that connects xterm.js to a terminal of `connectTerminal`.
  *
  * The addon reads output no faster than xterm.js shows it, sends keystrokes as bytes, and tells the shell the size of the
  * window. It replaces `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single digit
- * sent as text ends the shell. The addon does not close the terminal, and shows no message when the terminal ends: see
- * `terminal.closed`.
+ * sent as text ends the shell. While the terminal is `reconnecting`, it shows that in a corner. It does not close the
+ * terminal, and shows no message when the terminal ends: see `terminal.closed`.
  *
  * @example
  * ```ts
@@ -70,6 +76,10 @@ export class UpstreamAddon {
     const terminal = this.#terminal
     const output = terminal[Symbol.asyncIterator]()
     const resize = createResizer(terminal)
+    const note = new Note(xterm)
+    const showStatus = (): void => note.show(terminal.status === 'reconnecting')
+    const removeListener = terminal.onStatus(showStatus)
+    showStatus()
     const listeners = [
       xterm.onData((text) => void terminal.write(text)),
       xterm.onBinary((bytes) => void terminal.write(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))),
@@ -77,6 +87,8 @@ export class UpstreamAddon {
     ]
     this.#detachers.push(() => {
       void output.return?.()
+      removeListener()
+      note.show(false)
       for (const listener of listeners) listener.dispose()
     })
     resize(xterm)
@@ -89,6 +101,28 @@ export class UpstreamAddon {
    */
   dispose(): void {
     for (const detach of this.#detachers.splice(0)) detach()
+  }
+}
+
+/** Tells people in a corner of xterm.js that the terminal is reconnecting. */
+class Note {
+  readonly #xterm: XtermLike
+  // Absent while nothing is shown.
+  #element: HTMLElement | undefined
+
+  constructor(xterm: XtermLike) {
+    this.#xterm = xterm
+  }
+
+  show(isShown: boolean): void {
+    this.#element?.remove()
+    // Read each time: xterm.js may be opened after the addon is loaded.
+    const { element } = this.#xterm
+    if (!isShown || !element) return
+    this.#element = element.ownerDocument.createElement('div')
+    Object.assign(this.#element, { className: NOTE_CLASS, role: 'status', textContent: 'reconnecting…' })
+    this.#element.style.cssText = NOTE_STYLE
+    element.append(this.#element)
   }
 }
 

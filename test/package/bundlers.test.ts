@@ -112,7 +112,7 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
       runInNewContext(made.code, context)
       expect(await context['closed']).toEqual({ code: 1000, reason: '', cause: 'local' })
       expect(FakeWebSocket.dialled).toEqual([['wss://h/api/terminals/1?user_id=ada']])
-      expect(FakeWebSocket.sent).toEqual(['{"type":"auth","token":"sk-1"}', '{"type":"ping"}'])
+      expect(FakeWebSocket.sent).toEqual(['{"type":"auth","token":"sk-1","offset":null}', '{"type":"ping"}'])
     })
 
     test('makes a bundle that loads without a WebSocket class, and asks for one when it connects', async () => {

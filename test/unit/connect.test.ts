@@ -21,7 +21,7 @@ describe.each(releases)('connectTerminal to %s', (release) => {
         headers: { authorization: 'Bearer sk-canary', 'x-user-id': 'ada' },
         status: 101,
         frames: [
-          '{"type":"auth","token":"sk-canary"}',
+          '{"type":"auth","token":"sk-canary","offset":null}',
           '{"type":"resize","cols":132,"rows":50}',
           '{"type":"ping"}',
           new TextEncoder().encode('hello'),
@@ -46,7 +46,7 @@ describe.each(releases)('connectTerminal to %s', (release) => {
     await outputWith(terminal, 'x')
     expect(handshakes(upstream)[0]).toMatchObject({
       query: { user_id: 'ada' },
-      frames: ['{"type":"auth","token":""}', '{"type":"ping"}', expect.anything()],
+      frames: ['{"type":"auth","token":"","offset":null}', '{"type":"ping"}', expect.anything()],
     })
   })
 

@@ -5,12 +5,13 @@ import { TerminalError } from '../../src/index.ts'
 import { as, ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
 import { afterwards, nobody, until, withoutCanary } from '../support/upstream.ts'
 
-type Name = 'attached' | 'closed' | 'refused'
+const NAMES = ['attached', 'closed', 'parked', 'refused', 'resumed'] as const
+type Name = (typeof NAMES)[number]
 
 /** Records what the channels publish until the end of the test. No event may show a key or a token. */
 function recordEvents(): Array<[name: Name, event: GatewayEvent]> {
   const events: Array<[Name, GatewayEvent]> = []
-  for (const name of ['attached', 'closed', 'refused'] as const) {
+  for (const name of NAMES) {
     const listener = (event: unknown): void => void events.push([name, withoutCanary(event as GatewayEvent)])
     subscribe(`terminal-upstream:${name}`, listener)
     afterwards({ close: () => unsubscribe(`terminal-upstream:${name}`, listener) })
@@ -21,7 +22,7 @@ function recordEvents(): Array<[name: Name, event: GatewayEvent]> {
 describe('the diagnostics channels of a gateway', () => {
   it('tell who attached, and how the client was served', async () => {
     const events = recordEvents()
-    const gateway = await startGateway()
+    const gateway = await startGateway({ keepFor: 0 })
     const sessionId = await createAs(gateway, as('bea'))
     const { ws, printed } = await attachAs(gateway, sessionId, { token: 'jwt-bea' })
     ws.send(Buffer.from('12345'))
@@ -34,6 +35,36 @@ describe('the diagnostics channels of a gateway', () => {
       ['closed', { ...who, code: 1000, bytesToClient: expect.any(Number), bytesToUpstream: 5, ms: expect.any(Number) }],
     ])
     expect(JSON.stringify(events)).not.toContain('jwt-')
+  })
+
+  it('tell that a client left its session, came back, was replaced by another one, and that the session ended', async () => {
+    const events = recordEvents()
+    const gateway = await startGateway()
+    const sessionId = await createAs(gateway)
+    const first = await attachAs(gateway, sessionId)
+    first.ws.send(Buffer.from('12345'))
+    await first.printed('12345')
+    first.ws.close(1001)
+    await until(() => events.length === 2)
+    await attachAs(gateway, sessionId)
+    await until(() => events.length === 3)
+    const third = await attachAs(gateway, sessionId)
+    await until(() => events.length === 5)
+    third.ws.terminate()
+    await until(() => events.length === 6)
+    await ask(gateway, 'DELETE', `/${sessionId}`)
+    await until(() => events.length === 7)
+    const who = { userId: 'ada', sessionId, ms: expect.any(Number) }
+    const bytes = { bytesToClient: expect.any(Number), bytesToUpstream: expect.any(Number) }
+    expect(events).toEqual([
+      ['attached', who],
+      ['parked', { ...who, ...bytes, code: 1001, bytesToUpstream: 5 }],
+      ['resumed', who],
+      ['parked', { ...who, ...bytes, code: 4009 }],
+      ['resumed', who],
+      ['parked', { ...who, ...bytes, code: 1006 }],
+      ['closed', { ...who, code: 1000, wasParked: true }],
+    ])
   })
 
   it('tell why a terminal failed', async () => {

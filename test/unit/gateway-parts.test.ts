@@ -1,57 +1,42 @@
 import type { IncomingMessage } from 'node:http'
-import { describe, expect, it } from 'vitest'
-import { SessionOutput } from '../../src/gateway/session-output.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { ClientFlow } from '../../src/gateway/client-flow.ts'
 import { describeClient } from '../../src/gateway/visitor.ts'
-import type { OutputSource, Sink } from '../../src/terminal/output.ts'
 
-/** A client's sink, and the source of a session's output, which record what they are told. */
-function recorders(): { told: string[]; sink: Sink; source: OutputSource; output: SessionOutput } {
-  const told: string[] = []
-  const sink: Sink = {
-    push: (data, isBinary) => void told.push(`${isBinary ? 'binary' : 'text'} ${Buffer.from(data).toString()}`),
-    end: () => void told.push('end'),
-    discard: () => void told.push('discard'),
-    isPaused: () => true,
-  }
-  const source = {
-    pause: () => void told.push('pause'),
-    resume: () => void told.push('resume'),
-  } as OutputSource
-  source.receiver = new SessionOutput(1_000, source)
-  return { told, sink, source, output: source.receiver as SessionOutput }
-}
-
-describe('SessionOutput', () => {
-  it('holds output until a client joins, whose sink then takes the place of the receiver', () => {
-    const { told, sink, source, output } = recorders()
-    const shared = Buffer.from('one')
-    output.push(shared, true)
-    shared.fill('x')
-    output.end()
-    expect(told).toEqual([])
-    output.join(sink)
-    source.receiver.push(Buffer.from('two'), false)
-    expect(told).toEqual(['binary one', 'text two'])
+describe('ClientFlow', () => {
+  it('has no effect on the upstream once the client has left, and lets it go on then', () => {
+    const calls: string[] = []
+    const source = { pause: () => calls.push('pause'), resume: () => calls.push('resume') }
+    const flow = new ClientFlow(source, () => expect.unreachable())
+    flow.pause()
+    flow.resume()
+    flow.pause()
+    flow.close()
+    flow.pause()
+    flow.resume()
+    expect(calls).toEqual(['pause', 'resume', 'pause', 'resume'])
   })
 
-  it('makes the upstream wait while more than `maxBuffered` bytes wait for a client', () => {
-    const { told, sink, output } = recorders()
-    output.push(Buffer.from('a'.repeat(400)), true)
-    expect(output.isPaused()).toBe(false)
-    output.push(Buffer.from('b'.repeat(400)), true)
-    expect(output.isPaused()).toBe(true)
-    output.join(sink)
-    // The sink may have paused the upstream with these two messages.
-    expect(told.map((what) => what.slice(0, 8))).toEqual(['pause', 'resume', 'binary a', 'binary b'])
-  })
-
-  it('drops output once it is discarded', () => {
-    const { told, sink, output } = recorders()
-    output.push(Buffer.from('one'), true)
-    output.discard()
-    output.push(Buffer.from('two'), true)
-    output.join(sink)
-    expect(told).toEqual([])
+  it('does not take many short pauses for a long one', () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+    try {
+      const stalls: number[] = []
+      const flow = new ClientFlow({ pause() {}, resume() {} }, () => stalls.push(performance.now()))
+      for (let second = 0; second < 40; second += 1) {
+        flow.pause()
+        vi.advanceTimersByTime(900)
+        flow.resume()
+        vi.advanceTimersByTime(100)
+      }
+      vi.advanceTimersByTime(20_000)
+      expect(stalls).toEqual([])
+      flow.pause()
+      vi.advanceTimersByTime(16_000)
+      expect(stalls).toHaveLength(1)
+      flow.close()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
 

@@ -10,7 +10,7 @@ it('an input sends a full frame only after a pause of 4 ms since the frame befor
   const start = performance.now()
   const input = new Input({
     assertOpen() {},
-    async transmit(frame) {
+    async send(frame) {
       frames.push([performance.now() - start, new Uint8Array(frame as ArrayBuffer).length])
     },
   })

@@ -10,7 +10,8 @@ interface Controlled {
 /** Returns an output and records how it controls its source. */
 function controlled(maxBuffered: number): Controlled {
   const calls: string[] = []
-  const output = new Output(maxBuffered, { pause: () => calls.push('pause'), resume: () => calls.push('resume') })
+  const output = new Output(maxBuffered, false, () => {})
+  output.connectTo({ pause: () => calls.push('pause'), resume: () => calls.push('resume') })
   return { output, calls }
 }
 
@@ -20,7 +21,7 @@ describe('Output', () => {
     for (let count = 0; count < 3; count += 1) output.push(new Uint8Array(3_000))
     expect(calls).toEqual(['pause'])
     expect(output.isPaused()).toBe(true)
-    const reader = output.iterate()
+    const reader = output[Symbol.asyncIterator]()
     await reader.next()
     expect(calls).toEqual(['pause'])
     await reader.next()
@@ -53,7 +54,7 @@ describe('Output', () => {
   it('copies a chunk that waits for a reader, so that it does not keep the whole read in memory', async () => {
     const { output } = controlled(10_000)
     const read = new Uint8Array(65_536).fill(7)
-    const readers = [output.iterate(), output.iterate()]
+    const readers = [output[Symbol.asyncIterator](), output[Symbol.asyncIterator]()]
     const first = readers[0]?.next()
     output.push(read.subarray(10, 20))
     expect((await first)?.value?.buffer).toBe(read.buffer)

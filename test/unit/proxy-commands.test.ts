@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readAuth, readCommand } from '../../src/proxy/commands.ts'
+import { readCommand, readFirstMessage } from '../../src/proxy/commands.ts'
 
 describe('readCommand', () => {
   it.each([
@@ -11,13 +11,11 @@ describe('readCommand', () => {
     ' {"a":1} ',
     '{"type":"authx"}',
     '{"type":"Resize"}',
-  ])('forwards %s unchanged: every server ignores it', (text) =>
-    expect(readCommand(text)).toEqual({ forward: text, isResize: false }),
-  )
+  ])('forwards %s unchanged: every server ignores it', (text) => expect(readCommand(text)).toEqual({ forward: text }))
 
   it.each(['', 'ls -l', '{"type":', "{'a':1}", '01', '+1', '.5', '1.', '-NaN', 'nan', '\ufeff{}', '[] []', '1 2'])(
     'forwards %j unchanged: it is not JSON, which every server ignores',
-    (text) => expect(readCommand(text)).toEqual({ forward: text, isResize: false }),
+    (text) => expect(readCommand(text)).toEqual({ forward: text }),
   )
 
   it.each(['1', '-1', '1.5e3', '"a"', '""', 'true', 'null', '[]', '[{}]', ' 7\r\n', 'NaN', 'Infinity', '-Infinity'])(
@@ -26,19 +24,19 @@ describe('readCommand', () => {
   )
 
   it.each([
-    '{"type":"resize","cols":80,"rows":24}',
-    '{"type":"resize"}',
-    '{"type":"resize","cols":132}',
-    '{"type":"resize","rows":50,"more":[1,"2"]}',
-    '{ "rows" : 0, "cols" : 0, "type" : "resize" }',
-    '{"type":"resize","cols":65535,"rows":65535}',
-    '{"type":"resize","cols":-0,"rows":1}',
+    ['{"type":"resize","cols":80,"rows":24}', 80, 24],
+    ['{"type":"resize"}', 80, 24],
+    ['{"type":"resize","cols":132}', 132, 24],
+    ['{"type":"resize","rows":50,"more":[1,"2"]}', 80, 50],
+    ['{ "rows" : 0, "cols" : 0, "type" : "resize" }', 0, 0],
+    ['{"type":"resize","cols":65535,"rows":65535}', 65_535, 65_535],
+    ['{"type":"resize","cols":-0,"rows":1}', -0, 1],
     // For a repeated key, JavaScript and Python take the last value.
-    '{"type":"resize","cols":null,"cols":80}',
-    '{"type":"ping","type":"resize"}',
-    '{"\\u0074ype":"resize"}',
-  ])('forwards %s unchanged, as a resize', (text) => {
-    expect(readCommand(text)).toEqual({ forward: text, isResize: true })
+    ['{"type":"resize","cols":null,"cols":80}', 80, 24],
+    ['{"type":"ping","type":"resize"}', 80, 24],
+    ['{"\\u0074ype":"resize"}', 80, 24],
+  ])('forwards %s unchanged, as a resize to %i × %i', (text, cols, rows) => {
+    expect(readCommand(text)).toEqual({ forward: text, size: { cols, rows } })
   })
 
   it.each([
@@ -48,7 +46,7 @@ describe('readCommand', () => {
     ['{"type":"resize","rows":0.0}', '{"type":"resize","cols":80,"rows":0}'],
     ['{"type":"resize","cols":-0.0}', '{"type":"resize","cols":0,"rows":24}'],
   ])('forwards %s with whole numbers, because Python does not take 80.0 for one', (text, forward) => {
-    expect(readCommand(text)).toEqual({ forward, isResize: true })
+    expect(readCommand(text)).toMatchObject({ forward, size: {} })
   })
 
   it.each(['null', '-1', '80.5', '65536', '1e5', '1e999', 'NaN', 'Infinity', '-Infinity', '"80"', 'true', '[]', '{}'])(
@@ -78,7 +76,7 @@ describe('readCommand', () => {
   })
 
   it('does not take the content of a string for numbers', () => {
-    expect(readCommand('{"type":"resize","a":"1.5 NaN Infinity"}')).toMatchObject({ isResize: true })
+    expect(readCommand('{"type":"resize","a":"1.5 NaN Infinity"}')).toMatchObject({ size: { cols: 80, rows: 24 } })
     expect(readCommand('{"type":"resize","cols":"NaN"}')).toBe('dropped')
     expect(readCommand('"NaN')).toMatchObject({ forward: '"NaN' })
   })
@@ -95,17 +93,17 @@ describe('readCommand', () => {
       fc.property(fc.oneof(fc.jsonValue(), resize), (value) => {
         const command = readCommand(JSON.stringify(value))
         if (typeof command === 'string') return
-        const { forward, isResize } = command
+        const { forward, size } = command
         const sent: unknown = JSON.parse(forward)
         expect(sent).toBeTypeOf('object')
         expect(sent).not.toBeNull()
         expect(sent).not.toBeInstanceOf(Array)
         const { type, cols = 80, rows = 24 } = sent as Record<string, unknown>
         expect(type).not.toBe('auth')
-        expect(isResize).toBe(type === 'resize')
-        if (!isResize) return
-        for (const size of [cols, rows]) {
-          expect(Number.isInteger(size) && Number(size) >= 0 && Number(size) <= 65_535).toBe(true)
+        expect(size).toEqual(type === 'resize' ? { cols, rows } : undefined)
+        if (!size) return
+        for (const cells of [cols, rows]) {
+          expect(Number.isInteger(cells) && Number(cells) >= 0 && Number(cells) <= 65_535).toBe(true)
         }
         // Python decides by the notation whether a number is whole.
         expect(forward).not.toMatch(/\d[.eE]/)
@@ -116,15 +114,15 @@ describe('readCommand', () => {
   it('forwards any text that is not JSON unchanged', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
-        expect(readCommand(`~${text}`)).toEqual({ forward: `~${text}`, isResize: false })
+        expect(readCommand(`~${text}`)).toEqual({ forward: `~${text}` })
       }),
     )
   })
 })
 
-describe('readAuth', () => {
-  function read(text: string, isBinary = false): ReturnType<typeof readAuth> {
-    return readAuth(Buffer.from(text), isBinary)
+describe('readFirstMessage', () => {
+  function read(text: string, isBinary = false): ReturnType<typeof readFirstMessage> {
+    return readFirstMessage(Buffer.from(text), isBinary)
   }
 
   it.each<[string, object]>([
@@ -138,7 +136,21 @@ describe('readAuth', () => {
     ['{"type":"auth","token":"jwt","more":{"user":"root"}}', { token: 'jwt' }],
     [' {"chat_id":"7", "token":"jwt", "type":"auth"}\n', { token: 'jwt', chatId: '7' }],
   ])('reads %s as %j', (text, auth) => {
-    expect(read(text)).toStrictEqual(auth)
+    expect(read(text)).toStrictEqual({ auth })
+  })
+
+  // PROTOCOL 8.1
+  it.each([
+    ['null', null],
+    ['0', 0],
+    ['12345678901', 12_345_678_901],
+    ['-1', -1],
+    ['1.5', undefined],
+    ['1e300', undefined],
+    ['"1"', undefined],
+    ['true', undefined],
+  ])('reads the offset %s as %j', (text, offset) => {
+    expect(read(`{"type":"auth","token":"jwt","offset":${text}}`)?.offset).toBe(offset)
   })
 
   it.each([
@@ -170,7 +182,7 @@ describe('readAuth', () => {
 
   it('reads frames of up to 64 KiB', () => {
     const frame = '{"type":"auth","token":"jwt"}'.padEnd(65_536)
-    expect(read(frame)).toEqual({ token: 'jwt' })
+    expect(read(frame)).toEqual({ auth: { token: 'jwt' } })
     expect(read(`${frame} `)).toBeUndefined()
   })
 
@@ -183,7 +195,7 @@ describe('readAuth', () => {
     fc.assert(
       fc.property(word, word, (token, chatId) => {
         const auth = chatId === '' ? { token } : { token, chatId }
-        expect(read(JSON.stringify({ type: 'auth', token, chat_id: chatId }))).toStrictEqual(auth)
+        expect(read(JSON.stringify({ type: 'auth', token, chat_id: chatId }))).toStrictEqual({ auth })
       }),
     )
   })
@@ -191,7 +203,7 @@ describe('readAuth', () => {
   it('does not throw, whatever the client sends', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.boolean(), (data, isBinary) => {
-        expect(readAuth(Buffer.from(data), isBinary)).toBeUndefined()
+        expect(readFirstMessage(Buffer.from(data), isBinary)).toBeUndefined()
       }),
     )
   })

@@ -1,5 +1,6 @@
 import xtermHeadless from '@xterm/headless'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { TerminalConnection, TerminalStatus } from '../../src/index.ts'
 import { UpstreamAddon, type XtermLike } from '../../src/xterm.ts'
 import { inputFrames, open, sha256, type Opened } from '../support/terminal.ts'
 import { until } from '../support/upstream.ts'
@@ -75,6 +76,63 @@ function texts({ upstream }: Opened): string[] {
   const frames = upstream.requests.flatMap((request) => request.frames)
   return frames.filter((frame) => typeof frame === 'string').filter((text) => text !== '{"type":"ping"}')
 }
+
+/** An element of a page, as far as the addon uses it. */
+class FakeElement {
+  readonly children: FakeElement[] = []
+  readonly style = { cssText: '' }
+  readonly ownerDocument = { createElement: () => new FakeElement() }
+  parent: FakeElement | undefined
+  className = ''
+  textContent = ''
+
+  append(child: FakeElement): void {
+    child.parent = this
+    this.children.push(child)
+  }
+
+  remove(): void {
+    this.parent?.children.splice(this.parent.children.indexOf(this), 1)
+    this.parent = undefined
+  }
+}
+
+it('shows in a corner that the terminal is reconnecting, and not any longer than that', async () => {
+  let status: TerminalStatus = 'open'
+  let listener = (): void => {}
+  const terminal = {
+    get status() {
+      return status
+    },
+    onStatus: (given: () => void) => {
+      listener = given
+      return () => (listener = () => expect.unreachable())
+    },
+    resize() {},
+    [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }),
+  } as unknown as TerminalConnection
+  const xterm = new ManualXterm()
+  const addon = new UpstreamAddon(terminal)
+  addon.activate(xterm)
+  const change = (next: TerminalStatus): void => {
+    status = next
+    listener()
+  }
+  change('reconnecting')
+  const element = new FakeElement()
+  Object.assign(xterm, { element })
+  change('reconnecting')
+  expect(element.children).toMatchObject([
+    { textContent: 'reconnecting…', className: 'terminal-upstream-reconnecting' },
+  ])
+  change('reconnecting')
+  expect(element.children).toHaveLength(1)
+  change('open')
+  expect(element.children).toEqual([])
+  change('reconnecting')
+  addon.dispose()
+  expect(element.children).toEqual([])
+})
 
 describe('xterm.js with the addon', () => {
   it('sends keystrokes as bytes, and shows the output', async () => {

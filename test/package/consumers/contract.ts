@@ -95,6 +95,7 @@ export type Errors = [
       | 'ERR_TERMINAL_TIMEOUT'
       | 'ERR_TERMINAL_PROTOCOL'
       | 'ERR_TERMINAL_CLOSED'
+      | 'ERR_TERMINAL_RECONNECTING'
     >
   >,
 ]
@@ -114,6 +115,8 @@ export const everyOption: Omit<Required<ConnectTerminalOptions>, 'WebSocket'> = 
   tokenInUrl: 'fallback',
   timeout: 1,
   retry: { attempts: 1, delay: 1 },
+  reconnect: { attempts: 1, delay: 1 },
+  deleteOnClose: true,
   settle: 1,
   keepAlive: 0,
   maxBuffered: 1,
@@ -128,6 +131,8 @@ export const noOption: ConnectTerminalOptions = {
   signal: undefined,
   sessionId: undefined,
   retry: undefined,
+  reconnect: undefined,
+  deleteOnClose: undefined,
   WebSocket: undefined,
 }
 

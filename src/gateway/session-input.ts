@@ -1,0 +1,73 @@
+import type { InputTarget } from '../proxy/uplink.ts'
+import type { TerminalCore } from '../terminal/core.ts'
+import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
+
+// ms for a client to send the size of its window.
+const SIZE_PATIENCE = 250
+// ms between two sizes. A program that sees only the second finds that nothing has changed.
+const NUDGE = 100
+
+/**
+ * The input of one client of a session. If the client has got only a tail of the output, makes full-screen programs draw
+ * their screen again, by another size for a moment.
+ */
+export class SessionInput implements InputTarget {
+  readonly #core: TerminalCore
+  readonly #onHeartbeat: () => void
+  // The last size of the window.
+  #size: TerminalSize
+  // Runs while the size of the client is awaited, and then while the other size lasts. Absent after that.
+  #timer: ReturnType<typeof setTimeout> | undefined
+  // Whether the window has another size at the moment.
+  #isNudged = false
+
+  /** `size` is that of the client before. */
+  constructor(core: TerminalCore, size: TerminalSize, isNudging: boolean, onHeartbeat: () => void) {
+    this.#core = core
+    this.#size = size
+    this.#onHeartbeat = onHeartbeat
+    if (isNudging) this.#timer = setTimeout(() => this.#nudge(), SIZE_PATIENCE)
+  }
+
+  get size(): TerminalSize {
+    return this.#size
+  }
+
+  write(data: Uint8Array, isLent: boolean): Promise<void> {
+    return this.#core.write(data, isLent)
+  }
+
+  command(text: string, size?: TerminalSize): Promise<void> {
+    if (text === HEARTBEAT) this.#onHeartbeat()
+    if (!size) return this.#core.command(text)
+    this.#size = { cols: Math.max(1, size.cols), rows: Math.max(1, size.rows) }
+    if (!this.#timer) return this.#core.command(text)
+    if (!this.#isNudged) this.#nudge()
+    return Promise.resolve()
+  }
+
+  /** The client has left. */
+  stop(): void {
+    clearTimeout(this.#timer)
+    if (this.#isNudged) this.#restore()
+  }
+
+  #nudge(): void {
+    const { cols, rows } = this.#size
+    clearTimeout(this.#timer)
+    this.#isNudged = true
+    this.#resize({ cols, rows: rows > 1 ? rows - 1 : 2 })
+    this.#timer = setTimeout(() => this.#restore(), NUDGE)
+  }
+
+  #restore(): void {
+    this.#timer = undefined
+    this.#isNudged = false
+    this.#resize(this.#size)
+  }
+
+  #resize({ cols, rows }: TerminalSize): void {
+    // Ignored: the terminal has closed, and needs no size.
+    this.#core.command(encodeResize(cols, rows)).catch(() => {})
+  }
+}

@@ -1,0 +1,275 @@
+import { Terminal } from '@xterm/headless'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { History } from '../../src/gateway/history.ts'
+import { ScreenState } from '../../src/gateway/screen-state.ts'
+import { SequenceParser } from '../../src/gateway/sequence-parser.ts'
+import { buildTail } from '../../src/gateway/tail.ts'
+
+/** Returns the tail of some output, of which only the last bytes are kept. */
+function tailOf(output: string | Uint8Array, kept: number): Buffer {
+  const state = new ScreenState()
+  const history = new History(kept, (dropped) => state.push(dropped))
+  const bytes = Buffer.from(output as string)
+  for (let at = 0; at < bytes.length; at += 7) history.push(bytes.subarray(at, at + 7))
+  history.trim()
+  return buildTail(history.read(history.start), history.start === 0 ? undefined : state)
+}
+
+/** A terminal of xterm.js, and what it has typed by itself. */
+class Screen {
+  readonly terminal = new Terminal({ cols: 80, rows: 24, allowProposedApi: true, logLevel: 'off' })
+  typed = ''
+
+  constructor() {
+    this.terminal.onData((data) => (this.typed += data))
+    this.terminal.onBinary((data) => (this.typed += data))
+  }
+
+  show(data: Uint8Array | string): Promise<void> {
+    return new Promise((resolve) => this.terminal.write(data, resolve))
+  }
+
+  get lines(): string[] {
+    const { active } = this.terminal.buffer
+    const lines = Array.from({ length: 24 }, (_, row) => active.getLine(active.baseY + row)?.translateToString(true))
+    return lines.map(String)
+  }
+}
+
+const LINES = Array.from({ length: 100 }, (_, number) => `line ${number}\r\n`).join('')
+
+describe('the tail of output', () => {
+  // What a program prints, and what of it is in the tail when all of it is kept.
+  it.each([
+    ['text', 'plain grüße €', 'plain grüße €'],
+    ['colours', '\x1b[1;31mred\x1b[0m', '\x1b[1;31mred\x1b[0m'],
+    ['DA1', 'a\x1b[cb\x1b[0cc', 'abc'],
+    ['DA2 and DA3', 'a\x1b[>cb\x1b[=0cc', 'abc'],
+    ['DECID', 'a\x1bZb', 'ab'],
+    ['DSR', 'a\x1b[5nb\x1b[6nc\x1b[?6nd', 'abcd'],
+    ['DECRQM', 'a\x1b[?2026$pb\x1b[4$pc', 'abc'],
+    ['DECREQTPARM', 'a\x1b[xb', 'ab'],
+    ['XTVERSION', 'a\x1b[>0qb\x1b[>qc', 'abc'],
+    ['the cursor style', 'a\x1b[5 qb', 'a\x1b[5 qb'],
+    ['Kitty flags asked for', 'a\x1b[?ub', 'ab'],
+    ['Kitty flags pushed', 'a\x1b[>1ub\x1b[<uc', 'a\x1b[>1ub\x1b[<uc'],
+    ['window reports', 'a\x1b[14tb\x1b[18tc\x1b[8;50;100td', 'abcd'],
+    ['key modes asked for', 'a\x1b[?4mb\x1b[>4;2mc', 'ab\x1b[>4;2mc'],
+    ['printing', 'a\x1b[5ib', 'ab'],
+    ['ENQ', 'a\x05b', 'ab'],
+    ['a title of 5 000 letters', `\x1b]0;${'a'.repeat(5_000)}\x07b`, `\x1b]0;${'a'.repeat(5_000)}\x07b`],
+    ['a colour of 5 000 letters', `\x1b]11;${'a'.repeat(5_000)};?\x07b`, 'b'],
+    [
+      'the first byte of a C1 control character before ENQ',
+      Buffer.from('a\xc2\x05\x9bc', 'latin1'),
+      Buffer.from('a\x9bc', 'latin1'),
+    ],
+    ['a title', '\x1b]0;title\x07a', '\x1b]0;title\x07a'],
+    [
+      'a hyperlink',
+      '\x1b]8;;https://example.org\x1b\\a\x1b]8;;\x1b\\',
+      '\x1b]8;;https://example.org\x1b\\\x1b\\a\x1b]8;;\x1b\\\x1b\\',
+    ],
+    ['the clipboard, written and read', 'a\x1b]52;c;aGk=\x07b\x1b]52;c;?\x1b\\c', 'ab\x1b\\c'],
+    ['colours asked for', 'a\x1b]10;?\x07b\x1b]11;?\x07c\x1b]4;1;?\x07d\x1b]010;?\x07e', 'abcde'],
+    ['colours set', '\x1b]11;#000000\x07a', '\x1b]11;#000000\x07a'],
+    ['a notification', 'a\x1b]9;done\x07b\x1b]777;notify;a;b\x07c', 'abc'],
+    ['an image in sixels', '\x1bP0;1q#0~\x1b\\a', '\x1bP0;1q#0~\x1b\\\x1b\\a'],
+    ['DECRQSS and XTGETTCAP', 'a\x1bP$qm\x1b\\b\x1bP+q544e\x1b\\c', 'a\x1b\\b\x1b\\c'],
+    ['an APC string, such as a Kitty image', 'a\x1b_Gi=1,a=q;AAAA\x1b\\b', 'a\x1b\\b'],
+    ['PM and SOS strings', 'a\x1b^x\x1b\\b\x1bXy\x1b\\c', 'a\x1b\\b\x1b\\c'],
+    ['sequences of C1 control characters', 'a\u009bcb\u009d52;c;?\u009cc\u0090$qm\u009cd', 'abcd'],
+    ['other C1 control characters', 'a\u0085b', 'a\u0085b'],
+    ['a query in a sequence that is not finished', 'a\x1b[6\x1b[cnb', 'anb'],
+    ['a query with a control character in it', 'a\x1b[6\nnb', 'ab'],
+    ['a query of 5 000 digits', `a\x1b[${'0'.repeat(5_000)}6nb`, 'ab'],
+    ['a sequence that is cancelled', 'a\x1b[6\x18nb', 'anb'],
+    ['a sequence that a character ends', 'a\x1b[6éb', 'aéb'],
+    ['focus events, on and off again', 'a\x1b[?1000;1004hb\x1b[?1004lc', 'a\x1b[?1000hbc'],
+    ['focus events that are on', 'a\x1b[?1004hb', 'ab\x1b[?1004h'],
+    ['a sequence that goes on in the live output', 'a\x1b[3', 'a\x1b[3'],
+    [
+      'a character that goes on in the live output',
+      Buffer.from('a\xe2\x82', 'latin1'),
+      Buffer.from('a\xe2\x82', 'latin1'),
+    ],
+  ])('treats %s as it should', (_, output, tail) => {
+    expect(tailOf(output, 10_000).toString('latin1')).toBe(Buffer.from(tail as string).toString('latin1'))
+  })
+
+  it.each([
+    ['the alternate screen', '\x1b[?1049h', '\x1b[?1049h'],
+    ['the alternate screen, left', '\x1b[?1049h\x1b[?1049l', ''],
+    ['mouse reports of SGR', '\x1b[?1000h\x1b[?1002;1006h', '\x1b[?1002;1006h'],
+    ['mouse reports, off again', '\x1b[?1000h\x1b[?1002h\x1b[?1002l', ''],
+    ['bracketed paste', '\x1b[?2004h', '\x1b[?2004h'],
+    ['cursor keys and keypad', '\x1b[?1h\x1b=', '\x1b=\x1b[?1h'],
+    ['keypad, off again', '\x1b=\x1b>', ''],
+    ['the hidden cursor', '\x1b[?25l', '\x1b[?25l'],
+    ['the cursor, shown again', '\x1b[?25l\x1b[?25h', ''],
+    ['a scroll region', '\x1b[2;23r', '\x1b[2;23r'],
+    ['a scroll region, off again', '\x1b[2;23r\x1b[r', ''],
+    ['the cursor style', '\x1b[5 q', '\x1b[5 q'],
+    ['insert mode', '\x1b[4h', '\x1b[4h'],
+    ['insert mode, off again', '\x1b[4h\x1b[4l', ''],
+    ['Kitty flags', '\x1b[>1u\x1b[=4;2u\x1b[>8u', '\x1b[>5u\x1b[>8u'],
+    ['Kitty flags that are removed', '\x1b[>7u\x1b[=2;3u', '\x1b[>5u'],
+    ['Kitty flags that are set without a push', '\x1b[=2u', '\x1b[>2u'],
+    ['Kitty flags of the other screen', '\x1b[>1u\x1b[?1049h', '\x1b[?1049h'],
+    ['Kitty flags, popped', '\x1b[>1u\x1b[>2u\x1b[<2u', ''],
+    ['modifyOtherKeys', '\x1b[>4;2m', '\x1b[>4;2m'],
+    ['everything before a reset', '\x1b[?1049;2004h\x1b[4h\x1b=\x1bc', ''],
+    ['what a soft reset leaves', '\x1b[?1049;1;1002;2004h\x1b[?25l\x1b[4h\x1b[!p', '\x1b[?1049h\x1b[?1002h'],
+    ['a saved cursor and size reports, which are none', '\x1b[?1048;2048;3h', ''],
+    ['a mode set by a C1 control character', '\u009b?2004h', '\x1b[?2004h'],
+    [
+      'at most 64 modes',
+      Array.from({ length: 100 }, (_, mode) => `\x1b[?${mode + 3000}h`).join(''),
+      `\x1b[?${Array.from({ length: 64 }, (_, mode) => mode + 3000).join(';')}h`,
+    ],
+    ['no other mode of ECMA-48', '\x1b[5h', ''],
+    ['no mode within a string', '\x1b]0;\u001f[?2004h\x07\x1bP0q[?2004h\x1b\\', ''],
+  ])('begins with %s', (_, set, restored) => {
+    const tail = tailOf(set + LINES, 300).toString()
+    expect(tail.startsWith('\x18\x1bc')).toBe(true)
+    expect(tail.slice(3, tail.indexOf('line'))).toBe(restored)
+  })
+
+  it('begins at a line if the first half has the end of one, and otherwise at the first whole character', () => {
+    const begun = (output: string, kept: number): string => tailOf(output, kept).toString().replace('\x18\x1bc', '')
+    expect(begun('one two\nthree four', 15)).toBe('three four')
+    expect(begun('one two three\nfour', 10)).toBe('three\nfour')
+    expect(begun('€€€€', 5)).toBe('€')
+    expect(begun('one\x1b[31mtwo', 6)).toBe('two')
+    expect(begun('one\x1b]0;a\nb\x07two three', 16)).toBe('\x1b]0;a\nb\x07two three'.slice(-9))
+    expect(begun('one two\x1b]0;a\nb\x07three four', 21)).toBe('two\x1b]0;a\nb\x07three four'.slice(-21))
+    expect(begun('one\x1b]0;a long title\x07two', 10)).toBe('two')
+    expect(begun('one\x1b]0;a\nlong title\x07two\nthree', 25)).toBe('three')
+  })
+
+  it.each([
+    ['an OSC string', '\x1b]52;c;aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ', '\x07after'],
+    ['a DCS string', '\x1bP$qaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'm\x1b\\after'],
+    ['an APC string', '\x1b_Gaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', '\x1b\\after'],
+    ['a control sequence', `\x1b[${'0;'.repeat(40)}`, '1mafter'],
+    ['an escape sequence', `${'a'.repeat(40)}\x1b(`, 'Bafter'],
+  ])('that ends within %s shows nothing of its rest', async (_, output, live) => {
+    for (const kept of [0, 1, 10]) {
+      const screen = new Screen()
+      await screen.show(tailOf(output, kept))
+      await screen.show(live)
+      expect(screen.lines[0]?.replaceAll(/^a*/g, '')).toBe('after'.replace(/^a*/, ''))
+      expect(screen.typed).toBe('')
+    }
+  })
+
+  describe('after a flood that was not read', () => {
+    // More than is read at once.
+    const flood = 'a line of a flood = 100 % > 99 %?\r\n'.repeat(200_000)
+
+    /** Returns the tail of output that comes at once, in pieces of 64 KiB. */
+    function tailOfFlood(output: string, kept: number): string {
+      const state = new ScreenState()
+      const history = new History(kept, (dropped) => state.push(dropped))
+      const bytes = Buffer.from(output)
+      for (let at = 0; at < bytes.length; at += 65_536) history.push(bytes.subarray(at, at + 65_536))
+      history.trim()
+      return buildTail(history.read(history.start), state).toString()
+    }
+
+    it('begins with the private modes, and with what was set beside them', () => {
+      const tail = tailOfFlood(`${flood}\x1b[?1049h\x1b[?1h\x1b=\x1b[2;10r${flood}\x1b[?25l${flood}`, 1_000)
+      expect(tail.startsWith('\x18\x1bc\x1b[?1049h\x1b=\x1b[2;10r\x1b[?1h\x1b[?25la line of a flood')).toBe(true)
+    })
+
+    it('shows nothing of a string in which it begins', () => {
+      const tail = tailOfFlood(`${flood}\x1bP0q${'#0~-\n'.repeat(1_000)}\x1b\\after`, 2_000)
+      expect(tail).toBe('\x18\x1bc\x1b\\after')
+    })
+
+    it('begins as always if the first sequence in it ends no string', () => {
+      const tail = tailOfFlood(`${flood}line\n\x1b[31mred\n\x1b\\line`, 19)
+      expect(tail).toBe('\x18\x1bc\x1b[31mred\n\x1b\\line')
+    })
+  })
+
+  // ESC is written as ␛, CSI as ⌬, OSC as ⌭, ST as ⌮, CAN as ⌯, BEL as ♪, ENQ as ¿, and a lone first byte of these as ‡.
+  const pieces = [
+    '␛[c ␛[6n ␛[?6n ␛[>q ␛[?1$p ␛[18t ␛]10;?♪ ␛]52;c;aGk=♪ ␛P$qm␛\\ ␛[ ␛] ␛P ␛_ ⌬ ⌭ ⌮ ‡ ⌯ ♪ ␛\\ ¿ 6n c 5 €',
+    '␛[?1049h ␛[?1049l ␛[?2004h ␛[?1h ␛[?25l ␛[?1003;1006h ␛[?1000l ␛[?1004h ␛= ␛c ␛[!p ␛[2;10r ␛[4h ␛[31m line\r\n',
+  ]
+  const spelled: Record<string, string> = {
+    '␛': '\x1b',
+    '⌬': '\x9b',
+    '⌭': '\x9d',
+    '⌮': '\x9c',
+    '⌯': '\x18',
+    '♪': '\x07',
+    '¿': '\x05',
+  }
+  const bytesOf = (text: string): Buffer => {
+    if (text === '‡') return Buffer.from([0xc2])
+    return Buffer.from(text.replaceAll(/[␛⌬⌭⌮⌯♪¿]/gu, (character) => String(spelled[character])))
+  }
+  const piece = fc.oneof(
+    { weight: 4, arbitrary: fc.uint8Array({ maxLength: 30 }) },
+    { weight: 6, arbitrary: fc.constantFrom(...pieces.join(' ').split(' ')).map(bytesOf) },
+  )
+  const output = fc.array(piece, { maxLength: 60 }).map((parts) => Buffer.concat(parts))
+
+  it('types nothing into the shell, whatever the output is and wherever it is cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(output, fc.nat(400), async (bytes, kept) => {
+        const screen = new Screen()
+        await screen.show(tailOf(bytes, kept))
+        expect(screen.typed).toBe('')
+        screen.terminal.dispose()
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  const sequences = [
+    '␛[?1049h ␛[?1049l ␛[?2004h ␛[?2004l ␛[?1h ␛[?1l ␛[?25l ␛[?25h ␛[?1000h ␛[?1003;1006h ␛[?1002l ␛= ␛> ␛[?1004h ␛[?6h',
+    '␛[?6l ␛[4h ␛[4l ␛[?7l ␛[?7h ␛c ␛[!p ␛]0;title♪ ␛[6n line\r\n ␛P0q#0~␛\\ € a ␛[1;31m ␛[?45h ␛_G␛\\',
+  ]
+  const program = fc
+    .array(fc.constantFrom(...sequences.join(' ').split(' ')).map(bytesOf), { maxLength: 80 })
+    .map((parts) => Buffer.concat(parts))
+
+  it('leaves a terminal in the modes of one that has shown everything, also after the live output', async () => {
+    await fc.assert(
+      fc.asyncProperty(program, program, fc.nat(600), async (bytes, live, kept) => {
+        const [screen, witness] = [new Screen(), new Screen()]
+        const cut = fc.sample(fc.nat(bytes.length), 1)[0] ?? 0
+        await witness.show(bytes)
+        await screen.show(tailOf(bytes.subarray(0, cut), kept))
+        await screen.show(bytes.subarray(cut))
+        expect(screen.terminal.modes).toEqual(witness.terminal.modes)
+        expect(screen.terminal.buffer.active.type).toBe(witness.terminal.buffer.active.type)
+        await witness.show(live)
+        await screen.show(live)
+        expect(screen.terminal.modes).toEqual(witness.terminal.modes)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('SequenceParser', () => {
+  it.each([
+    [['\xc2', '\x9b6n'], ['csi 6n']],
+    [['\xc2', '\xa96n'], []],
+    [['\xc2', ''], []],
+    [['\x1b[1', ';2H'], ['csi 1;2H']],
+    [['\x1b]0;a', 'b\x07'], ['osc 0;ab']],
+  ])('finds in the parts %j the sequences %j', (parts, sequences) => {
+    const found: string[] = []
+    const parser = new SequenceParser()
+    for (const part of parts) {
+      parser.feed(Buffer.from(part, 'latin1'), { onSequence: (kind, body) => found.push(`${kind} ${body}`) })
+    }
+    expect(found).toEqual(sequences)
+  })
+})

@@ -1,0 +1,182 @@
+import { describe, expect, it } from 'vitest'
+import type { WebSocket } from 'ws'
+import { connectTerminal } from '../../src/index.ts'
+import { browserSocket } from '../support/browser-socket.ts'
+import { cut, openOnServer, openResumable } from '../support/resumable.ts'
+import { createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { afterwards, clientOf, outputWith, rejection, until, upstreamOf } from '../support/upstream.ts'
+
+describe('a terminal behind a gateway that cannot be resumed', () => {
+  it('has ended with the reason when the gateway does not have the session any more', async () => {
+    const opened = await openResumable()
+    const stop = opened.relay.refuse()
+    await cut(opened)
+    opened.gateway.upstream.sessions[0]?.close(1000)
+    await until(() => opened.gateway.gateway.sessions.length === 0)
+    stop()
+    const close = await opened.terminal.closed
+    expect(close).toMatchObject({ code: 1006, cause: 'lost', error: { code: 'ERR_TERMINAL_NOT_FOUND' } })
+    expect(close.error?.message).toContain('Session not found')
+    expect(opened.terminal.status).toBe('closed')
+    expect(await rejection(opened.terminal.write('x'))).toMatchObject({ code: 'ERR_TERMINAL_CLOSED' })
+    for await (const _ of opened.terminal);
+  })
+
+  it('has ended when the user is refused', async () => {
+    let isAllowed = true
+    const upstream = await upstreamOf()
+    const opened = await openResumable(
+      {},
+      {
+        authorize: () => {
+          if (isAllowed) return clientOf(upstream)
+          throw Object.assign(new Error('no'), { code: 'no' })
+        },
+      },
+    )
+    isAllowed = false
+    await cut(opened)
+    expect(await opened.terminal.closed).toMatchObject({ cause: 'lost', error: { code: 'ERR_TERMINAL_FORBIDDEN' } })
+  })
+
+  it('has ended after all tries', async () => {
+    const opened = await openResumable({ reconnect: { attempts: 3, delay: 1 } })
+    opened.relay.refuse()
+    await cut(opened)
+    expect(await opened.terminal.closed).toMatchObject({ cause: 'lost', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } })
+  })
+
+  it('asks for the key before each try, also if that fails', async () => {
+    const tries: string[] = []
+    const key = (): string => {
+      tries.push('try')
+      if (tries.length > 2 && tries.length < 5) throw new TypeError('fetch failed')
+      return 'jwt-ada'
+    }
+    const opened = await openResumable({ key })
+    await cut(opened)
+    await until(() => opened.terminal.status === 'open')
+    expect(tries.length).toBeGreaterThanOrEqual(5)
+  })
+
+  it('keeps the error of the cut if the key cannot be fetched in any try', async () => {
+    let isOnline = true
+    const key = (): string => {
+      if (isOnline) return 'jwt-ada'
+      throw new TypeError('fetch failed')
+    }
+    const opened = await openResumable({ key, reconnect: { attempts: 2, delay: 1 } })
+    isOnline = false
+    await cut(opened)
+    expect(await opened.terminal.closed).toMatchObject({ cause: 'lost', error: { closeCode: 1006 } })
+  })
+
+  it('has ended when another window takes it over, and does not take it back', async () => {
+    const opened = await openResumable()
+    const { sessionId } = opened.terminal
+    const other = await connectTerminal({ ...pageOf(opened.relay), sessionId })
+    afterwards(other)
+    const close = await opened.terminal.closed
+    expect(close).toMatchObject({ code: 4009, reason: 'Taken over', error: { code: 'ERR_TERMINAL_IN_USE' } })
+    await other.write('mine')
+    await outputWith(other, 'mine')
+    expect(opened.gateway.gateway.sessions).toMatchObject([{ id: sessionId }])
+  })
+
+  it.each([
+    ['`reconnect` is false', { reconnect: false } as const, {}],
+    ['there are 0 tries', { reconnect: { attempts: 0 } }, {}],
+    ['the gateway keeps no sessions', {}, { keepFor: 0 }],
+  ])('is lost at once when %s', async (_, options, gatewayOptions) => {
+    const opened = await openResumable(options, gatewayOptions)
+    opened.relay.cut('reset')
+    expect(await opened.terminal.closed).toMatchObject({ code: 1006, cause: 'lost' })
+    expect(opened.terminal.status).toBe('closed')
+  })
+
+  it('is closed by its owner while it is just being resumed, and its session is deleted', async () => {
+    const opened = await openResumable({ reconnect: { delay: 0 } })
+    const { terminal, gateway } = opened
+    terminal.onStatus((status) => {
+      if (status === 'open') void terminal.close()
+    })
+    await cut(opened)
+    expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'local' })
+    await until(() => gateway.upstream.sessions.length === 0)
+  })
+
+  it('is closed by its owner while it reconnects, and its session is deleted', async () => {
+    const opened = await openResumable({ reconnect: { delay: 2_000 } })
+    await cut(opened)
+    expect(await opened.terminal.close()).toEqual({ code: 1000, reason: '', cause: 'local' })
+    await until(() => opened.gateway.upstream.sessions.length === 0)
+  })
+})
+
+it('drops what a socket still delivers after it was ended, as that of a browser may', async () => {
+  const connections: WebSocket[] = []
+  const terminal = await openOnServer(
+    (ws, auth, count) => {
+      connections.push(ws)
+      // Reads no close frame, and does not answer heartbeats.
+      ws.pause()
+      const { offset } = JSON.parse(auth) as { offset: number | null }
+      ws.send(JSON.stringify({ type: 'attached', offset: offset ?? 0, replay: 0, keepFor: 1_000 }))
+      ws.send(Buffer.from(`output ${count} `))
+    },
+    { WebSocket: browserSocket, keepAlive: 0 },
+  )
+  const all = outputWith(terminal, 'output 2')
+  await expect.poll(() => connections.length, { timeout: 8_000 }).toBe(2)
+  connections[0]?.send(Buffer.from('late'))
+  connections[1]?.send(Buffer.from('output 2 and more'))
+  expect(await all).not.toContain('late')
+})
+
+it.each(Array.from({ length: 12 }, (_, steps) => steps))(
+  'is closed by its owner %i steps after a connection has been restored, and leaves no session',
+  async (steps) => {
+    const opened = await openResumable({ reconnect: { delay: 0 } })
+    const { terminal, gateway } = opened
+    await opened.print('first')
+    await until(() => opened.text().includes('first'))
+    let left = steps
+    const closeSoon = (): void => {
+      left -= 1
+      if (left < 0) void terminal.close()
+      else queueMicrotask(closeSoon)
+    }
+    const stop = opened.relay.refuse()
+    await cut(opened)
+    await opened.print('second')
+    terminal.onData((chunk) => Buffer.from(chunk).includes('second') && closeSoon())
+    stop()
+    expect(await terminal.closed).toMatchObject({ cause: 'local' })
+    await until(() => gateway.upstream.sessions.length === 0)
+  },
+)
+
+describe('deleteOnClose', () => {
+  it.each([
+    [false, undefined, false],
+    [false, true, false],
+    [false, false, true],
+    [true, undefined, true],
+    [true, true, false],
+    [true, false, true],
+  ])('with a named session %j and the option %j: the session is there afterwards %j', async (named, option, isLeft) => {
+    const gateway = await startGateway()
+    const sessionId = named ? await createAs(gateway) : undefined
+    const terminal = await connectTerminal({ ...pageOf(gateway), sessionId, deleteOnClose: option })
+    await terminal.close()
+    expect(gateway.upstream.sessions).toHaveLength(isLeft ? 1 : 0)
+  })
+
+  it('does not delete a named session that cannot be attached to', async () => {
+    const gateway = await startGateway()
+    const sessionId = await createAs(gateway)
+    const page = { ...pageOf(gateway), sessionId, deleteOnClose: true, timeout: 1 }
+    await connectTerminal(page).catch(() => {})
+    expect(gateway.upstream.sessions).toHaveLength(1)
+  })
+})
