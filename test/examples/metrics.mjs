@@ -3,8 +3,9 @@ import { subscribe } from 'node:diagnostics_channel'
 import { Counter, Gauge, Histogram, register } from 'prom-client'
 
 const attached = new Gauge({ name: 'terminal_clients', help: 'Clients that are attached' })
+const parked = new Gauge({ name: 'terminal_parked', help: 'Sessions whose client has left' })
 const bytes = new Counter({ name: 'terminal_bytes_total', help: 'Bytes to clients and upstreams', labelNames: ['to'] })
-const closed = new Counter({ name: 'terminal_closed_total', help: 'Clients that were served', labelNames: ['code'] })
+const closed = new Counter({ name: 'terminal_closed_total', help: 'Sessions that have ended', labelNames: ['code'] })
 const refused = new Counter({ name: 'terminal_refused_total', help: 'Clients that were refused', labelNames: ['code'] })
 const seconds = new Histogram({
   name: 'terminal_attach_seconds',
@@ -12,15 +13,31 @@ const seconds = new Histogram({
   buckets: [0.01, 0.1, 1, 10],
 })
 
-subscribe('terminal-upstream:attached', ({ ms }) => {
+function join({ ms }) {
   attached.inc()
   seconds.observe(ms / 1000)
-})
-subscribe('terminal-upstream:closed', ({ code, bytesToClient, bytesToUpstream }) => {
+}
+
+function leave({ bytesToClient, bytesToUpstream }) {
   attached.dec()
   bytes.inc({ to: 'client' }, bytesToClient)
   bytes.inc({ to: 'upstream' }, bytesToUpstream)
-  closed.inc({ code })
+}
+
+subscribe('terminal-upstream:attached', join)
+subscribe('terminal-upstream:parked', (event) => {
+  leave(event)
+  parked.inc()
+})
+subscribe('terminal-upstream:resumed', (event) => {
+  // A session that is taken over was parked for a moment.
+  parked.dec()
+  join(event)
+})
+subscribe('terminal-upstream:closed', (event) => {
+  if (event.wasParked) parked.dec()
+  else leave(event)
+  closed.inc({ code: event.code })
 })
 subscribe('terminal-upstream:refused', ({ code }) => refused.inc({ code }))
 

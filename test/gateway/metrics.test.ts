@@ -1,23 +1,30 @@
 import { expect, test } from 'vitest'
 import { attachAs, ask, createAs, startGateway } from '../support/terminal-gateway.ts'
-import { until } from '../support/upstream.ts'
 
 test('metrics.mjs counts the clients of a gateway for Prometheus', async () => {
   const example: string = '../examples/metrics.mjs'
   const { register } = (await import(example)) as { register: { metrics(): Promise<string> } }
   const gateway = await startGateway()
-  const { ws, printed, closed } = await attachAs(gateway, await createAs(gateway))
+  const id = await createAs(gateway)
+  const { ws, printed, closed } = await attachAs(gateway, id)
   ws.send(Buffer.from('12345'))
   await printed('12345')
   expect(await register.metrics()).toMatch(/^terminal_clients 1$/m)
   ws.close(1000)
   await closed
-  await until(() => gateway.gateway.sessions.length === 0)
+  await expect.poll(() => register.metrics()).toMatch(/^terminal_parked 1$/m)
+  expect(await register.metrics()).toMatch(/^terminal_clients 0$/m)
+  await attachAs(gateway, id)
+  await expect.poll(() => register.metrics()).toMatch(/^terminal_parked 0$/m)
+  await attachAs(gateway, id)
+  await expect.poll(() => register.metrics()).toMatch(/^terminal_attach_seconds_count 3$/m)
+  expect(await register.metrics()).toMatch(/^terminal_clients 1$/m)
+  await ask(gateway, 'DELETE', `/${id}`)
   await ask(gateway, 'GET', '', {})
   await expect.poll(() => register.metrics()).toMatch(/^terminal_clients 0$/m)
   const metrics = await register.metrics()
   expect(metrics).toMatch(/^terminal_bytes_total\{to="upstream"\} 5$/m)
   expect(metrics).toMatch(/^terminal_closed_total\{code="1000"\} 1$/m)
   expect(metrics).toMatch(/^terminal_refused_total\{code="401"\} 1$/m)
-  expect(metrics).toMatch(/^terminal_attach_seconds_count 1$/m)
+  expect(metrics).toMatch(/^terminal_parked 0$/m)
 })

@@ -25,20 +25,37 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Returns the lines for nginx in README.md, with the ports of the gateway and of Open Terminal. */
-function readmeLines(gatewayPort: number, upstreamPort: number): string {
+/** Returns the blocks of lines for nginx in README.md. */
+function readmeLines(): string[] {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-  const [, lines = ''] = /^```nginx\n(.*?)^```$/ms.exec(readme) ?? []
-  return lines
-    .replace('http://127.0.0.1:8080;', `http://127.0.0.1:${gatewayPort};`)
-    .replace('http://127.0.0.1:8000;', `http://127.0.0.1:${upstreamPort};`)
+  return [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, lines]) => String(lines))
 }
 
-/** Starts nginx with TLS and the lines of README.md in front of two ports of this machine. */
-export async function startNginx(
-  gatewayPort: number,
-  upstreamPort: number,
-): Promise<{ url: string; stop(): Promise<void> }> {
+export interface Nginx {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** Starts nginx with TLS and the lines of README.md in front of a gateway and an upstream on this machine. */
+export function startNginx(gatewayPort: number, upstreamPort: number): Promise<Nginx> {
+  const [forServer = ''] = readmeLines()
+  const lines = forServer
+    .replace('http://127.0.0.1:8080;', `http://127.0.0.1:${gatewayPort};`)
+    .replace('http://127.0.0.1:8000;', `http://127.0.0.1:${upstreamPort};`)
+  return start('', lines)
+}
+
+/** Starts nginx with TLS and the lines of README.md in front of two gateways on this machine. */
+export function startBalancer(firstPort: number, secondPort: number): Promise<Nginx> {
+  const [forServer = '', forHttp = ''] = readmeLines()
+  const balancer = forHttp
+    .replace('10.0.0.1:8080', `127.0.0.1:${firstPort}`)
+    .replace('10.0.0.2:8080', `127.0.0.1:${secondPort}`)
+  return start(balancer, forServer.replace('http://127.0.0.1:8080;', 'http://gateways;'))
+}
+
+/** Starts nginx with lines for its `http` and its `server` block. */
+async function start(forHttp: string, forServer: string): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-nginx-'))
   const tlsPort = await freePort()
   writeFileSync(join(folder, 'cert.pem'), certificate)
@@ -51,11 +68,12 @@ http {
   access_log off;
   client_body_temp_path ${folder}; proxy_temp_path ${folder}; fastcgi_temp_path ${folder};
   uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
+  ${forHttp}
   server {
     listen 127.0.0.1:${tlsPort} ssl;
     ssl_certificate ${folder}/cert.pem;
     ssl_certificate_key ${folder}/key.pem;
-    ${readmeLines(gatewayPort, upstreamPort)}
+    ${forServer}
   }
 }
 `,
