@@ -24,6 +24,13 @@ const theme = {
 
 const element = (id) => document.getElementById(id)
 
+// What people can do something about, in their words.
+const ENDINGS = {
+  ERR_TERMINAL_NOT_FOUND: 'The shell is gone: the server was restarted, or has ended it.',
+  ERR_TERMINAL_IN_USE: 'The terminal was opened in another window.',
+  ERR_TERMINAL_UNAVAILABLE: 'The server cannot be reached any more.',
+}
+
 function show(state, text) {
   document.body.dataset.state = state
   element('state').textContent = text
@@ -44,27 +51,54 @@ xterm.onResize(({ cols, rows }) => {
 })
 new ResizeObserver(() => fit.fit()).observe(element('window'))
 
+/** Connects to a session, by default a new one, which ends with the terminal. */
+function connect(sessionId) {
+  const { cols, rows } = xterm
+  return connectTerminal({
+    base: location.origin,
+    // The token of the page. The server keeps the key of the upstream.
+    authType: 'session',
+    key: new URLSearchParams(location.hash.slice(1)).get('token'),
+    userId: 'you',
+    size: { cols, rows },
+    sessionId,
+    deleteOnClose: true,
+  })
+}
+
+/** Connects to the session that this tab had before it was reloaded, or to a new one. */
+async function open() {
+  const sessionId = sessionStorage.getItem('session')
+  if (sessionId) {
+    try {
+      return await connect(sessionId)
+    } catch (error) {
+      if (error.code !== 'ERR_TERMINAL_NOT_FOUND') throw error
+    }
+  }
+  return connect()
+}
+
 /** Opens a terminal. Resolves with a sentence about how it ended. */
 async function run() {
   show('connecting', 'connecting')
   xterm.reset()
   try {
-    const { cols, rows } = xterm
-    const terminal = await connectTerminal({
-      base: location.origin,
-      // The token of the page. The server keeps the key of the upstream.
-      authType: 'session',
-      key: new URLSearchParams(location.hash.slice(1)).get('token'),
-      userId: 'you',
-      size: { cols, rows },
-    })
+    const terminal = await open()
+    sessionStorage.setItem('session', terminal.sessionId)
     show('open', 'connected')
+    terminal.onStatus((status) => {
+      if (status === 'open') show('open', 'connected')
+      else if (status === 'reconnecting') show('reconnecting', 'reconnecting')
+    })
     const addon = new UpstreamAddon(terminal)
     xterm.loadAddon(addon)
     xterm.focus()
     const { cause, error } = await terminal.closed
     addon.dispose()
-    return cause === 'exited' ? 'The shell has ended.' : (error?.message ?? 'The terminal was closed.')
+    sessionStorage.removeItem('session')
+    if (cause === 'exited') return 'The shell has ended.'
+    return ENDINGS[error?.code] ?? error?.message ?? 'The terminal was closed.'
   } catch (error) {
     return error.message
   }

@@ -13,7 +13,7 @@ const key = randomBytes(16).toString('hex')
 const upstream = await startTestUpstream({ release: 'open-terminal@0.14.5', key, shell: shellWithTerminal })
 
 // The token of the page. A server of yours knows its users from a login.
-const pageToken = randomBytes(16).toString('hex')
+const pageToken = process.env.TOKEN ?? randomBytes(16).toString('hex')
 const gateway = createTerminalGateway({
   authorize({ token }) {
     if (token === pageToken) return { base: upstream.url, key, userId: 'you' }
