@@ -32,6 +32,23 @@ export const idle = () =>
     }
   })
 
+/** The sessions of {@link parked}. */
+export const parkedSessions = 1_000
+
+/** Measures sessions of a gateway whose clients have left. */
+export async function parked() {
+  const { relays, urls, stop } = await startUpstream(['gateway'])
+  const client = await start('client.mjs')
+  await client.call('connect', { url: urls.gateway })
+  const before = await relays.gateway.call('memory')
+  await client.call('connect', { url: urls.gateway, count: parkedSessions - 1 })
+  await client.call('disconnect')
+  await sleep(RESTING)
+  const row = growth(before, await relays.gateway.call('memory'), parkedSessions * KIB)
+  await Promise.all([stop(), client.stop()])
+  return { gateway: [row] }
+}
+
 export const stalled = () =>
   perRelay(async ({ url, relay, upstream, client }) => {
     const frame = 4 * KIB

@@ -1,6 +1,6 @@
 // What the benchmark measures, and the columns that it prints.
 import { attach, ATTACHES, connect, crowd, crowdSizes, TYPISTS } from './attaching.mjs'
-import { idle, idleSessions, sleeping, stalled } from './memory.mjs'
+import { idle, idleSessions, parked, parkedSessions, sleeping, stalled } from './memory.mjs'
 import { KIB } from './settings.mjs'
 import { bulk, echo, echoBesideFlood, echoBesideInputFlood } from './traffic.mjs'
 
@@ -114,6 +114,11 @@ export const subjects = {
     title: `Memory per idle session, at ${idleSessions} sessions${fewer(idleSessions, 5_000)}`,
     columns: memoryColumns('KiB'),
     run: idle,
+  },
+  parked: {
+    title: `Memory per session whose client has left, at ${parkedSessions} sessions, without their output`,
+    columns: memoryColumns('KiB'),
+    run: parked,
   },
   sleeping: {
     title: 'A client that sleeps for 60 s, beside an upstream that pings every 20 s and waits for 20 s',
