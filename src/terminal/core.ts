@@ -43,8 +43,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   #ownCause: 'local' | 'exited' | 'lost' | undefined
   // Cancels the look-up that is under way when the terminal ends. There is at most one.
   #lookUpInProgress: Cancellation | undefined
-  // Whether a server that keeps sessions has not answered a heartbeat yet.
-  #isAsked = false
   // Counted, so that a look-up can tell whether output came while it was under way.
   #messages = 0
   // Runs for 45 s from the first traffic on. It is never reset.
@@ -117,7 +115,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   /** Called by the link. */
   onMessage(): void {
     this.#messages += 1
-    this.#isAsked = false
     this.#heartbeat.reset()
     if (this.isOpen) this.#onTraffic()
     // A server that floods a closing terminal must not fill the memory.
@@ -137,7 +134,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
 
   /** Called by the link. */
   onPong(): void {
-    this.#isAsked = false
     this.#heartbeat.onPong()
   }
 
@@ -146,7 +142,8 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     if (timer === this.#upkeep) this.#upkeep = undefined
     // While a slow reader holds the server back, the shell's last output has not arrived.
     else if (this.#sink.isPaused()) return this.#exits.reset()
-    if (this.#sink.isKept) this.#checkConnection()
+    // A network may drop the connection without a word. So a server that answers is asked soon after some traffic.
+    if (this.#sink.isKept) this.#heartbeat.onSilence()
     else void this.#checkExit()
   }
 
@@ -186,13 +183,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.#exits.reset()
     // A gateway asks its upstream itself.
     if (!this.#sink.isKept) this.#upkeep ??= new SilenceTimer([UPKEEP_INTERVAL], this)
-  }
-
-  /** Finds out soon after some traffic whether the connection still works: a network may drop it without a word. */
-  #checkConnection(): void {
-    if (this.#isAsked) return this.onLost()
-    this.#isAsked = true
-    this.#link.sendText(HEARTBEAT)
   }
 
   async #checkExit(): Promise<void> {

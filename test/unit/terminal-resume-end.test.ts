@@ -124,7 +124,7 @@ it('drops what a socket still delivers after it was ended, as that of a browser 
       ws.send(JSON.stringify({ type: 'attached', offset: offset ?? 0, replay: 0, keepFor: 1_000 }))
       ws.send(Buffer.from(`output ${count} `))
     },
-    { WebSocket: browserSocket, keepAlive: 0 },
+    { WebSocket: browserSocket, keepAlive: 100 },
   )
   const all = outputWith(terminal, 'output 2')
   await expect.poll(() => connections.length, { timeout: 8_000 }).toBe(2)

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { relayTo, type Cut } from '../support/cuttable-relay.ts'
@@ -26,17 +26,29 @@ describe('a terminal behind a gateway whose connection drops', () => {
     expect(terminal.offset).toBe(text().length)
   })
 
-  it('is found out within seconds of typing, also where pings cannot be sent', async () => {
-    const opened = await openResumable({ WebSocket: browserSocket, keepAlive: 0 })
-    await opened.terminal.write('before ')
-    await until(() => opened.text().includes('before'))
-    opened.relay.cut('freeze')
-    const statuses: string[] = []
-    opened.terminal.onStatus((status) => statuses.push(status))
-    opened.terminal.write('lost').catch(() => {})
-    await expect.poll(() => statuses, { timeout: 8_000 }).toEqual(['reconnecting', 'open'])
-    await opened.terminal.write('after')
-    await until(() => opened.text().includes('before after'))
+  it('is found out 16 s after typing, also where pings cannot be sent', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      const opened = await openResumable({ WebSocket: browserSocket, keepAlive: 0 })
+      await opened.terminal.write('before ')
+      await until(() => opened.text().includes('before'))
+      opened.relay.cut('freeze')
+      const statuses: string[] = []
+      opened.terminal.onStatus((status) => statuses.push(status))
+      opened.terminal.write('lost').catch(() => {})
+      for (const ms of [1_100, 3_000, 12_000]) {
+        expect(statuses).toEqual([])
+        // The clock ticks every 100 ms.
+        await new Promise((resolve) => setTimeout(resolve, 250))
+        vi.advanceTimersByTime(ms)
+      }
+      await until(() => statuses.length === 2)
+      expect(statuses).toEqual(['reconnecting', 'open'])
+      await opened.terminal.write('after')
+      await until(() => opened.text().includes('before after'))
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('is found out in silence by heartbeats that are not answered, also where pings cannot be sent', async () => {
