@@ -1,5 +1,5 @@
 // `npm run demo:web` runs this: a page with xterm.js, and a gateway that gives the page a terminal. The page never sees the
-// key of the upstream, which is the test upstream with a real `sh`.
+// key of the upstream, which is the server that UPSTREAM and UPSTREAM_KEY name, or the test upstream with a real `sh`.
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
@@ -9,14 +9,15 @@ import { startTestUpstream } from 'terminal-upstream/testing'
 import { build } from 'vite'
 import { shellWithTerminal } from './shell.mjs'
 
-const key = randomBytes(16).toString('hex')
-const upstream = await startTestUpstream({ release: 'open-terminal@0.14.5', key, shell: shellWithTerminal })
+const { UPSTREAM, UPSTREAM_KEY: key = randomBytes(16).toString('hex') } = process.env
+const base =
+  UPSTREAM ?? (await startTestUpstream({ release: 'open-terminal@0.14.5', key, shell: shellWithTerminal })).url
 
 // The token of the page. A server of yours knows its users from a login.
 const pageToken = process.env.TOKEN ?? randomBytes(16).toString('hex')
 const gateway = createTerminalGateway({
   authorize({ token }) {
-    if (token === pageToken) return { base: upstream.url, key, userId: 'you' }
+    if (token === pageToken) return { base, key, userId: 'you' }
     throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'unknown token')
   },
 })
