@@ -23,7 +23,7 @@ export type TestFault =
   | 'reset'
   | 'stall'
 
-const OPERATIONS = ['create', 'list', 'get', 'delete', 'attach'] as const
+const OPERATIONS = ['create', 'list', 'get', 'delete', 'attach', 'output'] as const
 
 /** An operation of an upstream that can have faults. */
 export type TestOperation = (typeof OPERATIONS)[number]

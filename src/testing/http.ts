@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { trimSlashes } from '../lib/slashes.ts'
 import { answerCors } from './cors.ts'
 import { resetForgotten, applyFault, type TestOperation } from './faults.ts'
+import type { Behaviour } from './releases.ts'
 import {
   contextProblem,
   findRoute,
@@ -49,6 +51,8 @@ export async function answerHttp(
   }
   record.status = status
   if (body !== undefined) response.setHeader('content-type', 'application/json')
+  // PROTOCOL 2.16
+  if (state.behaviour.orchestrator) response.setHeader('x-request-id', randomUUID())
   response.writeHead(status, headers).end(JSON.stringify(body))
   if (fault === 'expire') state.forgotten.add(request.socket)
 }
@@ -67,15 +71,17 @@ export function withoutSlashes(url: string): string {
   return trimSlashes(path) + url.slice(path.length)
 }
 
-function operationOf(method: string | undefined, { sessionId }: Route): TestOperation {
+function operationOf(method: string | undefined, { sessionId, isOutput }: Route): TestOperation {
+  if (isOutput) return 'output'
   if (method === 'POST') return 'create'
   if (method === 'DELETE') return 'delete'
   return sessionId === undefined ? 'list' : 'get'
 }
 
-function answerRoute(state: ServerState, { method, headers }: TestRequest, { policyId, sessionId }: Route): RestAnswer {
+function answerRoute(state: ServerState, { method, headers }: TestRequest, route: Route): RestAnswer {
+  const { policyId, sessionId, isOutput } = route
   const { behaviour, key } = state
-  const [allowed, other] = sessionId === undefined ? ['POST', 'GET'] : ['GET', 'DELETE']
+  const [allowed, other] = isOutput ? ['GET'] : sessionId === undefined ? ['POST', 'GET'] : ['GET', 'DELETE']
   const isAllowed = method === allowed || method === other
   const notAllowed: RestAnswer = [405, { detail: 'Method Not Allowed' }, { allow: allowed }]
   // An orchestrator forwards unknown methods too, and checks the credentials before that.
@@ -106,6 +112,7 @@ function answerRoute(state: ServerState, { method, headers }: TestRequest, { pol
   if (!isAllowed) return notAllowed
   const visible = visibleSessions(state, requester)
   if (method === 'POST') return answerCreate(state, requester, prune(visible))
+  if (isOutput) return answerOutput(behaviour, visible, requester)
   const own = visible.filter((session) => mayUse(state, session, requester))
   if (sessionId === undefined) return [200, prune(own).map(bodyOf)]
   const named = own.filter(({ id }) => id === sessionId)
@@ -114,6 +121,19 @@ function answerRoute(state: ServerState, { method, headers }: TestRequest, { pol
   if (method === 'GET') return [200, bodyOf(session)]
   session.kill()
   return [200, { status: 'deleted' }]
+}
+
+/** Answers with the output of the user's newest shell that a client is attached to (PROTOCOL 2.17). */
+function answerOutput(
+  { strictSessions, orchestrator }: Behaviour,
+  visible: readonly ServerSession[],
+  { userId }: TestOwner,
+): RestAnswer {
+  if (!strictSessions) return [404, { detail: 'Not Found' }]
+  // An orchestrator does not pass the user on: everything in the container is the user's.
+  const own = visible.filter((each) => each.attached > 0 && (orchestrator || each.userId === userId))
+  const session = own.at(-1)
+  return session ? [200, { output: session.recentOutput }] : [404, { detail: 'No connected user shell' }]
 }
 
 function answerCreate(state: ServerState, owner: TestOwner, visible: readonly ServerSession[]): RestAnswer {

@@ -40,7 +40,10 @@ export interface Behaviour {
   readonly unknownSession: 'drop' | 'redial'
   /** Uses the chat as the id of its session (PROTOCOL 2.7). */
   readonly chatIsId: boolean
-  /** Checks who owns a session, attaches one client, and accepts input of any length whole (PROTOCOL 2.8, 3.12 and 5.5). */
+  /**
+   * Checks who owns a session, attaches one client, takes all input, and tells the output of the user's shell (PROTOCOL 2.8,
+   * 3.12, 5.5 and 2.17).
+   */
   readonly strictSessions: boolean
   /** Closes the attached socket with 1000 when the shell ends (PROTOCOL 6.5). */
   readonly announcesEnd: boolean

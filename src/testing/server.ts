@@ -146,8 +146,10 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
 export interface Route {
   /** `undefined` without `/p/{policyId}`. */
   readonly policyId: string | undefined
-  /** `undefined` for the list of sessions. */
+  /** `undefined` for the list of sessions, and for the output of the user's shell. */
   readonly sessionId: string | undefined
+  /** Whether it is the output of the user's shell. */
+  readonly isOutput: boolean
 }
 
 /** Adds a request to the records, and finds its route. */
@@ -173,12 +175,15 @@ export function recordRequest(
 }
 
 /** Returns the route of a path, or `undefined` for an unknown path. */
-export function findRoute({ orchestrator }: Behaviour, path: string): Route | undefined {
+export function findRoute({ orchestrator, strictSessions }: Behaviour, path: string): Route | undefined {
   // Python's servers decode the path first: an encoded slash starts another segment, and no escape is too malformed to
   // decode.
-  const match = /^(?:\/p\/([^/]+))?\/api\/terminals(?:\/([^/]+))?$/.exec(unescape(path))
+  const match = /^(?:\/p\/([^/]+))?\/api\/terminals(?:\/(user\/output|[^/]+))?$/.exec(unescape(path))
   if (!match || (match[1] !== undefined && !orchestrator)) return undefined
-  return { policyId: match[1], sessionId: match[2] }
+  const [, policyId, rest] = match
+  if (rest !== 'user/output') return { policyId, sessionId: rest, isOutput: false }
+  // An orchestrator passes every path on, and checks the credentials before that.
+  return strictSessions || orchestrator ? { policyId, sessionId: undefined, isOutput: true } : undefined
 }
 
 /** Returns the sessions in the requester's container. Without an orchestrator, that is every session. */

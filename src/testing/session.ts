@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { createPtyInput } from './pty-input.ts'
+import { createInputQueue, createPtyInput } from './pty-input.ts'
+import { RecentOutput } from './recent-output.ts'
 import type { Behaviour } from './releases.ts'
 import type { TestShell } from './shells.ts'
 
@@ -73,8 +74,11 @@ export interface ServerSession extends TestSession {
   readonly deleted: boolean
   /** Whether a strict server would refuse another client with 4009. */
   readonly inUse: boolean
+  /** The last 64 KiB of output. */
+  readonly recentOutput: string
   attach(client: ServerClient): void
-  input(data: Uint8Array): void
+  /** Types into the shell. Returns `false` if that fails, which ends the session. */
+  input(data: Uint8Array): boolean
   resize(cols: number, rows: number): void
   /** Ends the shell and forgets the session. */
   kill(): void
@@ -89,7 +93,6 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
   const { orchestrator, chatIsId, strictSessions, announcesEnd } = behaviour
   const clients = new Set<ServerClient>()
   const unsent: Array<{ chunk: Uint8Array; sent: () => void }> = []
-  const acceptInput = strictSessions ? (length: number): number => length : createPtyInput()
   // Whether the shell is running.
   let alive = true
   // Whether the session has ended. A shell can end earlier: most servers notice only at the next request.
@@ -98,6 +101,7 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
   let size = { cols: 80, rows: 24 }
   // Whether `send` is running: only one call may send, or chunks would overtake each other.
   let sending = false
+  const recent = new RecentOutput()
   // Whether a test has called `stall`.
   let stalled = false
   // Whether an orchestrator's client has left. The orchestrator's own connection stays and swallows the output.
@@ -147,6 +151,7 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
     // A shell that awaits its output must stop here: no client gets it, and a loop would print forever.
     if (deleted) await new Promise(() => {})
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
+    recent.push(bytes)
     const parts: Array<Promise<void>> = []
     for (let start = 0; start < bytes.length; start += LARGEST_READ) {
       const chunk = bytes.subarray(start, start + LARGEST_READ)
@@ -161,6 +166,8 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
     void send()
   }
   const shellProcess = shell({ output, exit })
+  const createInput = strictSessions ? createInputQueue : createPtyInput
+  const pty = createInput((data) => (alive ? shellProcess.input(data) : undefined))
 
   return {
     ...owner,
@@ -168,6 +175,9 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
     createdAt: new Date().toISOString(),
     output,
     exit,
+    get recentOutput() {
+      return recent.toString()
+    },
     get alive() {
       return alive
     },
@@ -192,10 +202,7 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
       })
       void send()
     },
-    input(data) {
-      const accepted = data.subarray(0, acceptInput(data.length))
-      if (alive) shellProcess.input(accepted)
-    },
+    input: (data) => pty.write(data),
     resize(cols, rows) {
       size = { cols, rows }
       shellProcess.resize?.(cols, rows)

@@ -14,8 +14,11 @@ export interface TestShellIo {
 
 /** The functions of a shell that a test upstream calls. */
 export interface TestShellProcess {
-  /** Receives input: as many bytes as the release lets through. */
-  input(data: Uint8Array): void
+  /**
+   * Receives input: as many bytes as the release lets through. A shell that returns a promise reads no more until it
+   * resolves: what is sent meanwhile stays in the PTY. On a release before 0.12.4, a full PTY ends the session.
+   */
+  input(data: Uint8Array): void | Promise<void>
   /** Receives the new size of the window in character cells. The size can be 0. */
   resize?(cols: number, rows: number): void
   /** Called when the session has ended. The shell must release its resources, such as processes and files. */
@@ -91,8 +94,11 @@ export const sh: TestShell = ({ output, exit }) => {
     input(data) {
       const end = data.indexOf(END_OF_TRANSMISSION)
       const text = end < 0 ? data : data.subarray(0, end)
-      child.stdin.write(text.map((byte) => (byte === 13 ? 10 : byte)))
+      const lines = text.map((byte) => (byte === 13 ? 10 : byte))
+      // Resolves when the pipe has room: the shell may be busy with a command.
+      const written = new Promise<void>((resolve) => child.stdin.write(lines, () => resolve()))
       if (end >= 0) child.stdin.end()
+      return written
     },
     kill() {
       // After the shell has exited, another process can have its pid.

@@ -107,11 +107,11 @@ async function serveClient(
     if (frame.length === 0) return
     // An orchestrator notices the end of its connection when it has a message to forward. It gives no reason.
     if (client.innerEnded) endClient(client, 1000)
-    else if (typeof frame === 'string' ? handleText(found, frame) : found.deleted) {
+    else if (typeof frame === 'string' ? handleText(found, frame) : found.deleted || !found.input(frame)) {
       client.innerEnded = true
       endSession()
       if (!behaviour.orchestrator) endClient(client, behaviour.announcesEnd ? 1000 : SILENT_DROP)
-    } else if (typeof frame !== 'string') found.input(frame)
+    }
   }
   for (const frame of early) receive(frame)
   ws.on('message', (data, isBinary) => receive(decode(data, isBinary)))

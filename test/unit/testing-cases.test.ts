@@ -8,7 +8,7 @@ import { KEY } from '../support/raw-client.ts'
 /** Starts the `sh` of a test upstream, with a `stty` that knows the size without a PTY. */
 const shWithStty: TestShell = (io) => {
   const shell = sh(io)
-  const type = (line: string): void => shell.input(new TextEncoder().encode(`${line}\n`))
+  const type = (line: string): void => void shell.input(new TextEncoder().encode(`${line}\n`))
   type('rows=24 cols=80; stty() { if [ "$1" = size ]; then echo "$rows $cols"; fi; }')
   return { ...shell, resize: (cols, rows) => type(`rows=${rows} cols=${cols}`) }
 }
