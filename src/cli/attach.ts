@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { abortable } from '../lib/deadline.ts'
 import { connectTerminal } from '../terminal/connect.ts'
+import type { TerminalError } from '../lib/errors.ts'
 import type { TerminalConnection } from '../terminal/connection.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host, OutputStream } from './host.ts'
@@ -21,6 +22,7 @@ The exit status is 0 if the shell has ended, and another number if something els
   flags: ['session', ...TARGET_FLAGS, 'token-in-url', 'keep-alive'],
 }
 
+const BELL = '\u0007'
 const EXITED = 0
 const DETACHED = 1
 
@@ -49,6 +51,8 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
   const { stdin, stdout } = host
   // Tells the user's own `~.` from an end that the server or a signal has caused.
   let detached = false
+  // Input from a pipe that no program reads: what is left of it would be lost.
+  let refused: TerminalError | undefined
   // Several things may close the terminal, but one line of progress is enough.
   let closing: Progress | undefined
   const close = (): void => {
@@ -69,7 +73,13 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
     chunks += 1
     local.track(chunk)
   }
-  const stopInput = sendInput(stdin, terminal, () => chunks, detach)
+  const refuse = (error: TerminalError): void => {
+    // A person sees that nothing happens, and a message would disturb the screen of the program.
+    if (stdin.isTTY) return void host.stderr.write(BELL)
+    refused = error
+    close()
+  }
+  const stopInput = sendInput(stdin, terminal, () => chunks, detach, refuse)
   const printing = print(terminal, stdout, track)
   // Decides whether the cursor may be in the middle of a line.
   let hasExited = false
@@ -79,7 +89,7 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
     if (detached) return DETACHED
     // The reader of the output may be slower than the terminal.
     await abortable(printing, signal)
-    if (error) throw error
+    if (refused ?? error) throw refused ?? error
     hasExited = true
     return EXITED
   } finally {

@@ -20,6 +20,11 @@ export interface GatewayEvent {
   readonly bytesToClient?: number
   /** `parked` and `closed`: bytes of input and commands of the client that the upstream's socket has taken. */
   readonly bytesToUpstream?: number
+  /**
+   * `parked` and `closed`: bytes of the client's input that were not sent, because on an old server no program reads them,
+   * or because Ctrl-C was typed after them; absent if there are none.
+   */
+  readonly inputDropped?: number
   /** `closed`: the session was parked when it ended. */
   readonly wasParked?: true
   /**

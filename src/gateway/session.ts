@@ -232,7 +232,7 @@ function toJoined(session: Session, visit: Visit, sink: Downlink): JoinedTermina
 
 /** Tells a client that can resume sessions where its output begins (PROTOCOL 8.2). */
 function announce(client: ClientSession, { offset, replay }: Replay, keepFor: number): void {
-  sendText(client, JSON.stringify({ type: 'attached', offset, replay, keepFor }))
+  sendText(client, JSON.stringify({ type: 'attached', offset, replay, keepFor, paced: true }))
 }
 
 /** Sends a text frame to a client that can resume sessions. Any other client would print it (PROTOCOL 7.2). */

@@ -1,5 +1,6 @@
 import type { ClientSession, ProxySummary } from '../proxy/client-session.ts'
-import { publish } from './events.ts'
+import type { Counters } from '../proxy/counters.ts'
+import { publish, type GatewayEvent } from './events.ts'
 
 /** A client of a gateway, and what the events say of it. */
 export class Visit {
@@ -29,8 +30,8 @@ export class Visit {
   /** The client has left with this close code, and its session goes on. */
   part(code: number): void {
     this.#hasParted = true
-    const { bytesToClient, bytesToUpstream } = this.client.counters
-    publish('parked', { ...this.#who, code, bytesToClient, bytesToUpstream, ms: performance.now() - this.#since })
+    const ms = performance.now() - this.#since
+    publish('parked', { ...this.#who, code, ...moved(this.client.counters), ms })
   }
 
   get #who(): { userId?: string; sessionId?: string } {
@@ -39,11 +40,16 @@ export class Visit {
   }
 
   /** Tells the operator how the client was served, unless its session goes on. */
-  #report({ endedBy, code, error, bytesToClient, bytesToUpstream }: ProxySummary): void {
+  #report({ endedBy, code, error, ...counters }: ProxySummary): void {
     if (this.#hasParted) return
     const event = { ...this.#who, code, ...(error && { error }) }
     if (this.#sessionId !== undefined) {
-      publish('closed', { ...event, bytesToClient, bytesToUpstream, ms: performance.now() - this.#since })
+      publish('closed', { ...event, ...moved(counters), ms: performance.now() - this.#since })
     } else if (endedBy === 'proxy') publish('refused', event)
   }
+}
+
+/** Returns what the events say of the counters. */
+function moved({ bytesToClient, bytesToUpstream, inputDropped }: Counters): Partial<GatewayEvent> {
+  return { bytesToClient, bytesToUpstream, ...(inputDropped > 0 && { inputDropped }) }
 }

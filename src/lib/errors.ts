@@ -13,6 +13,7 @@
  * | `ERR_TERMINAL_UNAVAILABLE` | connection refused or reset, DNS, TLS, 5xx, close 1012 or 1013, close 4003 "not reachable" |
  * | `ERR_TERMINAL_TIMEOUT` | `timeout` ran out |
  * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives, such as HTML, JSON without an id, or a redirect |
+ * | `ERR_TERMINAL_INPUT_STALLED` | on an old server, input was refused because no program reads it |
  * | `ERR_TERMINAL_CLOSED` | a terminal was used after it closed |
  * | `ERR_TERMINAL_RECONNECTING` | a terminal was used while its connection is being restored |
  */
@@ -27,6 +28,7 @@ export type TerminalErrorCode =
   | 'ERR_TERMINAL_UNAVAILABLE'
   | 'ERR_TERMINAL_TIMEOUT'
   | 'ERR_TERMINAL_PROTOCOL'
+  | 'ERR_TERMINAL_INPUT_STALLED'
   | 'ERR_TERMINAL_CLOSED'
   | 'ERR_TERMINAL_RECONNECTING'
 

@@ -58,7 +58,7 @@ export class ClientSession implements LegOwner, UplinkOwner {
   readonly client: ClientSocket
   readonly leg: ClientLeg
   readonly uplink: Uplink
-  readonly counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
+  readonly counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, inputDropped: 0, dropped: 0 }
   // Whether `authorize` has answered. Only its errors have a close reason that the client may read.
   isAuthorized = false
   readonly #joined: Promise<JoinedTerminal | undefined>

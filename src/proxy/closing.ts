@@ -60,6 +60,7 @@ const REFUSALS: Record<TerminalErrorCode, ClientRefusal> = {
   ERR_TERMINAL_TIMEOUT: { code: 4003, reason: 'Terminal instance not reachable' },
   ERR_TERMINAL_PROTOCOL: { code: 4003, reason: 'Terminal instance not reachable' },
   ERR_TERMINAL_INVALID_URL: DENIED,
+  ERR_TERMINAL_INPUT_STALLED: DENIED,
   ERR_TERMINAL_CLOSED: DENIED,
   ERR_TERMINAL_RECONNECTING: DENIED,
 }

@@ -4,6 +4,8 @@ export interface Counters {
   bytesToClient: number
   /** Bytes of input and commands that the upstream's socket has taken. */
   bytesToUpstream: number
+  /** Bytes of input that were not sent, because no program reads, or because Ctrl-C was typed after them. */
+  inputDropped: number
   /** Text frames of the client that were dropped, because they would have killed the shell or exceeded 64 KiB. */
   dropped: number
 }

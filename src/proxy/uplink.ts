@@ -2,6 +2,7 @@ import { Deferred } from '../lib/deferred.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
+import { unsentBytes } from '../terminal/stalled.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
 import type { Counters } from './counters.ts'
@@ -131,8 +132,11 @@ export class Uplink implements MessageReceiver {
     try {
       await message.send(to)
       this.#counters.bytesToUpstream += message.bytes
-    } catch {
-      // The terminal has closed. Its `closed` promise says why.
+    } catch (error) {
+      // Otherwise the terminal has closed. Its `closed` promise says why.
+      const unsent = unsentBytes(error)
+      this.#counters.inputDropped += unsent
+      if (unsent > 0) this.#counters.bytesToUpstream += message.bytes - unsent
     }
     this.#held -= message.cost
     this.#waterMark.update(this.#held)

@@ -92,7 +92,7 @@ async function tryOnce<S extends Sink>(
 
   async function dialOnce(keyInUrl: boolean): Promise<OpenTerminal<S> | Refusal> {
     progress.step = 'waiting for the server to accept'
-    const attempt = await prepareAttempt(settings, session, keyInUrl)
+    const attempt = await prepareAttempt(settings, session, keyInUrl, lease)
     const outcome = await dial(attempt, createSink)
     if ('link' in outcome) {
       const { link } = outcome
@@ -106,9 +106,16 @@ async function tryOnce<S extends Sink>(
   return 'remedy' in outcome && outcome.remedy === 'key in URL' ? dialOnce(true) : outcome
 }
 
-async function prepareAttempt(settings: Settings, session: Attempt['session'], withKey: boolean): Promise<Attempt> {
+async function prepareAttempt(
+  settings: Settings,
+  session: Attempt['session'],
+  withKey: boolean,
+  { mayEndAtOrchestrator }: Lease,
+): Promise<Attempt> {
   const upstream = await resolveUpstream(session)
   const url = upstream.wsUrl(session.sessionId, withKey)
   const keyInUrl = withKey && upstream.keyMayBeInUrl
-  return { settings, upstream, session, url, keyInUrl, action: `Cannot attach at ${whereOf(url)}` }
+  // A session that was not created here stays.
+  const endsShell = mayEndAtOrchestrator && settings.sessionId === undefined
+  return { settings, upstream, session, url, endsShell, keyInUrl, action: `Cannot attach at ${whereOf(url)}` }
 }

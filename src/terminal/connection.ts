@@ -78,13 +78,20 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
   /**
    * Types into the terminal: strings as UTF-8, bytes unchanged.
    *
-   * Resolves when the socket has taken all bytes; the program may read them later. At most 4096 bytes leave in 4 ms,
-   * because Open Terminal up to 0.12.3 loses faster input. Calls keep their order, even if they are not awaited. A call
-   * that is not awaited does not crash the process when the terminal closes.
+   * Resolves when the socket has taken all bytes; the program may read them later. At most 4096 bytes leave in 4 ms. Calls
+   * keep their order, even if they are not awaited. A call that is not awaited does not crash the process when the terminal
+   * closes.
    *
-   * If a program does not read its input for about 40 s, and more is sent than its PTY holds, the terminal may end: the
-   * server waits for the program and does not answer pings (1011, "keepalive ping timeout").
+   * Open Terminal up to 0.12.3 ends a shell that does not read its input. There, 16 KB may be sent before the output repeats
+   * what was typed, and then 200 KB a second; a paste in brackets that the program has asked for leaves at 50 KB a second.
+   * Ctrl-C, Ctrl-Z and Ctrl-\ throw away what waits. A gateway of this package does this for its clients, and
+   * `write` resolves then although the input may still be refused there.
    *
+   * On newer servers, if a program does not read its input for about 40 s, and more is sent than its PTY holds, the terminal
+   * may end: the server waits for the program and does not answer pings (1011, "keepalive ping timeout").
+   *
+   * @throws {TerminalError} ERR_TERMINAL_INPUT_STALLED when, on an old server, nothing has shown for 30 s that a program
+   * reads the input, or Ctrl-C was typed after it. The message says how much was not sent; the terminal stays open.
    * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed, or closes before the socket has taken all.
    * @throws {TerminalError} ERR_TERMINAL_RECONNECTING when the connection is cut off, or drops before the socket has taken
    * all. The input is not kept for later: by then, the user may see another program.

@@ -1,20 +1,24 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { BRIEFLY } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
-import { hasCode, TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
-import { Heartbeat, MISSED_PINGS, type HeartbeatOwner } from '../lib/heartbeat.ts'
+import { hasCode, type Redact, type TerminalError } from '../lib/errors.ts'
+import { Heartbeat, type HeartbeatOwner } from '../lib/heartbeat.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
-import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
+import { terminalError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
+import { isKnownToTakeAllInput, takesAllInput } from '../upstream/input.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { lookUpSession, type TerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import { whereOf } from '../upstream/url.ts'
 import type { TerminalClose } from './connection.ts'
 import type { Attempt } from './dial.ts'
+import { explainEnd } from './ending.ts'
+import { endShell } from './farewell.ts'
 import { Input, type InputOwner } from './input.ts'
 import type { Lease } from './lease.ts'
 import type { Ending, Link, LinkObserver } from './link.ts'
 import type { Sink } from './output.ts'
+import { stalledError, type StallReason } from './stalled.ts'
 
 // ms of silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would
 // keep an orchestrator from stopping an idle container (PROTOCOL 2.12).
@@ -32,7 +36,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   readonly #lease: Lease
   readonly #redact: Redact
   readonly #where: string
-  readonly #input = new Input(this)
+  readonly #input: Input
   readonly #heartbeat: Heartbeat
   readonly #exits = new SilenceTimer(EXIT_CHECKS, this)
   /** Once false, nothing may be sent any more. */
@@ -41,6 +45,10 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   #isResumed = false
   // Why this side ended the terminal; the close frame of the server does not tell.
   #ownCause: 'local' | 'exited' | 'lost' | undefined
+  // Stops the question whether the server takes all input. Absent until that is asked.
+  #inputQuestion: Cancellation | undefined
+  // Stops the end of the shell. Absent unless that is under way.
+  #stopFarewell: (() => void) | undefined
   // Cancels the look-up that is under way when the terminal ends. There is at most one.
   #lookUpInProgress: Cancellation | undefined
   // Counted, so that a look-up can tell whether output came while it was under way.
@@ -56,6 +64,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.#lease = lease
     this.#redact = attempt.upstream.redact
     this.#where = whereOf(attempt.url)
+    this.#input = new Input(this, isKnownToTakeAllInput(upstream))
     this.#heartbeat = new Heartbeat(attempt.settings.keepAlive, this)
     link.observe(this)
   }
@@ -112,9 +121,23 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     })
   }
 
+  isPaced(): boolean {
+    return this.#sink.isPaced === true
+  }
+
+  takesAllInput(): Promise<boolean> {
+    this.#inputQuestion = new Cancellation()
+    return takesAllInput(this.#upstream, this.#inputQuestion).catch(() => false)
+  }
+
+  stalledError(reason: StallReason, sent: number, size: number): TerminalError {
+    return stalledError(`Cannot type into the terminal at ${this.#where}`, reason, sent, size)
+  }
+
   /** Called by the link. */
-  onMessage(): void {
+  onMessage(data: Uint8Array): void {
     this.#messages += 1
+    this.#input.onOutput(data)
     this.#heartbeat.reset()
     if (this.isOpen) this.#onTraffic()
     // A server that floods a closing terminal must not fill the memory.
@@ -128,6 +151,9 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.#heartbeat.stop()
     this.#upkeep?.stop()
     this.#lookUpInProgress?.abort()
+    this.#inputQuestion?.abort()
+    this.#stopFarewell?.()
+    this.#input.stop()
     this.#isResumed = this.#sink.end(this.#ownCause === 'exited' ? 1000 : ending.code)
     void this.#finish(ending).then(this.#closed.resolve)
   }
@@ -153,12 +179,10 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     return this.#link.ping() || this.#sink.isKept === true
   }
 
-  /** Called by the heartbeat. */
   isPaused(): boolean {
     return this.#sink.isPaused()
   }
 
-  /** Called by the heartbeat. */
   onLost(): void {
     this.#startClosing('lost')
   }
@@ -207,29 +231,18 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.isOpen = false
     this.#ownCause = cause
     if (cause === 'local') this.#sink.discard()
-    if (cause === 'lost') this.#link.drop()
-    else this.#link.close(cause === 'exited', code, reason)
+    if (cause === 'lost') return this.#link.drop()
+    const close = (): void => this.#link.close(cause === 'exited', code, reason)
+    const endsShell = this.#lease.mayEndAtOrchestrator && !this.#sink.isKept && this.#link.isOpen()
+    if (endsShell) this.#stopFarewell = endShell(this.#link, close)
+    else close()
   }
 
   async #finish(ending: Ending): Promise<TerminalClose> {
-    const close = await this.#explain(ending)
+    const ownCause = this.#ownCause
+    const context = { ownCause, where: this.#where, redact: this.#redact, lookUp: () => this.#lookUp() }
+    const close = await explainEnd(ending, context)
     if (!this.#isResumed) await this.giveUp(close.error)
     return close
-  }
-
-  async #explain({ code, reason, failure }: Ending): Promise<TerminalClose> {
-    const cause = this.#ownCause
-    if (cause === 'local' || cause === 'exited') return { code: 1000, reason: '', cause }
-    const close = { code, reason: this.#redact(reason) }
-    const action = `The terminal at ${this.#where} has ended`
-    const error = cause
-      ? terminalError('ERR_TERMINAL_UNAVAILABLE', action, `no answer to ${MISSED_PINGS} pings`, { closeCode: code })
-      : closeError(action, code, reason, this.#redact)
-    if (failure !== undefined) error.cause = withoutSecrets(failure, this.#redact)
-    if (code === 1006) return { ...close, cause: 'lost', error }
-    // PROTOCOL 6.2 and 6.5: some releases close with 1000 when the shell ends, orchestrators for any reason.
-    const session = isBareClose(code) ? await this.#lookUp().catch((problem: unknown) => problem) : 'unknown'
-    if (session === undefined) return { ...close, cause: 'exited' }
-    return { ...close, cause: 'remote', error: session instanceof TerminalError ? session : error }
   }
 }

@@ -6,6 +6,7 @@ import { failureError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
 import type { Upstream } from '../upstream/resolve.ts'
 import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { endShell } from './farewell.ts'
 import { Link, type Ending } from './link.ts'
 import type { CreateSink, Sink } from './output.ts'
 import type { Settings } from './settings.ts'
@@ -18,6 +19,8 @@ export interface Attempt {
   /** The options to look the session up with. Their signal ends the attempt. */
   readonly session: TerminalSessionOptions & { readonly signal: AbortSignalLike }
   readonly url: string
+  /** Whether the session is deleted if the attempt is given up, and an orchestrator may be in between. */
+  readonly endsShell: boolean
   /** Whether the key is in the URL. */
   readonly keyInUrl: boolean
   /** The beginning of an error's message: what was tried, and where. */
@@ -62,6 +65,8 @@ export async function dial<S extends Sink>(
     link.drop()
     return { failure }
   } catch (error) {
+    stop?.()
+    if (attempt.endsShell && link.isOpen()) await new Promise<void>((resolve) => endShell(link, resolve))
     link.drop()
     throw error
   } finally {

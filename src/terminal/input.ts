@@ -1,5 +1,10 @@
 import { wrongType } from '../lib/arguments.ts'
-import { INPUT_INTERVAL, MAX_INPUT_FRAME } from '../upstream/protocol.ts'
+import { PACE, UNREAD_LIMIT } from '../upstream/protocol.ts'
+import { InputWindow, type InputPart } from './input-window.ts'
+import { isInterrupt } from './interrupts.ts'
+import { Pacer } from './pacer.ts'
+import { PASTE_END } from './paste.ts'
+import type { StallReason } from './stalled.ts'
 
 /** The owner of an {@link Input}: the terminal that the frames go to. */
 export interface InputOwner {
@@ -7,84 +12,197 @@ export interface InputOwner {
   send(frame: string | ArrayBuffer): Promise<void>
   /** Throws after the end of the terminal. */
   assertOpen(): void
+  /** Whether the server paces the input itself. */
+  isPaced(): boolean
+  /** Resolves with whether the server takes all input, however slowly the program reads it. */
+  takesAllInput(): Promise<boolean>
+  /** Returns the error for input of `size` bytes, of which only `sent` were sent. */
+  stalledError(reason: StallReason, sent: number, size: number): Error
 }
 
+/** A call that waits: bytes, or a text frame. */
+interface Waiting {
+  readonly data: Uint8Array | string
+  readonly since: number
+  /** Whether what waits before it is thrown away. */
+  readonly isFlush: boolean
+  sent: number
+  resolve(): void
+  reject(error: unknown): void
+}
+
+// ms without a proof that the program reads, after which input is refused.
+const PROOF_TIMEOUT = 30_000
+
 /**
- * Sends keystrokes and pastes to the shell. Cuts them into frames, and spaces the frames, so that every release takes
- * all of them (PROTOCOL 5.5). All calls keep their order.
+ * Sends keystrokes and pastes to the shell, cut into frames and spaced, so that every release takes all of them and none
+ * ends the shell (PROTOCOL 5.5, 5.9 and 5.10). All calls keep their order.
  *
- * Keystrokes leave at once: only input beyond one full frame in {@link INPUT_INTERVAL} ms has to wait.
+ * Keystrokes leave at once: only input beyond one full frame of a pace has to wait. Until it is known that the
+ * server takes all input, no more than {@link UNREAD_LIMIT} bytes are sent that nothing has shown to be read.
  */
 export class Input {
   readonly #owner: InputOwner
-  // The last call in the queue, after which the next call may go. Never rejects.
-  #queue = Promise.resolve()
-  // The number of calls in the queue: a keystroke may leave at once only if there are none.
-  #waiting = 0
-  // The time of the last frame, and the bytes that have left since the last pause of a whole interval.
-  #lastFrame = -Infinity
-  #bytes = 0
+  readonly #queue: Waiting[] = []
+  readonly #pacer = new Pacer()
+  #isSending = false
+  // Ends a wait for a proof. Absent while nothing waits for one.
+  #wake: (() => void) | undefined
+  // Whether the server takes all input. `undefined` until it was asked.
+  #takesAll: boolean | undefined
+  readonly #window = new InputWindow()
 
-  constructor(owner: InputOwner) {
+  /** `takesAll` is whether the server takes all input, if that is known. */
+  constructor(owner: InputOwner, takesAll?: boolean) {
     this.#owner = owner
+    this.#takesAll = takesAll
   }
 
   /** Resolves when the socket has taken all bytes. With `isLent`, the caller does not change the bytes until then. */
   write(data: string | Uint8Array, isLent = false): Promise<void> {
     const given = toBytes(data)
     if (!given) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
-    if (this.#waiting > 0 || !isKeystroke(given) || this.#reserve(given.length) > 0) {
-      // A copy: the caller may reuse its buffer as soon as this function returns.
-      const bytes = isLent ? given : given.slice()
-      return this.#enqueue(() => this.#send(bytes))
+    if (this.#queue.length === 0 && given.length > 0) {
+      const { length, pace, isPaste } = this.#nextPart(given, 0)
+      if (length === given.length && !isPaste && this.#pacer.reserve(length, pace) === 0) {
+        const sent = this.#sendBytes(given.slice(), false)
+        sent.catch(() => {})
+        return sent
+      }
     }
-    const sent = this.#owner.send(given.slice().buffer)
-    sent.catch(() => {})
-    return sent
+    // A copy: the caller may reuse its buffer as soon as this function returns.
+    return this.#enqueue(isLent ? given : given.slice(), isInterrupt(given))
   }
 
-  /** Sends a text frame unchanged after everything before it. Resolves when the socket has taken the frame. */
+  /** Sends a text frame unchanged after everything before it, but not after input that waits for a proof. */
   command(text: string): Promise<void> {
-    return this.#enqueue(() => this.#owner.send(text))
+    return this.#wake ? this.#owner.send(text) : this.#enqueue(text)
   }
 
-  #enqueue(perform: () => Promise<void>): Promise<void> {
-    this.#waiting += 1
-    const done = this.#queue.then(perform)
-    const settle = (): void => {
-      this.#waiting -= 1
-    }
-    // The queue handles the rejection: a caller that does not await a keystroke must not crash the process.
-    this.#queue = done.then(settle, settle)
+  /** Takes the output, which may show that the program reads. */
+  onOutput(data: Uint8Array): void {
+    if (!this.#isFree && this.#window.onOutput(data, this.#takesAll === false)) this.#wake?.()
+  }
+
+  /** Rejects all that waits: the terminal has ended. */
+  stop(): void {
+    this.#wake?.()
+  }
+
+  /** Whether input needs no proof. */
+  get #isFree(): boolean {
+    return this.#takesAll === true || this.#owner.isPaced()
+  }
+
+  #nextPart(data: Uint8Array, start: number): InputPart {
+    if (!this.#isFree) return this.#window.nextPart(data, start, this.#takesAll === false)
+    return { length: Math.min(data.length - start, PACE.bytes), pace: PACE, isPaste: false }
+  }
+
+  #enqueue(data: Uint8Array | string, isFlush = false): Promise<void> {
+    const done = new Promise<void>((resolve, reject) => {
+      this.#queue.push({ data, since: performance.now(), isFlush, sent: 0, resolve, reject })
+    })
+    // A caller that does not await a keystroke must not crash the process.
+    done.catch(() => {})
+    if (this.#takesAll === false) this.#flush()
+    if (!this.#isSending) void this.#sendAll()
     return done
   }
 
-  async #send(bytes: Uint8Array): Promise<void> {
-    this.#owner.assertOpen()
-    for (let start = 0; start < bytes.length; start += MAX_INPUT_FRAME) {
-      const frame = bytes.slice(start, start + MAX_INPUT_FRAME)
-      for (let rest; (rest = this.#reserve(frame.length)) > 0;) {
-        await new Promise((resolve) => setTimeout(resolve, Math.ceil(rest)))
+  async #sendAll(): Promise<void> {
+    this.#isSending = true
+    for (let first; (first = this.#queue[0]);) {
+      try {
+        this.#owner.assertOpen()
+        if (!(await this.#sendNext(first))) continue
+        this.#remove(first)
+        first.resolve()
+      } catch (error) {
+        this.#remove(first)
+        first.reject(error)
       }
-      await this.#owner.send(frame.buffer)
     }
+    this.#isSending = false
   }
 
-  /** Returns 0 and counts the bytes if they may leave now. Otherwise returns the ms to wait. */
-  #reserve(size: number): number {
-    const now = performance.now()
-    const rest = this.#lastFrame + INPUT_INTERVAL - now
-    if (rest <= 0) this.#bytes = 0
-    else if (this.#bytes + size > MAX_INPUT_FRAME) return rest
-    this.#lastFrame = now
-    this.#bytes += size
-    return 0
+  #remove(entry: Waiting): void {
+    const index = this.#queue.indexOf(entry)
+    if (index >= 0) this.#queue.splice(index, 1)
+  }
+
+  /** Sends the next part of an entry, or waits until it may be sent. Resolves with whether all of the entry was sent. */
+  async #sendNext(entry: Waiting): Promise<boolean> {
+    const { data, sent } = entry
+    if (typeof data === 'string') {
+      await this.#owner.send(data)
+      return true
+    }
+    const isUnknown = this.#takesAll === undefined && !this.#owner.isPaced()
+    if (isUnknown && this.#window.unread + data.length - sent > UNREAD_LIMIT) {
+      this.#takesAll = await this.#owner.takesAllInput()
+      if (!this.#takesAll) this.#flush()
+      return false
+    }
+    const { length, pace, isPaste } = this.#nextPart(data, sent)
+    if (length === 0 && sent < data.length) {
+      await this.#waitForProof(entry, data)
+      return false
+    }
+    const rest = this.#owner.isPaced() ? 0 : this.#pacer.reserve(length, pace)
+    if (rest > 0) {
+      await new Promise((resolve) => setTimeout(resolve, Math.ceil(rest)))
+      return false
+    }
+    if (length > 0) await this.#sendBytes(data.slice(sent, sent + length), isPaste)
+    entry.sent += length
+    return entry.sent === data.length
+  }
+
+  async #sendBytes(bytes: Uint8Array<ArrayBuffer>, isPaste: boolean): Promise<void> {
+    if (!this.#isFree) this.#window.push(bytes, isPaste)
+    return this.#owner.send(bytes.buffer)
+  }
+
+  /** Waits until the program has read something. Throws if nothing shows that in time. */
+  async #waitForProof({ since, sent }: Waiting, data: Uint8Array): Promise<void> {
+    // The size of the window does not wait for a program.
+    for (const text of this.#queue.filter((other) => typeof other.data === 'string')) {
+      this.#remove(text)
+      this.#owner.send(String(text.data)).then(
+        () => text.resolve(),
+        (error: unknown) => text.reject(error),
+      )
+    }
+    const rest = Math.max(since, this.#window.lastProof) + PROOF_TIMEOUT - performance.now()
+    // Nobody's word: on such a server, more input may end a shell that lives.
+    if (rest <= 0) throw this.#owner.stalledError('no proof', sent, data.length)
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, rest)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#wake = undefined
+  }
+
+  /** Throws away what waits before the last Ctrl-C or its like, as a tty does. It is the word of who typed that. */
+  #flush(): void {
+    const last = this.#queue.map(({ isFlush }) => isFlush).lastIndexOf(true)
+    const dropped = this.#queue.slice(0, Math.max(last, 0)).filter((entry) => isBytes(entry) && !entry.isFlush)
+    for (const entry of dropped) {
+      this.#remove(entry)
+      entry.reject(this.#owner.stalledError('interrupted', entry.sent, entry.data.length))
+    }
+    // Otherwise the program would take all further keys for a part of the paste.
+    if (dropped.length > 0 && this.#window.isPasting) void this.#sendBytes(PASTE_END.slice(), true).catch(() => {})
+    if (last >= 0) this.#wake?.()
   }
 }
 
-/** Whether the bytes fit into one frame, so that they may skip the queue. */
-function isKeystroke({ length }: Uint8Array): boolean {
-  return length > 0 && length <= MAX_INPUT_FRAME
+function isBytes({ data }: Waiting): boolean {
+  return typeof data !== 'string'
 }
 
 function toBytes(data: unknown): Uint8Array | undefined {

@@ -20,12 +20,22 @@ export class Lease {
   // Whether the session is deleted when its terminal ends.
   readonly #deleteAtEnd: boolean
   // The session that was created, with its user and chat: only they may delete it.
-  #created: { readonly sessionId: string; readonly upstream: UpstreamOptions } | undefined
+  #created:
+    | { readonly sessionId: string; readonly upstream: UpstreamOptions; readonly isBehindOrchestrator: boolean }
+    | undefined
 
   /** Leases the session with this id, or creates one when it is first needed. */
   constructor(sessionId: string | undefined, deleteAtEnd: boolean = sessionId === undefined) {
     this.#named = sessionId
     this.#deleteAtEnd = deleteAtEnd
+  }
+
+  /**
+   * Whether the end of the terminal ends its shell, and an orchestrator may be in between. Of a session that was not
+   * created here, nobody has told.
+   */
+  get mayEndAtOrchestrator(): boolean {
+    return this.#deleteAtEnd && (this.#created?.isBehindOrchestrator ?? true)
   }
 
   /** Returns the session's id. Creates the session if there is none yet. */
@@ -38,9 +48,9 @@ export class Lease {
     const control: RequestControl = {}
     const creating = createSession({ ...upstream, signal: patience }, control)
     try {
-      const { id } = await abortable(creating, signal)
-      this.#created = { sessionId: id, upstream }
-      return id
+      const { session, isBehindOrchestrator } = await abortable(creating, signal)
+      this.#created = { sessionId: session.id, upstream, isBehindOrchestrator }
+      return session.id
     } catch (error) {
       control.release?.()
       const timer = setTimeout(() => patience.abort(), ORPHAN_PATIENCE)
@@ -48,7 +58,7 @@ export class Lease {
       Object(timer).unref?.()
       void creating
         .then(
-          ({ id }) => remove({ ...upstream, sessionId: id }),
+          ({ session }) => remove({ ...upstream, sessionId: session.id }),
           () => {},
         )
         .finally(() => clearTimeout(timer))

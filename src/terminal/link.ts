@@ -28,14 +28,15 @@ export interface LinkObserver {
   /** Called once, however the socket ends. */
   onEnd(ending: Ending): void
   /** Called after every message, but for those that only show that the other side is there. */
-  onMessage(): void
+  onMessage(data: Uint8Array): void
   /** Called after those, and after every ping and pong that the runtime shows. */
   onPong(): void
 }
 
 /** Bytes. The servers accept messages of the same size (PROTOCOL 5.6). */
 const MAX_MESSAGE = 16_777_216
-// A `readyState` of the WHATWG standard.
+// Values of `readyState` in the WHATWG standard.
+const OPEN = 1
 const CLOSING = 2
 // ms for the server's answer to a close frame.
 const CLOSE_PATIENCE = 2_000
@@ -151,7 +152,7 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     // Some sockets go on after they were ended.
     if (this.#ending) return
     if (this.receiver.push(data, isBinary) === false) this.onPong()
-    else this.#observer?.onMessage()
+    else this.#observer?.onMessage(data)
     if (this.#isPatient) this.#patience?.reset()
   }
 
@@ -200,6 +201,11 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     if (!this.#socket.on) return false
     this.#socket.ping?.()
     return true
+  }
+
+  /** Whether messages can be sent. */
+  isOpen(): boolean {
+    return this.#socket.readyState === OPEN
   }
 
   /** Whether the socket is closing, for any reason. */

@@ -12,6 +12,8 @@ export interface Sink extends Receiver {
   end(code: number): boolean
   /** Whether the server keeps the session when the connection drops. Such a server answers heartbeats (PROTOCOL 8.4). */
   readonly isKept?: boolean
+  /** Whether the server paces the input itself. */
+  readonly isPaced?: boolean
   /** The offset in the output to ask the server for; `null` for all that it keeps. Absent if nothing is to be resumed. */
   readonly offset?: number | null | undefined
   /** Drops all further output. */
@@ -64,6 +66,7 @@ export class Output implements Sink {
   /** Bytes of output of the session so far. */
   received = 0
   isKept = false
+  isPaced = false
   /** Where to go on after a cut; `null` before the first byte, and within a tail; `undefined` if nothing is resumed. */
   offset: number | null | undefined
   // Whether no message has come over the latest connection yet.
@@ -193,9 +196,10 @@ export class Output implements Sink {
 
   /** Reads the frame of a server that keeps sessions (PROTOCOL 8.2). Returns whether it is one. */
   #readAttached(data: Uint8Array): boolean {
-    const { type, offset, keepFor } = asRecord(parseJson(new TextDecoder().decode(data)))
+    const { type, offset, keepFor, paced } = asRecord(parseJson(new TextDecoder().decode(data)))
     if (type !== 'attached' || !Number.isSafeInteger(offset)) return false
     this.isKept = Number(keepFor) > 0
+    this.isPaced = paced === true
     this.received = Number(offset)
     // A tail is one message. Until it has come, there is nothing to go on from.
     if (offset !== this.offset) this.offset = offset === 0 ? 0 : null

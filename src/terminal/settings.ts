@@ -29,8 +29,8 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    */
   tokenInUrl?: 'always' | 'never' | 'fallback' | undefined
   /**
-   * ms for connecting, all tries included, from 1 to 2147483647. Deleting the session after a failure may take up to
-   * 3 000 ms more. Default: 30 000.
+   * ms for connecting, all tries included, from 1 to 2147483647. Ending the shell and deleting the session after a failure
+   * may take up to 4 000 ms more. Default: 30 000.
    */
   timeout?: number | undefined
   /**

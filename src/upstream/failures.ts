@@ -22,6 +22,8 @@ const ADVICE: Record<Failure, string> = {
   ERR_TERMINAL_TIMEOUT: 'Try again later, or with a longer `timeout`.',
   ERR_TERMINAL_PROTOCOL:
     'Check that `base` leads to Open Terminal or Terminals, and that every proxy on the way passes WebSockets on.',
+  ERR_TERMINAL_INPUT_STALLED:
+    'Open Terminal up to 0.12.3 ends a shell that does not read its input: run 0.12.4 or later, or press Ctrl-C.',
   ERR_TERMINAL_CLOSED: 'Connect again for a new one.',
   ERR_TERMINAL_RECONNECTING: 'Try again when `status` is open.',
 }

@@ -8,11 +8,29 @@ export interface TerminalSize {
   readonly rows: number
 }
 
-/** Bytes that every release takes whole in one frame (PROTOCOL 5.5). */
-export const MAX_INPUT_FRAME = 4096
+/** How fast input may be sent: so many bytes in so many ms. */
+export interface Pace {
+  readonly bytes: number
+  readonly interval: number
+}
 
-/** ms between two full frames that every release takes whole (PROTOCOL 5.5). */
-export const INPUT_INTERVAL = 4
+/** For servers that write all input to the PTY (PROTOCOL 5.5). */
+export const PACE: Pace = { bytes: 4096, interval: 4 }
+
+/** For servers that end a shell whose input nobody reads (PROTOCOL 5.9), while the output repeats it: 200 KB a second. */
+export const PACE_OF_REPEATED: Pace = { bytes: 1024, interval: 5 }
+
+/** For such servers, while it does not: 50 KB a second. */
+export const PACE_OF_SILENT: Pace = { bytes: 1024, interval: 20 }
+
+/** Bytes that a tty holds for a program, and repeats before the program reads them. */
+export const TTY_BUFFER = 4096
+
+/** Bytes that may be unread on such a server. A little more in frames of 1024 bytes ends the shell (PROTOCOL 5.9). */
+export const UNREAD_LIMIT = 16_384
+
+/** JSON that is no object: the text frame that ends the shell (PROTOCOL 5.4). */
+export const END_OF_SHELL = '[]'
 
 /** A text frame that every release ignores. It passes every proxy; a protocol ping ends at the first (PROTOCOL 5.3). */
 export const HEARTBEAT = '{"type":"ping"}'

@@ -48,7 +48,7 @@ export interface Upstream extends UpstreamAuth {
   /** Whether the key may go into the URL. */
   readonly keyMayBeInUrl: boolean
   readonly redact: Redact
-  readonly httpUrl: (sessionId?: string) => string
+  readonly httpUrl: (sessionId?: string, ...rest: string[]) => string
   readonly wsUrl: (sessionId: string, keyInUrl: boolean) => string
 }
 
@@ -68,7 +68,7 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
     hasKey: token !== '',
     keyMayBeInUrl: urlToken !== '',
     redact: createRedact([token, ...[...cookieValues(cookie), ...url.searchParams.values()].filter(isLong)]),
-    httpUrl: (sessionId) => buildUpstreamHttpUrl(base, { ...options, sessionId }),
+    httpUrl: (sessionId, ...rest) => buildUpstreamHttpUrl(base, { ...options, sessionId }, rest),
     wsUrl: (sessionId, keyInUrl) => wsUrlFor(base, keyInUrl ? urlToken : '', userId, { ...options, sessionId }),
   }
 }

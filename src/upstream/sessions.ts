@@ -44,12 +44,19 @@ export interface TerminalSessionOptions extends UpstreamOptions {
  * ERR_TERMINAL_NOT_FOUND or ERR_TERMINAL_PROTOCOL when {@link TerminalErrorCode} says so.
  * @see https://github.com/open-webui/open-terminal/blob/v0.11.34/open_terminal/main.py `create_terminal`
  */
-export function createTerminalSession(options: UpstreamOptions): Promise<TerminalSession> {
-  return createSession(options)
+export async function createTerminalSession(options: UpstreamOptions): Promise<TerminalSession> {
+  return (await createSession(options)).session
+}
+
+/** A session that was created. */
+export interface CreatedSession {
+  readonly session: TerminalSession
+  /** Whether an orchestrator has passed the answer on. */
+  readonly isBehindOrchestrator: boolean
 }
 
 /** Starts a shell. `control` is that of the POST. */
-export async function createSession(options: UpstreamOptions, control?: RequestControl): Promise<TerminalSession> {
+export async function createSession(options: UpstreamOptions, control?: RequestControl): Promise<CreatedSession> {
   assertObject('options', options)
   // A copy: the caller may change its object while the key is asked for.
   const asked = { ...options, base: readBase(options.base) }
@@ -57,7 +64,7 @@ export async function createSession(options: UpstreamOptions, control?: RequestC
   try {
     // PROTOCOL 2.1
     const answer = await request('create a terminal session', asked, { method: 'POST', control })
-    return parseSession(answer, answer.json)
+    return created(answer, parseSession(answer, answer.json))
   } catch (error) {
     const lost = isCut(error) && (await findLostSession(asked, sentAt).catch(() => undefined))
     if (lost) return lost
@@ -72,17 +79,22 @@ export async function createSession(options: UpstreamOptions, control?: RequestC
  * It is the session if no other was created since the POST was sent. A server that shows every user's sessions to
  * everyone (PROTOCOL 2.8) does not tell whose it is; there, only a session whose id is the chat is safe to take.
  */
-async function findLostSession(options: UpstreamOptions, sentAt: number): Promise<TerminalSession | undefined> {
+async function findLostSession(options: UpstreamOptions, sentAt: number): Promise<CreatedSession | undefined> {
   const answer = await request('list the terminal sessions', options, { method: 'GET' })
   // Times are compared by the server's clock only: the clock of this machine may differ.
   const sent = Date.parse(answer.header('date') ?? '') - (performance.now() - sentAt)
   const [session, ...others] = parseSessions(answer).filter(({ createdAt }) => Date.parse(createdAt) >= sent)
   if (!session || others.length > 0) return undefined
-  if (session.id === options.chatId) return session
+  if (session.id === options.chatId) return created(answer, session)
   const { headers, httpUrl } = await resolveUpstream(options)
   const { 'X-User-Id': _, ...nameless } = headers
   const { status } = await exchange(httpUrl(session.id), { method: 'GET', headers: nameless, signal: options.signal })
-  return status === 200 ? undefined : session
+  return status === 200 ? undefined : created(answer, session)
+}
+
+/** PROTOCOL 2.16: an orchestrator gives each answer an id. */
+function created({ header }: SessionReply, session: TerminalSession): CreatedSession {
+  return { session, isBehindOrchestrator: header('x-request-id') !== undefined }
 }
 
 /**

@@ -72,9 +72,12 @@ export function wsUrlFor(base: string | URL, token: string, userId: string, targ
   return `${url}${url.includes('?') ? '&' : '?'}${own}`
 }
 
-/** Returns the HTTP URL of one session, or without an id of all sessions. The user and the key go into the headers. */
-export function buildUpstreamHttpUrl(base: string | URL, target: UpstreamTarget): string {
-  return locate(base, 'http', target.policyId, terminalPath(target.sessionId))
+/**
+ * Returns the HTTP URL of one session, or without an id of all sessions, with `rest` as further segments of the path. The
+ * user and the key go into the headers.
+ */
+export function buildUpstreamHttpUrl(base: string | URL, target: UpstreamTarget, rest: readonly string[] = []): string {
+  return locate(base, 'http', target.policyId, [...terminalPath(target.sessionId), ...rest])
 }
 
 // PROTOCOL 2.5 and 3.1

@@ -26,6 +26,10 @@ export async function pair(
   const received: Message[] = []
   let upstream: WebSocket | undefined
   const base = await serve((server) => {
+    // Takes all input, as Open Terminal from 0.12.4 on.
+    server.on('request', (_request, response) => {
+      response.writeHead(404).end('{"detail":"No connected user shell"}')
+    })
     new WebSocketServer({ server, perMessageDeflate: true }).once('connection', (ws) => {
       upstream = ws
       ws.once('message', () => {

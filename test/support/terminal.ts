@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
@@ -42,8 +42,10 @@ export function inputFrames({ requests }: TestUpstream): Uint8Array[] {
   return requests.flatMap(({ frames }) => frames.filter((frame) => typeof frame !== 'string'))
 }
 
-export function sha256(...chunks: Uint8Array[]): string {
-  return createHash('sha256').update(Buffer.concat(chunks)).digest('hex')
+export function sha256(...chunks: Array<Uint8Array | string>): string {
+  const hash = createHash('sha256')
+  for (const chunk of chunks) hash.update(chunk)
+  return hash.digest('hex')
 }
 
 /** Returns the text of the next `count` chunks of output; of all output up to the end with `Infinity`. */
@@ -57,17 +59,23 @@ export async function firstChunks(terminal: TerminalConnection, count: number): 
   return text
 }
 
-/** Returns a shell that prints the SHA-256 of its first `total` bytes of input. */
-export function hashing(total: number): TestShell {
+/** Returns a shell that prints all its input, and the SHA-256 of the first `total` bytes. */
+export function echoingHash(total: number): TestShell {
   const hash = createHash('sha256')
   let received = 0
   return ({ output }) => ({
     input(data) {
+      void output(data)
       hash.update(data)
       received += data.length
       if (received === total) void output(hash.digest('hex'))
     },
   })
+}
+
+/** Returns text that looks random. */
+export function randomText(length: number): string {
+  return randomBytes(length).toString('base64').slice(0, length)
 }
 
 /** Checks that a failed attach has left neither a session nor a timer. */

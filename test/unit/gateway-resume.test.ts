@@ -55,7 +55,7 @@ describe('a client that names an offset', () => {
     const id = await createAs(gateway)
     await gateway.upstream.sessions[0]?.output('first')
     const client = await resume(gateway, id, null)
-    expect(client.attached).toEqual({ type: 'attached', offset: 0, replay: 0, keepFor: 60_000 })
+    expect(client.attached).toEqual({ type: 'attached', offset: 0, replay: 0, keepFor: 60_000, paced: true })
     await client.printed('first')
     expect(output(client)).toBe('first')
   })

@@ -14,7 +14,7 @@ function recorder(): { sent: string[]; terminal: TerminalCore } {
 }
 
 it('an uplink whose terminal opens while early messages are read keeps their order', async () => {
-  const counters = { bytesToClient: 0, bytesToUpstream: 0, dropped: 0 }
+  const counters = { bytesToClient: 0, bytesToUpstream: 0, inputDropped: 0, dropped: 0 }
   const uplink = new Uplink({ pause() {}, resume() {} }, { onOverflow: () => expect.unreachable() }, counters)
   const { sent, terminal } = recorder()
   for (let index = 0; index < 4; index += 1)

@@ -166,6 +166,7 @@ describe('the summary', () => {
       sessionId: id,
       bytesToClient: 6,
       bytesToUpstream: 17,
+      inputDropped: 0,
       dropped: 3,
     })
   })
@@ -183,6 +184,7 @@ describe('the summary', () => {
       reason: '',
       bytesToClient: 0,
       bytesToUpstream: 0,
+      inputDropped: 0,
       dropped: 0,
     })
     expect(upstream.sessions).toEqual([])

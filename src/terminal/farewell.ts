@@ -1,0 +1,24 @@
+import { END_OF_SHELL, HEARTBEAT } from '../upstream/protocol.ts'
+import type { Link, Receiver } from './link.ts'
+
+// An orchestrator notices the end of its connection when it has something to pass on (PROTOCOL 6.5).
+const HEARTBEAT_INTERVAL = 20
+const LONGEST_FAREWELL = 1_000
+
+/**
+ * Ends the shell over a connection that an orchestrator passes on, so that the orchestrator closes its own connection to the
+ * container, too. A DELETE alone leaves that connection and a thread of the container behind (PROTOCOL 6.7).
+ *
+ * Calls `onDone` when the server has closed the connection, or should have. Returns a function that stops it.
+ */
+export function endShell(link: Link<Receiver>, onDone: () => void): () => void {
+  const late = performance.now() + LONGEST_FAREWELL
+  link.resume()
+  link.sendText(END_OF_SHELL)
+  const timer = setInterval(() => {
+    if (link.isOpen() && performance.now() < late) return link.sendText(HEARTBEAT)
+    clearInterval(timer)
+    onDone()
+  }, HEARTBEAT_INTERVAL)
+  return () => clearInterval(timer)
+}

@@ -1,0 +1,96 @@
+const ESCAPE = 0x1b
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** What a terminal sends before and after pasted text, while a program has bracketed paste switched on. */
+const PASTE_START: Uint8Array = bytesOf('\u001b[200~')
+export const PASTE_END: Uint8Array = bytesOf('\u001b[201~')
+
+// Switches bracketed paste on or off, but for its last letter.
+const MODE = bytesOf('\u001b[?2004')
+const ON = 0x68
+const OFF = 0x6c
+
+/**
+ * Bracketed paste: whether programs want it, and which part of the input is one.
+ *
+ * @see https://invisible-island.net/xterm/ctlseqs/ctlseqs.html "Bracketed Paste Mode"
+ */
+export class BracketedPaste {
+  /** Whether the last word of the output was that a program wants pasted text in brackets. */
+  isWanted = false
+  /** Whether the input that was sent has begun a paste that a program wanted, and not ended it. */
+  isOpen = false
+  // How many bytes of the sequence that switches the mode came last.
+  #matchedMode = 0
+  // How many bytes of the marker that is expected next were sent last.
+  #matched = 0
+
+  /** Reads output. Returns whether it has switched the mode on that was off. */
+  onOutput(data: Uint8Array): boolean {
+    let isNew = false
+    for (let at = 0; at < data.length; at += 1) {
+      // A flood must not cost a look at every byte.
+      if (this.#matchedMode === 0) at = data.indexOf(ESCAPE, at)
+      if (at < 0) break
+      const byte = Number(data[at])
+      if (this.#matchedMode < MODE.length) {
+        this.#matchedMode = nextMatch(MODE, this.#matchedMode, byte)
+        continue
+      }
+      this.#matchedMode = 0
+      if (byte === ON) {
+        isNew ||= !this.isWanted
+        this.isWanted = true
+      } else if (byte === OFF) {
+        this.isWanted = this.isOpen = false
+        this.#matched = 0
+      } else at -= 1
+    }
+    return isNew
+  }
+
+  /** Notes bytes that were sent. */
+  onInput(data: Uint8Array): void {
+    for (const byte of data) {
+      const marker = this.isOpen ? PASTE_END : PASTE_START
+      this.#matched = nextMatch(marker, this.#matched, byte)
+      if (this.#matched < marker.length) continue
+      this.#matched = 0
+      this.isOpen = !this.isOpen && this.isWanted
+    }
+  }
+
+  /**
+   * Returns how many bytes from `start` on, `most` at most, are all part of a paste, or all not, and which. A paste that no
+   * program wants is none.
+   */
+  partOf(data: Uint8Array, start: number, most: number): { readonly isPaste: boolean; readonly length: number } {
+    const end = Math.min(data.length, start + most)
+    const isPaste = this.isWanted && (this.isOpen || startsWith(data, PASTE_START, start))
+    if (!isPaste) return { isPaste, length: indexOf(data, PASTE_START, start + 1, end) - start }
+    let matched = this.isOpen ? this.#matched : 0
+    for (let at = start; at < end; at += 1) {
+      matched = nextMatch(PASTE_END, matched, Number(data[at]))
+      // The end belongs to the paste.
+      if (matched === PASTE_END.length) return { isPaste, length: at + 1 - start }
+    }
+    return { isPaste, length: end - start }
+  }
+}
+
+/** Returns how many bytes of a marker have come one after another, if so many had before this byte. */
+function nextMatch(marker: Uint8Array, matched: number, byte: number): number {
+  if (byte === marker[matched]) return matched + 1
+  return byte === ESCAPE ? 1 : 0
+}
+
+function startsWith(data: Uint8Array, sequence: Uint8Array, at: number): boolean {
+  for (let index = sequence.length - 1; index >= 0; index -= 1) if (data[at + index] !== sequence[index]) return false
+  return true
+}
+
+/** Returns where a sequence begins between two places, or the last of the two. */
+function indexOf(data: Uint8Array, sequence: Uint8Array, from: number, end: number): number {
+  for (let at = from; at < end; at += 1) if (data[at] === ESCAPE && startsWith(data, sequence, at)) return at
+  return end
+}

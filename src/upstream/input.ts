@@ -1,0 +1,79 @@
+import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import { abortable, BRIEFLY, withDeadline } from '../lib/deadline.ts'
+import { asRecord, exchange, serverMessage } from './requests.ts'
+import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
+
+// An old server may be upgraded, so it is asked again after an hour.
+const REMEMBERED = 3_600_000
+const MOST_REMEMBERED = 1_000
+
+/** A question to a server, and those who wait for the answer. */
+interface Question {
+  readonly until: number
+  readonly answer: Promise<boolean>
+  readonly stop: Cancellation
+  waiting: number
+  /** Absent until the server has answered. */
+  result?: boolean
+}
+
+const questions = new Map<string, Question>()
+
+/** Whether a server takes all input, if it has answered that before. */
+export function isKnownToTakeAllInput(options: UpstreamOptions): boolean | undefined {
+  return find(keyOf(options))?.result
+}
+
+/**
+ * Resolves with whether a server takes all input, as Open Terminal from 0.12.4 on does, or ends a shell that does not read
+ * it (PROTOCOL 5.9). One that gives another answer than expected counts as old. Asks once for each server and user, because
+ * an orchestrator may run another release for another user. Rejects only when `signal` aborts.
+ *
+ * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `get_user_terminal_output`
+ */
+export async function takesAllInput(options: UpstreamOptions, signal: AbortSignalLike): Promise<boolean> {
+  const key = keyOf(options)
+  const question = find(key) ?? ask(key, options)
+  question.waiting += 1
+  return abortable(question.answer, signal).finally(() => {
+    question.waiting -= 1
+    // Nobody needs the answer any more.
+    if (question.waiting === 0) question.stop.abort()
+  })
+}
+
+function keyOf({ base, userId, policyId, contextId }: UpstreamOptions): string {
+  return JSON.stringify([String(base), userId, policyId, contextId])
+}
+
+function find(key: string): Question | undefined {
+  const question = questions.get(key)
+  return question && performance.now() < question.until ? question : undefined
+}
+
+function ask(key: string, options: UpstreamOptions): Question {
+  const stop = new Cancellation()
+  const answer = withDeadline(BRIEFLY, stop, (signal) => request({ ...options, signal })).then(
+    (result) => (question.result = result),
+    () => {
+      // It did not answer. The next one asks again.
+      questions.delete(key)
+      return false
+    },
+  )
+  const question: Question = { until: performance.now() + REMEMBERED, answer, stop, waiting: 0 }
+  if (questions.size >= MOST_REMEMBERED) questions.clear()
+  questions.set(key, question)
+  return question
+}
+
+/** Asks for the output of the user's shell, which only the servers that take all input have (PROTOCOL 2.17). */
+async function request(options: UpstreamOptions): Promise<boolean> {
+  const { headers, httpUrl } = await resolveUpstream(options)
+  const { status, json } = await exchange(httpUrl('user', 'output'), { method: 'GET', headers, signal: options.signal })
+  // A proxy that cannot ask the server at the moment.
+  if (status === 429 || status >= 500) throw status
+  return status === 200
+    ? typeof asRecord(json)['output'] === 'string'
+    : serverMessage(json) === 'No connected user shell'
+}

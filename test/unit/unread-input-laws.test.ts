@@ -1,0 +1,200 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { UnreadInput } from '../../src/terminal/unread-input.ts'
+
+// Nothing is compared before so many bytes are unread, or one on a server that is known to be old.
+const COMPARE_FROM = 8192
+// The most bytes that a terminal leaves unread, with those that it keeps for Ctrl-C.
+const MOST_UNREAD = 16_384 + 512
+const TTY_BUFFER = 4096
+
+/** Returns bytes, one for each character. */
+const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1')
+
+/** Returns the text without control characters. */
+const charactersOf = (text: string): string => text.replaceAll(/[^ -~\u0080-\u00ff]/g, '')
+
+/** Takes output of a server that may take all input. Returns whether it proves that more was read. */
+const print = (unread: UnreadInput, text: string): boolean => unread.onOutput(bytesOf(text), false)
+
+/** Does what `UnreadInput` does, slowly. It gets the output without escape sequences. */
+class SlowUnreadInput {
+  #all = ''
+  #again = 0
+  #first = 0
+  #isComparing = false
+  #repeats: 'first' | 'again' | '' = ''
+  #last = ''
+
+  get rest(): string {
+    return this.#all.slice(this.#first)
+  }
+
+  get bytes(): number {
+    return this.rest.length + Math.min(this.#first, TTY_BUFFER)
+  }
+
+  push(text: string): void {
+    this.#all += text
+  }
+
+  /** Returns whether more was read. */
+  onOutput(text: string, isOld: boolean): boolean {
+    this.#isComparing ||= this.rest.length >= (isOld ? 1 : COMPARE_FROM)
+    if (!this.#isComparing) return false
+    const before = this.#first
+    for (const character of charactersOf(text)) this.#compare(character)
+    return this.#first > before
+  }
+
+  #compare(character: string): void {
+    const at = this.#repeats === 'again' ? this.#again : this.#first
+    if (this.#repeats && charactersOf(this.#all.slice(at, at + 100)).startsWith(character)) {
+      this.#read(this.#repeats, at, 1)
+      return
+    }
+    this.#repeats = ''
+    this.#last = (this.#last + character).slice(-8)
+    const found = this.#last.length < 8 ? -1 : charactersOf(this.#all.slice(this.#again)).indexOf(this.#last)
+    if (found < 0) return
+    const before = this.#first
+    this.#read('first', this.#again, found + 8)
+    this.#repeats = this.#first > before ? 'first' : 'again'
+    if (this.#repeats === 'again') this.#read('again', this.#again, found + 8)
+    this.#last = ''
+  }
+
+  /** Notes that so many characters from an offset on were repeated. */
+  #read(repeats: 'first' | 'again', from: number, count: number): void {
+    let end = from
+    for (let rest = count; rest > 0; end += 1) rest -= charactersOf(this.#all.charAt(end)).length
+    if (repeats === 'again') this.#again = end
+    this.#first = Math.max(this.#first, end)
+    this.#again = Math.max(this.#again, this.#first - TTY_BUFFER)
+  }
+}
+
+// A small alphabet, so that much of the input is in several places.
+const word = fc
+  .string({ unit: fc.constantFrom('a', 'b', 'c', '\u00e9', '\r', '\u007f'), maxLength: 30 })
+  .map((text) => `${text}d`)
+const input = fc
+  .tuple(fc.array(word, { minLength: 1, maxLength: 8 }), fc.integer({ min: 1, max: 16 }))
+  .map(([words, count]) => ''.padEnd(600 * count, words.join('')))
+/** A part of some output: of the input that is unread before it, noise, or an escape sequence. */
+const outputPart = fc.oneof(
+  { weight: 4, arbitrary: fc.tuple(fc.nat(9_000), fc.nat(60)) },
+  { weight: 1, arbitrary: fc.tuple(fc.nat(500), fc.nat(6_000)) },
+  { weight: 2, arbitrary: word },
+  { weight: 1, arbitrary: fc.constantFrom('\r\n', '\u0007') },
+  { weight: 2, arbitrary: fc.constantFrom('\u001b[31m', '\u001b]0;aaaadddd\u0007', '\u001b(B', '\u001bPabc\u001b\\') },
+)
+const step = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ input }) },
+  { weight: 8, arbitrary: fc.record({ output: fc.array(outputPart, { maxLength: 6 }) }) },
+  { weight: 1, arbitrary: fc.constantFrom('repeat all', 'clear') },
+)
+/** Where to cut a text, as lengths of the pieces, used in turn. */
+const cuts = fc.array(fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 5_000 })), { minLength: 1 })
+
+function pieces(text: string, lengths: readonly number[]): string[] {
+  const cut: string[] = []
+  for (let at = 0, index = 0; at < text.length; index += 1) {
+    const length = Number(lengths[index % lengths.length])
+    cut.push(text.slice(at, at + length))
+    at += length
+  }
+  return cut
+}
+
+describe('UnreadInput', () => {
+  it('agrees with a slow implementation, however input and output are cut into pieces', () => {
+    let proofs = 0
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 10, maxLength: 30 }), cuts, fc.boolean(), (steps, lengths, isOld) => {
+        const unread = new UnreadInput()
+        let slow = new SlowUnreadInput()
+        let total = 0
+        const takeOutput = (parts: readonly string[]): void => {
+          const isText = parts.flatMap((part) => Array.from(part, () => !part.startsWith('\u001b')))
+          for (const piece of pieces(parts.join(''), lengths)) {
+            const shown = isText.splice(0, piece.length)
+            const isProof = slow.onOutput(
+              Array.from(piece)
+                .filter((_, index) => shown[index])
+                .join(''),
+              isOld,
+            )
+            expect(unread.onOutput(bytesOf(piece), isOld)).toBe(isProof)
+            proofs += Number(isProof)
+          }
+        }
+        for (const action of steps) {
+          if (action === 'clear') {
+            unread.clear()
+            slow = new SlowUnreadInput()
+            total = 0
+          } else if (action === 'repeat all') {
+            takeOutput([slow.rest])
+          } else if ('input' in action) {
+            const text = action.input.slice(0, MOST_UNREAD - slow.bytes)
+            for (const piece of pieces(text, lengths)) unread.push(bytesOf(piece))
+            slow.push(text)
+            total += text.length
+          } else {
+            const rest = (at: number, length: number): string => slow.rest.slice(at, at + length)
+            takeOutput(action.output.map((part) => (typeof part === 'string' ? part : rest(...part))))
+          }
+          expect([unread.bytes, unread.unrepeated]).toEqual([slow.bytes, slow.rest.length])
+          expect(unread.bytes).toBeGreaterThanOrEqual(unread.unrepeated)
+          expect(unread.bytes).toBeLessThanOrEqual(total)
+        }
+      }),
+      { numRuns: 50 },
+    )
+    // The law would say little if no output proved anything.
+    expect(proofs).toBeGreaterThan(100)
+  })
+
+  it('takes output that has no 8 characters in a row of the input for no proof', () => {
+    const letters = fc.string({ unit: fc.constantFrom('a', 'b', '\n'), minLength: 1, maxLength: 100 })
+    const shortPart = fc.tuple(fc.nat(10_000), fc.nat(7))
+    fc.assert(
+      fc.property(letters, fc.array(shortPart, { maxLength: 200 }), cuts, (text, parts, lengths) => {
+        const unread = new UnreadInput()
+        const sent = text.repeat(10_000).slice(0, 10_000)
+        unread.push(bytesOf(sent))
+        // No input has the bar between the parts.
+        const output = parts.map(([start, length]) => `${sent.slice(start, start + length)}|`).join('')
+        for (const piece of pieces(output, lengths)) expect(print(unread, piece)).toBe(false)
+        expect([unread.bytes, unread.unrepeated]).toEqual([10_000, 10_000])
+      }),
+    )
+  })
+
+  it('takes a ticker for no proof, also when the input has its text', () => {
+    const unread = new UnreadInput()
+    unread.push(bytesOf('tick\rtock\r'.repeat(1_000)))
+    for (let second = 0; second < 1_000; second += 1) expect(print(unread, 'tick\r\n')).toBe(false)
+    expect(unread.bytes).toBe(10_000)
+  })
+
+  it.each([0, 1, 1_000, 1_024, 7_000])('stays right for 200 KB in steps of 1 KB, repeated %i bytes later', (delay) => {
+    const unread = new UnreadInput()
+    const lines = Array.from({ length: 20_000 }, (_, index) => `${String(index).padStart(8, '0')} ls\r`)
+    const all = lines.join('').slice(0, 200 * 1024)
+    unread.push(bytesOf(all.slice(0, COMPARE_FROM)))
+    for (let sent = COMPARE_FROM, printed = 0; sent < all.length; sent += 1024) {
+      unread.push(bytesOf(all.slice(sent, sent + 1024)))
+      const end = sent - delay
+      // The prompt ends the run of each line, and the next line needs another proof.
+      const output = all.slice(printed, end).replaceAll('\r', '\r\n\u001b[K$ ')
+      expect(print(unread, output)).toBe(true)
+      printed = end
+      const line = all.lastIndexOf('\r', end - 1) + 1
+      const proved = end - line < 8 ? line - 1 : end
+      expect(unread.unrepeated).toBe(sent + 1024 - proved)
+      expect(unread.bytes).toBe(unread.unrepeated + Math.min(proved, TTY_BUFFER))
+    }
+  })
+})
