@@ -1,18 +1,25 @@
-import { LONGEST_BODY, type SequenceKind } from './sequence-parser.ts'
+import { nameOf, type Sequence } from './sequence.ts'
 
-// Control sequences, by their prefix, intermediate and final bytes, that a terminal answers (DA, DSR, DECRQM, XTVERSION
-// and others), or that move its window, print or test it.
-const ANSWERED_CONTROLS = new Set('c >c =c ?c n ?n $p ?$p >q ?u x *y $w $u &u "v \'| #R #| ?S ?m t i ?i y'.split(' '))
+const namesOf = (list: string): ReadonlySet<number> => new Set(list.split(' ').map(nameOf))
+
+// Escape sequences and control sequences that a terminal answers (DECID, DA, DSR, DECRQM, XTVERSION and others), or that
+// move its window, print or test it.
+const ANSWERED_ESCAPES = namesOf('Z')
+const ANSWERED_CONTROLS = namesOf('c >c =c ?c n ?n $p ?$p >q ?u x *y $w $u &u "v \'| #R #| ?S ?m t i ?i y')
 
 // OSC strings that change only what the window shows: titles, colours, hyperlinks, the working directory, marks of a shell.
-const REPLAYED_STRINGS = new Set(
-  '0 1 2 4 5 7 8 10 11 12 13 14 15 16 17 18 19 104 105 110 111 112 113 114 115 116 117 118 119 133 633'.split(' '),
+const REPLAYED_STRINGS = namesOf(
+  '0 1 2 4 5 7 8 10 11 12 13 14 15 16 17 18 19 104 105 110 111 112 113 114 115 116 117 118 119 133 633',
 )
 // Those that ask for a colour if a part of them is a question mark.
-const COLOURS = /^(?:4|5|1\d);/
+const COLOURS = namesOf('4 5 10 11 12 13 14 15 16 17 18 19')
+const SIXELS = nameOf('q')
 
+const SET_PRIVATE = nameOf('?h')
+const RESET_PRIVATE = nameOf('?l')
 // Private modes whose setting a terminal may answer at once: focus events and size reports.
-const REPORTING_MODES = new Set([1004, 2048])
+const FOCUS_EVENTS = 1004
+const SIZE_REPORTS = 2048
 
 /**
  * Whether a sequence of earlier output may be sent to a terminal again: whether no terminal answers it, and it does nothing
@@ -20,28 +27,33 @@ const REPORTING_MODES = new Set([1004, 2048])
  *
  * @see https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
  */
-export function mayReplay(kind: SequenceKind, body: string): boolean {
-  if (kind === 'escape') return body !== 'Z'
-  if (kind === 'csi') return !ANSWERED_CONTROLS.has(body.replaceAll(/[\d;:]/g, ''))
-  if (kind === 'osc') return mayReplayString(body)
+export function mayReplay({ kind, name, asks, hasParts }: Sequence): boolean {
+  if (kind === 'csi') {
+    // A private mode with parts is none, but a terminal may set one.
+    return !ANSWERED_CONTROLS.has(name) && !(hasParts && (name === SET_PRIVATE || name === RESET_PRIVATE))
+  }
+  if (kind === 'escape') return !ANSWERED_ESCAPES.has(name)
+  if (kind === 'osc') return REPLAYED_STRINGS.has(name) && !(asks && COLOURS.has(name))
   // Of the device control strings, only images in sixels.
-  return kind === 'dcs' && /^[\d;]*q/.test(body)
-}
-
-function mayReplayString(body: string): boolean {
-  const [number = ''] = body.split(';', 1)
-  if (!REPLAYED_STRINGS.has(number)) return false
-  return !COLOURS.test(body) || (body.length < LONGEST_BODY && !body.includes('?'))
+  return kind === 'dcs' && name === SIXELS
 }
 
 /**
  * Returns a sequence that sets private modes without those that a terminal answers, `''` if no mode is left. Returns
  * `undefined` for any other sequence.
  */
-export function withoutReports(kind: SequenceKind, body: string): string | undefined {
-  const [, list = '', final = ''] = (kind === 'csi' && /^\?([\d;:]*)([hl])$/.exec(body)) || []
-  const modes = list.split(';')
-  const kept = modes.filter((mode) => !REPORTING_MODES.has(Number.parseInt(mode, 10)))
-  if (kept.length === modes.length) return undefined
-  return kept.length === 0 ? '' : `\x1b[?${kept.join(';')}${final}`
+export function withoutReports(sequence: Sequence): string | undefined {
+  const { kind, name } = sequence
+  if (kind !== 'csi' || (name !== SET_PRIVATE && name !== RESET_PRIVATE)) return undefined
+  let kept: string | undefined
+  let count = 0
+  for (const mode of sequence.parameters) {
+    if (mode === FOCUS_EVENTS || mode === SIZE_REPORTS) continue
+    // A mode of 0 is written as one that is left out, so that what is sent is never longer than what was printed.
+    const spelled = mode === 0 ? '' : String(mode)
+    kept = kept === undefined ? spelled : `${kept};${spelled}`
+    count += 1
+  }
+  if (count === sequence.parameters.length) return undefined
+  return kept === undefined ? '' : `\x1b[?${kept}${name === SET_PRIVATE ? 'h' : 'l'}`
 }

@@ -1,4 +1,5 @@
 import { SequenceParser, type SequenceHandler } from './sequence-parser.ts'
+import type { Sequence } from './sequence.ts'
 import { TerminalModes } from './terminal-modes.ts'
 
 // To read each sequence takes four times as long as to pass the output on. So a session may have this many bytes read at
@@ -9,7 +10,9 @@ const READ_PER_MS = 1024
 const ESC = 0x1b
 const BRACKET = 0x5b
 const QUESTION_MARK = 0x3f
-// Bytes around a private mode that are read in a flood: programs set their modes together.
+// Bytes that are searched in a loop. A native search for each byte of a flood of question marks would take longer.
+const SHORT = 32
+// Bytes from a private mode on that are read in a flood: programs set their modes together.
 const NEIGHBOURHOOD = 128
 
 /** The state of a terminal that has shown the output before some offset. */
@@ -45,23 +48,27 @@ export class ScreenState implements SequenceHandler {
     }
   }
 
-  onSequence(...[kind, body]: Parameters<SequenceHandler['onSequence']>): void {
-    this.modes.apply(kind, body)
+  onSequence(sequence: Sequence): void {
+    this.modes.apply(sequence)
     // Each sequence ends what was before it.
     this.#isCertain = true
   }
 
   #skim(data: Buffer): void {
-    const { modes } = this
-    for (let at = 0; (at = data.indexOf(QUESTION_MARK, at)) >= 0;) {
+    const handler = { onSequence: (sequence: Sequence): void => this.modes.apply(sequence) }
+    for (let at = indexOfQuestion(data, 0); at >= 0;) {
       const isMode = data[at - 1] === BRACKET && data[at - 2] === ESC
-      if (isMode) {
-        const nearby = data.subarray(at - 2, at + NEIGHBOURHOOD)
-        new SequenceParser().feed(nearby, { onSequence: (kind, body) => modes.apply(kind, body) })
-      }
-      at += isMode ? NEIGHBOURHOOD : 1
+      if (isMode) new SequenceParser().feed(data.subarray(at - 2, at + NEIGHBOURHOOD), handler)
+      at = indexOfQuestion(data, at + (isMode ? NEIGHBOURHOOD : 1))
     }
     this.#parser = new SequenceParser()
     this.#isCertain = false
   }
+}
+
+/** Returns the index of the next question mark, which most programs print less often than ESC; -1 if there is none. */
+function indexOfQuestion(data: Buffer, from: number): number {
+  const end = Math.min(from + SHORT, data.length)
+  for (let at = from; at < end; at += 1) if (data[at] === QUESTION_MARK) return at
+  return data.indexOf(QUESTION_MARK, end)
 }

@@ -1,9 +1,41 @@
-/**
- * The kinds of escape sequences (ECMA-48, section 5). `string` is one of SOS, PM and APC.
- *
- * @see https://vt100.net/emu/dec_ansi_parser
- */
-export type SequenceKind = 'escape' | 'csi' | 'osc' | 'dcs' | 'string'
+import { extendName, NO_BYTES, Sequence, type SequenceKind } from './sequence.ts'
+
+const BEL = 0x07
+const CAN = 0x18
+const SUB = 0x1a
+const ESC = 0x1b
+const SPACE = 0x20
+const ZERO = 0x30
+const NINE = 0x39
+const COLON = 0x3a
+const SEMICOLON = 0x3b
+const QUESTION_MARK = 0x3f
+const DEL = 0x7f
+// In UTF-8, the control characters from U+0080 to U+009F are this byte and one from 0x80 to 0x9F.
+const C1_LEAD = 0xc2
+
+// The control characters that begin a sequence, by their second byte in UTF-8.
+const C1_KINDS: ReadonlyMap<number | undefined, SequenceKind> = new Map([
+  [0x90, 'dcs'],
+  [0x98, 'string'],
+  [0x9b, 'csi'],
+  [0x9d, 'osc'],
+  [0x9e, 'string'],
+  [0x9f, 'string'],
+])
+
+// What follows ESC, for the same.
+const ESC_KINDS: ReadonlyMap<number, SequenceKind> = new Map([
+  [0x50, 'dcs'],
+  [0x58, 'string'],
+  [0x5b, 'csi'],
+  [0x5d, 'osc'],
+  [0x5e, 'string'],
+  [0x5f, 'string'],
+])
+
+// Bytes. A terminal ignores longer control sequences sooner or later.
+const LONGEST_BODY = 4096
 
 /** Is told what a {@link SequenceParser} has found, in order. */
 export interface SequenceHandler {
@@ -11,197 +43,195 @@ export interface SequenceHandler {
   onText?(data: Buffer, start: number, end: number): void
   /**
    * The bytes from `start` to `end` are a complete sequence, a string without its terminator unless that is BEL. `start` is
-   * 0 if it began in an earlier call. `body` is what follows the introducer, as Latin-1, without the terminator, and only
-   * its beginning if it is very long.
+   * 0 if it began in an earlier call.
    */
-  onSequence(kind: SequenceKind, body: string, data: Buffer, start: number, end: number): void
+  onSequence(sequence: Sequence, start: number, end: number): void
 }
-
-const BEL = 0x07
-const CAN = 0x18
-const SUB = 0x1a
-const ESC = 0x1b
-const DEL = 0x7f
-// In UTF-8, the control characters from U+0080 to U+009F are this byte and one from 0x80 to 0x9F.
-const C1_LEAD = 0xc2
-
-// The control characters that begin a sequence, by their second byte in UTF-8.
-const C1_KINDS: Partial<Record<number, SequenceKind>> = {
-  0x90: 'dcs',
-  0x98: 'string',
-  0x9b: 'csi',
-  0x9d: 'osc',
-  0x9e: 'string',
-  0x9f: 'string',
-}
-
-// What follows ESC, for the same.
-const ESC_KINDS: Partial<Record<string, SequenceKind>> = {
-  P: 'dcs',
-  X: 'string',
-  '[': 'csi',
-  ']': 'osc',
-  '^': 'string',
-  _: 'string',
-}
-
-const BEGINNINGS: Record<SequenceKind | 'none', (body: string) => string> = {
-  none: () => '',
-  escape: (body) => `\x1b${body}`,
-  csi: (body) => `\x1b[${body}`,
-  osc: () => '\x1b]9999;',
-  dcs: () => '\x1bP~',
-  string: () => '\x1b^',
-}
-
-/** The most characters of a body that are kept. */
-export const LONGEST_BODY = 4096
 
 /**
  * Finds escape sequences in a terminal's output, which may come in parts of any size. Reads it as xterm.js does: UTF-8,
- * and any ESC, CAN or SUB ends the sequence before it.
+ * and any ESC, CAN or SUB ends the sequence before it. Looks at each byte once, because the output may be crafted to take
+ * long.
  */
 export class SequenceParser {
-  // The kind of the unfinished sequence. Absent between sequences.
-  #kind: SequenceKind | undefined
-  // The body of the unfinished sequence so far.
-  #body = ''
-  // Whether the unfinished sequence contains characters that do not belong to it.
+  // The unfinished sequence, if `#isOpen`; otherwise the one before.
+  #sequence = new Sequence()
+  #isOpen = false
+  // What earlier calls have had of the body of the unfinished escape or control sequence.
+  #early: Buffer = NO_BYTES
+  // The bytes of its body so far.
+  #length = 0
+  // Whether a terminal ignores it, or the name of a string is complete.
   #isBroken = false
+  #isNamed = false
   // Whether the last byte may be the first of a control character.
   #afterLead = false
 
   /** Returns a parser that is in the same place. */
   clone(): SequenceParser {
     const clone = new SequenceParser()
-    clone.#kind = this.#kind
-    clone.#body = this.#body
+    clone.#sequence = this.#sequence.clone()
+    clone.#isOpen = this.#isOpen
+    clone.#early = this.#early
+    clone.#length = this.#length
     clone.#isBroken = this.#isBroken
+    clone.#isNamed = this.#isNamed
     clone.#afterLead = this.#afterLead
     return clone
   }
 
   /** The beginning of the unfinished sequence, `''` between sequences. A string becomes one that terminals ignore. */
   get beginning(): string {
-    const { [this.#kind ?? 'none']: begin } = BEGINNINGS
-    return begin(this.#body)
+    if (!this.#isOpen) return ''
+    const { kind } = this.#sequence
+    if (kind === 'osc') return '\x1b]9999;'
+    if (kind === 'dcs') return '\x1bP~'
+    return kind === 'string' ? '\x1b^' : (kind === 'csi' ? '\x1b[' : '\x1b') + this.#early.toString('latin1')
   }
 
   /** Reads the next part of the output. Returns where the unfinished sequence begins in it; its length if there is none. */
   feed(data: Buffer, handler: SequenceHandler): number {
-    // Where the text, or the sequence, begins.
+    const { length } = data
+    // Where the text or the sequence begins, and where the body of the sequence does.
     let start = 0
+    let body = 0
     let at = 0
-    if (this.#afterLead && data.length > 0) {
+    if (this.#afterLead && length > 0) {
       this.#afterLead = false
       if (isC1(data[0])) {
-        this.#begin(C1_KINDS[Number(data[0])])
-        at = 1
+        this.#begin(C1_KINDS.get(data[0]))
+        body = at = 1
       }
     }
-    // Where the next C1_LEAD is, if it has been looked for.
-    let lead = -1
-    while (at < data.length) {
-      if (!this.#kind) {
-        const escape = indexOf(data, ESC, at)
-        if (lead < at) lead = indexOf(data, C1_LEAD, at)
-        at = Math.min(escape, lead)
-        if (at === data.length) break
-        const kind = at === escape ? 'escape' : C1_KINDS[Number(data[at + 1])]
-        if (!kind) {
-          at += 1
-          this.#afterLead = at === data.length
-          continue
-        }
-        if (start < at) handler.onText?.(data, start, at)
-        start = at
-        at += at === escape ? 1 : 2
-        this.#begin(kind)
-        continue
-      }
+    while (at < length) {
       const byte = Number(data[at])
       if (byte === ESC) {
-        this.#finishString(handler, data, start, at)
+        this.#finish(handler, data, start, at)
         start = at
-        at += 1
+        body = at += 1
         this.#begin('escape')
-      } else if (byte === CAN || byte === SUB) {
-        this.#begin(undefined)
-        at += 1
-        start = at
-      } else if (byte === C1_LEAD && at + 1 === data.length) {
+      } else if (byte === C1_LEAD && at + 1 === length) {
         this.#afterLead = true
         at += 1
       } else if (byte === C1_LEAD && isC1(data[at + 1])) {
-        this.#finishString(handler, data, start, at)
-        this.#begin(C1_KINDS[Number(data[at + 1])])
-        start = at
+        const kind = C1_KINDS.get(data[at + 1])
+        const wasOpen = this.#isOpen
         at += 2
-        if (!this.#kind) start = at
-      } else {
+        // Within text, other control characters are text.
+        if (!kind && !wasOpen) continue
+        this.#finish(handler, data, start, at - 2)
+        this.#begin(kind)
+        start = kind ? at - 2 : at
+        body = at
+      } else if (!this.#isOpen) {
+        at += 1
+      } else if (byte === CAN || byte === SUB) {
+        this.#isOpen = false
+        at += 1
+        start = at
+      } else if (this.#sequence.kind === 'csi' || this.#sequence.kind === 'escape') {
         at += 1
         const isLast = this.#take(byte)
-        if (!this.#kind) start = at - 1
+        if (!this.#isOpen) start = at - 1
+        if (this.#length === 0) body = at
         if (!isLast) continue
-        if (this.#kind && !this.#isBroken) handler.onSequence(this.#kind, this.#body, data, start, at)
-        this.#begin(undefined)
+        if (!this.#isBroken) this.#report(handler, data, start, body, at)
+        this.#isOpen = false
+        start = at
+      } else {
+        at += 1
+        if (byte === QUESTION_MARK) this.#sequence.asks = true
+        if (!this.#isNamed) this.#name(byte)
+        if (byte !== BEL || this.#sequence.kind !== 'osc') continue
+        handler.onSequence(this.#sequence, start, at)
+        this.#isOpen = false
         start = at
       }
     }
-    if (this.#kind) return start
-    const end = data.length - (this.#afterLead ? 1 : 0)
+    if (this.#isOpen) {
+      this.#keepBody(data.subarray(body))
+      return start
+    }
+    const end = length - (this.#afterLead ? 1 : 0)
     if (start < end) handler.onText?.(data, start, end)
     return end
   }
 
   #begin(kind: SequenceKind | undefined): void {
-    this.#kind = kind
-    this.#body = ''
+    this.#isOpen = kind !== undefined
+    if (kind) this.#sequence.begin(kind)
+    this.#early = NO_BYTES
+    this.#length = 0
     this.#isBroken = false
+    this.#isNamed = false
   }
 
-  /** Takes a byte of the unfinished sequence. Returns whether it is the last. */
+  /** Takes a byte of an escape or control sequence. Returns whether it is the last. */
   #take(byte: number): boolean {
-    const kind = this.#kind
-    const isString = kind !== 'csi' && kind !== 'escape'
-    if (isString && !(byte === BEL && kind === 'osc')) {
-      this.#append(byte)
-      return false
-    }
-    if (isString) return true
-    if (byte < 0x20 || byte >= DEL) {
+    const isControl = this.#sequence.kind === 'csi'
+    if (byte < SPACE || byte >= DEL) {
       // A terminal runs a control character and goes on with the sequence, or ends it. Such a sequence is not reported.
       this.#isBroken = true
-      if (byte > DEL) this.#begin(undefined)
+      if (byte > DEL) this.#isOpen = false
       return false
     }
-    const introduced = kind === 'escape' && this.#body === '' ? ESC_KINDS[String.fromCharCode(byte)] : undefined
+    const introduced = isControl || this.#length > 0 ? undefined : ESC_KINDS.get(byte)
     if (introduced) {
       this.#begin(introduced)
       return false
     }
-    this.#append(byte)
-    return byte >= (kind === 'csi' ? 0x40 : 0x30)
+    const isParameter = isControl && byte >= ZERO && byte <= SEMICOLON
+    const isPrefix = isControl && byte > SEMICOLON && byte <= QUESTION_MARK
+    // A terminal ignores a prefix in another place, and parameters after an intermediate character.
+    if (isPrefix && this.#length > 0) this.#isBroken = true
+    if (isParameter && (this.#sequence.name & 0xff) < ZERO && this.#sequence.name !== 0) this.#isBroken = true
+    if (byte === COLON && isControl) this.#sequence.hasParts = true
+    if (!isParameter) this.#sequence.name = extendName(this.#sequence.name, byte)
+    this.#length += 1
+    if (this.#length > LONGEST_BODY) this.#isBroken = true
+    return byte >= (isControl ? 0x40 : ZERO)
   }
 
-  #append(byte: number): void {
-    if (this.#body.length < LONGEST_BODY) this.#body += String.fromCharCode(byte)
-    else if (this.#kind === 'csi' || this.#kind === 'escape') this.#isBroken = true
+  /** Takes a byte of a string, as long as its name is not complete. */
+  #name(byte: number): void {
+    const sequence = this.#sequence
+    if (sequence.kind === 'dcs') {
+      if ((byte >= ZERO && byte <= NINE) || byte === SEMICOLON) return
+      sequence.name = byte
+      this.#isNamed = true
+    } else if (byte === SEMICOLON) this.#isNamed = true
+    else if (byte !== BEL) sequence.name = extendName(sequence.name, byte)
   }
 
-  /** Reports a string that is ended by another sequence, usually ST. */
-  #finishString(handler: SequenceHandler, data: Buffer, start: number, end: number): void {
-    const kind = this.#kind
-    if (kind === 'osc' || kind === 'dcs' || kind === 'string') handler.onSequence(kind, this.#body, data, start, end)
+  /** Reports the text before a sequence, or a string that is ended by another sequence, usually ST. */
+  #finish(handler: SequenceHandler, data: Buffer, start: number, end: number): void {
+    if (!this.#isOpen) {
+      if (start < end) handler.onText?.(data, start, end)
+    } else if (this.#sequence.kind !== 'csi' && this.#sequence.kind !== 'escape') {
+      handler.onSequence(this.#sequence, start, end)
+    }
+  }
+
+  #report(handler: SequenceHandler, data: Buffer, start: number, body: number, end: number): void {
+    const sequence = this.#sequence
+    const isWhole = this.#early.length === 0
+    sequence.body = isWhole ? data : Buffer.concat([this.#early, data.subarray(body, end)])
+    sequence.from = isWhole ? body : 0
+    sequence.to = isWhole ? end : sequence.body.length
+    handler.onSequence(sequence, start, end)
+    // It must not keep the output in memory.
+    sequence.body = NO_BYTES
+  }
+
+  /** Keeps a part of the body of a sequence that goes on in the next call, without what would act on its own. */
+  #keepBody(part: Buffer): void {
+    const { kind } = this.#sequence
+    if ((kind !== 'csi' && kind !== 'escape') || this.#early.length >= LONGEST_BODY) return
+    const printable = part.subarray(0, LONGEST_BODY - this.#early.length).filter((byte) => byte >= SPACE && byte < DEL)
+    this.#early = Buffer.concat([this.#early, printable])
   }
 }
 
 function isC1(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x80 && byte <= 0x9f
-}
-
-/** Returns the index of a byte, the length if it is not there. */
-function indexOf(data: Buffer, byte: number, from: number): number {
-  const index = data.indexOf(byte, from)
-  return index === -1 ? data.length : index
 }

@@ -1,5 +1,6 @@
 import { mayReplay, withoutReports } from './replayable.ts'
-import { SequenceParser, type SequenceHandler, type SequenceKind } from './sequence-parser.ts'
+import { SequenceParser, type SequenceHandler } from './sequence-parser.ts'
+import { nameOf, type Sequence } from './sequence.ts'
 import { TerminalModes } from './terminal-modes.ts'
 
 const ENQ = 0x05
@@ -11,6 +12,12 @@ const C1_LEAD = 0xc2
 // CAN ends a sequence that the terminal may have got in part, and RIS resets the terminal.
 const RESET = '\x18\x1bc'
 const STRING_TERMINATOR = '\x1b\\'
+const TERMINATOR = nameOf('\\')
+
+// Bytes. A native copy of less takes longer than a loop.
+const SHORT = 32
+// Bytes for the modes.
+const ROOM = 1024
 
 /** The state of a terminal that has shown some output. */
 export interface TerminalState {
@@ -25,11 +32,14 @@ export interface TerminalState {
  * that are on, and leaves out all sequences that a terminal answers, or that act outside of its window: nobody waits for
  * these answers any more, so they would be typed into the shell.
  *
+ * Looks at each byte a few times at most, and makes no object for a sequence or a piece: while this runs, all sessions wait,
+ * and a program may print what takes the longest.
+ *
  * @param output The last output.
  * @param before The state before it; absent if there was no output before it.
  */
 export function buildTail(output: Buffer, before?: TerminalState): Buffer {
-  return new Tail(output, before, 'line').build() ?? new Tail(output, before, 'anywhere').finish()
+  return new Tail(output, before).build()
 }
 
 class Tail implements SequenceHandler {
@@ -38,88 +48,130 @@ class Tail implements SequenceHandler {
   readonly #modes: TerminalModes
   // Whether the output begins within a sequence.
   readonly #isCut: boolean
-  readonly #beginAt: 'line' | 'anywhere'
-  readonly #parts: Buffer[] = []
+  // What has been built, and its length.
+  #tail: Buffer
+  #length = 0
+  // The output that comes next in the tail, and has not been copied yet.
+  #from = 0
+  #to = 0
   // Whether the tail has begun.
   #hasBegun: boolean
+  // Whether the tail begins anew at the next line.
+  #awaitsLine: boolean
   // Whether it is known that what has been read is no part of a string.
   #isCertain: boolean
 
-  constructor(output: Buffer, before: TerminalState | undefined, beginAt: 'line' | 'anywhere') {
+  constructor(output: Buffer, before: TerminalState | undefined) {
     this.#output = output
+    this.#tail = Buffer.allocUnsafe(output.length + ROOM)
     this.#parser = before?.parser.clone() ?? new SequenceParser()
     this.#modes = before?.modes.clone() ?? new TerminalModes()
     this.#isCut = this.#parser.beginning !== ''
-    this.#beginAt = beginAt
     this.#hasBegun = before === undefined
+    // Most output has an end of a line soon.
+    this.#awaitsLine = !this.#hasBegun && output.subarray(0, Math.ceil(output.length / 2)).includes(LINE_FEED)
     this.#isCertain = before?.isCertain ?? true
   }
 
-  /** Returns the tail, or `undefined` if the first half of the output has no end of a line. */
-  build(): Buffer | undefined {
-    const half = Math.ceil(this.#output.length / 2)
-    // Most output has an end of a line soon.
-    if (!this.#hasBegun && !this.#output.subarray(0, half).includes(LINE_FEED)) return undefined
-    const tail = this.finish()
-    return this.#hasBegun ? tail : undefined
-  }
-
-  finish(): Buffer {
+  build(): Buffer {
     const unfinished = this.#parser.feed(this.#output, this)
-    if (!this.#hasBegun && this.#beginAt === 'anywhere') this.#begin()
+    if (!this.#hasBegun) this.#begin()
     // Only now: a terminal with the focus reports it at once, and the programs before may not have wanted that.
     if (this.#modes.sendsFocus) this.#add('\x1b[?1004h')
     // The live output completes the sequence that is not finished.
     if (unfinished === 0 && this.#isCut) this.#add(this.#parser.beginning)
-    else this.#parts.push(this.#output.subarray(unfinished))
-    return Buffer.concat(this.#parts)
+    else this.#keep(unfinished, this.#output.length)
+    this.#copy()
+    const tail = this.#tail.subarray(0, this.#length)
+    // It may wait for its client for long.
+    return tail.length < this.#tail.length / 2 ? Buffer.from(tail) : tail
   }
 
-  onText(_data: Buffer, start: number, end: number): void {
-    let text = this.#output.subarray(start, end)
+  onText(output: Buffer, start: number, end: number): void {
+    let at = start
+    const lineFeed = this.#awaitsLine ? indexOf(output, LINE_FEED, start, end) : end
+    if (lineFeed < end) {
+      at = lineFeed + 1
+      this.#awaitsLine = false
+      this.#hasBegun = false
+    }
     if (!this.#hasBegun) {
-      if (this.#beginAt === 'line') {
-        const lineFeed = text.indexOf(LINE_FEED)
-        if (lineFeed === -1) return
-        text = text.subarray(lineFeed + 1)
-      }
       // The output may begin within a character.
-      while (isContinuation(text[0])) text = text.subarray(1)
+      while (at < end && isContinuation(output[at])) at += 1
       this.#begin()
     }
-    for (let enquiry; (enquiry = text.indexOf(ENQ)) >= 0; text = text.subarray(enquiry + 1)) {
-      this.#addText(text.subarray(0, enquiry))
+    while (at < end) {
+      const enquiry = indexOf(output, ENQ, at, end)
+      // Without this, the byte and what follows a sequence that is left out could make another sequence.
+      this.#keep(at, output[enquiry - 1] === C1_LEAD && enquiry > at ? enquiry - 1 : enquiry)
+      at = enquiry + 1
     }
-    this.#addText(text)
   }
 
-  onSequence(kind: SequenceKind, body: string, _data: Buffer, start: number, end: number): void {
-    this.#modes.apply(kind, body)
+  onSequence(sequence: Sequence, start: number, end: number): void {
+    const { kind } = sequence
+    this.#modes.apply(sequence)
     // A terminator without a beginning: what came before it was a string, and nothing to show.
-    if (!this.#isCertain && kind === 'escape' && body === '\\') this.#begin()
+    if (!this.#isCertain && kind === 'escape' && sequence.name === TERMINATOR) {
+      this.#begin()
+      this.#awaitsLine = false
+    }
     this.#isCertain = true
-    if (!this.#hasBegun || !mayReplay(kind, body)) return
-    const shorter = withoutReports(kind, body)
+    if (!this.#hasBegun || !mayReplay(sequence)) return
+    const shorter = withoutReports(sequence)
     if (shorter !== undefined) return this.#add(shorter)
-    this.#parts.push(this.#output.subarray(start, end))
+    this.#keep(start, end)
     const isOpen = (kind === 'osc' || kind === 'dcs') && this.#output[end - 1] !== BEL
     if (isOpen) this.#add(STRING_TERMINATOR)
   }
 
-  #addText(text: Buffer): void {
-    // Without this, the byte and what follows a sequence that is left out could make another sequence.
-    this.#parts.push(text.at(-1) === C1_LEAD ? text.subarray(0, -1) : text)
-  }
-
   #begin(): void {
     this.#hasBegun = true
-    this.#parts.length = 0
+    this.#length = 0
+    this.#from = this.#to
     this.#add(RESET + this.#modes.restore())
   }
 
-  #add(sequences: string): void {
-    this.#parts.push(Buffer.from(sequences, 'latin1'))
+  /** Adds a part of the output. Copies it later, together with what follows it. */
+  #keep(start: number, end: number): void {
+    if (start !== this.#to) {
+      this.#copy()
+      this.#from = start
+    }
+    this.#to = end
   }
+
+  #add(sequences: string): void {
+    this.#copy()
+    this.#makeRoom(sequences.length)
+    for (let at = 0; at < sequences.length; at += 1) this.#tail[this.#length + at] = sequences.charCodeAt(at)
+    this.#length += sequences.length
+  }
+
+  #copy(): void {
+    const output = this.#output
+    const [from, to] = [this.#from, this.#to]
+    this.#from = to
+    this.#makeRoom(to - from)
+    const tail = this.#tail
+    if (to - from > SHORT) output.copy(tail, this.#length, from, to)
+    else for (let at = from; at < to; at += 1) tail[this.#length + at - from] = Number(output[at])
+    this.#length += to - from
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#length + bytes <= this.#tail.length) return
+    const larger = Buffer.allocUnsafe(2 * (this.#length + bytes))
+    this.#tail.copy(larger, 0, 0, this.#length)
+    this.#tail = larger
+  }
+}
+
+/** Returns the index of a byte, `end` if it is not there. A native search for each piece of text would take longer. */
+function indexOf(output: Buffer, byte: number, start: number, end: number): number {
+  let at = start
+  while (at < end && output[at] !== byte) at += 1
+  return at
 }
 
 function isContinuation(byte: number | undefined): boolean {

@@ -1,20 +1,38 @@
-import type { SequenceKind } from './sequence-parser.ts'
+import { nameOf, type Sequence } from './sequence.ts'
 
 // Modes that are on in a terminal that has just been reset: autowrap, autorepeat and the visible cursor.
-const ON_AFTER_RESET = [7, 8, 25]
+const ON_AFTER_RESET: ReadonlySet<number> = new Set([7, 8, 25])
 // Modes of the mouse, of which at most one is on in each group: what it reports, and how.
-const EXCLUSIVE = [
-  [9, 1000, 1002, 1003],
-  [1005, 1006, 1015, 1016],
-]
-const ALTERNATE_SCREEN = [47, 1047, 1049]
+const MOUSE_REPORTS: ReadonlySet<number> = new Set([9, 1000, 1002, 1003])
+const MOUSE_ENCODINGS: ReadonlySet<number> = new Set([1005, 1006, 1015, 1016])
+const ALTERNATE_SCREEN: ReadonlySet<number> = new Set([47, 1047, 1049])
 const FOCUS_EVENTS = 1004
 // A column change clears the screen; a saved cursor is no mode; synchronized output would hide the screen; and a terminal
 // answers the mode of size reports with one.
-const NOT_KEPT = [3, 1048, 2026, 2048]
+const NOT_KEPT: ReadonlySet<number> = new Set([3, 1048, 2026, 2048])
 // Programs use fewer than 20. A stranger's output must not fill the memory.
 const MOST_MODES = 64
 const MOST_KITTY_LEVELS = 16
+
+// The control sequences that change a mode or a setting.
+const SET_PRIVATE = nameOf('?h')
+const RESET_PRIVATE = nameOf('?l')
+const SET_ANSI = nameOf('h')
+const RESET_ANSI = nameOf('l')
+const SOFT_RESET = nameOf('!p')
+const REGION = nameOf('r')
+const CURSOR = nameOf(' q')
+const KEYS = nameOf('>m')
+const PUSH_KITTY = nameOf('>u')
+const POP_KITTY = nameOf('<u')
+const SET_KITTY = nameOf('=u')
+// The colours of `m` are most of what programs send.
+const CONTROLS: ReadonlySet<number> = new Set(
+  ['?h', '?l', 'h', 'l', '!p', 'r', ' q', '>m', '>u', '<u', '=u'].map(nameOf),
+)
+const KEYPAD_ON = nameOf('=')
+const KEYPAD_OFF = nameOf('>')
+const RESET = nameOf('c')
 
 /**
  * The modes of a terminal that has shown some output, to bring another terminal into the same state.
@@ -24,20 +42,31 @@ const MOST_KITTY_LEVELS = 16
 export class TerminalModes {
   // Private modes (DECSET), those of ON_AFTER_RESET when they are off, all others when they are on.
   #changed: Set<number> = new Set()
+  // What the mouse reports and how, 0 for the default.
+  #mouseReports = 0
+  #mouseEncoding = 0
   // Modes of ECMA-48 that are on: insert and new line.
   #ansi: Set<number> = new Set()
   #isAlternate = false
-  // The sequences of settings that have more than two values, by their name.
-  #settings: Map<string, string> = new Map()
+  #isKeypad = false
+  // The settings that have more than two values; absent for the default.
+  #region: readonly number[] | undefined
+  #cursor: number | undefined
+  #keys: number | undefined
   // Flags of the Kitty keyboard protocol. Each screen has a stack.
   #kitty: [main: number[], alternate: number[]] = [[], []]
 
   clone(): TerminalModes {
     const clone = new TerminalModes()
     clone.#changed = new Set(this.#changed)
+    clone.#mouseReports = this.#mouseReports
+    clone.#mouseEncoding = this.#mouseEncoding
     clone.#ansi = new Set(this.#ansi)
     clone.#isAlternate = this.#isAlternate
-    clone.#settings = new Map(this.#settings)
+    clone.#isKeypad = this.#isKeypad
+    clone.#region = this.#region
+    clone.#cursor = this.#cursor
+    clone.#keys = this.#keys
     clone.#kitty = [[...this.#kitty[0]], [...this.#kitty[1]]]
     return clone
   }
@@ -48,24 +77,25 @@ export class TerminalModes {
   }
 
   /** Takes a sequence of the output. */
-  apply(kind: SequenceKind, body: string): void {
-    if (kind === 'escape') this.#applyEscape(body)
-    // The colours of `m` are most of what programs send.
-    if (kind !== 'csi' || (body.endsWith('m') && !body.startsWith('>'))) return
-    const [, prefix = '', parameters = '', final = ''] = /^([<=>?]?)([\d;]*)([ !]?[@-~])$/.exec(body) ?? []
-    const numbers = parameters.split(';').map(Number)
-    this.#applyControl(prefix + final, numbers, body)
+  apply(sequence: Sequence): void {
+    const { kind, name } = sequence
+    if (kind === 'escape') this.#applyEscape(name)
+    else if (kind === 'csi' && CONTROLS.has(name) && !sequence.hasParts) this.#applyControl(name, sequence.parameters)
   }
 
   /** Returns the sequences that bring a terminal that has just been reset into this state, but for `sendsFocus`. */
   restore(): string {
     const changed = [...this.#changed].filter((mode) => mode !== FOCUS_EVENTS)
-    const on = changed.filter((mode) => !ON_AFTER_RESET.includes(mode))
-    const off = changed.filter((mode) => ON_AFTER_RESET.includes(mode))
+    const mouse = [this.#mouseReports, this.#mouseEncoding].filter((mode) => mode !== 0)
+    const on = [...changed.filter((mode) => !ON_AFTER_RESET.has(mode)), ...mouse]
+    const off = changed.filter((mode) => ON_AFTER_RESET.has(mode))
     const ansi = [...this.#ansi]
     return [
       this.#isAlternate ? '\x1b[?1049h' : '',
-      ...this.#settings.values(),
+      this.#isKeypad ? '\x1b=' : '',
+      this.#region ? `\x1b[${this.#region.join(';')}r` : '',
+      this.#cursor === undefined ? '' : `\x1b[${this.#cursor} q`,
+      this.#keys === undefined ? '' : `\x1b[>4;${this.#keys}m`,
       on.length > 0 ? `\x1b[?${on.join(';')}h` : '',
       off.length > 0 ? `\x1b[?${off.join(';')}l` : '',
       ansi.length > 0 ? `\x1b[${ansi.join(';')}h` : '',
@@ -77,45 +107,44 @@ export class TerminalModes {
     return this.#kitty[this.#isAlternate ? 1 : 0]
   }
 
-  #applyEscape(body: string): void {
-    if (body === '=') this.#settings.set('keypad', '\x1b=')
-    else if (body === '>') this.#settings.delete('keypad')
-    else if (body === 'c') this.#reset()
+  #applyEscape(name: number): void {
+    if (name === KEYPAD_ON) this.#isKeypad = true
+    else if (name === KEYPAD_OFF) this.#isKeypad = false
+    else if (name === RESET) this.#reset()
   }
 
   #reset(): void {
-    this.#changed.clear()
-    this.#ansi.clear()
-    this.#settings.clear()
-    this.#isAlternate = false
-    this.#kitty = [[], []]
+    empty(this.#changed)
+    empty(this.#ansi)
+    this.#mouseReports = this.#mouseEncoding = 0
+    this.#isAlternate = this.#isKeypad = false
+    this.#region = this.#cursor = this.#keys = undefined
+    pop(this.#kitty[0], MOST_KITTY_LEVELS)
+    pop(this.#kitty[1], MOST_KITTY_LEVELS)
   }
 
-  #applyControl(name: string, numbers: number[], body: string): void {
-    const [first = 0, second = 0] = numbers
+  #applyControl(name: number, parameters: readonly number[]): void {
+    const [first = 0, second = 0] = parameters
     const stack = this.#kittyStack
-    if (name === '?h' || name === '?l') for (const mode of numbers) this.#setPrivate(mode, name === '?h')
-    else if (name === 'h') for (const mode of numbers) this.#setAnsi(mode)
-    else if (name === 'l') for (const mode of numbers) this.#ansi.delete(mode)
-    else if (name === '!p') this.#softReset()
-    else if (name === 'r') this.#set('region', body, first > 1 || second > 0)
-    else if (name === ' q') this.#set('cursor', body, first > 0)
-    else if (name === '>m' && first === 4) this.#set('keys', body, second > 0)
-    else if (name === '>u') stack.splice(0, Math.max(0, stack.push(first) - MOST_KITTY_LEVELS))
-    else if (name === '<u') stack.splice(-Math.max(1, first))
-    else if (name === '=u') setFlags(stack, first, second)
-  }
-
-  #set(name: string, body: string, isOn: boolean): void {
-    this.#settings.delete(name)
-    if (isOn) this.#settings.set(name, `\x1b[${body}`)
+    if (name === SET_PRIVATE) for (const mode of parameters) this.#setPrivate(mode, true)
+    else if (name === RESET_PRIVATE) for (const mode of parameters) this.#setPrivate(mode, false)
+    else if (name === SET_ANSI) for (const mode of parameters) this.#setAnsi(mode)
+    else if (name === RESET_ANSI) for (const mode of parameters) this.#ansi.delete(mode)
+    else if (name === SOFT_RESET) this.#softReset()
+    else if (name === REGION) this.#region = first > 1 || second > 0 ? [first, second] : undefined
+    else if (name === CURSOR) this.#cursor = first > 0 ? first : undefined
+    else if (name === KEYS && first === 4) this.#keys = second > 0 ? second : undefined
+    else if (name === PUSH_KITTY) pushFlags(stack, first)
+    else if (name === POP_KITTY) pop(stack, Math.max(1, first))
+    else if (name === SET_KITTY) setFlags(stack, first, second)
   }
 
   #setPrivate(mode: number, isOn: boolean): void {
-    if (ALTERNATE_SCREEN.includes(mode)) this.#isAlternate = isOn
-    if (ALTERNATE_SCREEN.includes(mode) || NOT_KEPT.includes(mode)) return
-    for (const group of EXCLUSIVE) if (group.includes(mode)) for (const other of group) this.#changed.delete(other)
-    if (isOn === ON_AFTER_RESET.includes(mode)) this.#changed.delete(mode)
+    if (ALTERNATE_SCREEN.has(mode)) this.#isAlternate = isOn
+    else if (MOUSE_REPORTS.has(mode)) this.#mouseReports = isOn ? mode : 0
+    else if (MOUSE_ENCODINGS.has(mode)) this.#mouseEncoding = isOn ? mode : 0
+    else if (NOT_KEPT.has(mode)) return
+    else if (isOn === ON_AFTER_RESET.has(mode)) this.#changed.delete(mode)
     else if (this.#changed.size < MOST_MODES) this.#changed.add(mode)
   }
 
@@ -125,11 +154,26 @@ export class TerminalModes {
 
   /** Resets as xterm.js does for DECSTR: the modes of the mouse and the screen stay. */
   #softReset(): void {
-    const mouse = EXCLUSIVE.flat()
-    for (const mode of this.#changed) if (!mouse.includes(mode)) this.#changed.delete(mode)
-    for (const name of ['keypad', 'region']) this.#settings.delete(name)
-    this.#ansi.clear()
+    empty(this.#changed)
+    empty(this.#ansi)
+    this.#isKeypad = false
+    this.#region = undefined
   }
+}
+
+/** Empties a set. `clear` makes a new table each time, which a program could have done for every four bytes. */
+function empty(set: Set<number>): void {
+  if (set.size > 0) set.clear()
+}
+
+/** Removes the last entries. It takes longer to set the length of an array. */
+function pop(stack: number[], count: number): void {
+  for (let left = count; left > 0 && stack.length > 0; left -= 1) stack.pop()
+}
+
+function pushFlags(stack: number[], flags: number): void {
+  stack.push(flags)
+  if (stack.length > MOST_KITTY_LEVELS) stack.shift()
 }
 
 /** Sets the flags of the Kitty keyboard protocol: replaces them, or with 2 adds and with 3 removes some. */

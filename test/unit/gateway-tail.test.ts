@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { History } from '../../src/gateway/history.ts'
 import { ScreenState } from '../../src/gateway/screen-state.ts'
 import { SequenceParser } from '../../src/gateway/sequence-parser.ts'
+import { nameOf } from '../../src/gateway/sequence.ts'
 import { buildTail } from '../../src/gateway/tail.ts'
 
 /** Returns the tail of some output, of which only the last bytes are kept. */
@@ -259,17 +260,26 @@ describe('the tail of output', () => {
 
 describe('SequenceParser', () => {
   it.each([
-    [['\xc2', '\x9b6n'], ['csi 6n']],
+    [['\xc2', '\x9b6n'], [['csi', 'n', [6]]]],
     [['\xc2', '\xa96n'], []],
     [['\xc2', ''], []],
-    [['\x1b[1', ';2H'], ['csi 1;2H']],
-    [['\x1b]0;a', 'b\x07'], ['osc 0;ab']],
+    [['\x1b[1', ';2', 'H'], [['csi', 'H', [1, 2]]]],
+    [['\x1b[', '?', '1;;20', '04h'], [['csi', '?h', [1, 0, 2004]]]],
+    [['\x1b', '[1', '\n0m'], []],
+    [['\x1b]1', '1;a', '?\x07'], [['osc', '11', true]]],
+    [['\x1bP1;', '2q', '#0'], []],
+    [['\x1b[1?h\x1b[ 1q\x1b[?1h'], [['csi', '?h', [1]]]],
+    [['\x1b[99999999999m'], [['csi', 'm', [2 ** 31 - 1]]]],
   ])('finds in the parts %j the sequences %j', (parts, sequences) => {
-    const found: string[] = []
+    const found: unknown[][] = []
     const parser = new SequenceParser()
     for (const part of parts) {
-      parser.feed(Buffer.from(part, 'latin1'), { onSequence: (kind, body) => found.push(`${kind} ${body}`) })
+      parser.feed(Buffer.from(part, 'latin1'), {
+        onSequence({ kind, name, parameters, asks }) {
+          found.push([kind, name, kind === 'csi' ? parameters : asks])
+        },
+      })
     }
-    expect(found).toEqual(sequences)
+    expect(found).toEqual(sequences.map(([kind, name, value]) => [kind, nameOf(String(name)), value]))
   })
 })
