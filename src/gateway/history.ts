@@ -2,13 +2,16 @@
 const SMALL = 1024
 const BLOCK = 4096
 const FIRST_BLOCK = 256
+// A piece of a larger buffer keeps all of that in memory. Less than this is not worth a copy when a part is dropped.
+const LARGE = 128 * 1024
 
 /** Takes output that is not kept any longer. */
 export type DropOutput = (dropped: readonly Buffer[]) => void
 
 /**
  * The last output of a session. Large pieces are kept as they came, and not copied: a server's frames of 4 KiB would take
- * a tenth longer.
+ * a tenth longer. Only those are copied that keep more than twice their bytes in memory, because they share it with
+ * something else, such as a frame that has been dropped.
  */
 export class History {
   readonly #onDrop: DropOutput
@@ -18,6 +21,10 @@ export class History {
   // The last piece, if it is a block that small pieces are collected in, and the bytes of it that are in use.
   #block: Buffer | undefined
   #used = 0
+  // The memory of the last pieces that were not copied, how many they are, and their bytes.
+  #shared: ArrayBufferLike | undefined
+  #sharing = 0
+  #sharedBytes = 0
   #start = 0
   #end = 0
 
@@ -43,7 +50,10 @@ export class History {
     if (data.length < SMALL) this.#collect(data)
     else {
       this.#close()
+      if (data.buffer !== this.#shared) this.#settle(data.buffer)
       this.#pieces.push(data)
+      this.#sharing += 1
+      this.#sharedBytes += data.length
     }
     if (this.#end - this.#start > this.#most + this.#most / 8) this.trim()
   }
@@ -57,10 +67,14 @@ export class History {
     let count = 0
     for (let piece; (piece = this.#pieces[count]) && piece.length <= rest; count += 1) rest -= piece.length
     const dropped = this.#pieces.splice(0, count)
+    this.#sharing = Math.min(this.#sharing, this.#pieces.length)
+    this.#sharedBytes = Math.min(this.#sharedBytes, this.#end - this.#start)
     const [first] = this.#pieces
     if (first && rest > 0) {
       dropped.push(first.subarray(0, rest))
-      this.#pieces[0] = first.subarray(rest)
+      const kept = first.subarray(rest)
+      const { byteLength } = kept.buffer
+      this.#pieces[0] = byteLength > LARGE && byteLength > 2 * kept.length ? copyOf([kept]) : kept
     }
     this.#onDrop(dropped)
   }
@@ -68,7 +82,13 @@ export class History {
   /** Returns a copy of the output from an offset on. */
   read(from: number): Buffer {
     this.#close()
-    return Buffer.concat(this.#pieces).subarray(from - this.#start)
+    let skipped = from - this.#start
+    const pieces: Buffer[] = []
+    for (const piece of this.#pieces) {
+      if (skipped < piece.length) pieces.push(piece.subarray(skipped))
+      skipped = Math.max(0, skipped - piece.length)
+    }
+    return copyOf(pieces)
   }
 
   /** Keeps at least this many bytes from now on. */
@@ -80,6 +100,7 @@ export class History {
   #collect(data: Buffer): void {
     if (!this.#block || this.#block.length - this.#used < data.length) {
       this.#close()
+      this.#settle()
       // An idle shell has printed little more than its prompt.
       const size = Math.min(BLOCK, Math.max(FIRST_BLOCK, this.#end - this.#start))
       this.#block = Buffer.allocUnsafeSlow(Math.max(size, data.length))
@@ -92,7 +113,32 @@ export class History {
 
   /** Cuts the block to the bytes that are in use. */
   #close(): void {
-    if (this.#block) this.#pieces[this.#pieces.length - 1] = this.#block.subarray(0, this.#used)
+    if (!this.#block) return
+    const used = this.#block.subarray(0, this.#used)
+    this.#pieces[this.#pieces.length - 1] = this.#used < this.#block.length / 2 ? copyOf([used]) : used
     this.#block = undefined
   }
+
+  /** No more pieces come from the same memory: copies those that are less than half of it. `next` is that of the next ones. */
+  #settle(next?: ArrayBufferLike): void {
+    const { byteLength = 0 } = this.#shared ?? {}
+    if (this.#sharing > 0 && byteLength > 2 * this.#sharedBytes) {
+      const first = this.#pieces.length - this.#sharing
+      this.#pieces[first] = copyOf(this.#pieces.splice(first, this.#sharing))
+    }
+    this.#shared = next
+    this.#sharing = 0
+    this.#sharedBytes = 0
+  }
+}
+
+/** Returns the bytes in memory of their own. */
+function copyOf(pieces: readonly Buffer[]): Buffer {
+  const copy = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0))
+  let end = 0
+  for (const piece of pieces) {
+    copy.set(piece, end)
+    end += piece.length
+  }
+  return copy
 }

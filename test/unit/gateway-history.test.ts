@@ -39,4 +39,74 @@ describe('History', () => {
     shared.fill('x')
     expect(history.read(0).toString()).toBe('one')
   })
+
+  /** Returns the bytes of memory that the pieces hold which are dropped in the end. */
+  function heldBy(history: History, dropped: Buffer[]): number {
+    history.limit(0)
+    return [...new Set(dropped.map(({ buffer }) => buffer))].reduce((sum, { byteLength }) => sum + byteLength, 0)
+  }
+
+  const KIB = 1024
+
+  it.each<[name: string, push: (history: History) => void]>([
+    ['frames of 16 MiB', (history) => history.push(Buffer.alloc(16 * KIB * KIB))],
+    [
+      'a frame of 1 KiB in each buffer of 64 KiB',
+      (history) => {
+        for (let count = 0; count < 300; count += 1) history.push(Buffer.alloc(64 * KIB).subarray(7, 7 + KIB))
+      },
+    ],
+    [
+      'two frames of 4 KiB in each buffer of 64 KiB, and single letters between them',
+      (history) => {
+        for (let count = 0; count < 200; count += 1) {
+          const buffer = Buffer.alloc(64 * KIB)
+          history.push(buffer.subarray(0, 4 * KIB))
+          history.push(Buffer.from('a'))
+          history.push(buffer.subarray(4 * KIB, 8 * KIB))
+        }
+      },
+    ],
+    [
+      'single letters between frames of 1 KiB',
+      (history) => {
+        for (let count = 0; count < 300; count += 1) {
+          history.push(Buffer.from('a'))
+          history.push(Buffer.alloc(KIB))
+        }
+      },
+    ],
+    [
+      'a large frame that is dropped bit by bit',
+      (history) => {
+        history.push(Buffer.alloc(600 * KIB))
+        for (let count = 0; count < 50; count += 1) history.push(Buffer.alloc(4 * KIB))
+      },
+    ],
+  ])('holds no more than twice what it keeps, and a little, after %s', (_, push) => {
+    const dropped: Buffer[] = []
+    const history = new History(256 * KIB, (pieces) => void dropped.push(...pieces))
+    push(history)
+    const kept = history.end - history.start
+    dropped.length = 0
+    expect(heldBy(history, dropped)).toBeLessThanOrEqual(2 * kept + 128 * KIB)
+  })
+
+  it('does not copy what fills the buffers that it comes in', () => {
+    const dropped: Buffer[] = []
+    const history = new History(256 * KIB, (pieces) => void dropped.push(...pieces))
+    const buffers = Array.from({ length: 20 }, () => Buffer.alloc(64 * KIB))
+    for (const buffer of buffers) {
+      for (let at = 0; at < buffer.length; at += 4 * KIB) history.push(buffer.subarray(at, at + 4 * KIB))
+    }
+    history.limit(0)
+    const given = new Set<ArrayBufferLike>(buffers.map(({ buffer }) => buffer))
+    expect(dropped.every(({ buffer }) => given.has(buffer))).toBe(true)
+  })
+
+  it('copies no more than what it is asked for', () => {
+    const history = new History(256 * KIB, () => {})
+    for (let count = 0; count < 60; count += 1) history.push(Buffer.alloc(4 * KIB, count))
+    expect(history.read(history.end - 10).buffer.byteLength).toBe(10)
+  })
 })
