@@ -107,7 +107,7 @@ export class Session implements SilenceObserver {
     if (replay.data.length > 0) sink.push(replay.data, true)
     this.#output.keep(most)
     const input = new SessionInput(this.core, this.#size, !replay.isExact, () => {
-      if (offset !== undefined) sendText(client, PONG)
+      if (offset !== undefined) sink.answer(PONG)
     })
     this.#attachment = { visit, input, since: Date.now() }
     client.uplink.startSending(input)

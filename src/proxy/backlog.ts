@@ -18,6 +18,8 @@ export class Backlog {
   readonly #observer: ProgressObserver
   // Passed to each `send`: one function for all messages.
   readonly #onSent = (): void => this.#messageSent()
+  // Whether an answer waits in the socket.
+  #isAnswering = false
   // Messages in the socket: `bufferedAmount` counts their bytes, and not the memory that each message takes.
   #waiting = 0
   // Whether the upstream waits, to call `pause` and `resume` only when that changes.
@@ -41,6 +43,20 @@ export class Backlog {
   send(data: Uint8Array, isBinary: boolean): void {
     this.#waiting += 1
     this.#client.send(data, isBinary ? BINARY : TEXT, this.#onSent)
+  }
+
+  /**
+   * Answers a question of the client with a text message, unless the answer before still waits: a client that asks and does
+   * not read must not fill the memory.
+   */
+  answer(text: string): void {
+    if (this.#isAnswering) return
+    this.#isAnswering = true
+    this.#waiting += 1
+    this.#client.send(Buffer.from(text), TEXT, () => {
+      this.#isAnswering = false
+      this.#messageSent()
+    })
   }
 
   /** Makes the upstream wait until the next `check`. */

@@ -59,6 +59,11 @@ export class Downlink implements Sink {
     if (this.#turnCost >= this.#share) this.#backlog.pause()
   }
 
+  /** Answers the client with a text message, unless the answer before still waits. It is no output. */
+  answer(text: string): void {
+    if (!this.#discarding && this.#client.readyState === OPEN) this.#backlog.answer(text)
+  }
+
   end(): boolean {
     releaseOutputShare(this)
     return false
