@@ -4,7 +4,7 @@ import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSED, OPEN, type ClientSocket } from './client-socket.ts'
 import { DROPPED } from './closing.ts'
 import { Inbox, type MessageReceiver } from './inbox.ts'
-import { ByteLimit } from './tcp.ts'
+import { ByteLimit, cutOff, hangUp } from './tcp.ts'
 
 /** How the client's connection ended. */
 export interface ClientClose {
@@ -15,7 +15,7 @@ export interface ClientClose {
 
 /** The owner of a {@link ClientLeg}. */
 export interface LegOwner {
-  /** Called before the connection ends because the client has sent too much. */
+  /** The client has sent too much, and is not listened to any more. Closes the connection, unless it is closing. */
   onOverflow(): void
   /** Called when the connection has ended and, after a close frame, its messages are delivered. */
   onClientGone(close: ClientClose): void
@@ -50,6 +50,8 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   #patience: ReturnType<typeof setTimeout> | undefined
   // Absent without a limit.
   #byteLimit: ByteLimit | undefined
+  // Ends the connection after the close frame. Absent if the client's answer is awaited.
+  #end: ((socket: ClientSocket) => void) | undefined
 
   static readonly #listeners = {
     message(this: LeggedSocket, data: Buffer, isBinary: boolean): void {
@@ -75,7 +77,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
     this.#socket = socket
     this.#owner = owner
     this.#inbox = new Inbox(socket)
-    if (socket.readyState === CLOSED) queueMicrotask(() => this.#end({ code: DROPPED, reason: '' }))
+    if (socket.readyState === CLOSED) queueMicrotask(() => this.#onEnd({ code: DROPPED, reason: '' }))
     Object.assign(socket, { [LEG]: this })
     for (const [event, listener] of Object.entries(ClientLeg.#listeners)) socket.on(event, listener)
     socket.binaryType = 'nodebuffer'
@@ -115,8 +117,8 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   }
 
   /**
-   * Limits how many bytes the client may send, counted from the first limit on, unfinished messages included. Ends the
-   * connection at once when it sends more. `undefined` removes the limit.
+   * Limits how many bytes the client may send, counted from the first limit on, unfinished messages included. When it sends
+   * more, nothing of that is kept, and its answer to the close frame is not awaited. `undefined` removes the limit.
    */
   limitBytes(most: number | undefined): void {
     if (most === undefined) {
@@ -125,8 +127,9 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
       return
     }
     this.#byteLimit ??= new ByteLimit(this.#socket, () => {
+      this.limitBytes(undefined)
       this.#owner.onOverflow()
-      this.#socket.terminate()
+      this.#endBy(hangUp)
     })
     this.#byteLimit.set(most)
   }
@@ -142,7 +145,13 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
     if (this.#socket.readyState === CLOSED) return
     if (code === undefined) this.#socket.close()
     else this.#socket.close(code, reason)
+    this.#end?.(this.#socket)
     this.#terminateSoon()
+  }
+
+  /** Does not wait for the answer to the close frame, which has been sent or is about to be. */
+  hurry(): void {
+    this.#endBy(cutOff)
   }
 
   /** Removes what the proxy has added to a socket that has closed. */
@@ -169,6 +178,11 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
     this.#socket.terminate()
   }
 
+  #endBy(end: (socket: ClientSocket) => void): void {
+    this.#end = end
+    if (this.#socket.readyState !== OPEN) end(this.#socket)
+  }
+
   #terminateSoon(): void {
     this.#patience ??= setTimeout(() => this.#socket.terminate(), CLOSE_PATIENCE)
   }
@@ -176,16 +190,16 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   #onClose(close: ClientClose): void {
     this.#heartbeat?.stop()
     clearTimeout(this.#patience)
-    if (close.code === DROPPED) return this.#end(close)
+    if (close.code === DROPPED) return this.#onEnd(close)
     // The upstream still gets what the client sent before it closed, if it takes that in time.
     this.#patience = setTimeout(() => this.#inbox.close(), CLOSE_PATIENCE)
     this.#inbox.end(() => {
       clearTimeout(this.#patience)
-      this.#end(close)
+      this.#onEnd(close)
     })
   }
 
-  #end(close: ClientClose): void {
+  #onEnd(close: ClientClose): void {
     this.#hasEnded = true
     this.#gone?.resolve()
     this.#owner.onClientGone(close)

@@ -4,6 +4,10 @@ import type { ClientSocket } from './client-socket.ts'
 export interface TcpSocket {
   cork(): void
   uncork(): void
+  resume(): unknown
+  end(sent?: () => void): unknown
+  destroy(): unknown
+  removeAllListeners(event: 'data'): unknown
   on(event: 'data', listener: (chunk: Uint8Array) => void): unknown
   off(event: 'data', listener: (chunk: Uint8Array) => void): unknown
 }
@@ -44,4 +48,24 @@ export class ByteLimit {
   stop(): void {
     this.#tcp?.off('data', this.#onData)
   }
+}
+
+/**
+ * Ends a connection whose client is not listened to any more, after the close frame that has been sent. Goes on reading, so
+ * that the close frame arrives while the client still sends, but drops what comes before ws would hold it.
+ */
+export function hangUp(client: ClientSocket): void {
+  const tcp = tcpSocketOf(client)
+  if (!tcp) return client.terminate()
+  tcp.removeAllListeners('data')
+  // Later: ws may just be about to pause it.
+  process.nextTick(() => tcp.resume())
+  tcp.end()
+}
+
+/** Ends a connection at once, but for what has been sent. */
+export function cutOff(client: ClientSocket): void {
+  const tcp = tcpSocketOf(client)
+  if (!tcp) return client.terminate()
+  tcp.end(() => tcp.destroy())
 }

@@ -1,9 +1,11 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import type { WebSocket } from 'ws'
 import type { ConnectTerminalOptions } from '../../src/index.ts'
 import type { ProxyOptions } from '../../src/proxy.ts'
 import type { TestUpstream } from '../../src/testing.ts'
+import { closeFrame, flood, tcpOf } from '../support/frames.ts'
 import {
   CLIENT_AUTH,
   clientTo,
@@ -167,13 +169,24 @@ describe('an unfinished message', () => {
   it.each([
     ['has not sent its first message', '', 256 * KIB],
     ['is not authorized yet', CLIENT_AUTH, 4 * MIB],
-  ])('of a client that %s ends its connection before it fills the memory', async (_what, first, limit) => {
+  ])('of a client that %s closes it with 1009 before it fills the memory', async (_what, first, limit) => {
     const { proxy } = await connectToAuthorize(neverAuthorize)
-    await sendUnfinished(proxy, first, 64 * MIB)
+    const received = await sendUnfinished(proxy, first, 64 * MIB)
     const sender = proxy.served[1]
-    expect(await sender?.summary).toMatchObject({ endedBy: 'proxy', code: 1009 })
-    expect(sender?.request.socket.bytesRead).toBeLessThan(limit)
+    expect(await sender?.summary).toMatchObject({ endedBy: 'proxy', ...TOO_MUCH })
+    expect(received.subarray(received.indexOf(closeFrame(1009).subarray(2)) + 2).toString()).toBe(TOO_MUCH.reason)
+    expect(heldBy(sender?.socket)).toBeLessThan(limit)
   })
+
+  it('of a client that goes on after its close frame is not kept, and the connection ends after 5 s', async () => {
+    const { proxy } = await connectToAuthorize(neverAuthorize)
+    const client = await clientTo(proxy)
+    flood(tcpOf(client.ws), unfinished(64 * KIB))
+    // It neither answers the close frame nor ends its side.
+    tcpOf(client.ws).removeAllListeners('data').resume()
+    expect(await proxy.served[1]?.summary).toMatchObject({ endedBy: 'proxy', ...TOO_MUCH })
+    expect(heldBy(proxy.served[1]?.socket)).toBeLessThan(256 * KIB)
+  }, 10_000)
 
   it('of an authorized client may be as large as the WebSocketServer of the caller permits', async () => {
     const upstream = await upstreamOf()
@@ -187,10 +200,23 @@ describe('an unfinished message', () => {
   })
 })
 
-/** Connects, sends a first text message, and then the beginning of a message that never ends. */
-async function sendUnfinished({ url }: Proxy, first: string, length: number): Promise<void> {
+/** Returns the bytes of messages that ws holds because they are not finished. */
+function heldBy(socket: WebSocket | undefined): number {
+  return Number(Reflect.get(Reflect.get(socket ?? {}, '_receiver'), '_bufferedBytes'))
+}
+
+/** Returns the beginning of a message of 100 MiB. */
+function unfinished(length: number): Buffer {
+  const frame = Buffer.alloc(14 + length)
+  frame.set([0x82, 0xff])
+  frame.writeUInt32BE(100 * MIB - 1, 6)
+  return frame
+}
+
+/** Connects, sends a first text message and a message that never ends, and returns what came when the connection ends. */
+async function sendUnfinished({ url }: Proxy, first: string, length: number): Promise<Buffer> {
   const { port } = new URL(url)
-  const socket: Socket = connect(Number(port), '127.0.0.1')
+  const socket: Socket = connect({ port: Number(port), allowHalfOpen: true })
   afterwards({ close: () => socket.destroy() })
   socket.on('error', () => {})
   socket.write(
@@ -198,13 +224,14 @@ async function sendUnfinished({ url }: Proxy, first: string, length: number): Pr
       'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
   )
   await once(socket, 'data')
+  const received: Buffer[] = []
+  socket.on('data', (chunk) => received.push(chunk))
+  const ended = once(socket, 'end')
   // A mask of zeros leaves the bytes unchanged.
   if (first !== '') {
     socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | first.length, 0, 0, 0, 0]), Buffer.from(first)]))
   }
-  const header = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-  header.writeUInt32BE(100 * MIB - 1, 6)
-  socket.write(header)
+  socket.write(unfinished(0))
   const chunk = Buffer.alloc(64 * KIB)
   for (let sent = 0; sent < length && !socket.destroyed; sent += chunk.length) {
     if (socket.write(chunk)) continue
@@ -212,4 +239,7 @@ async function sendUnfinished({ url }: Proxy, first: string, length: number): Pr
       for (const event of ['drain', 'close']) socket.once(event, () => resolve())
     })
   }
+  await ended
+  socket.end()
+  return Buffer.concat(received)
 }
