@@ -36,5 +36,14 @@ export function isOriginAllowed({ headers }: IncomingMessage, origins: 'same' | 
   const { origin, host } = headers
   if (origin === undefined || origins === 'any') return true
   if (origins !== 'same') return origins.includes(origin)
-  return URL.canParse(origin) && new URL(origin).host === host
+  // A browser leaves out the default port and writes the host in small letters; a client or a proxy may not do so in `Host`.
+  // Which port is the default is known by the scheme of the page: a proxy in front may serve TLS.
+  const scheme = /^https?:/i.exec(origin)?.[0]
+  const page = scheme && siteOf(origin)
+  return page !== undefined && host !== undefined && page === siteOf(`${scheme}//${host}`)
+}
+
+/** Returns the host and port of a URL; `undefined` if it has anything else but a scheme. */
+function siteOf(url: string): string | undefined {
+  return /^\w+:\/\/[^\s/\\?#@]+$/.test(url) && URL.canParse(url) ? new URL(url).host : undefined
 }
