@@ -1,4 +1,4 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { assertWhole } from '../lib/arguments.ts'
@@ -6,7 +6,6 @@ import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { ClientSession, type ProxyEnd } from '../proxy/client-session.ts'
 import { CLOSING, sendAnswer } from './answers.ts'
-import { publish } from './events.ts'
 import { joinSession } from './join.ts'
 import { readGatewayOptions, type GatewaySettings, type TerminalGatewayOptions } from './options.ts'
 import { answerRequest } from './rest.ts'
@@ -14,6 +13,7 @@ import { findRoute, type Route } from './route.ts'
 import type { GatewaySession } from './session.ts'
 import { Sessions } from './sessions.ts'
 import type { GatewayState } from './state.ts'
+import { refuseUpgrade, respondOn, wantsOtherProtocol } from './upgrade.ts'
 import { isOriginAllowed } from './visitor.ts'
 
 /** Serves terminals to pages and to Open WebUI, in front of an upstream. */
@@ -113,6 +113,7 @@ class Gateway implements TerminalGateway {
   readonly handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): boolean => {
     const route = this.#routeOf(request)
     if (!route) return false
+    if (wantsOtherProtocol(request)) return this.handleRequest(request, respondOn(socket, request))
     const status = this.#refusalOf(request, route)
     if (status) refuseUpgrade(socket, status)
     else this.#wss.handleUpgrade(request, socket, head, (client) => this.#accept(client, request, route))
@@ -166,12 +167,4 @@ class Gateway implements TerminalGateway {
     await this.#state.sessions.endAll(RESTART.code, RESTART.reason)
     await allServed
   }
-}
-
-/** Refuses a handshake with an HTTP status, and ends the connection. */
-function refuseUpgrade(socket: Duplex, status: number): void {
-  publish('refused', { code: status })
-  socket.on('error', () => {})
-  socket.once('finish', () => socket.destroy())
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

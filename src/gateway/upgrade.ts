@@ -1,0 +1,31 @@
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { publish } from './events.ts'
+
+/** Whether a request wants another protocol than WebSocket, such as `h2c` of Java's client. A server may ignore that. */
+export function wantsOtherProtocol({ headers }: IncomingMessage): boolean {
+  return headers.upgrade !== undefined && headers.upgrade.toLowerCase() !== 'websocket'
+}
+
+/** Returns a response to a request that Node has taken for a handshake. The connection ends after it. */
+export function respondOn(socket: Duplex, request: IncomingMessage): ServerResponse {
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  socket.on('error', () => {})
+  // Its body is not parsed, and no request needs one.
+  socket.resume()
+  response.assignSocket(request.socket)
+  response.once('finish', () => {
+    response.detachSocket(request.socket)
+    socket.end(() => socket.destroy())
+  })
+  return response
+}
+
+/** Refuses a handshake with an HTTP status, and ends the connection. */
+export function refuseUpgrade(socket: Duplex, status: number): void {
+  publish('refused', { code: status })
+  socket.on('error', () => {})
+  socket.once('finish', () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
