@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
+import type { TerminalError } from '../lib/errors.ts'
 import { askToAuthorize, receiveAuth } from '../proxy/authorize.ts'
 import type { ClientSession, JoinedTerminal } from '../proxy/client-session.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { Route } from './route.ts'
-import type { Owner } from './session.ts'
+import { TAKEN_OVER, type Owner } from './session.ts'
 import { ownerOf } from './sessions.ts'
 import type { GatewayState } from './state.ts'
 import { Visit } from './visit.ts'
@@ -17,23 +18,31 @@ export async function joinSession(
   request: IncomingMessage,
   route: Route,
   state: GatewayState,
-): Promise<JoinedTerminal> {
+): Promise<JoinedTerminal | undefined> {
   const visit = new Visit(client)
   const { owner, offset } = await authorize(client, signal, request, route, state)
   visit.userId = owner.userId
   client.isAuthorized = true
   const session = state.sessions.find(String(route.sessionId), owner)
-  if (!session) {
-    const why = 'the user has no session with this id'
-    throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot join a client to its session', why)
-  }
+  if (!session) throw notFound()
   const { leg, uplink } = client
   const { maxBuffered, keepAlive } = state.settings
   leg.limitBytes(undefined)
   leg.keepAlive(keepAlive)
   leg.deliverTo(uplink)
   uplink.startReading(maxBuffered)
-  return session.attach(visit, offset)
+  const joined = await session.admission.enter(signal, () => {
+    if (session.isEnding) throw notFound()
+    return session.attach(visit, offset)
+  })
+  // Another client of the owner takes the terminal over, also from one that has not got it yet.
+  if (!joined) client.finish(TAKEN_OVER)
+  return joined
+}
+
+function notFound(): TerminalError {
+  const why = 'the user has no session with this id'
+  return terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot join a client to its session', why)
 }
 
 /**

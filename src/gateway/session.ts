@@ -8,6 +8,7 @@ import type { TerminalClose } from '../terminal/connection.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { parseBase } from '../upstream/url.ts'
+import { Admission } from './admission.ts'
 import { publish } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import { SessionInput } from './session-input.ts'
@@ -46,7 +47,8 @@ const UNATTACHED_LIMIT = 300_000
 const PONG = '{"type":"pong"}'
 
 const BAD_GATEWAY = 1014
-const TAKEN_OVER = 4009
+/** How a client ends when another one of the owner has come: the owner's word, as both are. */
+export const TAKEN_OVER: ProxyEnd = { endedBy: 'proxy', code: 4009, reason: 'Taken over' }
 
 /** The client that is joined to a session. */
 interface Attachment {
@@ -60,6 +62,7 @@ export class Session implements SilenceObserver {
   readonly id: string = randomUUID()
   readonly owner: Owner
   readonly core: TerminalCore
+  readonly admission: Admission = new Admission()
   readonly #settings: GatewaySettings
   readonly #since = Date.now()
   readonly #output: SessionOutput
@@ -67,8 +70,8 @@ export class Session implements SilenceObserver {
   #attachment: Attachment | undefined
   // The size of the window of the last client.
   #size: TerminalSize
-  // When the last client left. Absent before the first.
-  #parkedSince: number | undefined
+  // When the last client left, by the clock on the wall and by one that nobody sets. Absent before the first.
+  #parked: { readonly since: Date; readonly at: number } | undefined
   // Ends the session if no client comes. Absent while one is joined, and after the end.
   #timer: SilenceTimer | undefined
   // Whether it has ended, or is being ended.
@@ -95,10 +98,10 @@ export class Session implements SilenceObserver {
   attach(visit: Visit, offset: number | null | undefined): JoinedTerminal {
     const { client } = visit
     const { keepFor, maxBuffered, replay: most } = this.#settings
-    const isFirst = !this.#attachment && this.#parkedSince === undefined
+    const isFirst = !this.#attachment && !this.#parked
     this.#takeOver()
     this.#stopWaiting()
-    const replay = this.#output.replayFrom(offset)
+    const replay = this.admission.spend(() => this.#output.replayFrom(offset))
     if (offset !== undefined) announce(client, replay, keepFor)
     const sink = this.#output.join(
       (flow) => new Downlink(client.client, maxBuffered, flow, client.counters, client.leg),
@@ -136,8 +139,8 @@ export class Session implements SilenceObserver {
     this.#isEnding = true
     this.#stopWaiting()
     const { userId, base } = this.owner
-    if (!this.#attachment && this.#parkedSince !== undefined) {
-      const ms = Date.now() - this.#parkedSince
+    if (!this.#attachment && this.#parked) {
+      const ms = performance.now() - this.#parked.at
       publish('closed', { userId, sessionId: this.id, code, wasParked: true, ms, ...(error && { error }) })
     }
     // PROTOCOL 6.1: these are about the key of the gateway, and would blame the client's.
@@ -164,7 +167,7 @@ export class Session implements SilenceObserver {
       userId: this.owner.userId,
       since: this.since,
       ...(since !== undefined && { attachedSince: new Date(since) }),
-      ...(this.parkedSince !== undefined && { parkedSince: new Date(this.parkedSince) }),
+      ...(this.#parked && this.parkedAt !== undefined && { parkedSince: this.#parked.since }),
       bytesToClient: this.#bytesToClient + bytesToClient,
       bytesToUpstream: this.#bytesToUpstream + bytesToUpstream,
     }
@@ -179,20 +182,20 @@ export class Session implements SilenceObserver {
     return this.#isEnding
   }
 
-  /** When the last client left, in ms; `undefined` if the session is not parked. */
-  get parkedSince(): number | undefined {
-    return this.#attachment || this.#isEnding ? undefined : this.#parkedSince
+  /** When the last client left, as `performance.now()`; `undefined` if the session is not parked. */
+  get parkedAt(): number | undefined {
+    return this.#attachment || this.#isEnding ? undefined : this.#parked?.at
   }
 
   #takeOver(): void {
     const client = this.#attachment?.visit.client
-    this.#part(TAKEN_OVER)
-    client?.finish({ endedBy: 'proxy', code: TAKEN_OVER, reason: 'Taken over' })
+    this.#part(TAKEN_OVER.code)
+    client?.finish(TAKEN_OVER)
   }
 
   #park(code: number): void {
     this.#part(code)
-    this.#parkedSince = Date.now()
+    this.#parked = { since: new Date(), at: performance.now() }
     this.#timer = new SilenceTimer([this.#settings.keepFor], this)
   }
 
@@ -206,6 +209,7 @@ export class Session implements SilenceObserver {
     this.#size = input.size
     this.#bytesToClient += visit.client.counters.bytesToClient
     this.#bytesToUpstream += visit.client.counters.bytesToUpstream
+    this.admission.dismiss(visit.client)
     visit.part(code)
   }
 

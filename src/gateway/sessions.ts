@@ -142,8 +142,8 @@ export class Sessions {
   /** Returns the session that has been parked for the longest time, of the owners that are meant. */
   #longestParked(isMeant: (owner: Owner) => boolean): Session | undefined {
     return [...this]
-      .filter((session) => session.parkedSince !== undefined && isMeant(session.owner))
-      .sort((one, other) => Number(one.parkedSince) - Number(other.parkedSince))[0]
+      .filter((session) => session.parkedAt !== undefined && isMeant(session.owner))
+      .sort((one, other) => Number(one.parkedAt) - Number(other.parkedAt))[0]
   }
 
   async #attach(upstream: UpstreamOptions, signal: AbortSignalLike): Promise<OpenTerminal<SessionOutput>> {

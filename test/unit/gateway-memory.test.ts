@@ -1,7 +1,8 @@
+import type { Socket } from 'node:net'
 import { expect, it } from 'vitest'
-import { MIB } from '../support/proxy.ts'
+import { clientTo, MIB, type ProxyClient } from '../support/proxy.ts'
 import { attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
-import { until } from '../support/upstream.ts'
+import { clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 /** Resolves when no more output is given to the socket of a client that does not read. */
 async function stuck({ gateway }: ServedGateway): Promise<void> {
@@ -33,3 +34,65 @@ it('a client that sends heartbeats and does not read is owed one answer, and not
   client.ws.send('{"type":"ping"}')
   await until(() => client.messages.filter(({ isBinary }) => !isBinary).length > answers.length + 1)
 })
+
+/** Starts a gateway with a session that is parked, and that has printed more than it keeps. */
+async function parkedWithFlood(): Promise<{ gateway: ServedGateway; id: string; sockets: Socket[] }> {
+  const upstream = await upstreamOf({ shell: () => ({ input() {} }) })
+  const sockets: Socket[] = []
+  const gateway = await startGateway({
+    replay: 8 * MIB,
+    authorize({ sessionId, request }) {
+      if (sessionId !== undefined) sockets.push(request.socket)
+      return clientOf(upstream)
+    },
+  })
+  const id = await createAs(gateway)
+  const { ws, printed } = await attachAs(gateway, id)
+  // It takes long to find out what a tail of this is.
+  await upstream.sessions[0]?.output(`line\n${'a\x1b[m'.repeat(2.5 * MIB)}the end`)
+  await printed('the end')
+  ws.close()
+  await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+  return { gateway, id, sockets }
+}
+
+it('clients that attach in a loop and do not read hold no more than two replays', async () => {
+  const { gateway, id, sockets } = await parkedWithFlood()
+  sockets.length = 0
+  const isHeld = ({ destroyed, writableLength }: Socket): boolean => !destroyed && writableLength > MIB
+  for (let count = 1; count <= 8; count += 1) {
+    const { ws } = await clientTo({ url: `${gateway.base.replace('http', 'ws')}/api/terminals/${id}` })
+    ws.pause()
+    ws.send(`{"type":"auth","token":"jwt-ada","offset":${4 * MIB}}`)
+    await until(() => sockets.length === count && isHeld(sockets[count - 1] as Socket))
+  }
+  expect(sockets.filter(isHeld)).toHaveLength(2)
+})
+
+it('clients that come at the same time get one replay after another, and most of them none', async () => {
+  const { gateway, id } = await parkedWithFlood()
+  const clients: ProxyClient[] = []
+  for (let count = 0; count < 20; count += 1) {
+    clients.push(await attachAs(gateway, id, { token: 'jwt-ada', offset: null }))
+  }
+  const [last] = clients.slice(-1)
+  await last?.printed('the end')
+  // Each of the others was told at once, and most did not cost the time of a replay.
+  const ends = await Promise.all(clients.slice(0, -1).map(({ closed }) => closed))
+  expect(new Set(ends.map(({ code }) => code))).toEqual(new Set([4009]))
+  const attached = clients.filter(({ messages }) => messages.length > 0)
+  expect(attached.length).toBeLessThan(10)
+}, 20_000)
+
+it('a client that waits for its turn and leaves is no client, and one whose session ends meanwhile is told so', async () => {
+  const { gateway, id } = await parkedWithFlood()
+  const first = await attachAs(gateway, id)
+  await first.printed('the end')
+  const second = await attachAs(gateway, id)
+  second.ws.terminate()
+  await second.closed
+  const third = await attachAs(gateway, id)
+  await gateway.gateway.close({ drain: 0 })
+  expect(await third.closed).toMatchObject({ code: 1012 })
+  expect(await first.closed).toMatchObject({ code: 1012 })
+}, 20_000)
