@@ -6,6 +6,7 @@ import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { ClientSession, type ProxyEnd } from '../proxy/client-session.ts'
 import { CLOSING, sendAnswer } from './answers.ts'
+import { Authorizer } from './authorization.ts'
 import { joinSession } from './join.ts'
 import { readGatewayOptions, type GatewaySettings, type TerminalGatewayOptions } from './options.ts'
 import { answerRequest } from './rest.ts'
@@ -91,7 +92,12 @@ class Gateway implements TerminalGateway {
   #closed: Promise<void> | undefined
 
   constructor(settings: GatewaySettings) {
-    this.#state = { settings, sessions: new Sessions(settings), waiting: 0 }
+    this.#state = {
+      settings,
+      authorizer: new Authorizer(settings),
+      sessions: new Sessions(settings),
+      waiting: 0,
+    }
   }
 
   get sessions(): GatewaySession[] {

@@ -1,12 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
-import { askToAuthorize, receiveAuth } from '../proxy/authorize.ts'
+import { receiveAuth } from '../proxy/authorize.ts'
 import type { ClientSession, JoinedTerminal } from '../proxy/client-session.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { Route } from './route.ts'
 import { TAKEN_OVER, type Owner } from './session.ts'
-import { ownerOf } from './sessions.ts'
 import type { GatewayState } from './state.ts'
 import { Visit } from './visit.ts'
 import { describeClient } from './visitor.ts'
@@ -61,8 +60,8 @@ async function authorize(
   try {
     const { auth, offset } = await receiveAuth(leg, uplink, authTimeout, signal)
     const visitor = describeClient(request, route, auth)
-    const upstream = await askToAuthorize(authTimeout, signal, () => state.settings.authorize(visitor))
-    return { owner: ownerOf(upstream), offset }
+    const { owner } = await state.authorizer.ask(visitor, signal)
+    return { owner, offset }
   } finally {
     state.waiting -= 1
   }

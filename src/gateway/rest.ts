@@ -1,13 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Cancellation } from '../lib/cancellation.ts'
-import { askToAuthorize } from '../proxy/authorize.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { answerForAuthorize, answerForUpstream, NOT_FOUND, sendAnswer, type Answer } from './answers.ts'
 import { publish } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'
 import type { Owner, Session } from './session.ts'
-import { ownerOf } from './sessions.ts'
 import type { GatewayState } from './state.ts'
 import { describeClient, isOriginAllowed } from './visitor.ts'
 
@@ -21,7 +19,7 @@ export async function answerRequest(
   route: Route,
   state: GatewayState,
 ): Promise<void> {
-  const { settings, sessions } = state
+  const { authorizer, settings, sessions } = state
   if (!admitPage(request, response, settings)) return
   const methods = route.sessionId === undefined ? ['GET', 'POST'] : ['GET', 'DELETE']
   const { method = '' } = request
@@ -35,8 +33,7 @@ export async function answerRequest(
   let owner: Owner
   try {
     const client = describeClient(request, route)
-    upstream = await askToAuthorize(settings.authTimeout, undefined, () => settings.authorize(client))
-    owner = ownerOf(upstream)
+    ;({ upstream, owner } = await authorizer.ask(client, undefined))
   } catch (error) {
     return refuse(response, answerForAuthorize(error), { error })
   }

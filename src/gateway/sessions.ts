@@ -1,22 +1,12 @@
-import { assertHeaderValue, assertObject } from '../lib/arguments.ts'
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { hasCode } from '../lib/errors.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import { readSettings } from '../terminal/settings.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { readBase } from '../upstream/url.ts'
 import type { GatewaySettings } from './options.ts'
 import { SessionOutput } from './session-output.ts'
 import { Session, type Owner } from './session.ts'
-
-/** Returns the owner of the sessions that `authorize` has allowed a client to use. Throws if that is nobody. */
-export function ownerOf(upstream: UpstreamOptions): Owner {
-  assertObject('the value of authorize', upstream)
-  const { base, userId, chatId } = upstream
-  assertHeaderValue('userId', userId)
-  return { base: readBase(base), userId, chatId }
-}
 
 // For the upstream, with the end of a parked session.
 const GOING_AWAY = 1001
