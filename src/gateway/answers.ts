@@ -14,7 +14,8 @@ export const CLOSING: Answer = { status: 503, body: { error: 'Service restart' }
 const UNAUTHORIZED: Answer = { status: 401, body: { detail: 'Invalid API key' } }
 const FORBIDDEN: Answer = { status: 403, body: { detail: 'Access denied' } }
 const UNREACHABLE: Answer = { status: 502, body: { error: 'Terminal instance not reachable' } }
-const FAILED: Answer = { status: 500, body: { error: 'Internal server error' } }
+/** Something went wrong that is no business of the client. */
+export const FAILED: Answer = { status: 500, body: { error: 'Internal server error' } }
 
 const OF_AUTHORIZE: Partial<Record<TerminalErrorCode, Answer>> = {
   ERR_TERMINAL_UNAUTHORIZED: UNAUTHORIZED,
@@ -40,17 +41,36 @@ const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Answer>> = {
 
 /** Returns the answer to a client for anything that `authorize` has thrown. It never quotes it. */
 export function answerForAuthorize(thrown: unknown): Answer {
-  return (thrown instanceof TerminalError && OF_AUTHORIZE[thrown.code]) || FAILED
+  return answerFrom(OF_AUTHORIZE, thrown)
 }
 
 /** Returns the answer to a client for an error of its upstream. It never quotes the message, which names the upstream. */
-export function answerForUpstream(error: unknown): Answer {
-  return (error instanceof TerminalError && OF_UPSTREAM[error.code]) || FAILED
+export function answerForUpstream(thrown: unknown): Answer {
+  return answerFrom(OF_UPSTREAM, thrown)
 }
 
-/** Sends an answer, unless the request has had one. */
-export function sendAnswer(response: ServerResponse, { status, body }: Answer): void {
-  if (response.headersSent) return
+function answerFrom(answers: Partial<Record<TerminalErrorCode, Answer>>, thrown: unknown): Answer {
+  try {
+    // The code may be anything, such as the name of a property that every object has.
+    const isKnown = thrown instanceof TerminalError && Object.hasOwn(answers, thrown.code)
+    return (isKnown && answers[thrown.code]) || FAILED
+  } catch {
+    // A hostile value throws when its properties are read.
+    return FAILED
+  }
+}
+
+/** Whether nobody waits for an answer: a framework has answered, or the client has left. */
+export function isAnswered(response: ServerResponse): boolean {
+  return response.headersSent || response.destroyed
+}
+
+/** Sends an answer, unless nobody waits for one. Returns whether it is on its way. */
+export function sendAnswer(response: ServerResponse, { status, body }: Answer): boolean {
+  if (isAnswered(response)) return false
+  const { socket } = response
   response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
   response.end(JSON.stringify(body))
+  // Node does not report this: the answer counts as finished.
+  return !socket?.destroyed
 }

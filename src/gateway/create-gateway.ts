@@ -112,7 +112,7 @@ class Gateway implements TerminalGateway {
       return false
     }
     if (this.#closed) sendAnswer(response, CLOSING)
-    else void answerRequest(request, response, route, this.#state)
+    else answerRequest(request, response, route, this.#state)
     return true
   }
 

@@ -1,26 +1,48 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Cancellation } from '../lib/cancellation.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { answerForAuthorize, answerForUpstream, NOT_FOUND, sendAnswer, type Answer } from './answers.ts'
+import { finished } from 'node:stream'
+import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import {
+  answerForAuthorize,
+  answerForUpstream,
+  FAILED,
+  isAnswered,
+  NOT_FOUND,
+  sendAnswer,
+  type Answer,
+} from './answers.ts'
+import type { Authorization } from './authorization.ts'
 import { publish } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'
-import type { Owner, Session } from './session.ts'
+import type { Session } from './session.ts'
 import type { GatewayState } from './state.ts'
 import { describeClient, isOriginAllowed } from './visitor.ts'
 
 // Bytes. No request needs a body.
 const LONGEST_BODY = 64 * 1024
 
+// For the upstream, with the end of a session that its client does not know.
+const GOING_AWAY = 1001
+
 /** Answers a request about sessions as Open Terminal does (PROTOCOL 2.1 to 2.6). */
-export async function answerRequest(
+export function answerRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  route: Route,
+  state: GatewayState,
+): void {
+  // What is thrown here would end the process.
+  answer(request, response, route, state).catch((error: unknown) => refuse(response, FAILED, { error }))
+}
+
+async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   route: Route,
   state: GatewayState,
 ): Promise<void> {
-  const { authorizer, settings, sessions } = state
-  if (!admitPage(request, response, settings)) return
+  const { settings, sessions } = state
+  if (isAnswered(response) || !admitPage(request, response, settings)) return
   const methods = route.sessionId === undefined ? ['GET', 'POST'] : ['GET', 'DELETE']
   const { method = '' } = request
   if (method === 'OPTIONS') return preflight(response, methods)
@@ -28,50 +50,66 @@ export async function answerRequest(
     response.setHeader('Allow', methods.join(', '))
     return refuse(response, { status: 405, body: { detail: 'Method Not Allowed' } })
   }
-  dropBody(request, response)
-  let upstream: UpstreamOptions
-  let owner: Owner
-  try {
-    const client = describeClient(request, route)
-    ;({ upstream, owner } = await authorizer.ask(client, undefined))
-  } catch (error) {
-    return refuse(response, answerForAuthorize(error), { error })
-  }
-  const { userId } = owner
-  if (method === 'POST') return create(response, upstream, owner, state)
+  // A client that has left, or has been answered with 413, needs nothing.
+  const leaving = new Cancellation()
+  response.once('close', () => leaving.abort())
+  const authorization = await authorize(request, response, route, leaving, state)
+  if (!authorization || isAnswered(response)) return
+  const { owner } = authorization
+  if (method === 'POST') return create(response, authorization, leaving, state)
   if (route.sessionId === undefined) {
-    return sendAnswer(response, { status: 200, body: sessions.list(owner).map(toJson) })
+    return void sendAnswer(response, { status: 200, body: sessions.list(owner).map(toJson) })
   }
   const session = sessions.find(route.sessionId, owner)
-  if (!session) return refuse(response, NOT_FOUND, { userId })
-  if (method === 'GET') return sendAnswer(response, { status: 200, body: toJson(session) })
+  if (!session) return refuse(response, NOT_FOUND, owner)
+  if (method === 'GET') return void sendAnswer(response, { status: 200, body: toJson(session) })
+  // On the word of its owner.
   await session.end(1000, 'Session deleted')
   sendAnswer(response, { status: 200, body: { status: 'deleted' } })
 }
 
+/** Resolves with what the client may use, or with `undefined` if it is nothing. Then the client has its answer. */
+async function authorize(
+  request: IncomingMessage,
+  response: ServerResponse,
+  route: Route,
+  leaving: AbortSignalLike,
+  { authorizer }: GatewayState,
+): Promise<Authorization | undefined> {
+  dropBody(request, response)
+  try {
+    return await authorizer.ask(describeClient(request, route), leaving)
+  } catch (error) {
+    if (isAnswered(response)) return undefined
+    refuse(response, answerForAuthorize(error), { error })
+    return undefined
+  }
+}
+
 async function create(
   response: ServerResponse,
-  upstream: UpstreamOptions,
-  owner: Owner,
+  { upstream, owner }: Authorization,
+  leaving: AbortSignalLike,
   { settings, sessions }: GatewayState,
 ): Promise<void> {
-  const { userId } = owner
   if (!sessions.makeRoom(owner)) {
     const error = `Maximum number of terminal sessions (${settings.sessionsPerUser}) reached`
-    return refuse(response, { status: 429, body: { error } }, { userId })
+    return refuse(response, { status: 429, body: { error } }, owner)
   }
-  // A client that has left, or has been answered with 413, needs no session.
-  const leaving = new Cancellation()
-  const onClose = (): void => leaving.abort()
-  response.once('close', onClose)
+  let session: Session
   try {
-    const session = await sessions.open(upstream, owner, leaving)
-    sendAnswer(response, { status: 200, body: toJson(session) })
+    session = await sessions.open(upstream, owner, leaving)
   } catch (error) {
-    refuse(response, answerForUpstream(error), { userId, error })
-  } finally {
-    response.off('close', onClose)
+    return refuse(response, answerForUpstream(error), { userId: owner.userId, error })
   }
+  const isSent = sendAnswer(response, { status: 200, body: toJson(session) })
+  // On the word of the client, which has left, or of the framework that has answered it: nobody knows the session.
+  if (!isSent || !(await hasLeft(response))) await session.end(GOING_AWAY, 'Nobody has been told of it')
+}
+
+/** Resolves with whether an answer has left, or the client before it. */
+function hasLeft(response: ServerResponse): Promise<boolean> {
+  return new Promise((resolve) => void finished(response, (error) => resolve(!error)))
 }
 
 function toJson({ id, since }: Session): object {
@@ -79,9 +117,17 @@ function toJson({ id, since }: Session): object {
   return { id, created_at: since.toISOString(), pid: 0 }
 }
 
-function refuse(response: ServerResponse, answer: Answer, event: { userId?: string; error?: unknown } = {}): void {
-  publish('refused', { ...event, code: answer.status })
-  sendAnswer(response, answer)
+function refuse(
+  response: ServerResponse,
+  refusal: Answer,
+  { userId, error }: { userId?: string; error?: unknown } = {},
+): void {
+  publish('refused', {
+    ...(userId !== undefined && { userId }),
+    code: refusal.status,
+    ...(error !== undefined && { error }),
+  })
+  sendAnswer(response, refusal)
 }
 
 /** Answers a page that may not use the gateway. Sets the headers that allow the others to read the answer. */
@@ -110,7 +156,7 @@ function dropBody(request: IncomingMessage, response: ServerResponse): void {
   let received = 0
   request.on('data', ({ length }: Buffer) => {
     received += length
-    if (received <= LONGEST_BODY || response.headersSent) return
+    if (received <= LONGEST_BODY || isAnswered(response)) return
     response.setHeader('Connection', 'close')
     refuse(response, { status: 413, body: { detail: 'Content Too Large' } })
   })
