@@ -8,6 +8,8 @@ export interface Answer {
 }
 
 export const NOT_FOUND: Answer = { status: 404, body: { error: 'Session not found' } }
+/** There are too many strangers. */
+export const BUSY: Answer = { status: 503, body: { error: 'Too many clients are waiting' } }
 export const CLOSING: Answer = { status: 503, body: { error: 'Service restart' } }
 
 // PROTOCOL 2.3 and 2.4

@@ -28,7 +28,7 @@ export class Authorizer {
   }
 
   /** Resolves with what `authorize` returns. Rejects with what it throws, when it is late, and when it allows nobody. */
-  ask(client: GatewayClient, signal: AbortSignalLike | undefined): Promise<Authorization> {
+  ask(client: GatewayClient, signal: AbortSignalLike): Promise<Authorization> {
     const { authorize, authTimeout } = this.#settings
     return askToAuthorize(authTimeout, signal, async () => this.#read(await authorize(client)))
   }

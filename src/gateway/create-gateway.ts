@@ -14,6 +14,7 @@ import { findRoute, type Route } from './route.ts'
 import type { GatewaySession } from './session.ts'
 import { Sessions } from './sessions.ts'
 import type { GatewayState } from './state.ts'
+import { Strangers } from './strangers.ts'
 import { refuseUpgrade, respondOn, wantsOtherProtocol } from './upgrade.ts'
 import { isOriginAllowed } from './visitor.ts'
 
@@ -96,7 +97,7 @@ class Gateway implements TerminalGateway {
       settings,
       authorizer: new Authorizer(settings),
       sessions: new Sessions(settings),
-      waiting: 0,
+      strangers: new Strangers(settings.unauthenticated),
     }
   }
 
@@ -146,10 +147,10 @@ class Gateway implements TerminalGateway {
 
   /** Returns the HTTP status that refuses a handshake, or `undefined`. */
   #refusalOf(request: IncomingMessage, { sessionId }: Route): number | undefined {
-    const { settings, waiting } = this.#state
+    const { settings, strangers } = this.#state
     if (!isOriginAllowed(request, settings.origins)) return 403
     if (sessionId === undefined) return 404
-    return this.#closed || waiting >= settings.unauthenticated ? 503 : undefined
+    return this.#closed || !strangers.makeRoom() ? 503 : undefined
   }
 
   #accept(socket: WebSocket, request: IncomingMessage, route: Route): void {
@@ -161,7 +162,10 @@ class Gateway implements TerminalGateway {
   // A method of its own, so that its function does not keep the handshake in memory.
   #track(client: ClientSession): void {
     this.#clients.add(client)
-    void client.summary.promise.then(() => this.#clients.delete(client))
+    void client.summary.promise.then(() => {
+      this.#clients.delete(client)
+      this.#state.strangers.delete(client)
+    })
   }
 
   async #closeAll(): Promise<void> {

@@ -20,6 +20,7 @@ export async function joinSession(
 ): Promise<JoinedTerminal | undefined> {
   const visit = new Visit(client)
   const { owner, offset } = await authorize(client, signal, request, route, state)
+  state.strangers.delete(client)
   visit.userId = owner.userId
   client.isAuthorized = true
   const session = state.sessions.find(String(route.sessionId), owner)
@@ -49,20 +50,21 @@ function notFound(): TerminalError {
  * nothing that lives as long as the client keeps the handshake in memory.
  */
 async function authorize(
-  { leg, uplink }: ClientSession,
+  client: ClientSession,
   signal: AbortSignalLike,
   request: IncomingMessage,
   route: Route,
-  state: GatewayState,
+  { authorizer, settings, strangers }: GatewayState,
 ): Promise<{ owner: Owner; offset: number | null | undefined }> {
-  const { authTimeout } = state.settings
-  state.waiting += 1
+  const { leg, uplink } = client
+  strangers.add(client)
+  const { auth, offset } = await receiveAuth(leg, uplink, settings.authTimeout, signal)
+  const visitor = describeClient(request, route, auth)
+  strangers.setAsking(client, true)
   try {
-    const { auth, offset } = await receiveAuth(leg, uplink, authTimeout, signal)
-    const visitor = describeClient(request, route, auth)
-    const { owner } = await state.authorizer.ask(visitor, signal)
+    const { owner } = await authorizer.ask(visitor, signal)
     return { owner, offset }
   } finally {
-    state.waiting -= 1
+    strangers.setAsking(client, false)
   }
 }

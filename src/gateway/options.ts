@@ -36,7 +36,8 @@ export interface TerminalGatewayOptions extends Pick<
    * WebSocket, before anything else happens for it.
    *
    * The `userId` that it returns, and not the one that the client names, is the owner of a session; so is the `chatId`, if
-   * it returns one. A session is found only by its owner, through the same `base`.
+   * it returns one. A session is found only by its owner, through the same `base`, however that is spelled. Only the fields
+   * of `UpstreamOptions` are read, at once; others have no effect, and are named in a warning of the process.
    *
    * A `TerminalError` that it throws refuses the client: `ERR_TERMINAL_UNAUTHORIZED` with HTTP 401 or close code 4001,
    * `ERR_TERMINAL_FORBIDDEN` with 403 or 4003, `ERR_TERMINAL_NOT_FOUND` with 404 or 4004. The client is never told its
@@ -46,7 +47,7 @@ export interface TerminalGatewayOptions extends Pick<
   /** The path before `/api/terminals`, such as `/terminal`. Default: `''`. */
   path?: string | undefined
   /**
-   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the same host and port, `'any'`, or a
+   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the host and port in `Host`, `'any'`, or a
    * list such as `['https://chat.example']`. A client without an `Origin` is no page, and may always use it. Default:
    * `'same'`.
    */
@@ -66,7 +67,11 @@ export interface TerminalGatewayOptions extends Pick<
    * 429 if clients are joined to all of them. Default: 8.
    */
   sessionsPerUser?: number | undefined
-  /** The WebSockets that may be waiting for `authorize`. One more is answered with 503. Default: 1 000. */
+  /**
+   * The WebSockets and requests that `authorize` has not let in. A WebSocket counts until its connection has ended. When one
+   * more comes, a WebSocket that has not said who it is, or has been refused, is closed with 1013, chosen at random; if there
+   * is none, the new one is answered with 503. Default: 1 000.
+   */
   unauthenticated?: number | undefined
   /** ms for the auth frame of a WebSocket, and as many again for `authorize`, from 1 to 2147483647. Default: 10 000. */
   authTimeout?: number | undefined

@@ -4,6 +4,7 @@ import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import {
   answerForAuthorize,
   answerForUpstream,
+  BUSY,
   FAILED,
   isAnswered,
   NOT_FOUND,
@@ -74,13 +75,22 @@ async function authorize(
   response: ServerResponse,
   route: Route,
   leaving: AbortSignalLike,
-  { authorizer }: GatewayState,
+  { authorizer, strangers }: GatewayState,
 ): Promise<Authorization | undefined> {
+  if (!strangers.makeRoom()) {
+    refuse(response, BUSY)
+    return undefined
+  }
+  const letIn = strangers.enter(response)
   dropBody(request, response)
   try {
-    return await authorizer.ask(describeClient(request, route), leaving)
+    const authorization = await authorizer.ask(describeClient(request, route), leaving)
+    letIn()
+    return authorization
   } catch (error) {
     if (isAnswered(response)) return undefined
+    // A stranger must not keep the connection with a body that never ends.
+    if (!request.complete) response.setHeader('Connection', 'close')
     refuse(response, answerForAuthorize(error), { error })
     return undefined
   }

@@ -1,12 +1,12 @@
 import type { Authorizer } from './authorization.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Sessions } from './sessions.ts'
+import type { Strangers } from './strangers.ts'
 
 /** What the requests and the WebSockets of a gateway share. */
 export interface GatewayState {
   readonly settings: GatewaySettings
   readonly authorizer: Authorizer
   readonly sessions: Sessions
-  /** The WebSockets that wait for `authorize`. */
-  waiting: number
+  readonly strangers: Strangers
 }
