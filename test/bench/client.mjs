@@ -1,4 +1,5 @@
 // The client of the benchmark, which takes the measurements.
+import { attachInLoops } from './attackers.mjs'
 import { openers } from './client-sessions.mjs'
 import { cpuSeconds } from './numbers.mjs'
 import { answerCalls } from './processes.mjs'
@@ -103,6 +104,8 @@ answerCalls({
     session.onBytes = () => {}
     void session.flood(flood)
   },
+
+  attachInLoops,
 
   /** Throws when the session that floods has ended. */
   assertOpen() {

@@ -74,6 +74,10 @@ const relays = {
     // The clients of the benchmark neither create sessions nor send an auth frame, so this does both for them.
     return server.on('upgrade', (request, socket, head) => {
       const path = '/api/terminals'
+      if (!request.url.endsWith('/bench')) {
+        gateway.handleUpgrade(request, socket, head)
+        return
+      }
       const post = http.request({ port: server.address().port, path, method: 'POST' }, async (response) => {
         const { id } = await json(response)
         request.url = `${path}/${id}`

@@ -75,6 +75,9 @@ const GOALS = [
   atMost('input-flood', 'key beside empty messages, p50', 10, 'ms', ours('empty')),
   atMost('input-flood', 'key beside messages of 1 byte, p50', 10, 'ms', ours('byte')),
   atMost('input-flood', 'key beside short text messages, p50', 10, 'ms', ours('text')),
+  atMost('attacks', "one user's worst effect on another's key, p50", 10, 'ms', (subject) =>
+    middle(subject, 'worst', 'gateway'),
+  ),
   atMost('echo-1', 'quiet key, 1 session, p99', 1.1, '× hand-written', times('p99', 'hand')),
   atMost('echo-200', 'quiet key, 200 sessions, p99', 1.1, '× hand-written', times('p99', 'hand')),
   atMost('connect', 'connectTerminal, CPU of for await', 1.4, '× bare ws', times('cpu', 'fetch', 'iterate')),

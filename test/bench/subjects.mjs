@@ -2,7 +2,7 @@
 import { attach, ATTACHES, connect, crowd, crowdSizes, TYPISTS } from './attaching.mjs'
 import { idle, idleSessions, parked, parkedSessions, sleeping, stalled } from './memory.mjs'
 import { KIB } from './settings.mjs'
-import { bulk, echo, echoBesideFlood, echoBesideInputFlood } from './traffic.mjs'
+import { bulk, CRAFTED, echo, echoBesideAttaches, echoBesideFlood, echoBesideInputFlood } from './traffic.mjs'
 
 export const LABELS = {
   direct: 'no relay',
@@ -67,6 +67,11 @@ export const subjects = {
       column('text', 'text `{}`, ms', digits(2)),
     ],
     run: echoBesideInputFlood,
+  },
+  attacks: {
+    title: "One keystroke's echo while another user attaches in 8 loops to a session with crafted output, p50",
+    columns: [...Object.keys(CRAFTED), 'worst'].map((key) => column(key, `${key}, ms`, digits(2))),
+    run: echoBesideAttaches,
   },
   'compressed-bulk': {
     title: 'Bulk output, frames of 4 KiB, from an upstream that offers compression',

@@ -73,6 +73,32 @@ export async function echoBesideInputFlood() {
   return rows
 }
 
+// Output that takes long to read, or that is left out when somebody attaches.
+export const CRAFTED = { C2: '\xc2', ENQ: '\x05', SGR: '\x1b[m', focus: '\x1b[?1004h', RIS: '\x1bc' }
+
+/** Measures keystrokes while another user attaches in loops to a session that has printed crafted output. */
+export async function echoBesideAttaches() {
+  const rows = []
+  for (let round = 0; round < rounds; round += 1) {
+    const row = {}
+    for (const kind of shuffled(Object.keys(CRAFTED))) row[kind] = await attachInLoops(CRAFTED[kind])
+    rows.push({ ...row, worst: Math.max(...Object.values(row)) })
+  }
+  return { gateway: rows }
+}
+
+async function attachInLoops(unit) {
+  const { urls, stop } = await startUpstream(['gateway'])
+  const [client, neighbour] = [await start('client.mjs'), await start('client.mjs')]
+  await client.call('connect', { url: urls.gateway })
+  await client.call('echo', { times: 1, warmUp: 300 })
+  await neighbour.call('attachInLoops', { url: urls.gateway, unit, bytes: 320 * KIB, loops: 8 })
+  await sleep(100)
+  const { p50 } = await client.call('echo', { times: 1_000, warmUp: 0, pause: 3, within: 1_500 })
+  await Promise.all([stop(), client.stop(), neighbour.stop()])
+  return p50 / 1000
+}
+
 async function floodInput(name, flood) {
   const { urls, stop } = await startUpstream([name])
   const [client, neighbour] = [await start('client.mjs'), await start('client.mjs')]

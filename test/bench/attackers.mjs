@@ -1,0 +1,43 @@
+// What one user of a gateway can do to the others.
+import { once } from 'node:events'
+import { WebSocket } from 'ws'
+
+const AUTH = JSON.stringify({ type: 'auth', token: '' })
+const FRAME = 4096
+
+async function attachTo(url) {
+  const socket = new WebSocket(url)
+  socket.on('error', () => {})
+  await once(socket, 'open')
+  socket.send(AUTH)
+  return socket
+}
+
+/**
+ * Creates a session that prints `unit` again and again, `bytes` in all, and attaches to it without end, in so many loops at
+ * the same time. Resolves when these have begun.
+ */
+export async function attachInLoops({ url, unit, bytes, loops }) {
+  const sessions = new URL('/api/terminals', url.replace('ws:', 'http:'))
+  const { id } = await (await fetch(sessions, { method: 'POST' })).json()
+  const target = new URL(`/api/terminals/${id}`, url)
+  const printer = await attachTo(target)
+  // The upstream echoes what is typed. Each frame begins with a line, so that the tail begins there.
+  const block = Buffer.from(`\n${unit.repeat(Math.ceil(FRAME / unit.length))}`.slice(0, FRAME), 'latin1')
+  let left = bytes
+  const printed = new Promise((resolve) => {
+    printer.on('message', ({ length }) => (left -= length) <= 0 && resolve())
+  })
+  for (let sent = 0; sent < bytes + FRAME; sent += FRAME) printer.send(block)
+  await printed
+  for (let loop = 0; loop < loops; loop += 1) void attachAgain(target)
+}
+
+async function attachAgain(target) {
+  for (;;) {
+    const socket = await attachTo(target)
+    // The replay has come, or another loop has taken over.
+    await Promise.race(['message', 'close'].map((event) => once(socket, event)))
+    socket.terminate()
+  }
+}
