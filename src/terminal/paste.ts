@@ -1,4 +1,5 @@
 const ESCAPE = 0x1b
+const QUESTION_MARK = 0x3f
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 /** What a terminal sends before and after pasted text, while a program has bracketed paste switched on. */
@@ -20,31 +21,43 @@ export class BracketedPaste {
   isWanted = false
   /** Whether the input that was sent has begun a paste that a program wanted, and not ended it. */
   isOpen = false
-  // How many bytes of the sequence that switches the mode came last.
-  #matchedMode = 0
+  // The end of the last output, from an escape on, if the rest of a sequence may follow.
+  #cut = new Uint8Array()
   // How many bytes of the marker that is expected next were sent last.
   #matched = 0
 
   /** Reads output. Returns whether it has switched the mode on that was off. */
   onOutput(data: Uint8Array): boolean {
     let isNew = false
-    for (let at = 0; at < data.length; at += 1) {
-      // A flood must not cost a look at every byte.
-      if (this.#matchedMode === 0) at = data.indexOf(ESCAPE, at)
-      if (at < 0) break
-      const byte = Number(data[at])
-      if (this.#matchedMode < MODE.length) {
-        this.#matchedMode = nextMatch(MODE, this.#matchedMode, byte)
-        continue
-      }
-      this.#matchedMode = 0
-      if (byte === ON) {
+    let end = data
+    if (this.#cut.length > 0) {
+      end = new Uint8Array(this.#cut.length + Math.min(data.length, MODE.length))
+      end.set(this.#cut)
+      end.set(data.subarray(0, MODE.length), this.#cut.length)
+      isNew = this.#readModes(end)
+    }
+    isNew = this.#readModes(data) || isNew
+    const last = data.length < MODE.length ? end : data
+    let from = last.length
+    for (let at = from - 1; at >= 0 && at >= last.length - MODE.length; at -= 1) if (last[at] === ESCAPE) from = at
+    this.#cut = last.slice(from)
+    return isNew
+  }
+
+  #readModes(data: Uint8Array): boolean {
+    let isNew = false
+    // A flood must not cost a look at every byte. Colours have escapes, too, but no question mark.
+    for (let at = data.indexOf(QUESTION_MARK); at >= 0; at = data.indexOf(QUESTION_MARK, at + 1)) {
+      const start = at - MODE.indexOf(QUESTION_MARK)
+      const word = data[start + MODE.length]
+      if (!startsWith(data, MODE, start)) continue
+      if (word === ON) {
         isNew ||= !this.isWanted
         this.isWanted = true
-      } else if (byte === OFF) {
+      } else if (word === OFF) {
         this.isWanted = this.isOpen = false
         this.#matched = 0
-      } else at -= 1
+      }
     }
     return isNew
   }
