@@ -18,7 +18,7 @@ export interface InputPart {
   /** Bytes; 0 if something has to be read first. */
   readonly length: number
   readonly pace: Pace
-  /** Whether it is part of a paste that the program has asked for, which proves that the program reads. */
+  /** Whether it is part of a paste that the program of an old server has asked for: a proof that the program reads. */
   readonly isPaste: boolean
 }
 
@@ -28,7 +28,8 @@ export interface InputPart {
  */
 export class InputWindow {
   readonly #paste = new BracketedPaste()
-  readonly #unread = new UnreadInput()
+  // Absent before the first input.
+  #unread: UnreadInput | undefined
   // Bytes that the PTY loses in its pages, for the input that the output has not repeated.
   #waste = 0
   // Whether Ctrl-C or its like was sent, and nothing has shown yet that the tty has read it.
@@ -38,7 +39,7 @@ export class InputWindow {
 
   /** Bytes that may be unread, with what they cost beside. */
   get unread(): number {
-    return this.#unread.bytes + this.#waste
+    return (this.#unread?.bytes ?? 0) + this.#waste
   }
 
   /** Whether a paste was begun and not ended. */
@@ -52,8 +53,8 @@ export class InputWindow {
    */
   onOutput(data: Uint8Array, isOld: boolean): boolean {
     const hasNewReader = this.#paste.onOutput(data)
-    const isRepeated = this.#unread.onOutput(data, isOld)
-    if (isRepeated) this.#waste = Math.min(this.#waste, this.#unread.unrepeated)
+    const isRepeated = this.#unread?.onOutput(data, isOld) === true
+    if (isRepeated) this.#waste = Math.min(this.#waste, this.#unrepeated)
     // The tty has thrown away what was not read, or a line editor has begun to read it.
     const hasInterrupted = this.#isInterrupting && (hasNewReader || showsInterrupt(data))
     if (hasInterrupted) this.#noteAllRead()
@@ -67,11 +68,12 @@ export class InputWindow {
    */
   nextPart(data: Uint8Array, start: number, isOld: boolean): InputPart {
     const { isPaste, length } = this.#paste.partOf(data, start, FRAME)
-    if (isPaste) return { length, pace: PACE_OF_SILENT, isPaste }
+    // A server that takes all input needs no slow paste, so a long one has to wait for the answer, like any input.
+    if (isPaste && isOld) return { length, pace: PACE_OF_SILENT, isPaste }
     const pace = isOld ? this.#paceOfOld : PACE
     const mayUseReserve = isInterrupt(data) || (this.#isInterrupting && data.length <= LONGEST_KEY)
     const room = UNREAD_LIMIT + (mayUseReserve ? INTERRUPT_RESERVE : 0) - this.unread
-    return { length: Math.max(0, Math.min(length, room)), pace, isPaste }
+    return { length: Math.max(0, Math.min(length, room)), pace, isPaste: false }
   }
 
   /** Notes input that is sent. */
@@ -84,17 +86,22 @@ export class InputWindow {
   }
 
   #push(data: Uint8Array): void {
+    this.#unread ??= new UnreadInput()
     this.#unread.push(data)
     if (data.length > PAGE) this.#waste += -data.length & (PAGE - 1)
   }
 
+  get #unrepeated(): number {
+    return this.#unread?.unrepeated ?? 0
+  }
+
   get #paceOfOld(): Pace {
-    return this.#unread.unrepeated < TTY_BUFFER ? PACE_OF_REPEATED : PACE_OF_SILENT
+    return this.#unrepeated < TTY_BUFFER ? PACE_OF_REPEATED : PACE_OF_SILENT
   }
 
   #noteAllRead(): void {
     this.lastProof = performance.now()
-    this.#unread.clear()
+    this.#unread = undefined
     this.#waste = 0
     this.#isInterrupting = false
   }

@@ -33,6 +33,8 @@ interface Waiting {
 
 // ms without a proof that the program reads, after which input is refused.
 const PROOF_TIMEOUT = 30_000
+// ms for the program to read the end of a paste, before the tty throws away what it has not read.
+const PASTE_END_TIME = 100
 
 /**
  * Sends keystrokes and pastes to the shell, cut into frames and spaced, so that every release takes all of them and none
@@ -196,7 +198,10 @@ export class Input {
       entry.reject(this.#owner.stalledError('interrupted', entry.sent, entry.data.length))
     }
     // Otherwise the program would take all further keys for a part of the paste.
-    if (dropped.length > 0 && this.#window.isPasting) void this.#sendBytes(PASTE_END.slice(), true).catch(() => {})
+    if (dropped.length > 0 && this.#window.isPasting) {
+      void this.#sendBytes(PASTE_END.slice(), true).catch(() => {})
+      this.#pacer.pause(PASTE_END_TIME)
+    }
     if (last >= 0) this.#wake?.()
   }
 }

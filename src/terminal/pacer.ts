@@ -11,9 +11,14 @@ export class Pacer {
     const now = performance.now()
     const rest = this.#lastFrame + interval - now
     if (rest <= 0) this.#bytes = 0
-    else if (this.#bytes + size > bytes) return rest
+    else if (this.#bytes + size > bytes || this.#lastFrame > now) return rest
     this.#lastFrame = now
     this.#bytes += size
     return 0
+  }
+
+  /** Lets nothing leave for so many ms. */
+  pause(ms: number): void {
+    this.#lastFrame = performance.now() + ms
   }
 }

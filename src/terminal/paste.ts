@@ -22,7 +22,7 @@ export class BracketedPaste {
   /** Whether the input that was sent has begun a paste that a program wanted, and not ended it. */
   isOpen = false
   // The end of the last output, from an escape on, if the rest of a sequence may follow.
-  #cut = new Uint8Array()
+  #cut: Uint8Array | undefined
   // How many bytes of the marker that is expected next were sent last.
   #matched = 0
 
@@ -30,7 +30,7 @@ export class BracketedPaste {
   onOutput(data: Uint8Array): boolean {
     let isNew = false
     let end = data
-    if (this.#cut.length > 0) {
+    if (this.#cut) {
       end = new Uint8Array(this.#cut.length + Math.min(data.length, MODE.length))
       end.set(this.#cut)
       end.set(data.subarray(0, MODE.length), this.#cut.length)
@@ -40,7 +40,7 @@ export class BracketedPaste {
     const last = data.length < MODE.length ? end : data
     let from = last.length
     for (let at = from - 1; at >= 0 && at >= last.length - MODE.length; at -= 1) if (last[at] === ESCAPE) from = at
-    this.#cut = last.slice(from)
+    this.#cut = from < last.length ? last.slice(from) : undefined
     return isNew
   }
 
