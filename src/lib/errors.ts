@@ -9,8 +9,8 @@
  * | `ERR_TERMINAL_MISSING_USER` | 422, close 4002 |
  * | `ERR_TERMINAL_NOT_FOUND` | 404, close 4004, or a handshake answered 403 while the session is not there |
  * | `ERR_TERMINAL_IN_USE` | close 4009 |
- * | `ERR_TERMINAL_LIMIT` | 429 |
- * | `ERR_TERMINAL_UNAVAILABLE` | connection refused or reset, DNS, TLS, 5xx, close 1012 or 1013, close 4003 "not reachable" |
+ * | `ERR_TERMINAL_LIMIT` | the server's own 429 to a POST |
+ * | `ERR_TERMINAL_UNAVAILABLE` | connection refused or reset, DNS, TLS, 5xx, any other 429, close 1012 or 1013, close 4003 "not reachable" |
  * | `ERR_TERMINAL_TIMEOUT` | `timeout` ran out |
  * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives, such as HTML, JSON without an id, or a redirect |
  * | `ERR_TERMINAL_INPUT_STALLED` | on an old server, input was refused because no program reads it |

@@ -1,7 +1,7 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { delay, startDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
-import { isTransient, terminalError } from '../upstream/failures.ts'
+import { isTransient, retryAfter, terminalError } from '../upstream/failures.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
 import { TerminalCore } from './core.ts'
@@ -50,7 +50,7 @@ export async function attachTerminal<S extends Sink>(
       const mayHelp = isTransient(error) || (remedy === 'another session' && lease.disown())
       if (tryNumber >= retry.attempts || !mayHelp || !(error instanceof TerminalError)) throw error
       progress.lastError = error
-      await delay(delayAfter(tryNumber, retry), deadline)
+      await delay(Math.max(delayAfter(tryNumber, retry), retryAfter(error)), deadline)
       tryNumber += 1
     }
   } catch (error) {

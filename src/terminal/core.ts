@@ -12,11 +12,11 @@ import { lookUpSession, type TerminalSession, type TerminalSessionOptions } from
 import { whereOf } from '../upstream/url.ts'
 import type { TerminalClose } from './connection.ts'
 import type { Attempt } from './dial.ts'
-import { explainEnd } from './ending.ts'
+import { explainEnd, type Ending } from './ending.ts'
 import { endShell } from './farewell.ts'
 import { Input, type InputOwner } from './input.ts'
 import type { Lease } from './lease.ts'
-import type { Ending, Link, LinkObserver } from './link.ts'
+import type { Link, LinkObserver } from './link.ts'
 import type { Sink } from './output.ts'
 import { stalledError, type StallReason } from './stalled.ts'
 

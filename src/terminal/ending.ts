@@ -3,7 +3,21 @@ import { MISSED_PINGS } from '../lib/heartbeat.ts'
 import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
 import type { TerminalSession } from '../upstream/sessions.ts'
 import type { TerminalClose } from './connection.ts'
-import type { Ending } from './link.ts'
+
+/** How a socket ended. */
+export interface Ending {
+  /** The close code, 1006 when there was no close frame. */
+  readonly code: number
+  readonly reason: string
+  /** Whether the handshake had succeeded before. */
+  readonly opened: boolean
+  /** The HTTP status of the handshake, if the runtime tells. */
+  readonly status: number | undefined
+  /** The header `Retry-After` of a refused handshake, if the runtime tells. */
+  readonly retryAfter?: string | undefined
+  /** The error of the runtime, if it tells. */
+  readonly failure: unknown
+}
 
 /** What is known of an end beside how the socket ended. */
 export interface EndContext {

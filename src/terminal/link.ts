@@ -1,19 +1,7 @@
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
+import type { Ending } from './ending.ts'
 import { sendsHeaders, type SocketConstructor, type SocketLike } from './websocket.ts'
-
-/** How a socket ended. */
-export interface Ending {
-  /** The close code, 1006 when there was no close frame. */
-  readonly code: number
-  readonly reason: string
-  /** Whether the handshake had succeeded before. */
-  readonly opened: boolean
-  /** The HTTP status of the handshake, if the runtime tells. */
-  readonly status: number | undefined
-  /** The error of the runtime, if it tells. */
-  readonly failure: unknown
-}
 
 /** Takes the messages of a link. */
 export interface Receiver {
@@ -46,9 +34,13 @@ const CLOSE_LIMIT = 5_000
 const HIGH_WATER = 65_536
 const POLL_INTERVAL = 4
 
-// All sockets of ws share their listeners, and find their link by this property. Separate functions for each socket would
-// add a tenth to the memory of an idle session.
+// All sockets of ws share their listeners, which find their link by this property: a tenth less memory for each socket.
 const LINK = Symbol('link')
+
+interface HandshakeAnswer {
+  readonly statusCode: number
+  readonly headers: { readonly 'retry-after'?: string }
+}
 
 interface LinkedSocket {
   readonly [LINK]: Link<Receiver>
@@ -67,8 +59,8 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
   #observer: LinkObserver | undefined
   // Whether the handshake has succeeded, for the ending.
   #opened = false
-  // The HTTP status of a refused handshake, for the ending.
-  #status: number | undefined
+  // The answer to a refused handshake, for the ending.
+  #refusal: HandshakeAnswer | undefined
   // The first error that the runtime has reported, for the ending.
   #failure: unknown
   // Runs while the closing handshake does. With `isPatient`, messages reset it.
@@ -93,8 +85,8 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
       this[LINK].#finish(code, reason.toString())
     },
     // Without this listener, the status would stand only in the message of an error. With it, ws does not end the socket.
-    'unexpected-response'(this: LinkedSocket, _request: unknown, response: { statusCode: number }): void {
-      this[LINK].#status = response.statusCode
+    'unexpected-response'(this: LinkedSocket, _request: unknown, response: HandshakeAnswer): void {
+      this[LINK].#refusal = response
       this[LINK].#socket.terminate?.()
     },
   }
@@ -167,7 +159,10 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
 
   #finish(code: number, reason: string): void {
     if (this.#ending) return
-    this.#ending = { code, reason, opened: this.#opened, status: this.#status, failure: this.#failure }
+    const { statusCode: status, headers } = this.#refusal ?? {}
+    const retryAfter = headers?.['retry-after']
+    this.#ending = { code, reason, opened: this.#opened, status, retryAfter, failure: this.#failure }
+    this.#refusal = undefined
     this.#patience?.stop()
     this.#observer?.onEnd(this.#ending)
   }

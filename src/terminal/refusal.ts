@@ -12,7 +12,7 @@ import {
 } from '../upstream/failures.ts'
 import { lookUpSession } from '../upstream/sessions.ts'
 import type { Attempt, DialFailure } from './dial.ts'
-import { type Ending } from './link.ts'
+import type { Ending } from './ending.ts'
 import { sendsHeaders } from './websocket.ts'
 
 /** What a failed attempt means, and what may help. */
@@ -88,7 +88,7 @@ function saysWhy(ending: Ending, attempt: Attempt): boolean {
 }
 
 /** Returns the error for an ending; `found` completes the reason with the result of the look-up. */
-function errorFor({ code, reason, status, failure }: Ending, attempt: Attempt, found = ''): TerminalError {
+function errorFor({ code, reason, status, retryAfter, failure }: Ending, attempt: Attempt, found = ''): TerminalError {
   const { action, upstream, keyInUrl } = attempt
   if (status === 401 || status === 403) {
     const advice = keyInUrl
@@ -97,7 +97,7 @@ function errorFor({ code, reason, status, failure }: Ending, attempt: Attempt, f
     const why = `HTTP ${status} to the handshake${found}`
     return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, why, { status, advice })
   }
-  if (status !== undefined) return statusError(action, status)
+  if (status !== undefined) return statusError(action, status, { retryAfter })
   // ws has no code for an answer that is no handshake.
   if (failure !== undefined) {
     return failureError(action, withoutSecrets(failure, upstream.redact), 'ERR_TERMINAL_PROTOCOL')

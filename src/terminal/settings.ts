@@ -35,9 +35,9 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
   timeout?: number | undefined
   /**
    * `attempts`: the number of tries in all. `delay`: ms before the second try. Only failures that may pass are tried
-   * again: a connection refused or reset, HTTP 502, 503 and 504, close codes 1012 and 1013, and 4003 "not reachable". The
-   * delay doubles from try to try, up to 8 000 ms, and is shortened by a random part of at most half. Either field may be
-   * left out. Default: `attempts` 5, `delay` 1 000.
+   * again: a connection refused or reset, HTTP 429 of a limit on requests, 502, 503 and 504, close codes 1012 and 1013, and
+   * 4003 "not reachable". The delay doubles from try to try, up to 8 000 ms, and is shortened by a random part of at most
+   * half; a `Retry-After` that is longer is heeded, up to 8 000 ms. Either field may be left out. Default: `attempts` 5, `delay` 1 000.
    *
    * If the answer to a POST is lost, the new session is looked for in the list of sessions. It is not found, and so not
    * deleted, if the same user created another at the same time, or if the server is an Open Terminal up to 0.11, which

@@ -38,12 +38,45 @@ export function terminalError(
   return new TerminalError(code, `${action}: ${why}. ${advice}`, { why, ...options })
 }
 
-/** Returns the error for an HTTP status (PROTOCOL 2.3). `message` is the server's reason, already redacted. */
-export function statusError(action: string, status: number, message = '', hasKey = true): TerminalError {
+/** What is known of an answer beside its status. */
+export interface AnswerDetails {
+  /** The reason that the server gave in JSON, already redacted. A proxy on the way gives none. */
+  readonly message?: string
+  readonly hasKey?: boolean
+  /** Whether the answer is to a POST, which alone can find the server full. */
+  readonly isPost?: boolean
+  /** The header `Retry-After`. */
+  readonly retryAfter?: string | undefined
+}
+
+// What an error does not show of the answer that it stands for.
+const answers = new WeakMap<object, AnswerDetails>()
+
+/** Returns the error for an HTTP status (PROTOCOL 2.3). */
+export function statusError(action: string, status: number, details: AnswerDetails = {}): TerminalError {
+  const { message = '', hasKey = true, isPost = false } = details
   const why = `HTTP ${status}${quoted(message)}`
-  const otherwise = status >= 500 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
-  const advice = status === 401 ? adviceOnKey(hasKey) : undefined
-  return terminalError(STATUSES[status] ?? otherwise, action, why, { status, advice })
+  const isFull = isPost && status === 429 && FULL.test(message)
+  const otherwise = status >= 500 || status === 429 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
+  const code = isFull ? 'ERR_TERMINAL_LIMIT' : (STATUSES[status] ?? otherwise)
+  const error = terminalError(code, action, why, { status, advice: status === 401 ? adviceOnKey(hasKey) : undefined })
+  answers.set(error, details)
+  return error
+}
+
+/** Whether the server itself gave the reason of an error, in JSON or in a close frame, and not a proxy on the way. */
+export function isServersWord(error: TerminalError): boolean {
+  return error.closeCode !== undefined || Boolean(answers.get(error)?.message)
+}
+
+// ms. A server that wants a longer pause is asked more often.
+const LONGEST_RETRY_AFTER = 8_000
+
+/** Returns the ms that the server wants a client to wait before it tries again, at most 8 000; 0 if it does not say. */
+export function retryAfter(error: unknown): number {
+  const { retryAfter: header = '' } = answers.get(Object(error)) ?? {}
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now()
+  return Math.min(Math.max(ms, 0) || 0, LONGEST_RETRY_AFTER)
 }
 
 /** Returns the advice for a key that was not accepted; `undefined` for the usual one. */
@@ -56,8 +89,9 @@ const STATUSES: Partial<Record<number, Failure>> = {
   403: 'ERR_TERMINAL_FORBIDDEN',
   404: 'ERR_TERMINAL_NOT_FOUND',
   422: 'ERR_TERMINAL_MISSING_USER',
-  429: 'ERR_TERMINAL_LIMIT',
 }
+// Any other 429 comes from a limit on requests, and passes.
+const FULL = /^Maximum number of terminal sessions/
 
 function quoted(message: string): string {
   return message === '' ? '' : `, "${message}"`
@@ -126,14 +160,14 @@ export function isCut(error: unknown): boolean {
 }
 
 // HTTP statuses, close codes, and a code of the runtimes.
-const TRANSIENT: unknown[] = [502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED']
+const TRANSIENT: unknown[] = [429, 502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED']
 
 /** Whether an error says that the server could not be reached or could not serve. */
 export function isUnavailable(error: unknown): error is TerminalError {
   return hasCode(error, 'ERR_TERMINAL_UNAVAILABLE')
 }
 
-/** Whether trying again may help: refused, reset, 502, 503, 504, 1012, 1013, and 4003 "not reachable". */
+/** Whether trying again may help: refused, reset, 429, 502, 503, 504, 1012, 1013, and 4003 "not reachable". */
 export function isTransient(error: unknown): boolean {
   if (!isUnavailable(error)) return false
   return (

@@ -49,15 +49,17 @@ export async function request(what: string, options: UpstreamOptions, plan: Requ
   if (status === 0 || (status >= 300 && status < 400)) {
     throw unexpected(answer, `redirected to ${redact(answer.header('location') ?? 'elsewhere')}`)
   }
-  throw statusError(action, status, redact(serverMessage(json)), hasKey)
+  const message = redact(serverMessage(json))
+  const isPost = method === 'POST'
+  throw statusError(action, status, { message, hasKey, isPost, retryAfter: answer.header('retry-after') })
 }
 
 /**
- * Whether a 404 comes from a terminal server, which gives a reason in JSON (PROTOCOL 2.4). A reverse proxy that has lost
- * its server also answers 404, and the shell may still run then.
+ * Whether it is the terminal server that says that a session has ended (PROTOCOL 2.4). A reverse proxy that has lost its
+ * server also answers 404, and so does an Open WebUI that has removed it from its list. The shell may still run then.
  */
 function isOwnNotFound({ status, json }: Reply): boolean {
-  return status === 404 && serverMessage(json) !== ''
+  return status === 404 && asRecord(json)['error'] === 'Session not found'
 }
 
 /**

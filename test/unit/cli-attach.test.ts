@@ -84,7 +84,7 @@ describe('attach', () => {
     ],
     [
       'the server runs as many sessions as it allows',
-      { faults: { create: { refuse: 429 } } },
+      { faults: { create: { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' } } },
       [],
       /ERR_TERMINAL_LIMIT: /,
     ],

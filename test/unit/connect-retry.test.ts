@@ -12,6 +12,9 @@ describe('connectTerminal, after a failure that may pass,', () => {
   it.each<[string, 'create' | 'attach', TestFault]>([
     ['a reset request', 'create', 'reset'],
     ['HTTP 502 to the request', 'create', { refuse: 502 }],
+    ['a limit on requests', 'create', { refuse: 429, body: '<h1>429 Too Many Requests</h1>' }],
+    ['a limit on requests that speaks JSON', 'create', { refuse: 429, body: '{"error":"Too many requests"}' }],
+    ['a limit on handshakes', 'attach', { refuse: 429 }],
     ['HTTP 503 to the request', 'create', { refuse: 503 }],
     ['HTTP 504 to the handshake', 'attach', { refuse: 504 }],
     ['a reset handshake', 'attach', 'reset'],
@@ -71,6 +74,22 @@ describe('connectTerminal, after a failure that may pass,', () => {
     const options = { ...clientOf(upstream), retry: { attempts, delay: 1 } }
     expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 502 })
     expect(upstream.requests).toHaveLength(1)
+  })
+
+  it('says that the server is unavailable, not full, when a limit on requests remains', async () => {
+    const upstream = await upstreamOf({ faults: { attach: { refuse: 429 } } })
+    const options = { ...clientOf(upstream), retry: { attempts: 2, delay: 1 } }
+    expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 429 })
+    expectNothingLeft(upstream)
+  })
+
+  it.each(['create', 'attach'] as const)('waits as long as Retry-After says after 429 (%s)', async (operation) => {
+    const fault = { refuse: 429, headers: { 'retry-after': '1' } }
+    const upstream = await upstreamOf({ faults: { [operation]: [fault] } })
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    afterwards({ close: () => timers.mockRestore() })
+    afterwards(await connectTerminal({ ...clientOf(upstream), retry: quickRetry }))
+    expect(timers.mock.calls.map(([, ms]) => ms)).toContain(1_000)
   })
 
   it('rejects with the last failure after the last attempt', async () => {

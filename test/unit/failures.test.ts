@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { TerminalError } from '../../src/lib/errors.ts'
-import { closeError, isTransient, statusError, terminalError } from '../../src/upstream/failures.ts'
+import { closeError, isTransient, retryAfter, statusError, terminalError } from '../../src/upstream/failures.ts'
+
+const FULL = 'Maximum number of terminal sessions (16) reached'
 
 // PROTOCOL 2.3
 describe('statusError', () => {
@@ -9,7 +11,7 @@ describe('statusError', () => {
     [403, 'ERR_TERMINAL_FORBIDDEN'],
     [404, 'ERR_TERMINAL_NOT_FOUND'],
     [422, 'ERR_TERMINAL_MISSING_USER'],
-    [429, 'ERR_TERMINAL_LIMIT'],
+    [429, 'ERR_TERMINAL_UNAVAILABLE'],
     [500, 'ERR_TERMINAL_UNAVAILABLE'],
     [502, 'ERR_TERMINAL_UNAVAILABLE'],
     [503, 'ERR_TERMINAL_UNAVAILABLE'],
@@ -22,8 +24,28 @@ describe('statusError', () => {
     expect(statusError('Cannot x', status)).toMatchObject({ code, status })
   })
 
+  it.each<[string, object, string]>([
+    ['the own 429 of a server to a POST', { message: FULL, isPost: true }, 'ERR_TERMINAL_LIMIT'],
+    ['the same words in an answer to another request', { message: FULL }, 'ERR_TERMINAL_UNAVAILABLE'],
+    ['429 to a POST for another reason', { message: 'slow down', isPost: true }, 'ERR_TERMINAL_UNAVAILABLE'],
+  ])('maps %s to the right code', (_what, details, code) => {
+    expect(statusError('Cannot x', 429, details)).toMatchObject({ code, status: 429 })
+  })
+
+  it.each<[string | undefined, number]>([
+    [undefined, 0],
+    ['', 0],
+    ['2', 2_000],
+    ['3600', 8_000],
+    ['soon', 0],
+    [new Date(Date.now() + 3_600_000).toUTCString(), 8_000],
+    [new Date(0).toUTCString(), 0],
+  ])('reads Retry-After %j as %i ms', (header, ms) => {
+    expect(retryAfter(statusError('Cannot x', 429, { retryAfter: header }))).toBe(ms)
+  })
+
   it('has a message with the action, the reason and advice', () => {
-    expect(statusError('Cannot x at http://h/', 401, 'Invalid API key').message).toBe(
+    expect(statusError('Cannot x at http://h/', 401, { message: 'Invalid API key' }).message).toBe(
       'Cannot x at http://h/: HTTP 401, "Invalid API key". Check `key` and `authType`.',
     )
   })
@@ -68,7 +90,8 @@ it.each<[string, boolean, unknown]>([
   ['HTTP 504', true, statusError('x', 504)],
   ['HTTP 500', false, statusError('x', 500)],
   ['HTTP 401', false, statusError('x', 401)],
-  ['HTTP 429', false, statusError('x', 429)],
+  ['HTTP 429', true, statusError('x', 429)],
+  ['HTTP 429 of a full server', false, statusError('x', 429, { message: FULL, isPost: true })],
   ['a dropped connection', true, closeError('x', 1006, '', String)],
   ['close 1012', true, closeError('x', 1012, '', String)],
   ['close 1013', true, closeError('x', 1013, '', String)],

@@ -239,7 +239,7 @@ describe('refusals', () => {
     [403, 502],
     [404, 404],
     [422, 502],
-    [429, 429],
+    [429, 503],
     [500, 503],
     [502, 503],
   ])('of the upstream with %i are answered with %i, and show no address', async (status, answered) => {

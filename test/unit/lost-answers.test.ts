@@ -137,8 +137,11 @@ describe('a session that connectTerminal created', () => {
   })
 
   // PROTOCOL 2.4
-  it('survives the 404 of a reverse proxy that has lost its server', async () => {
-    const upstream = await upstreamOf({ faults: { get: { refuse: 404, body: '<h1>default backend</h1>' } } })
+  it.each([
+    ['a reverse proxy that has lost its server', '<h1>default backend</h1>'],
+    ['an Open WebUI that has removed its server', `{"detail":"Terminal server 'x' not found"}`],
+  ])('survives the 404 of %s', async (_whose, body) => {
+    const upstream = await upstreamOf({ faults: { get: { refuse: 404, body } } })
     const terminal = await connectTerminal(clientOf(upstream))
     afterwards(terminal)
     await until(() => upstream.requests.filter(({ status }) => status === 404).length >= 2)

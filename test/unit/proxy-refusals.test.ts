@@ -23,9 +23,9 @@ const HIDDEN = 'http://10.0.3.7:8000 sk-canary secret.internal'
 // PROTOCOL 7.3
 describe('proxyTerminal, when the upstream refuses,', () => {
   const quick = { retry: { attempts: 1, delay: 0 } }
-  const hiding = (refuse: number): { refuse: number; body: string } => ({
+  const hiding = (refuse: number, reason = ''): { refuse: number; body: string } => ({
     refuse,
-    body: JSON.stringify({ error: HIDDEN }),
+    body: JSON.stringify({ error: reason + HIDDEN }),
   })
 
   it.each<[string, number, string, string, { server?: TestUpstreamOptions; client?: Partial<ConnectTerminalOptions> }]>(
@@ -64,7 +64,7 @@ describe('proxyTerminal, when the upstream refuses,', () => {
         4003,
         'Too many terminal sessions',
         'ERR_TERMINAL_LIMIT',
-        { server: { faults: { create: hiding(429) } } },
+        { server: { faults: { create: hiding(429, 'Maximum number of terminal sessions (16) reached ') } } },
       ],
       [
         '500',

@@ -61,6 +61,20 @@ describe('a terminal', () => {
     expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'exited' })
   })
 
+  // PROTOCOL 2.4
+  it.each([
+    [1000, ''],
+    [4004, 'Terminal server not found'],
+  ])(
+    'ends as `remote` with an error, not as `exited`, when Open WebUI removes its server: %i',
+    async (code, reason) => {
+      const gone = { refuse: 404, body: `{"detail":"Terminal server 'x' not found"}` }
+      const { terminal, session } = await open({ faults: { get: gone } })
+      session.close(code, reason)
+      expect(await terminal.closed).toMatchObject({ code, cause: 'remote', error: { code: 'ERR_TERMINAL_NOT_FOUND' } })
+    },
+  )
+
   it('ends with ERR_TERMINAL_UNAUTHORIZED after a bare close when the look-up refuses the key', async () => {
     const keys = ['sk-canary', 'sk-canary']
     const { terminal, session } = await open({}, { key: () => keys.shift() ?? 'sk-canary-expired' })
