@@ -14,11 +14,16 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignalLike | unde
   })
 }
 
-/** Resolves after `ms`, or rejects with the signal's reason when the signal aborts. Leaves no timer behind. */
-export function delay(ms: number, signal: AbortSignalLike): Promise<undefined> {
+/**
+ * Resolves after `ms`, or rejects with the signal's reason when the signal aborts. Leaves no timer behind. With `isUnref`,
+ * the process may end before.
+ */
+export function delay(ms: number, signal: AbortSignalLike, isUnref = false): Promise<undefined> {
   let timer: ReturnType<typeof setTimeout>
   const elapsed = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, ms, undefined)
+    // In browsers, a timer is a number.
+    if (isUnref) Object(timer).unref?.()
   })
   return abortable(elapsed, signal).finally(() => clearTimeout(timer))
 }
@@ -28,11 +33,21 @@ export interface Deadline extends AbortSignalLike {
   stop(): void
 }
 
-/** Returns a deadline that aborts after `ms` with the value of `expired`, or when `outer` aborts, with its reason. */
-export function startDeadline(ms: number, outer: AbortSignalLike | undefined, expired: () => unknown): Deadline {
+/**
+ * Returns a deadline that aborts after `ms` with the value of `expired`, or when `outer` aborts, with its reason. With
+ * `isUnref`, the process may end before.
+ */
+export function startDeadline(
+  ms: number,
+  outer: AbortSignalLike | undefined,
+  expired: () => unknown,
+  isUnref = false,
+): Deadline {
   const deadline = new Cancellation()
   const follow = (): void => deadline.abort(outer?.reason)
   const timer = setTimeout(() => deadline.abort(expired()), ms)
+  // In browsers, a timer is a number.
+  if (isUnref) Object(timer).unref?.()
   if (outer?.aborted) follow()
   else outer?.addEventListener('abort', follow)
   return Object.assign(deadline, {

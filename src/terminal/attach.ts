@@ -72,7 +72,7 @@ interface AttachProgress {
 const LONGEST_DELAY = 8_000
 
 /** Returns the ms to wait between two tries. They double from try to try; a random part keeps clients from coming back together. */
-export function delayAfter(tryNumber: number, { delay: first }: Tries): number {
+export function delayAfter(tryNumber: number, { delay: first }: Pick<Tries, 'delay'>): number {
   const longest = Math.min(first * 2 ** (tryNumber - 1), Math.max(first, LONGEST_DELAY))
   return longest * (1 - Math.random() / 2)
 }
@@ -110,12 +110,12 @@ async function prepareAttempt(
   settings: Settings,
   session: Attempt['session'],
   withKey: boolean,
-  { mayEndAtOrchestrator }: Lease,
+  { mayEndAtOrchestrator, onOpened }: Lease,
 ): Promise<Attempt> {
   const upstream = await resolveUpstream(session)
   const url = upstream.wsUrl(session.sessionId, withKey)
   const keyInUrl = withKey && upstream.keyMayBeInUrl
   // A session that was not created here stays.
   const endsShell = mayEndAtOrchestrator && settings.sessionId === undefined
-  return { settings, upstream, session, url, endsShell, keyInUrl, action: `Cannot attach at ${whereOf(url)}` }
+  return { settings, upstream, session, url, endsShell, onOpened, keyInUrl, action: `Cannot attach at ${whereOf(url)}` }
 }

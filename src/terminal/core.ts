@@ -100,10 +100,10 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     return this.closed
   }
 
-  /** Deletes the session at the end of the terminal, as `deleteOnClose` says, unless `error` is that another client uses it. */
-  async giveUp(error: unknown): Promise<void> {
+  /** Ends the terminal for good. Deletes the session, as `deleteOnClose` says, if `isOver`. */
+  async giveUp(isOver: boolean): Promise<void> {
     this.#isResumed = false
-    if (!hasCode(error, 'ERR_TERMINAL_IN_USE')) await this.#lease.end(this.#session)
+    if (isOver) await this.#lease.end(this.#session, this.#sink.generation)
   }
 
   /** Called by the input. */
@@ -111,7 +111,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     if (!this.isOpen) throw this.#closedError()
   }
 
-  /** Called by the input. */
   async send(frame: string | ArrayBuffer): Promise<void> {
     this.assertOpen()
     // Only keystrokes count as traffic: a text frame cannot end the shell.
@@ -158,7 +157,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     void this.#finish(ending).then(this.#closed.resolve)
   }
 
-  /** Called by the link. */
   onPong(): void {
     this.#heartbeat.onPong()
   }
@@ -198,8 +196,8 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   #closedError(): TerminalError {
     const action = `Cannot use the terminal at ${this.#where}`
     // The socket may report that it cannot send before it reports its end.
-    const isResumed = this.#isResumed || (this.isOpen && this.#sink.isKept)
-    if (!isResumed) return terminalError('ERR_TERMINAL_CLOSED', action, 'it is closed')
+    if (!this.#isResumed && !(this.isOpen && this.#sink.isKept))
+      return terminalError('ERR_TERMINAL_CLOSED', action, 'it is closed')
     return terminalError('ERR_TERMINAL_RECONNECTING', action, 'the connection was cut off, and is being restored')
   }
 
@@ -242,7 +240,10 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     const ownCause = this.#ownCause
     const context = { ownCause, where: this.#where, redact: this.#redact, lookUp: () => this.#lookUp() }
     const close = await explainEnd(ending, context)
-    if (!this.#isResumed) await this.giveUp(close.error)
+    if (this.#isResumed) return close
+    // On the word of the owner, or after the shell's end. Without a gateway, that of the connection is one (PROTOCOL 6.6).
+    const isOver = !this.#sink.isKept || close.cause === 'local' || close.cause === 'exited'
+    await this.giveUp(isOver && !hasCode(close.error, 'ERR_TERMINAL_IN_USE'))
     return close
   }
 }

@@ -5,6 +5,7 @@ import { withoutSecrets } from '../lib/errors.ts'
 import { failureError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
 import type { Upstream } from '../upstream/resolve.ts'
+import { asRecord, parseJson } from '../upstream/requests.ts'
 import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import type { Ending } from './ending.ts'
 import { endShell } from './farewell.ts'
@@ -22,6 +23,8 @@ export interface Attempt {
   readonly url: string
   /** Whether the session is deleted if the attempt is given up, and an orchestrator may be in between. */
   readonly endsShell: boolean
+  /** Called when the handshake has succeeded. */
+  readonly onOpened: () => void
   /** Whether the key is in the URL. */
   readonly keyInUrl: boolean
   /** The beginning of an error's message: what was tried, and where. */
@@ -49,14 +52,17 @@ export async function dial<S extends Sink>(
   const outcome = new Deferred<DialFailure | undefined>()
   // Stops the confirmation when the outcome is known.
   let stop: (() => void) | undefined
+  const accept = (failure: DialFailure | undefined): void => {
+    if (failure || !link.receiver.isAwaited) outcome.resolve(failure)
+  }
   link.observe({
     onOpen() {
-      const { offset } = link.receiver
-      link.sendText(offset === undefined ? upstream.message : withOffset(upstream.message, offset))
+      attempt.onOpened()
+      link.sendText(withProgress(upstream.message, link.receiver))
       if (settings.resize !== undefined) link.sendText(settings.resize)
-      stop = confirmSilence(link, attempt, outcome.resolve)
+      stop = confirmSilence(link, attempt, accept)
     },
-    onMessage: () => outcome.resolve(undefined),
+    onMessage: () => accept(undefined),
     onPong() {},
     onEnd: outcome.resolve,
   })
@@ -75,9 +81,9 @@ export async function dial<S extends Sink>(
   }
 }
 
-/** Returns an auth frame that asks for the output from an offset on (PROTOCOL 8.1). */
-function withOffset(message: string, offset: number | null): string {
-  return message.replace(/}$/, `,"offset":${offset}}`)
+/** Returns an auth frame that asks for the output from an offset on, and hands the generation back (PROTOCOL 8.1). */
+function withProgress(message: string, { offset, generation }: Sink): string {
+  return offset === undefined ? message : JSON.stringify({ ...asRecord(parseJson(message)), offset, generation })
 }
 
 /**

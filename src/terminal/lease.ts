@@ -1,15 +1,20 @@
 import { Cancellation, throwIfAborted, type AbortSignalLike } from '../lib/cancellation.ts'
-import { abortable, BRIEFLY, delay, withDeadline } from '../lib/deadline.ts'
-import { TerminalError } from '../lib/errors.ts'
-import { isCut } from '../upstream/failures.ts'
+import { abortable } from '../lib/deadline.ts'
 import type { RequestControl } from '../upstream/http.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { createSession, deleteTerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { createSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { removeSession } from './removal.ts'
 
 // ms. An orchestrator starts a container first, and creates the session even if the caller has given up (PROTOCOL 3.10).
 const ORPHAN_PATIENCE = 30_000
-// ms before the second try to delete a session. The delay doubles with each try.
-const DELETE_DELAY = 250
+
+interface Created {
+  readonly sessionId: string
+  readonly upstream: UpstreamOptions
+  readonly isBehindOrchestrator: boolean
+  /** Whether a server has opened a connection to it. */
+  wasOpened: boolean
+}
 
 /**
  * Holds the session of a terminal. Deletes it at the end, by default if it was created here, because an orchestrator would
@@ -20,9 +25,7 @@ export class Lease {
   // Whether the session is deleted when its terminal ends.
   readonly #deleteAtEnd: boolean
   // The session that was created, with its user and chat: only they may delete it.
-  #created:
-    | { readonly sessionId: string; readonly upstream: UpstreamOptions; readonly isBehindOrchestrator: boolean }
-    | undefined
+  #created: Created | undefined
 
   /** Leases the session with this id, or creates one when it is first needed. */
   constructor(sessionId: string | undefined, deleteAtEnd: boolean = sessionId === undefined) {
@@ -49,7 +52,7 @@ export class Lease {
     const creating = createSession({ ...upstream, signal: patience }, control)
     try {
       const { session, isBehindOrchestrator } = await abortable(creating, signal)
-      this.#created = { sessionId: session.id, upstream, isBehindOrchestrator }
+      this.#created = { sessionId: session.id, upstream, isBehindOrchestrator, wasOpened: false }
       return session.id
     } catch (error) {
       control.release?.()
@@ -58,7 +61,7 @@ export class Lease {
       Object(timer).unref?.()
       void creating
         .then(
-          ({ session }) => remove({ ...upstream, sessionId: session.id }),
+          ({ session }) => removeSession({ ...upstream, sessionId: session.id }, { wasOpened: false }),
           () => {},
         )
         .finally(() => clearTimeout(timer))
@@ -66,9 +69,14 @@ export class Lease {
     }
   }
 
+  /** Notes that a server has opened a connection to the session, so that it knows the session. */
+  readonly onOpened = (): void => {
+    if (this.#created) this.#created.wasOpened = true
+  }
+
   /** Ends the lease of an open terminal. Deletes the session unless it is kept, as `release` does. */
-  async end(session: TerminalSessionOptions): Promise<void> {
-    if (this.#deleteAtEnd) await remove(session)
+  async end(session: TerminalSessionOptions, generation?: string): Promise<void> {
+    if (this.#deleteAtEnd) await removeSession(session, { wasOpened: true, generation })
   }
 
   /**
@@ -77,7 +85,7 @@ export class Lease {
    */
   async release(): Promise<boolean> {
     const created = this.#created
-    if (created) await remove({ ...created.upstream, sessionId: created.sessionId })
+    if (created) await removeSession({ ...created.upstream, sessionId: created.sessionId }, created)
     return this.disown()
   }
 
@@ -87,25 +95,4 @@ export class Lease {
     this.#created = undefined
     return wasOwned
   }
-}
-
-/** Deletes a session. Resolves after that, or when it takes too long. */
-async function remove(session: TerminalSessionOptions): Promise<void> {
-  await withDeadline(BRIEFLY, undefined, async (signal) => {
-    for (let wait = DELETE_DELAY; ; wait *= 2) {
-      try {
-        await deleteTerminalSession({ ...session, signal })
-        return
-      } catch (error) {
-        if (!mayPassSoon(error)) throw error
-        await delay(wait, signal)
-      }
-    }
-    // Ignored: the caller has ended the terminal, and can do nothing about a server that does not answer.
-  }).catch(() => {})
-}
-
-/** Whether another try may succeed soon: the connection was cut, or a reverse proxy answered for a restarting server. */
-function mayPassSoon(error: unknown): boolean {
-  return isCut(error) || (error instanceof TerminalError && [404, 502, 503, 504].includes(error.status ?? 0))
 }

@@ -1,35 +1,9 @@
 import { wrongType } from '../lib/arguments.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
-import type { Receiver } from './link.ts'
+import type { Sink } from './sink.ts'
 
-/** Takes the output of a terminal. */
-export interface Sink extends Receiver {
-  /**
-   * The connection has ended with this close code. Returns whether the session is resumed over another connection, so that
-   * it must not be deleted.
-   */
-  end(code: number): boolean
-  /** Whether the server keeps the session when the connection drops. Such a server answers heartbeats (PROTOCOL 8.4). */
-  readonly isKept?: boolean
-  /** Whether the server paces the input itself. */
-  readonly isPaced?: boolean
-  /** The offset in the output to ask the server for; `null` for all that it keeps. Absent if nothing is to be resumed. */
-  readonly offset?: number | null | undefined
-  /** Drops all further output. */
-  discard(): void
-  /** Whether the server has to wait. */
-  isPaused(): boolean
-}
-
-/** Where output comes from. */
-export interface OutputSource extends FlowControl {
-  /** Takes the output. A sink may replace itself by another one. */
-  receiver: Sink
-}
-
-/** Creates a sink for the output of one connection. */
-export type CreateSink<S extends Sink> = (source: OutputSource) => S
+export type { CreateSink, OutputSource, Sink } from './sink.ts'
 
 // A linked list. Each reader moves along it at its own pace, and entries that all readers have passed are
 // garbage-collected. (Array.shift() would copy the rest: an hour of a progress bar is a hundred thousand tiny chunks.)
@@ -54,8 +28,9 @@ function costOf(chunk: Uint8Array): number {
   return chunk.length + MESSAGE_OVERHEAD
 }
 
-// Close codes of a connection that the network or a proxy has ended, and not the session (PROTOCOL 8.5).
-const RESUMABLE_CLOSES = [1001, 1006, 1013]
+// Close codes of a connection that the network or a proxy has ended, and not the session (PROTOCOL 8.5); and that of a key
+// that has expired, of which a fresh one may be had.
+const RESUMABLE_CLOSES = [1001, 1006, 1013, 4001]
 
 /**
  * The output of a terminal, over one connection after another, on its way to its readers. Keeps output until it is read,
@@ -67,6 +42,10 @@ export class Output implements Sink {
   received = 0
   isKept = false
   isPaced = false
+  isAwaited = false
+  /** ms for which the server keeps the session. */
+  keepFor = 0
+  generation: string | undefined
   /** Where to go on after a cut; `null` before the first byte, and within a tail; `undefined` if nothing is resumed. */
   offset: number | null | undefined
   // Whether no message has come over the latest connection yet.
@@ -96,7 +75,13 @@ export class Output implements Sink {
   connectTo(source: FlowControl): this {
     this.#waterMark.connectTo(source)
     this.#isNew = true
+    this.isAwaited = this.isKept
     return this
+  }
+
+  /** Lets the next end be the last. */
+  stopResuming(): void {
+    this.isKept = false
   }
 
   isPaused(): boolean {
@@ -107,6 +92,8 @@ export class Output implements Sink {
     const isFirst = this.#isNew
     this.#isNew = false
     if (isFirst && !isBinary && this.#readAttached(data)) return
+    // It is not the output of this session: something else has answered in its place.
+    if (this.isAwaited) return false
     // The output of a server that keeps sessions is always binary.
     if (this.isKept && !isBinary) return false
     this.offset = this.received += data.length
@@ -196,9 +183,12 @@ export class Output implements Sink {
 
   /** Reads the frame of a server that keeps sessions (PROTOCOL 8.2). Returns whether it is one. */
   #readAttached(data: Uint8Array): boolean {
-    const { type, offset, keepFor, paced } = asRecord(parseJson(new TextDecoder().decode(data)))
+    const { type, offset, keepFor, paced, generation } = asRecord(parseJson(new TextDecoder().decode(data)))
     if (type !== 'attached' || !Number.isSafeInteger(offset)) return false
+    this.isAwaited = false
     this.isKept = Number(keepFor) > 0
+    this.keepFor = Number(keepFor)
+    if (typeof generation === 'string' && generation !== '') this.generation = generation
     this.isPaced = paced === true
     this.received = Number(offset)
     // A tail is one message. Until it has come, there is nothing to go on from.

@@ -1,17 +1,14 @@
 import { wrongType } from '../lib/arguments.ts'
 import { Cancellation } from '../lib/cancellation.ts'
-import { delay } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
-import { TerminalError } from '../lib/errors.ts'
+import { hasCode, TerminalError } from '../lib/errors.ts'
 import { encodeResize } from '../upstream/protocol.ts'
-import { attachTerminal, delayAfter } from './attach.ts'
+import { attachTerminal } from './attach.ts'
 import type { TerminalClose, TerminalConnection, TerminalStatus } from './connection.ts'
 import type { TerminalCore } from './core.ts'
 import { Output } from './output.ts'
+import { RESUME_TIMEOUT, Resuming } from './resuming.ts'
 import type { Settings } from './settings.ts'
-
-// ms for one try to resume.
-const RESUME_TIMEOUT = 10_000
 
 /** A terminal, over one connection after another. */
 export class ResumableTerminal {
@@ -23,12 +20,16 @@ export class ResumableTerminal {
   // With the `resize` of the last size.
   #settings: Settings
   #status: TerminalStatus = 'open'
+  // The tries to resume after the latest cut. Absent before the first.
+  #resuming: Resuming | undefined
+  // The most bytes of output that were known at a cut.
+  #known = 0
   // The latest connection. Set by `open`.
   #core!: TerminalCore
 
   private constructor(settings: Settings) {
     this.#settings = settings
-    this.#output = new Output(settings.maxBuffered, settings.reconnect.attempts > 0, (isResumed) => {
+    this.#output = new Output(settings.maxBuffered, settings.reconnect !== undefined, (isResumed) => {
       this.#setStatus(isResumed ? 'reconnecting' : 'closed')
     })
   }
@@ -99,29 +100,32 @@ export class ResumableTerminal {
   async #resume(): Promise<void> {
     const { timeout, reconnect } = this.#settings
     const { sessionId, chatId } = this.#core
-    for (let tryNumber = 1; ; tryNumber += 1) {
-      await delay(delayAfter(tryNumber, reconnect), this.#closing)
-      const { upstream, ...settings } = this.#settings
-      try {
-        return await this.#attach({
-          ...settings,
-          upstream: { ...upstream, chatId },
-          sessionId,
-          retry: { attempts: 1, delay: 0 },
-          timeout: Math.min(timeout, RESUME_TIMEOUT),
-          signal: this.#closing,
-        })
-      } catch (error) {
-        if (tryNumber >= reconnect.attempts || isRefusal(error)) throw error
-      }
+    const { received, keepFor } = this.#output
+    const hasProgress = received > this.#known
+    this.#known = Math.max(this.#known, received)
+    if (!this.#resuming?.goesOn(hasProgress)) {
+      this.#resuming = new Resuming(reconnect?.delay ?? 0, reconnect?.timeout ?? keepFor)
     }
+    const attach = (): Promise<void> => {
+      const { upstream, ...settings } = this.#settings
+      return this.#attach({
+        ...settings,
+        upstream: { ...upstream, chatId },
+        sessionId,
+        retry: { attempts: 1, delay: 0 },
+        timeout: Math.min(timeout, RESUME_TIMEOUT),
+        signal: this.#closing,
+      })
+    }
+    await this.#resuming.run(attach, this.#closing)
   }
 
-  /** The session cannot be resumed. */
+  /** The session cannot be resumed. It is deleted only on the word of the owner: the shell may live, and others may use it. */
   async #giveUp(close: TerminalClose, problem: unknown): Promise<TerminalClose> {
-    this.#output.isKept = false
+    this.#output.stopResuming()
     this.#output.end(close.code)
-    await this.#core.giveUp(problem)
+    const isLocal = this.#closing.aborted && !hasCode(problem, 'ERR_TERMINAL_IN_USE')
+    await this.#core.giveUp(isLocal)
     if (this.#closing.aborted) return { code: 1000, reason: '', cause: 'local' }
     return { ...close, cause: 'lost', ...(problem instanceof TerminalError && { error: problem }) }
   }
@@ -132,10 +136,4 @@ export class ResumableTerminal {
     // Later, so that a listener that throws disturbs nothing but itself.
     for (const listener of this.#listeners) queueMicrotask(() => listener(status))
   }
-}
-
-/** Whether another try cannot help. Any other error may come from the network, also that of a key that cannot be fetched. */
-function isRefusal(error: unknown): boolean {
-  const mayPass = ['ERR_TERMINAL_UNAVAILABLE', 'ERR_TERMINAL_TIMEOUT', 'ERR_TERMINAL_PROTOCOL']
-  return error instanceof TerminalError && !mayPass.includes(error.code)
 }

@@ -12,8 +12,8 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
   /** The session to attach to. Default: a new session is created, and deleted when attaching fails. */
   sessionId?: string | undefined
   /**
-   * Whether the session is deleted when the terminal ends, by `close()` or otherwise, unless another client has taken it
-   * over. Default: `true` for a session that was created here, `false` for one with a `sessionId`.
+   * Whether the session is deleted by `close()` and after the shell's end; on a server that keeps no shell, also after the
+   * end of the connection. Never if another client is attached, or because a session could not be resumed. Default: `true` for a session that was created here, `false` for one with a `sessionId`.
    */
   deleteOnClose?: boolean | undefined
   /** The size of the window, sent right after the auth frame. Default: the server's 80 columns × 24 rows. */
@@ -46,11 +46,15 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
   retry?: { attempts?: number | undefined; delay?: number | undefined } | undefined
   /**
    * What to do when the connection drops and the server keeps the shell, as a gateway of this package does: tries to
-   * resume the session. `attempts`: the number of tries. `delay`: ms before the first; doubles from try to try, up to
-   * 8 000 ms, and is shortened by a random part of at most half. Either field may be left out. `false` never resumes. With
-   * any other server, a terminal whose connection drops has ended. Default: `attempts` 10, `delay` 500.
+   * resume the session. `delay`: ms before the first try; doubles from try to try, up to 8 000 ms, and is shortened by a
+   * random part of at most half. `timeout`: ms after which the terminal has ended, from 0 to 2147483647; after a sleep, one
+   * more try is made. Either field may be left out. `false` never resumes. With any other server, a terminal whose
+   * connection drops has ended. Default: `delay` 500, `timeout` as long as the gateway keeps the shell.
+   *
+   * A try that fails never deletes the session. Only the gateway itself ends the tries early: it does not have the
+   * session, denies access, has another client (4009), or refuses the key twice in a row.
    */
-  reconnect?: { attempts?: number | undefined; delay?: number | undefined } | false | undefined
+  reconnect?: { delay?: number | undefined; timeout?: number | undefined } | false | undefined
   /**
    * ms of silence after which an attach counts as accepted, because no server confirms it. Before that, the server is
    * asked whether the session exists, which may take 500 ms even if `settle` is shorter. Default: 1 000.
@@ -88,7 +92,8 @@ export interface Settings {
   readonly upstream: Omit<UpstreamOptions, 'signal'>
   readonly sessionId: string | undefined
   readonly deleteOnClose: boolean
-  readonly reconnect: Tries
+  /** Absent if nothing is resumed. The default `timeout` is what the server announces. */
+  readonly reconnect: { readonly delay: number; readonly timeout: number | undefined } | undefined
   readonly signal: AbortSignalLike | undefined
   /** The URL of the session or sessions, for messages. */
   readonly where: string
@@ -135,7 +140,7 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   assertSignal(signal)
   if (typeof deleteOnClose !== 'boolean') throw wrongType('deleteOnClose', 'a boolean', deleteOnClose)
   const retry = readTries('retry', retrying, 5, 1_000)
-  const reconnect = readTries('reconnect', resuming === false ? { attempts: 0 } : resuming, 10, 500)
+  const reconnect = resuming === false ? undefined : readReconnect(resuming)
   assertWhole('settle', settle, 0, LONGEST_TIMER)
   assertWhole('keepAlive', keepAlive, 0, LONGEST_TIMER)
   assertWhole('maxBuffered', maxBuffered, 1, Number.MAX_SAFE_INTEGER)
@@ -161,6 +166,14 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
     keepAlive,
     maxBuffered,
   }
+}
+
+function readReconnect(given: object): NonNullable<Settings['reconnect']> {
+  assertObject('reconnect', given)
+  const { delay = 500, timeout }: Partial<NonNullable<Settings['reconnect']>> = given
+  assertWhole('reconnect.delay', delay, 0, LONGEST_TIMER)
+  if (timeout !== undefined) assertWhole('reconnect.timeout', timeout, 0, LONGEST_TIMER)
+  return { delay, timeout }
 }
 
 function readTries(name: string, given: object, mostTries: number, firstDelay: number): Tries {

@@ -15,6 +15,7 @@ export const sendHttp: SendHttp = (url, options) =>
     const { signal, control } = options
     signal?.addEventListener('abort', abort)
     if (control) control.release = () => void request.socket?.unref()
+    if (control?.isReleased) request.once('socket', (socket) => socket.unref())
     request.on('error', reject)
     request.once('close', () => {
       signal?.removeEventListener('abort', abort)

@@ -4,6 +4,8 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 export interface RequestControl {
   /** Lets the process end although the request is not answered. Absent where the runtime cannot. */
   release?(): void
+  /** Whether the process may end although a request that starts from now on is not answered. */
+  isReleased?: boolean
 }
 
 /** One HTTP request, as a transport gets it. */

@@ -25,15 +25,19 @@ interface RequestPlan {
   /** The session that the request is about. Without it, the request is about all sessions. */
   readonly one?: { readonly sessionId: string }
   readonly control?: RequestControl | undefined
+  /** A parameter to add to the query. */
+  readonly generation?: string | undefined
 }
 
 /** Resolves with an answer of 200. For a request about one session, also with the server's own 404. */
 export async function request(what: string, options: UpstreamOptions, plan: RequestPlan): Promise<SessionReply> {
-  const { method, one, control } = plan
+  const { method, one, control, generation } = plan
   const { headers, hasKey, redact, httpUrl } = await resolveUpstream(options)
   // Without this check, a missing id would turn into a request about all sessions.
   if (one) assertSegment('sessionId', one.sessionId)
-  const url = httpUrl(one?.sessionId)
+  const plain = httpUrl(one?.sessionId)
+  const parameter = `${plain.includes('?') ? '&' : '?'}generation=${encodeURIComponent(generation ?? '')}`
+  const url = generation === undefined ? plain : plain + parameter
   const action = `Cannot ${what} at ${whereOf(url)}`
   const { signal } = options
   let answer: SessionReply

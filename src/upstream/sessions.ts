@@ -167,7 +167,15 @@ export function lookUpSession(
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when the id cannot be a segment of a path.
  */
 export async function deleteTerminalSession(options: TerminalSessionOptions): Promise<boolean> {
-  const answer = await request('delete the terminal session', options, { method: 'DELETE', one: options })
+  return deleteSession(options)
+}
+
+/** Ends a session. With `generation`, a gateway keeps it if another client has attached since (PROTOCOL 8.6). */
+export async function deleteSession(
+  options: TerminalSessionOptions,
+  details: { readonly control?: RequestControl; readonly generation?: string | undefined } = {},
+): Promise<boolean> {
+  const answer = await request('delete the terminal session', options, { method: 'DELETE', one: options, ...details })
   if (answer.status === 404) return false
   if (answer.json === undefined) throw unexpected(answer, 'the answer is no JSON')
   return true

@@ -116,7 +116,7 @@ export const everyOption: Omit<Required<ConnectTerminalOptions>, 'WebSocket'> = 
   tokenInUrl: 'fallback',
   timeout: 1,
   retry: { attempts: 1, delay: 1 },
-  reconnect: { attempts: 1, delay: 1 },
+  reconnect: { delay: 1, timeout: 1 },
   deleteOnClose: true,
   settle: 1,
   keepAlive: 0,
