@@ -38,7 +38,10 @@ export async function attachTerminal<S extends Sink>(
       const outcome = await tryOnce(settings, createSink, upstreamOptions, lease, deadline, progress).catch(
         (error: unknown): Refusal => ({ error }),
       )
-      if ('core' in outcome) return outcome
+      if ('core' in outcome) {
+        void lease.releaseLost()
+        return outcome
+      }
       const { error, remedy } = outcome
       progress.step = 'waiting to try again'
       if (remedy === 'no chat' && (await lease.release())) {
@@ -46,8 +49,9 @@ export async function attachTerminal<S extends Sink>(
         continue
       }
       // A server that restarts has lost the session that was just created. So has a server that ends a session whose
-      // connection drops.
-      const mayHelp = isTransient(error) || (remedy === 'another session' && lease.disown())
+      // connection drops, and another replica never had it.
+      const mayHelp =
+        isTransient(error) || remedy === 'another replica' || (remedy === 'another session' && lease.lose())
       if (tryNumber >= retry.attempts || !mayHelp || !(error instanceof TerminalError)) throw error
       progress.lastError = error
       await delay(Math.max(delayAfter(tryNumber, retry), retryAfter(error)), deadline)
@@ -110,12 +114,13 @@ async function prepareAttempt(
   settings: Settings,
   session: Attempt['session'],
   withKey: boolean,
-  { mayEndAtOrchestrator, onOpened }: Lease,
+  { mayEndAtOrchestrator, origin, onOpened }: Lease,
 ): Promise<Attempt> {
   const upstream = await resolveUpstream(session)
   const url = upstream.wsUrl(session.sessionId, withKey)
   const keyInUrl = withKey && upstream.keyMayBeInUrl
   // A session that was not created here stays.
   const endsShell = mayEndAtOrchestrator && settings.sessionId === undefined
-  return { settings, upstream, session, url, endsShell, onOpened, keyInUrl, action: `Cannot attach at ${whereOf(url)}` }
+  const action = `Cannot attach at ${whereOf(url)}`
+  return { settings, upstream, session, url, endsShell, origin, onOpened, keyInUrl, action }
 }

@@ -23,6 +23,8 @@ export interface Attempt {
   readonly url: string
   /** Whether the session is deleted if the attempt is given up, and an orchestrator may be in between. */
   readonly endsShell: boolean
+  /** Which session it is: one that was named, or one that was just created by a server, or by an orchestrator. */
+  readonly origin: 'named' | 'server' | 'orchestrator'
   /** Called when the handshake has succeeded. */
   readonly onOpened: () => void
   /** Whether the key is in the URL. */

@@ -26,6 +26,8 @@ export class Lease {
   readonly #deleteAtEnd: boolean
   // The session that was created, with its user and chat: only they may delete it.
   #created: Created | undefined
+  // The sessions that a server did not know right after they had been created. Another replica may have them.
+  readonly #lost: Created[] = []
 
   /** Leases the session with this id, or creates one when it is first needed. */
   constructor(sessionId: string | undefined, deleteAtEnd: boolean = sessionId === undefined) {
@@ -69,6 +71,12 @@ export class Lease {
     }
   }
 
+  /** Which session it is: one that was named, or one that was created by a server, or by an orchestrator. */
+  get origin(): 'named' | 'server' | 'orchestrator' {
+    if (!this.#created) return 'named'
+    return this.#created.isBehindOrchestrator ? 'orchestrator' : 'server'
+  }
+
   /** Notes that a server has opened a connection to the session, so that it knows the session. */
   readonly onOpened = (): void => {
     if (this.#created) this.#created.wasOpened = true
@@ -85,7 +93,21 @@ export class Lease {
    */
   async release(): Promise<boolean> {
     const created = this.#created
-    if (created) await removeSession({ ...created.upstream, sessionId: created.sessionId }, created)
+    await Promise.all([created && removeCreated(created), this.releaseLost()])
+    return this.disown()
+  }
+
+  /** Deletes the sessions of {@link lose}, as `release` does. */
+  async releaseLost(): Promise<void> {
+    // Where the chat is the id of the session (PROTOCOL 2.7), the next one may have the same.
+    const lost = this.#lost.splice(0).filter(({ sessionId }) => sessionId !== this.#created?.sessionId)
+    await Promise.all(lost.map(removeCreated))
+  }
+
+  /** A server does not know the session. Forgets it until `releaseLost`. Returns whether it was created here. */
+  lose(): boolean {
+    // A server that has opened a connection to it has ended it.
+    if (this.#created && !this.#created.wasOpened) this.#lost.push(this.#created)
     return this.disown()
   }
 
@@ -95,4 +117,8 @@ export class Lease {
     this.#created = undefined
     return wasOwned
   }
+}
+
+function removeCreated(created: Created): Promise<void> {
+  return removeSession({ ...created.upstream, sessionId: created.sessionId }, created)
 }

@@ -21,10 +21,14 @@ export interface Refusal {
   /**
    * - `another session`: the server says that the session does not exist;
    * - `key in URL`: the server may have refused the handshake because the key was not in the URL;
+   * - `another replica`: the session was just created, and perhaps another server behind the same URL has it;
    * - `no chat`: the terminal may open without the chat.
    */
-  readonly remedy?: 'another session' | 'key in URL' | 'no chat' | false
+  readonly remedy?: 'another session' | 'another replica' | 'key in URL' | 'no chat' | false
 }
+
+const REPLICAS =
+  'The session was just created. Perhaps several servers answer at `base`: lead all requests of a user to the same one.'
 
 // ms. A server without REST, such as a bare WebSocket server, may never answer.
 const LOOK_UP_TIMEOUT = 2_000
@@ -32,13 +36,19 @@ const LOOK_UP_TIMEOUT = 2_000
 /** Finds out why an attempt failed. Asks for the session where the failure does not say why (PROTOCOL 6.4). */
 export async function explainRefusal(failure: DialFailure, attempt: Attempt): Promise<Refusal> {
   if (failure === 'session gone') return sessionGone(attempt)
-  if (saysWhy(failure, attempt)) return { error: errorFor(failure, attempt) }
+  if (saysWhy(failure, attempt)) {
+    const isElsewhere = failure.status === 404 && attempt.origin !== 'named'
+    return { error: errorFor(failure, attempt), remedy: isElsewhere && 'another replica' }
+  }
   const { session } = attempt
   const { opened, code, status } = failure
   const addKey = canAddKey(attempt) && !opened && 'key in URL'
   try {
     const found = await lookUpSession(session, LOOK_UP_TIMEOUT, session.signal)
     if (!found) return sessionGone(attempt, status)
+    // PROTOCOL 3.3 and 3.8: an Open Terminal answers so only if it does not know the session, and needs no key in the URL.
+    if (status === 403 && attempt.origin === 'server')
+      return { error: elsewhere(attempt, status), remedy: 'another replica' }
     // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
     const dropChat = opened && code === 1000 && session.chatId !== undefined && 'no chat'
     return {
@@ -55,9 +65,17 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
   }
 }
 
-function sessionGone({ action }: Attempt, status?: number): Refusal {
+function elsewhere({ action }: Attempt, status: number): TerminalError {
+  const why = `HTTP ${status} to the handshake, although the session exists`
+  return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { status, advice: REPLICAS })
+}
+
+function sessionGone({ action, origin }: Attempt, status?: number): Refusal {
   const why = 'the session does not exist, or has ended'
-  const error = terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { status })
+  const error = terminalError('ERR_TERMINAL_NOT_FOUND', action, why, {
+    status,
+    advice: origin === 'named' ? undefined : REPLICAS,
+  })
   return { error, remedy: 'another session' }
 }
 

@@ -10,7 +10,6 @@ import { afterwards, clientOf, rejection, serve, upstreamOf } from '../support/u
 
 describe('connectTerminal, when the server refuses the attach,', () => {
   it.each<[TestFault, string, object]>([
-    [{ refuse: 404 }, 'ERR_TERMINAL_NOT_FOUND', { status: 404 }],
     [{ refuse: 500 }, 'ERR_TERMINAL_UNAVAILABLE', { status: 500 }],
     [{ refuse: 200, body: '{"id":"s1"}' }, 'ERR_TERMINAL_PROTOCOL', { status: 200 }],
     [{ refuse: 302, headers: { location: 'http://127.0.0.1:1/' } }, 'ERR_TERMINAL_PROTOCOL', { status: 302 }],
