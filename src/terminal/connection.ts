@@ -119,7 +119,8 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
   onData(listener: (chunk: Uint8Array) => void): () => void
   /**
    * Closes the terminal, and deletes the session unless `deleteOnClose` is `false`. Resolves after that, with the value of
-   * `closed`. Waits at most 3 s for the server to delete the session, and ignores a failure to do so.
+   * `closed`. Waits at most 3 s for the server to delete the session. A DELETE that was refused is tried again in the
+   * background, for up to a minute; that does not keep the process alive.
    */
   close(): Promise<TerminalClose>
 }
