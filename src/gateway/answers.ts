@@ -19,13 +19,16 @@ const UNREACHABLE: Answer = { status: 502, body: { error: 'Terminal instance not
 /** Something went wrong that is no business of the client. */
 export const FAILED: Answer = { status: 500, body: { error: 'Internal server error' } }
 
+/** `authorize` has not answered. The client comes again: that a database is busy says nothing about its user. */
+const NOT_NOW: Answer = { status: 503, body: { error: 'Not authorized, try again later' } }
+
+// The refusals. No other error of `authorize` is its word.
 const OF_AUTHORIZE: Partial<Record<TerminalErrorCode, Answer>> = {
   ERR_TERMINAL_UNAUTHORIZED: UNAUTHORIZED,
   ERR_TERMINAL_FORBIDDEN: FORBIDDEN,
   ERR_TERMINAL_NOT_FOUND: NOT_FOUND,
   ERR_TERMINAL_MISSING_USER: { status: 422, body: { detail: 'Missing user_id' } },
   ERR_TERMINAL_LIMIT: { status: 429, body: { error: 'Too many requests' } },
-  ERR_TERMINAL_TIMEOUT: { status: 503, body: { error: 'Not authorized in time' } },
 }
 
 // An upstream that refuses the key of the gateway is no fault of the client.
@@ -41,24 +44,43 @@ const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Answer>> = {
   ERR_TERMINAL_IN_USE: UNREACHABLE,
 }
 
-/** Returns the answer to a client for anything that `authorize` has thrown. It never quotes it. */
+/** What `authorize` has returned allows nobody anything: only the operator can mend that, and no other try helps. */
+export class WrongReturn extends TypeError {
+  readonly #isWrong = true
+
+  // Unlike `instanceof`, this asks nothing of a hostile value, which throws when it is asked.
+  static is(thrown: unknown): boolean {
+    return typeof thrown === 'object' && thrown !== null && #isWrong in thrown && thrown.#isWrong
+  }
+
+  constructor(cause: unknown) {
+    super('`authorize` of a terminal gateway has returned something else than options of an upstream', { cause })
+  }
+}
+
+/** Returns the answer to a client for anything that the asking of `authorize` has thrown. It never quotes it. */
 export function answerForAuthorize(thrown: unknown): Answer {
-  return answerFrom(OF_AUTHORIZE, thrown)
+  return WrongReturn.is(thrown) ? FAILED : answerFrom(OF_AUTHORIZE, thrown, NOT_NOW)
+}
+
+/** Whether the client is refused by what the asking of `authorize` has thrown. Otherwise it comes again. */
+export function isRefused(thrown: unknown): boolean {
+  return answerForAuthorize(thrown) !== NOT_NOW
 }
 
 /** Returns the answer to a client for an error of its upstream. It never quotes the message, which names the upstream. */
 export function answerForUpstream(thrown: unknown): Answer {
-  return answerFrom(OF_UPSTREAM, thrown)
+  return answerFrom(OF_UPSTREAM, thrown, FAILED)
 }
 
-function answerFrom(answers: Partial<Record<TerminalErrorCode, Answer>>, thrown: unknown): Answer {
+function answerFrom(answers: Partial<Record<TerminalErrorCode, Answer>>, thrown: unknown, otherwise: Answer): Answer {
   try {
     // The code may be anything, such as the name of a property that every object has.
     const isKnown = thrown instanceof TerminalError && Object.hasOwn(answers, thrown.code)
-    return (isKnown && answers[thrown.code]) || FAILED
+    return (isKnown && answers[thrown.code]) || otherwise
   } catch {
     // A hostile value throws when its properties are read.
-    return FAILED
+    return otherwise
   }
 }
 

@@ -3,6 +3,7 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { askToAuthorize } from '../proxy/authorize.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl, readBase } from '../upstream/url.ts'
+import { WrongReturn } from './answers.ts'
 import type { GatewayClient, GatewaySettings } from './options.ts'
 import type { Owner } from './session.ts'
 
@@ -27,10 +28,17 @@ export class Authorizer {
     this.#settings = settings
   }
 
-  /** Resolves with what `authorize` returns. Rejects with what it throws, when it is late, and when it allows nobody. */
+  /** Resolves with what `authorize` returns. Rejects with what it throws, when it is late, and with a {@link WrongReturn}. */
   ask(client: GatewayClient, signal: AbortSignalLike): Promise<Authorization> {
     const { authorize, authTimeout } = this.#settings
-    return askToAuthorize(authTimeout, signal, async () => this.#read(await authorize(client)))
+    return askToAuthorize(authTimeout, signal, async () => {
+      const returned = await authorize(client)
+      try {
+        return this.#read(returned)
+      } catch (error) {
+        throw new WrongReturn(error)
+      }
+    })
   }
 
   /** Reads each field once and at once, because the object may change later. */

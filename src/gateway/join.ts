@@ -2,13 +2,17 @@ import type { IncomingMessage } from 'node:http'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { receiveAuth } from '../proxy/authorize.ts'
-import type { ClientSession, JoinedTerminal } from '../proxy/client-session.ts'
+import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-session.ts'
+import { explainThrown } from '../proxy/closing.ts'
 import { terminalError } from '../upstream/failures.ts'
+import { isRefused } from './answers.ts'
 import type { Route } from './route.ts'
 import { TAKEN_OVER, type Owner } from './session.ts'
 import type { GatewayState } from './state.ts'
 import { Visit } from './visit.ts'
 import { describeClient } from './visitor.ts'
+
+const NOT_NOW: ProxyEnd = { endedBy: 'proxy', code: 1013, reason: 'Not authorized, try again later' }
 
 /** Authorizes a client, finds its session, and joins it. */
 export async function joinSession(
@@ -19,7 +23,9 @@ export async function joinSession(
   state: GatewayState,
 ): Promise<JoinedTerminal | undefined> {
   const visit = new Visit(client)
-  const { owner, offset } = await authorize(client, signal, request, route, state)
+  const authorized = await authorize(client, signal, request, route, state)
+  if (!authorized) return undefined
+  const { owner, offset } = authorized
   state.strangers.delete(client)
   visit.userId = owner.userId
   client.isAuthorized = true
@@ -46,7 +52,8 @@ function notFound(): TerminalError {
 }
 
 /**
- * Waits for the auth frame, and asks `authorize` for the owner of the client's sessions. A function of its own, so that
+ * Waits for the auth frame, and asks `authorize` for the owner of the client's sessions. Resolves with `undefined` if it has
+ * not answered: then the client has been told to come again. A function of its own, so that
  * nothing that lives as long as the client keeps the handshake in memory.
  */
 async function authorize(
@@ -55,7 +62,7 @@ async function authorize(
   request: IncomingMessage,
   route: Route,
   { authorizer, settings, strangers }: GatewayState,
-): Promise<{ owner: Owner; offset: number | null | undefined }> {
+): Promise<{ owner: Owner; offset: number | null | undefined } | undefined> {
   const { leg, uplink } = client
   strangers.add(client)
   const { auth, offset } = await receiveAuth(leg, uplink, settings.authTimeout, signal)
@@ -64,6 +71,11 @@ async function authorize(
   try {
     const { owner } = await authorizer.ask(visitor, signal)
     return { owner, offset }
+  } catch (error) {
+    if (isRefused(error)) throw error
+    // `authorize` has said nothing about the client, so its connection ends, and nothing else.
+    client.finish({ ...NOT_NOW, error: explainThrown(error, false).error })
+    return undefined
   } finally {
     strangers.setAsking(client, false)
   }

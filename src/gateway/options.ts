@@ -40,8 +40,10 @@ export interface TerminalGatewayOptions extends Pick<
    * of `UpstreamOptions` are read, at once; others have no effect, and are named in a warning of the process.
    *
    * A `TerminalError` that it throws refuses the client: `ERR_TERMINAL_UNAUTHORIZED` with HTTP 401 or close code 4001,
-   * `ERR_TERMINAL_FORBIDDEN` with 403 or 4003, `ERR_TERMINAL_NOT_FOUND` with 404 or 4004. The client is never told its
-   * message. Any other value that it throws is answered with 500 or 4003.
+   * `ERR_TERMINAL_FORBIDDEN` with 403 or 4003, `ERR_TERMINAL_NOT_FOUND` with 404 or 4004, `ERR_TERMINAL_MISSING_USER` with
+   * 422 or 4002, `ERR_TERMINAL_LIMIT` with 429 or 4003. The client is never told its message. Anything else that it throws,
+   * such as the error of a database, is answered with 503 or 1013, and so is one that does not answer within `authTimeout`:
+   * the client comes again. What it returns and is no `UpstreamOptions` is answered with 500 or 4003.
    */
   authorize: (client: GatewayClient) => UpstreamOptions | Promise<UpstreamOptions>
   /** The path before `/api/terminals`, such as `/terminal`. Default: `''`. */

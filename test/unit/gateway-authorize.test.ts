@@ -81,25 +81,54 @@ describe('what `authorize` returns', () => {
   })
 })
 
+const AGAIN = { code: 1013, reason: 'Not authorized, try again later' }
+
 describe('an `authorize` that throws', () => {
+  it.each<[string, () => unknown]>([
+    ['an Error', () => new Error('connection pool exhausted')],
+    ['a TypeError', () => new TypeError('rows is undefined')],
+    ['a TerminalError that is no refusal', () => new TerminalError('ERR_TERMINAL_UNAVAILABLE', 'sso is down')],
+    ['nothing', () => undefined],
+  ])('%s once, while a client comes back, costs the client one more try', async (_, thrown) => {
+    let mayFail = false
+    const upstream = await upstreamOf()
+    const gateway = await startGateway({
+      authorize: () => {
+        if (mayFail) throw thrown()
+        return clientOf(upstream)
+      },
+    })
+    const id = await createAs(gateway)
+    mayFail = true
+    expect(await ask(gateway, 'DELETE', `/${id}`)).toMatchObject({
+      status: 503,
+      body: { error: 'Not authorized, try again later' },
+    })
+    expect(await (await attachAs(gateway, id)).closed).toEqual(AGAIN)
+    mayFail = false
+    const { ws, printed } = await attachAs(gateway, id)
+    ws.send(Buffer.from('back'))
+    await printed('back')
+  })
+
   it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty', 'ERR_TERMINAL_CLOSED'])(
-    'a TerminalError with the code %s is answered with 500 and 4003',
+    'a TerminalError with the code %s is answered with 503 and 1013',
     async (code) => {
       const gateway = await startGateway({
         authorize: () => {
           throw new TerminalError(code as never, 'secret')
         },
       })
-      for (const method of ['GET', 'POST']) expect((await ask(gateway, method)).status).toBe(500)
-      expect(await (await attachAs(gateway, 's1')).closed).toEqual({ code: 4003, reason: '' })
+      for (const method of ['GET', 'POST']) expect((await ask(gateway, method)).status).toBe(503)
+      expect(await (await attachAs(gateway, 's1')).closed).toEqual(AGAIN)
     },
   )
 
-  it('a value that cannot be read is answered with 500 and 4003, and so is one that returns it', async () => {
+  it('a value that cannot be read is answered with 503 and 1013, and so is one that returns it', async () => {
     for (const authorize of [() => Promise.reject(hostile), (): never => hostile as never]) {
       const gateway = await startGateway({ authorize })
-      for (const method of ['GET', 'POST']) expect((await ask(gateway, method)).status).toBe(500)
-      expect(await (await attachAs(gateway, 's1')).closed).toMatchObject({ code: 4003 })
+      for (const method of ['GET', 'POST']) expect((await ask(gateway, method)).status).toBe(503)
+      expect(await (await attachAs(gateway, 's1')).closed).toEqual(AGAIN)
     }
   })
 

@@ -134,7 +134,7 @@ describe('unauthenticated', () => {
     const gateway = await startGateway({ unauthenticated: 1, authorize: neverAuthorize, authTimeout: 100 })
     const { closed } = await attachAs(gateway, 's1')
     expect(await handshake(gateway)).toBe(503)
-    expect(await closed).toEqual({ code: 4003, reason: 'Terminal instance not reachable' })
+    expect(await closed).toEqual({ code: 1013, reason: 'Not authorized, try again later' })
     expect(await handshake(gateway)).toBe(101)
   })
 })
@@ -148,7 +148,7 @@ describe('authTimeout', () => {
 
   it('answers 503 to a request when `authorize` does not answer', async () => {
     const gateway = await startGateway({ authTimeout: 20, authorize: neverAuthorize })
-    expect(await ask(gateway, 'GET')).toMatchObject({ status: 503, body: { error: 'Not authorized in time' } })
+    expect(await ask(gateway, 'GET')).toMatchObject({ status: 503, body: { error: 'Not authorized, try again later' } })
   })
 })
 
@@ -207,7 +207,7 @@ describe('refusals', () => {
     ['ERR_TERMINAL_NOT_FOUND', 404, 4004, 'Session not found'],
     ['ERR_TERMINAL_MISSING_USER', 422, 4002, 'Missing user_id'],
     ['ERR_TERMINAL_LIMIT', 429, 4003, 'Too many terminal sessions'],
-    ['ERR_TERMINAL_PROTOCOL', 500, 4003, 'Terminal instance not reachable'],
+    ['ERR_TERMINAL_PROTOCOL', 503, 1013, 'Not authorized, try again later'],
   ])(
     'of `authorize` with %s is HTTP %i, or the close code %i, and says nothing',
     async (code, status, close, reason) => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { TerminalError } from '../../src/index.ts'
 import { lenientInside, releases } from '../support/raw-client.ts'
 import { as, ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
@@ -88,14 +89,14 @@ it('asks `authorize` again for every request, so that a user who is refused late
   const upstream = await upstreamOf()
   const gateway = await startGateway({
     authorize: () => {
-      if (!isAllowed) throw new Error('locked')
+      if (!isAllowed) throw new TerminalError('ERR_TERMINAL_FORBIDDEN', 'locked')
       return clientOf(upstream)
     },
   })
   const id = await createAs(gateway)
   isAllowed = false
-  expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(500)
+  expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(403)
   const { closed } = await attachAs(gateway, id)
-  expect(await closed).toEqual({ code: 4003, reason: '' })
+  expect(await closed).toEqual({ code: 4003, reason: 'Access denied' })
   await until(() => gateway.gateway.sessions.length === 1)
 })

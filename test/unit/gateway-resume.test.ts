@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { TerminalError } from '../../src/index.ts'
 import type { ProxyClient } from '../support/proxy.ts'
 import { as, ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
@@ -278,14 +279,14 @@ describe('a second client of the same user', () => {
     const guarded = await startGateway({
       authorize: () => {
         if (isAllowed) return clientOf(upstream)
-        throw new Error('no longer')
+        throw new TerminalError('ERR_TERMINAL_FORBIDDEN', 'no longer')
       },
     })
     const id = await createAs(guarded)
     const first = await attachAs(guarded, id)
     await until(() => guarded.gateway.sessions[0]?.attachedSince !== undefined)
     isAllowed = false
-    expect(await (await attachAs(guarded, id)).closed).toEqual({ code: 4003, reason: '' })
+    expect(await (await attachAs(guarded, id)).closed).toEqual({ code: 4003, reason: 'Access denied' })
     first.ws.send(Buffer.from('still here'))
     await first.printed('still here')
   })

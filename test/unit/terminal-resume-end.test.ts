@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { connectTerminal } from '../../src/index.ts'
+import { connectTerminal, TerminalError } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { cut, openOnServer, openResumable } from '../support/resumable.ts'
 import { createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
@@ -30,7 +30,7 @@ describe('a terminal behind a gateway that cannot be resumed', () => {
       {
         authorize: () => {
           if (isAllowed) return clientOf(upstream)
-          throw Object.assign(new Error('no'), { code: 'no' })
+          throw new TerminalError('ERR_TERMINAL_FORBIDDEN', 'no')
         },
       },
     )
