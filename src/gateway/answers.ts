@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
+import { isFull } from './room.ts'
 
 /** An answer to a request: a status and a body of JSON. */
 export interface Answer {
@@ -31,9 +32,13 @@ const OF_AUTHORIZE: Partial<Record<TerminalErrorCode, Answer>> = {
   ERR_TERMINAL_LIMIT: { status: 429, body: { error: 'Too many requests' } },
 }
 
+/** The upstream has said that it has no place for another session. */
+const FULL: Answer = { status: 429, body: { error: 'Maximum number of terminal sessions reached' } }
+
 // An upstream that refuses the key of the gateway is no fault of the client.
 const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Answer>> = {
-  ERR_TERMINAL_LIMIT: { status: 429, body: { error: 'Maximum number of terminal sessions reached' } },
+  // A proxy on the way limits the rate of requests: that passes.
+  ERR_TERMINAL_LIMIT: { status: 503, body: UNREACHABLE.body },
   ERR_TERMINAL_NOT_FOUND: NOT_FOUND,
   ERR_TERMINAL_TIMEOUT: { status: 504, body: UNREACHABLE.body },
   ERR_TERMINAL_UNAVAILABLE: { status: 503, body: UNREACHABLE.body },
@@ -60,7 +65,7 @@ export class WrongReturn extends TypeError {
 
 /** Returns the answer to a client for anything that the asking of `authorize` has thrown. It never quotes it. */
 export function answerForAuthorize(thrown: unknown): Answer {
-  return WrongReturn.is(thrown) ? FAILED : answerFrom(OF_AUTHORIZE, thrown, NOT_NOW)
+  return WrongReturn.is(thrown) ? FAILED : answerFrom((error) => find(OF_AUTHORIZE, error), thrown, NOT_NOW)
 }
 
 /** Whether the client is refused by what the asking of `authorize` has thrown. Otherwise it comes again. */
@@ -70,18 +75,25 @@ export function isRefused(thrown: unknown): boolean {
 
 /** Returns the answer to a client for an error of its upstream. It never quotes the message, which names the upstream. */
 export function answerForUpstream(thrown: unknown): Answer {
-  return answerFrom(OF_UPSTREAM, thrown, FAILED)
+  return answerFrom((error) => (isFull(error) ? FULL : find(OF_UPSTREAM, error)), thrown, FAILED)
 }
 
-function answerFrom(answers: Partial<Record<TerminalErrorCode, Answer>>, thrown: unknown, otherwise: Answer): Answer {
+function answerFrom(
+  answerTo: (error: TerminalError) => Answer | undefined,
+  thrown: unknown,
+  otherwise: Answer,
+): Answer {
   try {
-    // The code may be anything, such as the name of a property that every object has.
-    const isKnown = thrown instanceof TerminalError && Object.hasOwn(answers, thrown.code)
-    return (isKnown && answers[thrown.code]) || otherwise
+    return (thrown instanceof TerminalError && answerTo(thrown)) || otherwise
   } catch {
     // A hostile value throws when its properties are read.
     return otherwise
   }
+}
+
+/** Returns the answer to the code of an error, which may be anything, such as the name of a property of every object. */
+function find(answers: Partial<Record<TerminalErrorCode, Answer>>, { code }: TerminalError): Answer | undefined {
+  return Object.hasOwn(answers, code) ? answers[code] : undefined
 }
 
 /** Whether nobody waits for an answer: a framework has answered, or the client has left. */

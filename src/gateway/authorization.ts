@@ -5,7 +5,7 @@ import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl, readBase } from '../upstream/url.ts'
 import { WrongReturn } from './answers.ts'
 import type { GatewayClient, GatewaySettings } from './options.ts'
-import type { Owner } from './session.ts'
+import type { Owner } from './owner.ts'
 
 /** What `authorize` has allowed a client. */
 export interface Authorization {

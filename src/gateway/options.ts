@@ -65,8 +65,8 @@ export interface TerminalGatewayOptions extends Pick<
    */
   replay?: number | undefined
   /**
-   * The sessions that a user may have at the same time. One more ends the session that was left first, or is answered with
-   * 429 if clients are joined to all of them. Default: 8.
+   * The sessions that a user may have at the same time. When one more has been created, the session that was left first
+   * ends. If none was left, one more is answered with 429. Default: 8.
    */
   sessionsPerUser?: number | undefined
   /**

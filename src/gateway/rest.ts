@@ -102,19 +102,24 @@ async function create(
   leaving: AbortSignalLike,
   { settings, sessions }: GatewayState,
 ): Promise<void> {
-  if (!sessions.makeRoom(owner)) {
-    const error = `Maximum number of terminal sessions (${settings.sessionsPerUser}) reached`
-    return refuse(response, { status: 429, body: { error } }, owner)
-  }
+  const error = `Maximum number of terminal sessions (${settings.sessionsPerUser}) reached`
+  const tooMany: Answer = { status: 429, body: { error } }
+  if (!sessions.mayOpen(owner)) return refuse(response, tooMany, owner)
   let session: Session
   try {
     session = await sessions.open(upstream, owner, leaving)
-  } catch (error) {
-    return refuse(response, answerForUpstream(error), { userId: owner.userId, error })
+  } catch (problem) {
+    return refuse(response, answerForUpstream(problem), { userId: owner.userId, error: problem })
+  }
+  if (!sessions.mayStay(session)) {
+    // On the word of a limit that is documented: `sessionsPerUser`. Nobody knows the session.
+    await session.end(GOING_AWAY, error)
+    return refuse(response, tooMany, owner)
   }
   const isSent = sendAnswer(response, { status: 200, body: toJson(session) })
+  if (isSent && (await hasLeft(response))) return sessions.makeRoom(owner)
   // On the word of the client, which has left, or of the framework that has answered it: nobody knows the session.
-  if (!isSent || !(await hasLeft(response))) await session.end(GOING_AWAY, 'Nobody has been told of it')
+  await session.end(GOING_AWAY, 'Nobody has been told of it')
 }
 
 /** Resolves with whether an answer has left, or the client before it. */

@@ -11,16 +11,10 @@ import { parseBase } from '../upstream/url.ts'
 import { Admission } from './admission.ts'
 import { publish } from './events.ts'
 import type { GatewaySettings } from './options.ts'
+import type { Owner } from './owner.ts'
 import { SessionInput } from './session-input.ts'
 import type { Replay, SessionOutput } from './session-output.ts'
 import type { Visit } from './visit.ts'
-
-/** The owner of a session: only a client with the same owner finds it. */
-export interface Owner {
-  readonly base: string
-  readonly userId: string
-  readonly chatId: string | undefined
-}
 
 /** A session of a gateway, as its operator sees it. */
 export interface GatewaySession {
@@ -41,7 +35,7 @@ export interface GatewaySession {
 }
 
 // ms that a session waits for its first client.
-const UNATTACHED_LIMIT = 300_000
+const UNATTACHED_LIMIT = 30_000
 
 // PROTOCOL 8.4
 const PONG = '{"type":"pong"}'
@@ -64,6 +58,8 @@ export class Session implements SilenceObserver {
   readonly core: TerminalCore
   readonly admission: Admission = new Admission()
   readonly #settings: GatewaySettings
+  /** When it was created, as `performance.now()`. */
+  readonly createdAt: number = performance.now()
   readonly #since = Date.now()
   readonly #output: SessionOutput
   // Absent while no client is joined.

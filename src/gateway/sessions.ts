@@ -1,16 +1,13 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
-import { hasCode } from '../lib/errors.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import { readSettings } from '../terminal/settings.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import type { GatewaySettings } from './options.ts'
+import { isSameChat, isSameUser, mayUse, type Owner } from './owner.ts'
+import { byTime, GOING_AWAY, MADE_ROOM, Room } from './room.ts'
 import { SessionOutput } from './session-output.ts'
-import { Session, type Owner } from './session.ts'
-
-// For the upstream, with the end of a parked session.
-const GOING_AWAY = 1001
-const MADE_ROOM = 'Ended to make room for another session'
+import { Session } from './session.ts'
 
 /** The sessions of a gateway. Nobody finds a session of another owner. */
 export class Sessions {
@@ -18,8 +15,10 @@ export class Sessions {
   readonly #sessions = new Map<string, Session>()
   // The sessions that are being opened.
   readonly #openings = new Set<{ readonly owner: Owner; readonly done: Promise<unknown> }>()
-  // The upstreams on which it did not help another user to end a parked session: their limit is one for each user.
-  readonly #limitedPerUser = new Set<string>()
+  readonly #room = new Room(() => ({
+    sessions: [...this].filter(({ isEnding }) => !isEnding),
+    openings: this.#openings,
+  }))
   // Stops the openings when the gateway closes.
   readonly #closing = new Cancellation()
 
@@ -42,18 +41,35 @@ export class Sessions {
   }
 
   /**
-   * Makes room for a session of the user: ends the parked session that was left first, if the user has as many as allowed,
-   * those included that are being opened. Returns whether there is room.
+   * Whether a user may open one more session: whether the user has fewer than allowed, those included that are being opened.
+   * Parked ones do not count, because the oldest of them goes when the new one is there.
    */
-  makeRoom(user: Owner): boolean {
-    const lasting = [...this].filter(({ isEnding }) => !isEnding)
-    const owners = [...lasting, ...this.#openings].map(({ owner }) => owner)
-    const count = owners.filter((owner) => isSameUser(owner, user)).length
-    if (count < this.#settings.sessionsPerUser) return true
-    const parked = this.#longestParked((owner) => isSameUser(owner, user))
-    if (!parked) return false
-    void parked.end(GOING_AWAY, MADE_ROOM)
-    return true
+  mayOpen(user: Owner): boolean {
+    const openings = [...this.#openings].filter(({ owner }) => isSameUser(owner, user))
+    return openings.length + this.#busyOf(user) < this.#settings.sessionsPerUser
+  }
+
+  /** Whether a session that was opened may stay: clients may have come back to those that would have gone for it. */
+  mayStay({ owner }: Session): boolean {
+    return this.#busyOf(owner) <= this.#settings.sessionsPerUser
+  }
+
+  /** A session of the user has come, and its client knows of it: ends those that the user has left first, if there are too many. */
+  makeRoom(user: Owner): void {
+    const lasting = this.#of(user)
+    const parked = lasting.filter(({ parkedAt }) => parkedAt !== undefined).sort(byTime)
+    const tooMany = Math.max(0, lasting.length - this.#settings.sessionsPerUser)
+    // On the word of a limit that is documented: `sessionsPerUser`.
+    for (const session of parked.slice(0, tooMany)) void session.end(GOING_AWAY, MADE_ROOM)
+  }
+
+  #of(user: Owner): Session[] {
+    return [...this].filter((session) => !session.isEnding && isSameUser(session.owner, user))
+  }
+
+  /** Returns how many sessions of a user are not parked. */
+  #busyOf(user: Owner): number {
+    return this.#of(user).filter(({ parkedAt }) => parkedAt === undefined).length
   }
 
   /** Opens a terminal. `signal` stops that. */
@@ -79,7 +95,7 @@ export class Sessions {
       const why = "the chat is the id of another user's session"
       throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', why)
     }
-    let terminal = await this.#attachSomewhere(upstream, owner, signal)
+    let terminal = await this.#room.open(owner, signal, () => this.#attach(upstream, signal))
     const older = [...this].find((session) => session.owner.base === owner.base && isSameTerminal(session, terminal))
     if (older) {
       await Promise.all([older.end(4009, 'Session already connected'), terminal.core.close()])
@@ -102,40 +118,6 @@ export class Sessions {
     )
   }
 
-  /**
-   * Opens a terminal. If the upstream has no place, ends parked sessions: first those of the user, then one of another user,
-   * unless that is known not to help.
-   */
-  async #attachSomewhere(
-    upstream: UpstreamOptions,
-    owner: Owner,
-    signal: AbortSignalLike,
-  ): Promise<OpenTerminal<SessionOutput>> {
-    const { base } = owner
-    for (let isOthersTurn = false; ;) {
-      try {
-        return await this.#attach(upstream, signal)
-      } catch (error) {
-        if (!hasCode(error, 'ERR_TERMINAL_LIMIT')) throw error
-        if (isOthersTurn) this.#limitedPerUser.add(base)
-        const own = this.#longestParked((other) => isSameUser(other, owner))
-        const mayTakeOthers: boolean = !isOthersTurn && !this.#limitedPerUser.has(base)
-        const parked: Session | undefined =
-          own ?? (mayTakeOthers ? this.#longestParked((other) => other.base === base) : undefined)
-        if (!parked) throw error
-        isOthersTurn = parked !== own
-        await parked.end(GOING_AWAY, MADE_ROOM)
-      }
-    }
-  }
-
-  /** Returns the session that has been parked for the longest time, of the owners that are meant. */
-  #longestParked(isMeant: (owner: Owner) => boolean): Session | undefined {
-    return [...this]
-      .filter((session) => session.parkedAt !== undefined && isMeant(session.owner))
-      .sort((one, other) => Number(one.parkedAt) - Number(other.parkedAt))[0]
-  }
-
   async #attach(upstream: UpstreamOptions, signal: AbortSignalLike): Promise<OpenTerminal<SessionOutput>> {
     const cancellation = new Cancellation()
     const abort = (): void => cancellation.abort(new Error('The client has left, or the gateway closes'))
@@ -156,18 +138,6 @@ export class Sessions {
     await Promise.allSettled([...this.#openings].map(({ done }) => done))
     await Promise.all([...this].map((session) => session.end(code, reason)))
   }
-}
-
-function isSameUser(one: Owner, other: Owner): boolean {
-  return one.base === other.base && one.userId === other.userId
-}
-
-function isSameChat(one: Owner, other: Owner): boolean {
-  return one.base === other.base && one.chatId === other.chatId
-}
-
-function mayUse(visitor: Owner, owner: Owner): boolean {
-  return isSameUser(visitor, owner) && (owner.chatId === undefined || owner.chatId === visitor.chatId)
 }
 
 function isSameTerminal(session: Session, { core }: OpenTerminal<SessionOutput>): boolean {

@@ -1,28 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { TerminalGatewayOptions } from '../../src/gateway.ts'
-import type { TestUpstreamOptions } from '../../src/testing.ts'
-import { as, ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import { idsOf, park, sessionOf } from '../support/parking.ts'
+import { ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
 
 const KIB = 1024
-
-/** Creates a session of a user, joins a client to it, and lets the client leave. Returns the id of the session. */
-async function park(gateway: ServedGateway, userId = 'ada'): Promise<string> {
-  const id = await createAs(gateway, as(userId))
-  const { ws } = await attachAs(gateway, id, { token: `jwt-${userId}` })
-  await until(() => sessionOf(gateway, id)?.attachedSince !== undefined)
-  ws.close()
-  await until(() => sessionOf(gateway, id)?.parkedSince !== undefined)
-  return id
-}
-
-function sessionOf({ gateway }: ServedGateway, id: string): ServedGateway['gateway']['sessions'][number] | undefined {
-  return gateway.sessions.find((session) => session.id === id)
-}
-
-function idsOf({ gateway }: ServedGateway): string[] {
-  return gateway.sessions.map(({ id }) => id)
-}
 
 describe('keepFor', () => {
   it.each(['open-terminal@0.11', 'open-terminal@0.14', 'terminals@0.2.2'] as const)(
@@ -131,70 +112,5 @@ describe('a client that does not read', () => {
     } finally {
       vi.useRealTimers()
     }
-  })
-})
-
-describe('sessionsPerUser', () => {
-  it('ends the session that the user left first, and no session with a client or of another user', async () => {
-    const gateway = await startGateway({ sessionsPerUser: 3 })
-    const others = await park(gateway, 'eve')
-    const attached = await createAs(gateway)
-    await attachAs(gateway, attached)
-    await until(() => sessionOf(gateway, attached)?.attachedSince !== undefined)
-    const [first, second] = [await park(gateway), await park(gateway)]
-    const third = await createAs(gateway)
-    expect(idsOf(gateway)).not.toContain(first)
-    expect(idsOf(gateway)).toEqual(expect.arrayContaining([others, attached, second, third]))
-    await until(() => gateway.upstream.sessions.length === 4)
-  })
-
-  it('answers 429 when clients are joined to all sessions, or have not come yet', async () => {
-    const gateway = await startGateway({ sessionsPerUser: 2 })
-    await createAs(gateway)
-    await park(gateway)
-    const answers = await Promise.all([1, 2, 3].map(() => ask(gateway, 'POST')))
-    expect(answers.map(({ status }) => status).sort((one, other) => one - other)).toEqual([200, 429, 429])
-  })
-})
-
-describe('an upstream that has no place left', () => {
-  const limited = (
-    server: TestUpstreamOptions,
-    options: Partial<TerminalGatewayOptions> = {},
-  ): Promise<ServedGateway> => startGateway({ sessionsPerUser: 20, ...options }, server)
-
-  it('gets one by the end of the session that the user left first', async () => {
-    const gateway = await limited({ release: 'open-terminal@0.14' })
-    const [first, second] = [await park(gateway), await park(gateway)]
-    await park(gateway, 'eve')
-    for (let count = 3; count < 16; count += 1) await createAs(gateway)
-    expect((await ask(gateway, 'POST')).status).toBe(200)
-    expect(idsOf(gateway)).not.toContain(first)
-    expect(idsOf(gateway)).toContain(second)
-    expect(gateway.upstream.sessions).toHaveLength(16)
-  })
-
-  it('gets one by the end of the session that another user left first, if the user has left none', async () => {
-    const gateway = await limited({ release: 'open-terminal@0.14' })
-    const others = await park(gateway, 'eve')
-    for (let count = 1; count < 16; count += 1) await createAs(gateway)
-    expect((await ask(gateway, 'POST')).status).toBe(200)
-    expect(idsOf(gateway)).not.toContain(others)
-  })
-
-  it('answers 429 if no session is left', async () => {
-    const gateway = await limited({ release: 'open-terminal@0.14' })
-    for (let count = 0; count < 16; count += 1) await createAs(gateway)
-    expect((await ask(gateway, 'POST')).status).toBe(429)
-    expect(gateway.upstream.sessions).toHaveLength(16)
-  })
-
-  it('for this user only, as an orchestrator, costs another user one session at most', async () => {
-    const gateway = await limited({ release: 'terminals@0.2.2' })
-    const others = [await park(gateway, 'eve'), await park(gateway, 'bob')]
-    for (let count = 0; count < 16; count += 1) await createAs(gateway)
-    expect((await ask(gateway, 'POST')).status).toBe(429)
-    expect((await ask(gateway, 'POST')).status).toBe(429)
-    expect(idsOf(gateway).filter((id) => others.includes(id))).toHaveLength(1)
   })
 })
