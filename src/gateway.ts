@@ -2,5 +2,5 @@ export { createTerminalGateway } from './gateway/create-gateway.ts'
 export type { TerminalGateway } from './gateway/create-gateway.ts'
 
 export type { GatewayClient, TerminalGatewayOptions } from './gateway/options.ts'
-export type { GatewaySession } from './gateway/session.ts'
+export type { GatewaySession } from './gateway/gateway-session.ts'
 export type { GatewayEvent } from './gateway/events.ts'

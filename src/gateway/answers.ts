@@ -9,6 +9,8 @@ export interface Answer {
 }
 
 export const NOT_FOUND: Answer = { status: 404, body: { error: 'Session not found' } }
+/** Another client has taken the terminal over (PROTOCOL 8.6). */
+export const TAKEN_OVER: Answer = { status: 409, body: { error: 'Taken over' } }
 /** There are too many strangers. */
 export const BUSY: Answer = { status: 503, body: { error: 'Too many clients are waiting' } }
 export const CLOSING: Answer = { status: 503, body: { error: 'Service restart' } }

@@ -4,6 +4,7 @@ import type { TerminalError } from '../lib/errors.ts'
 import { receiveAuth } from '../proxy/authorize.ts'
 import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-session.ts'
 import { explainThrown } from '../proxy/closing.ts'
+import type { FirstMessage } from '../proxy/commands.ts'
 import { terminalError } from '../upstream/failures.ts'
 import { isRefused } from './answers.ts'
 import type { Owner } from './owner.ts'
@@ -26,12 +27,17 @@ export async function joinSession(
   const visit = new Visit(client)
   const authorized = await authorize(client, signal, request, route, state)
   if (!authorized) return undefined
-  const { owner, offset } = authorized
+  const { owner, offset, generation } = authorized
   state.strangers.delete(client)
   visit.userId = owner.userId
   client.isAuthorized = true
   const session = state.sessions.find(String(route.sessionId), owner)
   if (!session) throw notFound()
+  // On the word of the owner, who has gone on with another client since: this one may have slept meanwhile.
+  if (!session.generations.enter(generation)) {
+    client.finish(TAKEN_OVER)
+    return undefined
+  }
   const { leg, uplink } = client
   const { maxBuffered, keepAlive } = state.settings
   leg.limitBytes(undefined)
@@ -63,15 +69,15 @@ async function authorize(
   request: IncomingMessage,
   route: Route,
   { authorizer, settings, strangers }: GatewayState,
-): Promise<{ owner: Owner; offset: number | null | undefined } | undefined> {
+): Promise<(Omit<FirstMessage, 'auth'> & { owner: Owner }) | undefined> {
   const { leg, uplink } = client
   strangers.add(client)
-  const { auth, offset } = await receiveAuth(leg, uplink, settings.authTimeout, signal)
+  const { auth, ...resumed } = await receiveAuth(leg, uplink, settings.authTimeout, signal)
   const visitor = describeClient(request, route, auth)
   strangers.setAsking(client, true)
   try {
     const { owner } = await authorizer.ask(visitor, signal)
-    return { owner, offset }
+    return { owner, ...resumed }
   } catch (error) {
     if (isRefused(error)) throw error
     // `authorize` has said nothing about the client, so its connection ends, and nothing else.

@@ -9,6 +9,7 @@ import {
   isAnswered,
   NOT_FOUND,
   sendAnswer,
+  TAKEN_OVER,
   type Answer,
 } from './answers.ts'
 import type { Authorization } from './authorization.ts'
@@ -64,6 +65,9 @@ async function answer(
   const session = sessions.find(route.sessionId, owner)
   if (!session) return refuse(response, NOT_FOUND, owner)
   if (method === 'GET') return void sendAnswer(response, { status: 200, body: toJson(session) })
+  // The client sleeps and is closed: its user has gone on with another one since.
+  const generation = new URL(String(request.url), 'http://gateway').searchParams.get('generation') || undefined
+  if (session.generations.isOld(generation)) return refuse(response, TAKEN_OVER, owner)
   // On the word of its owner.
   await session.end(1000, 'Session deleted')
   sendAnswer(response, { status: 200, body: { status: 'deleted' } })

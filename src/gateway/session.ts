@@ -10,29 +10,13 @@ import type { TerminalSize } from '../upstream/protocol.ts'
 import { parseBase } from '../upstream/url.ts'
 import { Admission } from './admission.ts'
 import { publish } from './events.ts'
+import type { GatewaySession } from './gateway-session.ts'
+import { Generations } from './generations.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Owner } from './owner.ts'
 import { SessionInput } from './session-input.ts'
 import type { Replay, SessionOutput } from './session-output.ts'
 import type { Visit } from './visit.ts'
-
-/** A session of a gateway, as its operator sees it. */
-export interface GatewaySession {
-  /** The id of the session at the gateway. The upstream has another id for it. */
-  readonly id: string
-  /** The user that `authorize` has returned. */
-  readonly userId: string
-  /** When the session was created. */
-  readonly since: Date
-  /** When its client attached; absent if it has none. */
-  readonly attachedSince?: Date
-  /** When its last client left; absent if it has a client, or has not had one yet. */
-  readonly parkedSince?: Date
-  /** Bytes of output that were given to the sockets of clients. */
-  readonly bytesToClient: number
-  /** Bytes of input and commands that the upstream's socket has taken. */
-  readonly bytesToUpstream: number
-}
 
 // ms that a session waits for its first client.
 const UNATTACHED_LIMIT = 30_000
@@ -57,6 +41,7 @@ export class Session implements SilenceObserver {
   readonly owner: Owner
   readonly core: TerminalCore
   readonly admission: Admission = new Admission()
+  readonly generations: Generations = new Generations()
   readonly #settings: GatewaySettings
   /** When it was created, as `performance.now()`. */
   readonly createdAt: number = performance.now()
@@ -98,7 +83,7 @@ export class Session implements SilenceObserver {
     this.#takeOver()
     this.#stopWaiting()
     const replay = this.admission.spend(() => this.#output.replayFrom(offset))
-    if (offset !== undefined) announce(client, replay, keepFor)
+    if (offset !== undefined) announce(client, replay, keepFor, this.generations.current)
     const sink = this.#output.join(
       (flow) => new Downlink(client.client, maxBuffered, flow, client.counters, client.leg),
       () => this.#onStalled(client),
@@ -231,8 +216,8 @@ function toJoined(session: Session, visit: Visit, sink: Downlink): JoinedTermina
 }
 
 /** Tells a client that can resume sessions where its output begins (PROTOCOL 8.2). */
-function announce(client: ClientSession, { offset, replay }: Replay, keepFor: number): void {
-  sendText(client, JSON.stringify({ type: 'attached', offset, replay, keepFor, paced: true }))
+function announce(client: ClientSession, { offset, replay }: Replay, keepFor: number, generation: string): void {
+  sendText(client, JSON.stringify({ type: 'attached', offset, replay, keepFor, generation, paced: true }))
 }
 
 /** Sends a text frame to a client that can resume sessions. Any other client would print it (PROTOCOL 7.2). */

@@ -88,6 +88,8 @@ export interface FirstMessage {
    * cannot resume a session (PROTOCOL 8.1).
    */
   readonly offset?: number | null
+  /** What the client was told when it attached before (PROTOCOL 8.6). Absent if it has not, or cannot resume a session. */
+  readonly generation?: string
 }
 
 /** Reads a client's first message (PROTOCOL 7.1). Returns `undefined` if it is not an auth frame. */
@@ -95,10 +97,11 @@ export function readFirstMessage(data: Buffer, isBinary: boolean): FirstMessage 
   if (isBinary || data.length > LONGEST_TEXT) return undefined
   const message = parseJson(data.toString())
   if (!isObject(message)) return undefined
-  const { type, token, chat_id: chatId, offset } = message
+  const { type, token, chat_id: chatId, offset, generation } = message
   if (type !== 'auth' || typeof token !== 'string') return undefined
   const auth = typeof chatId === 'string' && chatId !== '' ? { token, chatId } : { token }
-  return isOffset(offset) ? { auth, offset } : { auth }
+  const isResumed = typeof generation === 'string' && generation !== ''
+  return { auth, ...(isOffset(offset) && { offset }), ...(isResumed && { generation }) }
 }
 
 function isOffset(value: unknown): value is number | null {

@@ -1,53 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { TerminalError } from '../../src/index.ts'
-import type { ProxyClient } from '../support/proxy.ts'
+import { AUTH, output, parked, resume, silent } from '../support/resume.ts'
 import { as, ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
-
-const AUTH = { token: 'jwt-ada' }
-
-/** Attaches a client that knows about offsets, and returns the frame that answers it. */
-async function resume(
-  gateway: ServedGateway,
-  id: string,
-  offset: number | null,
-): Promise<ProxyClient & { attached: { offset: number; replay: number } }> {
-  const client = await attachAs(gateway, id, { ...AUTH, offset })
-  await until(() => client.messages.length > 0)
-  const [first] = client.messages
-  expect(first?.isBinary).toBe(false)
-  return { ...client, attached: JSON.parse(String(first?.data)) }
-}
-
-/** Returns the output that a client has got. */
-function output({ messages }: ProxyClient): string {
-  return Buffer.concat(messages.filter(({ isBinary }) => isBinary).map(({ data }) => data)).toString()
-}
-
-/** Starts a gateway with one session whose shell prints only what the test says, and parks the session. */
-async function parked(
-  printed: string,
-  options: Parameters<typeof startGateway>[0] = {},
-): Promise<{
-  gateway: ServedGateway
-  id: string
-  readonly print: (text: string) => Promise<void>
-}> {
-  const gateway = await startGateway(options, { shell: silent })
-  const id = await createAs(gateway)
-  const print = async (text: string): Promise<void> => gateway.upstream.sessions[0]?.output(text)
-  const client = await attachAs(gateway, id)
-  await print(printed)
-  if (printed !== '') await client.printed(printed.slice(-20))
-  client.ws.close()
-  await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
-  return { gateway, id, print }
-}
-
-/** A shell that prints nothing by itself. */
-function silent(): { input(): void } {
-  return { input() {} }
-}
 
 // PROTOCOL 8.1 and 8.2
 describe('a client that names an offset', () => {
@@ -56,7 +11,14 @@ describe('a client that names an offset', () => {
     const id = await createAs(gateway)
     await gateway.upstream.sessions[0]?.output('first')
     const client = await resume(gateway, id, null)
-    expect(client.attached).toEqual({ type: 'attached', offset: 0, replay: 0, keepFor: 60_000, paced: true })
+    expect(client.attached).toEqual({
+      type: 'attached',
+      offset: 0,
+      replay: 0,
+      keepFor: 60_000,
+      generation: expect.stringMatching(/./),
+      paced: true,
+    })
     await client.printed('first')
     expect(output(client)).toBe('first')
   })

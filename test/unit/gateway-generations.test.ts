@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest'
+import { AUTH, parked, resume, silent } from '../support/resume.ts'
+import { ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
+import { until } from '../support/upstream.ts'
+
+const TAKEN_OVER = { code: 4009, reason: 'Taken over' }
+
+// PROTOCOL 8.6
+describe('a client that hands back its generation', () => {
+  it('keeps it, however often it comes back, and whether `attached` arrives or not', async () => {
+    const gateway = await startGateway({}, { shell: silent })
+    const id = await createAs(gateway)
+    const { attached, ws } = await resume(gateway, id, null)
+    ws.terminate()
+    for (let count = 0; count < 3; count += 1) {
+      const lost = await attachAs(gateway, id, { ...AUTH, offset: 0, generation: attached.generation })
+      lost.ws.terminate()
+      const again = await resume(gateway, id, 0, { generation: attached.generation })
+      expect(again.attached.generation).toBe(attached.generation)
+      again.ws.terminate()
+    }
+  })
+
+  it.each([
+    ['another page', { offset: null }],
+    ['a client that cannot resume, as Open WebUI', {}],
+  ])('and wakes after %s has come is told so, and takes nothing back', async (_, other) => {
+    const gateway = await startGateway()
+    const id = await createAs(gateway)
+    const { attached, ws } = await resume(gateway, id, null)
+    ws.terminate()
+    const second = await attachAs(gateway, id, { ...AUTH, ...other })
+    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    const woken = await attachAs(gateway, id, { ...AUTH, offset: 0, generation: attached.generation })
+    expect(await woken.closed).toEqual(TAKEN_OVER)
+    expect(woken.messages).toEqual([])
+    second.ws.send(Buffer.from('still mine'))
+    await second.printed('still mine')
+  })
+
+  it('that is older is told so also while nobody is attached, and the other one comes back', async () => {
+    const { gateway, id } = await parked('text')
+    const first = await resume(gateway, id, null)
+    const second = await resume(gateway, id, null)
+    expect(await first.closed).toEqual(TAKEN_OVER)
+    second.ws.terminate()
+    await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+    const { generation } = first.attached
+    expect(await (await attachAs(gateway, id, { ...AUTH, offset: 0, generation })).closed).toEqual(TAKEN_OVER)
+    await resume(gateway, id, 0, { generation: second.attached.generation })
+  })
+
+  it.each([1, '', null, true, {}])('of %j hands back none', async (generation) => {
+    const gateway = await startGateway()
+    const id = await createAs(gateway)
+    const first = await resume(gateway, id, null)
+    const second = await resume(gateway, id, null, { generation })
+    expect(await first.closed).toEqual(TAKEN_OVER)
+    expect(second.attached.generation).not.toBe(first.attached.generation)
+  })
+})
+
+// PROTOCOL 8.6
+describe('a DELETE', () => {
+  it('with an older generation is 409 and ends nothing, and with the current one or none it ends the session', async () => {
+    for (const isNamed of [true, false]) {
+      const gateway = await startGateway()
+      const id = await createAs(gateway)
+      const first = await resume(gateway, id, null)
+      const second = await resume(gateway, id, null)
+      await first.closed
+      expect(await ask(gateway, 'DELETE', `/${id}?generation=${first.attached.generation}`)).toMatchObject({
+        status: 409,
+        body: { error: 'Taken over' },
+      })
+      second.ws.send(Buffer.from('still mine'))
+      await second.printed('still mine')
+      const query = isNamed ? `?generation=${second.attached.generation}` : ''
+      expect((await ask(gateway, 'DELETE', `/${id}${query}`)).status).toBe(200)
+      expect(gateway.upstream.sessions).toEqual([])
+    }
+  })
+})
