@@ -104,15 +104,17 @@ export class Session implements SilenceObserver {
     // A client whose terminal was taken over is not joined any more.
     if (visit !== this.#attachment?.visit) return
     if (endedBy === 'client' && this.#settings.keepFor > 0 && !this.#isEnding) this.#park(code)
-    else await this.core.close(closeCode, reason)
+    // On the word of its shell, which has ended; of the gateway, which closes; or of a limit that is documented: a `keepFor`
+    // of 0.
+    else await this.#close(closeCode, reason)
   }
 
   /** Ends the session: its client gets the close frame, and the upstream deletes it. Resolves when nothing is left. */
   async end(code: number, reason: string): Promise<void> {
     const client = this.#attachment?.visit.client
-    this.#isEnding = true
+    const closed = this.#close(code, reason)
     client?.finish({ endedBy: 'proxy', code, reason })
-    await Promise.all([client?.summary.promise, this.core.close(code, reason)])
+    await Promise.all([client?.summary.promise, closed])
   }
 
   /** Called when the terminal has closed. */
@@ -135,9 +137,9 @@ export class Session implements SilenceObserver {
     })
   }
 
-  /** Called by the timer: no client has come. */
+  /** Called by the timer: no client has come. On the word of a limit that is documented: `keepFor`, or 30 s for the first. */
   onSilence(): void {
-    void this.core.close()
+    void this.#close()
   }
 
   describe(): GatewaySession {
@@ -166,6 +168,12 @@ export class Session implements SilenceObserver {
   /** When the last client left, as `performance.now()`; `undefined` if the session is not parked. */
   get parkedAt(): number | undefined {
     return this.#attachment || this.#isEnding ? undefined : this.#parked?.at
+  }
+
+  /** Ends the session. From now on nobody finds it, also while the upstream takes its time: a client would lose its input. */
+  #close(code?: number, reason?: string): Promise<TerminalClose> {
+    this.#isEnding = true
+    return this.core.close(code, reason)
   }
 
   #takeOver(): void {

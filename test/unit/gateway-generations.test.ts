@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { describe, expect, it, vi } from 'vitest'
 import { AUTH, parked, resume, silent } from '../support/resume.ts'
 import { ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
@@ -78,6 +79,28 @@ describe('a DELETE', () => {
       const query = isNamed ? `?generation=${second.attached.generation}` : ''
       expect((await ask(gateway, 'DELETE', `/${id}${query}`)).status).toBe(200)
       expect(gateway.upstream.sessions).toEqual([])
+    }
+  })
+})
+
+describe('a session that was kept for long enough', () => {
+  it('takes nobody in while the upstream takes its time to end it: 4004 at once, and no input is lost', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      const gateway = await startGateway({ keepFor: 60_000 }, { faults: { delete: { delay: 300 } } })
+      const id = await createAs(gateway)
+      const { ws } = await resume(gateway, id, null)
+      ws.close()
+      await once(ws, 'close')
+      await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+      vi.advanceTimersByTime(61_000)
+      await until(() => gateway.upstream.requests.some(({ method }) => method === 'DELETE'))
+      const late = await attachAs(gateway, id, { ...AUTH, offset: 0 })
+      expect(await late.closed).toEqual({ code: 4004, reason: 'Session not found' })
+      expect(late.messages).toEqual([])
+      expect(gateway.gateway.sessions).toEqual([])
+    } finally {
+      vi.useRealTimers()
     }
   })
 })
