@@ -102,7 +102,7 @@ class Gateway implements TerminalGateway {
   }
 
   get sessions(): GatewaySession[] {
-    return [...this.#state.sessions].filter(({ isEnding }) => !isEnding).map((session) => session.describe())
+    return [...this.#state.sessions].filter(({ isOpen }) => isOpen).map((session) => session.describe())
   }
 
   // A property, so that it can be passed to a framework.

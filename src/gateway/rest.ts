@@ -13,6 +13,7 @@ import {
   type Answer,
 } from './answers.ts'
 import type { Authorization } from './authorization.ts'
+import type { Owner } from './owner.ts'
 import { publish } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'
@@ -63,13 +64,25 @@ async function answer(
     return void sendAnswer(response, { status: 200, body: sessions.list(owner).map(toJson) })
   }
   const session = sessions.find(route.sessionId, owner)
-  if (!session) return refuse(response, NOT_FOUND, owner)
-  if (method === 'GET') return void sendAnswer(response, { status: 200, body: toJson(session) })
-  // The client sleeps and is closed: its user has gone on with another one since.
+  if (method === 'DELETE') return end(request, response, session, owner)
+  if (!session?.isOpen) return refuse(response, NOT_FOUND, owner)
+  sendAnswer(response, { status: 200, body: toJson(session) })
+}
+
+async function end(
+  request: IncomingMessage,
+  response: ServerResponse,
+  session: Session | undefined,
+  owner: Owner,
+): Promise<void> {
   const generation = new URL(String(request.url), 'http://gateway').searchParams.get('generation') || undefined
-  if (session.generations.isOld(generation)) return refuse(response, TAKEN_OVER, owner)
-  // On the word of its owner.
-  await session.end(1000, 'Session deleted')
+  const isOld = session?.generations.isOld(generation)
+  // The client sleeps and is closed: its user has gone on with another one since.
+  if (session?.isOpen && isOld) return refuse(response, TAKEN_OVER, owner)
+  const wasOpen = session?.isOpen
+  // On the word of its owner, also if the shell has ended and only its last output is left.
+  if (!isOld) await session?.end(1000, 'Session deleted')
+  if (!wasOpen) return refuse(response, NOT_FOUND, owner)
   sendAnswer(response, { status: 200, body: { status: 'deleted' } })
 }
 

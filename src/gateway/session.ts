@@ -1,32 +1,26 @@
 import { randomUUID } from 'node:crypto'
+import { Deferred } from '../lib/deferred.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-session.ts'
-import { withoutAddresses } from '../proxy/closing.ts'
 import { Downlink } from '../proxy/downlink.ts'
 import type { OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalClose } from '../terminal/connection.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
-import { parseBase } from '../upstream/url.ts'
 import { Admission } from './admission.ts'
+import { announce, PONG } from './announce.ts'
+import { endOf, EXITED, isCutOff, TAKEN_OVER } from './ends.ts'
 import { publish } from './events.ts'
 import type { GatewaySession } from './gateway-session.ts'
 import { Generations } from './generations.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Owner } from './owner.ts'
 import { SessionInput } from './session-input.ts'
-import type { Replay, SessionOutput } from './session-output.ts'
+import type { SessionOutput } from './session-output.ts'
 import type { Visit } from './visit.ts'
 
 // ms that a session waits for its first client.
 const UNATTACHED_LIMIT = 30_000
-
-// PROTOCOL 8.4
-const PONG = '{"type":"pong"}'
-
-const BAD_GATEWAY = 1014
-/** How a client ends when another one of the owner has come: the owner's word, as both are. */
-export const TAKEN_OVER: ProxyEnd = { endedBy: 'proxy', code: 4009, reason: 'Taken over' }
 
 /** The client that is joined to a session. */
 interface Attachment {
@@ -42,6 +36,8 @@ export class Session implements SilenceObserver {
   readonly core: TerminalCore
   readonly admission: Admission = new Admission()
   readonly generations: Generations = new Generations()
+  /** Resolved when nothing of it is left. */
+  readonly gone: Deferred = new Deferred()
   readonly #settings: GatewaySettings
   /** When it was created, as `performance.now()`. */
   readonly createdAt: number = performance.now()
@@ -57,6 +53,10 @@ export class Session implements SilenceObserver {
   #timer: SilenceTimer | undefined
   // Whether it has ended, or is being ended.
   #isEnding = false
+  // How its shell has ended while no client was joined. The last output waits for one. Absent before.
+  #exit: TerminalClose | undefined
+  // Whether a client has joined before.
+  #hadClient = false
   // What the clients before have moved.
   #bytesToClient = 0
   #bytesToUpstream = 0
@@ -79,7 +79,8 @@ export class Session implements SilenceObserver {
   attach(visit: Visit, offset: number | null | undefined): JoinedTerminal {
     const { client } = visit
     const { keepFor, maxBuffered, replay: most } = this.#settings
-    const isFirst = !this.#attachment && !this.#parked
+    const isFirst = !this.#hadClient
+    this.#hadClient = true
     this.#takeOver()
     this.#stopWaiting()
     const replay = this.admission.spend(() => this.#output.replayFrom(offset))
@@ -90,12 +91,13 @@ export class Session implements SilenceObserver {
     )
     if (replay.data.length > 0) sink.push(replay.data, true)
     this.#output.keep(most)
-    const input = new SessionInput(this.core, this.#size, !replay.isExact, () => {
+    const input = new SessionInput(this.core, this.#size, !replay.isExact && !this.#exit, () => {
       if (offset !== undefined) sink.answer(PONG)
     })
     this.#attachment = { visit, input, since: Date.now() }
     client.uplink.startSending(input)
     visit.attach(this.id, isFirst)
+    if (this.#exit) client.finish(EXITED)
     return toJoined(this, visit, sink)
   }
 
@@ -103,10 +105,18 @@ export class Session implements SilenceObserver {
   async leave(visit: Visit, { endedBy, code }: ProxyEnd, closeCode: number | undefined, reason: string): Promise<void> {
     // A client whose terminal was taken over is not joined any more.
     if (visit !== this.#attachment?.visit) return
+    if (this.#exit && !this.#isEnding) return this.#leaveExited(visit)
     if (endedBy === 'client' && this.#settings.keepFor > 0 && !this.#isEnding) this.#park(code)
     // On the word of its shell, which has ended; of the gateway, which closes; or of a limit that is documented: a `keepFor`
     // of 0.
     else await this.#close(closeCode, reason)
+  }
+
+  /** A client has been told that the shell has ended. If its connection was cut before, it has not got that, and comes again. */
+  async #leaveExited({ client }: Visit): Promise<void> {
+    const { code } = await client.leg.gone
+    if (isCutOff(code) && !this.#isEnding) this.#park(code)
+    else await this.#close()
   }
 
   /** Ends the session: its client gets the close frame, and the upstream deletes it. Resolves when nothing is left. */
@@ -117,8 +127,18 @@ export class Session implements SilenceObserver {
     await Promise.all([client?.summary.promise, closed])
   }
 
-  /** Called when the terminal has closed. */
-  onClosed({ code, reason, error }: TerminalClose): void {
+  /**
+   * Called when the terminal has closed. If its shell has ended by itself while no client was joined, the session stays for
+   * as long as it would have otherwise: the first client that comes back gets the last output.
+   */
+  onClosed(close: TerminalClose): void {
+    if (close.cause !== 'exited' || this.#attachment || this.#isEnding) return this.#onGone(close)
+    this.#exit = close
+    this.#parked ??= { since: new Date(), at: performance.now() }
+  }
+
+  #onGone(close: TerminalClose): void {
+    const { code, error } = close
     this.#isEnding = true
     this.#stopWaiting()
     const { userId, base } = this.owner
@@ -126,15 +146,9 @@ export class Session implements SilenceObserver {
       const ms = performance.now() - this.#parked.at
       publish('closed', { userId, sessionId: this.id, code, wasParked: true, ms, ...(error && { error }) })
     }
-    // PROTOCOL 6.1: these are about the key of the gateway, and would blame the client's.
-    const isRefusal = code >= 4001 && code <= 4004
     this.#attachment?.input.stop()
-    this.#attachment?.visit.client.finish({
-      endedBy: 'upstream',
-      code: isRefusal ? BAD_GATEWAY : code,
-      reason: isRefusal ? '' : withoutAddresses(reason, parseBase(base).url.hostname),
-      ...(error && { error }),
-    })
+    this.#attachment?.visit.client.finish(endOf(close, base))
+    this.gone.resolve()
   }
 
   /** Called by the timer: no client has come. On the word of a limit that is documented: `keepFor`, or 30 s for the first. */
@@ -165,6 +179,16 @@ export class Session implements SilenceObserver {
     return this.#isEnding
   }
 
+  /** Whether its shell has ended while no client was joined. Only a client that attaches finds it. */
+  get hasExited(): boolean {
+    return this.#exit !== undefined
+  }
+
+  /** Whether its shell lives, as far as is known. */
+  get isOpen(): boolean {
+    return !this.#isEnding && !this.#exit
+  }
+
   /** When the last client left, as `performance.now()`; `undefined` if the session is not parked. */
   get parkedAt(): number | undefined {
     return this.#attachment || this.#isEnding ? undefined : this.#parked?.at
@@ -173,6 +197,7 @@ export class Session implements SilenceObserver {
   /** Ends the session. From now on nobody finds it, also while the upstream takes its time: a client would lose its input. */
   #close(code?: number, reason?: string): Promise<TerminalClose> {
     this.#isEnding = true
+    if (this.#exit) this.#onGone(this.#exit)
     return this.core.close(code, reason)
   }
 
@@ -221,14 +246,4 @@ function toJoined(session: Session, visit: Visit, sink: Downlink): JoinedTermina
     chatId: session.core.chatId,
     leave: (end, code, reason) => session.leave(visit, end, code, reason),
   }
-}
-
-/** Tells a client that can resume sessions where its output begins (PROTOCOL 8.2). */
-function announce(client: ClientSession, { offset, replay }: Replay, keepFor: number, generation: string): void {
-  sendText(client, JSON.stringify({ type: 'attached', offset, replay, keepFor, generation, paced: true }))
-}
-
-/** Sends a text frame to a client that can resume sessions. Any other client would print it (PROTOCOL 7.2). */
-function sendText({ client }: ClientSession, text: string): void {
-  client.send(Buffer.from(text), { binary: false }, () => {})
 }

@@ -16,7 +16,7 @@ export class Sessions {
   // The sessions that are being opened.
   readonly #openings = new Set<{ readonly owner: Owner; readonly done: Promise<unknown> }>()
   readonly #room = new Room(() => ({
-    sessions: [...this].filter(({ isEnding }) => !isEnding),
+    sessions: [...this].filter(({ isOpen }) => isOpen),
     openings: this.#openings,
   }))
   // Stops the openings when the gateway closes.
@@ -30,14 +30,14 @@ export class Sessions {
     return this.#sessions.values()
   }
 
-  /** Returns a session of the owner. A session with a chat is found only with this chat. */
+  /** Returns a session of the owner, also one whose shell has ended. A session with a chat is found only with this chat. */
   find(id: string, owner: Owner): Session | undefined {
     const session = this.#sessions.get(id)
     return session && !session.isEnding && mayUse(owner, session.owner) ? session : undefined
   }
 
   list(owner: Owner): Session[] {
-    return [...this].filter((session) => !session.isEnding && mayUse(owner, session.owner))
+    return [...this].filter((session) => session.isOpen && mayUse(owner, session.owner))
   }
 
   /**
@@ -57,7 +57,9 @@ export class Sessions {
   /** A session of the user has come, and its client knows of it: ends those that the user has left first, if there are too many. */
   makeRoom(user: Owner): void {
     const lasting = this.#of(user)
-    const parked = lasting.filter(({ parkedAt }) => parkedAt !== undefined).sort(byTime)
+    const parked = lasting.filter(({ parkedAt }) => parkedAt !== undefined)
+    // Those whose shell has ended go first.
+    parked.sort((one, other) => Number(one.isOpen) - Number(other.isOpen) || byTime(one, other))
     const tooMany = Math.max(0, lasting.length - this.#settings.sessionsPerUser)
     // On the word of a limit that is documented: `sessionsPerUser`.
     for (const session of parked.slice(0, tooMany)) void session.end(GOING_AWAY, MADE_ROOM)
@@ -103,18 +105,16 @@ export class Sessions {
     }
     const session = new Session(owner, terminal, this.#settings)
     this.#sessions.set(session.id, session)
-    void session.core.closed.then((close) => {
-      this.#sessions.delete(session.id)
-      session.onClosed(close)
-    })
+    void session.core.closed.then((close) => session.onClosed(close))
+    void session.gone.promise.then(() => this.#sessions.delete(session.id))
     return session
   }
 
   /** Whether the chat is the id of another user's session on the server. A new session would replace that one. */
   #isTaken(owner: Owner, chatId: string): boolean {
     return [...this].some(
-      ({ owner: { base, userId }, core }) =>
-        base === owner.base && userId !== owner.userId && core.sessionId === chatId,
+      ({ owner: { base, userId }, core, hasExited }) =>
+        base === owner.base && userId !== owner.userId && core.sessionId === chatId && !hasExited,
     )
   }
 
@@ -141,5 +141,5 @@ export class Sessions {
 }
 
 function isSameTerminal(session: Session, { core }: OpenTerminal<SessionOutput>): boolean {
-  return session.core.sessionId === core.sessionId
+  return !session.hasExited && session.core.sessionId === core.sessionId
 }

@@ -40,10 +40,10 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   readonly #socket: ClientSocket
   readonly #owner: LegOwner
   readonly #inbox: Inbox
-  // Whether the connection has ended, for those who ask later.
-  #hasEnded = false
+  // How the connection has ended, for those who ask later. Absent before.
+  #close: ClientClose | undefined
   // Absent unless something waits for the end.
-  #gone: Deferred | undefined
+  #gone: Deferred<ClientClose> | undefined
   // Runs while the connection is open; replaced when the interval changes.
   #heartbeat: Heartbeat | undefined
   // Runs while the connection closes, to end what takes too long.
@@ -86,8 +86,8 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   }
 
   /** Resolves when the connection has ended and, after a close frame, its messages are delivered. Never rejects. */
-  get gone(): Promise<void> {
-    if (this.#hasEnded) return Promise.resolve()
+  get gone(): Promise<ClientClose> {
+    if (this.#close) return Promise.resolve(this.#close)
     this.#gone ??= new Deferred()
     return this.#gone.promise
   }
@@ -200,8 +200,8 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   }
 
   #onEnd(close: ClientClose): void {
-    this.#hasEnded = true
-    this.#gone?.resolve()
+    this.#close = close
+    this.#gone?.resolve(close)
     this.#owner.onClientGone(close)
   }
 }

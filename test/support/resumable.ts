@@ -18,8 +18,9 @@ export interface Resumable {
 export async function openResumable(
   options: Partial<ConnectTerminalOptions> = {},
   gatewayOptions: Parameters<typeof startGateway>[0] = {},
+  server: Parameters<typeof startGateway>[1] = {},
 ): Promise<Resumable> {
-  const gateway = await startGateway(gatewayOptions)
+  const gateway = await startGateway(gatewayOptions, server)
   const relay = await relayTo(gateway)
   const terminal = await connectTerminal({ ...pageOf(relay), reconnect: { delay: 10 }, ...options })
   afterwards(terminal)

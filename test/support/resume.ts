@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { TestUpstreamOptions } from '../../src/testing.ts'
 import type { ProxyClient } from './proxy.ts'
 import { attachAs, createAs, startGateway, type ServedGateway } from './terminal-gateway.ts'
 import { until } from './upstream.ts'
@@ -29,12 +30,13 @@ export function output({ messages }: ProxyClient): string {
 export async function parked(
   printed: string,
   options: Parameters<typeof startGateway>[0] = {},
+  server: TestUpstreamOptions = {},
 ): Promise<{
   gateway: ServedGateway
   id: string
   readonly print: (text: string) => Promise<void>
 }> {
-  const gateway = await startGateway(options, { shell: silent })
+  const gateway = await startGateway(options, { shell: silent, ...server })
   const id = await createAs(gateway)
   const print = async (text: string): Promise<void> => gateway.upstream.sessions[0]?.output(text)
   const client = await attachAs(gateway, id)

@@ -49,7 +49,7 @@ describe('keepFor', () => {
 })
 
 describe('a parked session', () => {
-  it('is left out of nothing when its shell ends: it is gone at the gateway, too', async () => {
+  it('is no session any more when its shell ends', async () => {
     const gateway = await startGateway({}, { release: 'open-terminal@0.14.5' })
     await park(gateway)
     gateway.upstream.sessions[0]?.exit()
