@@ -68,7 +68,7 @@ async function authorize(
   signal: AbortSignalLike,
   request: IncomingMessage,
   route: Route,
-  { authorizer, settings, strangers }: GatewayState,
+  { authorizer, sessions, settings, strangers }: GatewayState,
 ): Promise<(Omit<FirstMessage, 'auth'> & { owner: Owner }) | undefined> {
   const { leg, uplink } = client
   strangers.add(client)
@@ -76,8 +76,9 @@ async function authorize(
   const visitor = describeClient(request, route, auth)
   strangers.setAsking(client, true)
   try {
-    const { owner } = await authorizer.ask(visitor, signal)
-    return { owner, ...resumed }
+    const authorization = await authorizer.ask(visitor, signal)
+    sessions.renew(authorization)
+    return { owner: authorization.owner, ...resumed }
   } catch (error) {
     if (isRefused(error)) throw error
     // `authorize` has said nothing about the client, so its connection ends, and nothing else.

@@ -82,7 +82,13 @@ async function end(
   const wasOpen = session?.isOpen
   // On the word of its owner, also if the shell has ended and only its last output is left.
   if (!isOld) await session?.end(1000, 'Session deleted')
-  if (!wasOpen) return refuse(response, NOT_FOUND, owner)
+  if (!session || !wasOpen) return refuse(response, NOT_FOUND, owner)
+  try {
+    await session.access.assertGone(session.core.sessionId, session.core.chatId)
+  } catch (error) {
+    // The lease of the terminal goes on to delete it.
+    return refuse(response, answerForUpstream(error), { userId: owner.userId, error })
+  }
   sendAnswer(response, { status: 200, body: { status: 'deleted' } })
 }
 
@@ -92,7 +98,7 @@ async function authorize(
   response: ServerResponse,
   route: Route,
   leaving: AbortSignalLike,
-  { authorizer, strangers }: GatewayState,
+  { authorizer, sessions, strangers }: GatewayState,
 ): Promise<Authorization | undefined> {
   if (!strangers.makeRoom()) {
     refuse(response, BUSY)
@@ -103,6 +109,7 @@ async function authorize(
   try {
     const authorization = await authorizer.ask(describeClient(request, route), leaving)
     letIn()
+    sessions.renew(authorization)
     return authorization
   } catch (error) {
     if (isAnswered(response)) return undefined

@@ -8,6 +8,7 @@ import type { TerminalClose } from '../terminal/connection.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { Admission } from './admission.ts'
+import type { Access } from './access.ts'
 import { announce, PONG } from './announce.ts'
 import { endOf, EXITED, isCutOff, TAKEN_OVER } from './ends.ts'
 import { publish } from './events.ts'
@@ -17,7 +18,7 @@ import type { GatewaySettings } from './options.ts'
 import type { Owner } from './owner.ts'
 import { SessionInput } from './session-input.ts'
 import type { SessionOutput } from './session-output.ts'
-import type { Visit } from './visit.ts'
+import { toJoined, type Visit } from './visit.ts'
 
 // ms that a session waits for its first client.
 const UNATTACHED_LIMIT = 30_000
@@ -34,6 +35,7 @@ export class Session implements SilenceObserver {
   readonly id: string = randomUUID()
   readonly owner: Owner
   readonly core: TerminalCore
+  readonly access: Access
   readonly admission: Admission = new Admission()
   readonly generations: Generations = new Generations()
   /** Resolved when nothing of it is left. */
@@ -61,8 +63,9 @@ export class Session implements SilenceObserver {
   #bytesToClient = 0
   #bytesToUpstream = 0
 
-  constructor(owner: Owner, { core, sink }: OpenTerminal<SessionOutput>, settings: GatewaySettings) {
+  constructor(owner: Owner, { core, sink }: OpenTerminal<SessionOutput>, access: Access, settings: GatewaySettings) {
     this.owner = owner
+    this.access = access
     this.core = core
     this.#output = sink
     this.#settings = settings
@@ -107,8 +110,7 @@ export class Session implements SilenceObserver {
     if (visit !== this.#attachment?.visit) return
     if (this.#exit && !this.#isEnding) return this.#leaveExited(visit)
     if (endedBy === 'client' && this.#settings.keepFor > 0 && !this.#isEnding) this.#park(code)
-    // On the word of its shell, which has ended; of the gateway, which closes; or of a limit that is documented: a `keepFor`
-    // of 0.
+    // On the word of its shell, of the gateway's `close`, or of a limit that is documented: a `keepFor` of 0.
     else await this.#close(closeCode, reason)
   }
 
@@ -184,7 +186,6 @@ export class Session implements SilenceObserver {
     return this.#exit !== undefined
   }
 
-  /** Whether its shell lives, as far as is known. */
   get isOpen(): boolean {
     return !this.#isEnding && !this.#exit
   }
@@ -235,15 +236,5 @@ export class Session implements SilenceObserver {
   #stopWaiting(): void {
     this.#timer?.stop()
     this.#timer = undefined
-  }
-}
-
-/** A function of its own, so that what lives as long as the client keeps nothing of the joining in memory. */
-function toJoined(session: Session, visit: Visit, sink: Downlink): JoinedTerminal {
-  return {
-    sink,
-    sessionId: session.core.sessionId,
-    chatId: session.core.chatId,
-    leave: (end, code, reason) => session.leave(visit, end, code, reason),
   }
 }

@@ -2,7 +2,10 @@ import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import { readSettings } from '../terminal/settings.ts'
 import { terminalError } from '../upstream/failures.ts'
+import type { RenewedOptions } from '../upstream/credentials.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { Access } from './access.ts'
+import type { Authorization } from './authorization.ts'
 import type { GatewaySettings } from './options.ts'
 import { isSameChat, isSameUser, mayUse, type Owner } from './owner.ts'
 import { byTime, GOING_AWAY, MADE_ROOM, Room } from './room.ts'
@@ -74,6 +77,11 @@ export class Sessions {
     return this.#of(user).filter(({ parkedAt }) => parkedAt === undefined).length
   }
 
+  /** The user has come with these credentials, which may be newer than those of the user's sessions. */
+  renew({ upstream, owner }: Authorization): void {
+    for (const session of this.#of(owner)) session.access.renew(upstream)
+  }
+
   /** Opens a terminal. `signal` stops that. */
   async open(upstream: UpstreamOptions, owner: Owner, signal: AbortSignalLike): Promise<Session> {
     const opening = { owner, done: this.#openInTurn(upstream, owner, signal) }
@@ -97,13 +105,15 @@ export class Sessions {
       const why = "the chat is the id of another user's session"
       throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', why)
     }
-    let terminal = await this.#room.open(owner, signal, () => this.#attach(upstream, signal))
+    const access = new Access(upstream)
+    const attach = (): Promise<OpenTerminal<SessionOutput>> => this.#attach(access, signal)
+    let terminal = await this.#room.open(owner, signal, attach)
     const older = [...this].find((session) => session.owner.base === owner.base && isSameTerminal(session, terminal))
     if (older) {
       await Promise.all([older.end(4009, 'Session already connected'), terminal.core.close()])
-      terminal = await this.#attach(upstream, signal)
+      terminal = await attach()
     }
-    const session = new Session(owner, terminal, this.#settings)
+    const session = new Session(owner, terminal, access, this.#settings)
     this.#sessions.set(session.id, session)
     void session.core.closed.then((close) => session.onClosed(close))
     void session.gone.promise.then(() => this.#sessions.delete(session.id))
@@ -118,15 +128,16 @@ export class Sessions {
     )
   }
 
-  async #attach(upstream: UpstreamOptions, signal: AbortSignalLike): Promise<OpenTerminal<SessionOutput>> {
+  async #attach({ options }: Access, signal: AbortSignalLike): Promise<OpenTerminal<SessionOutput>> {
     const cancellation = new Cancellation()
     const abort = (): void => cancellation.abort(new Error('The client has left, or the gateway closes'))
     const signals = [signal, this.#closing]
     for (const each of signals) each.addEventListener('abort', abort)
     if (signals.some(({ aborted }) => aborted)) abort()
     try {
-      const options = { ...this.#settings.connect, ...upstream, signal: cancellation }
-      return await attachTerminal(readSettings(options), (source) => new SessionOutput(source))
+      const settings = readSettings({ ...this.#settings.connect, ...options, signal: cancellation })
+      const upstream: RenewedOptions = { ...settings.upstream, credentials: options.credentials }
+      return await attachTerminal({ ...settings, upstream }, (source) => new SessionOutput(source))
     } finally {
       for (const each of signals) each.removeEventListener('abort', abort)
     }

@@ -1,9 +1,10 @@
 import { assertObject, assertSegment } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { withDeadline } from '../lib/deadline.ts'
+import { request } from './credentials.ts'
 import { isCut } from './failures.ts'
 import type { RequestControl } from './http.ts'
-import { asRecord, exchange, request, unexpected, type SessionReply } from './requests.ts'
+import { asRecord, exchange, unexpected, type SessionReply } from './requests.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
 import { readBase } from './url.ts'
 

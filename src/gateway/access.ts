@@ -1,0 +1,50 @@
+import { BRIEFLY } from '../lib/deadline.ts'
+import type { Credentials, RenewedOptions } from '../upstream/credentials.ts'
+import { terminalError } from '../upstream/failures.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { lookUpSession } from '../upstream/sessions.ts'
+
+// A token may be renewed each few minutes, and a session lives for days.
+const MOST = 4
+
+/** How a session reaches its upstream: with the credentials that its owner has come with last, or a few before. */
+export class Access {
+  /** The options for its requests. */
+  readonly options: RenewedOptions
+  #credentials: readonly Credentials[]
+
+  constructor(upstream: UpstreamOptions) {
+    this.#credentials = [pick(upstream)]
+    this.options = { ...upstream, credentials: () => this.#credentials }
+  }
+
+  /** The owner has come with these. Policy, context and chat of the session stay what they are. */
+  renew(given: Credentials): void {
+    const newest = pick(given)
+    this.#credentials = [newest, ...this.#credentials.filter((each) => !isSame(each, newest))].slice(0, MOST)
+  }
+
+  /**
+   * Asks the upstream whether a session that was deleted is gone.
+   *
+   * @throws {TerminalError} ERR_TERMINAL_UNAVAILABLE unless that is what it says.
+   */
+  async assertGone(sessionId: string, chatId: string | undefined): Promise<void> {
+    let cause: unknown
+    try {
+      if (!(await lookUpSession({ ...this.options, sessionId, chatId }, BRIEFLY, undefined))) return
+    } catch (error) {
+      cause = error
+    }
+    const why = 'the upstream has not said that it is gone'
+    throw terminalError('ERR_TERMINAL_UNAVAILABLE', 'Cannot delete the session', why, { cause })
+  }
+}
+
+function pick({ authType, key, cookie }: Credentials): Credentials {
+  return { authType, key, cookie }
+}
+
+function isSame(one: Credentials, other: Credentials): boolean {
+  return one.authType === other.authType && one.key === other.key && one.cookie === other.cookie
+}

@@ -1,0 +1,32 @@
+import { assertObject } from '../lib/arguments.ts'
+import { hasCode } from '../lib/errors.ts'
+import { request as requestOnce, type SessionReply } from './requests.ts'
+import type { UpstreamOptions } from './resolve.ts'
+
+/** The part of the options that says who asks, and that changes while a session lives. */
+export type Credentials = Pick<UpstreamOptions, 'authType' | 'key' | 'cookie'>
+
+/** Options whose credentials are renewed, as those of a session of a gateway by each client of its owner. */
+export interface RenewedOptions extends UpstreamOptions {
+  /** Returns the credentials, the newest first, at least one. They replace those of the options. */
+  readonly credentials?: (() => readonly Credentials[]) | undefined
+}
+
+/** Sends a request with the newest credentials, and after a 401 with those before. Rejects with the first error. */
+export async function request(
+  what: string,
+  options: RenewedOptions,
+  plan: Parameters<typeof requestOnce>[2],
+): Promise<SessionReply> {
+  assertObject('options', options)
+  let refused: unknown
+  for (const credentials of options.credentials?.() ?? [{}]) {
+    try {
+      return await requestOnce(what, { ...options, ...credentials }, plan)
+    } catch (error) {
+      refused ??= error
+      if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED')) break
+    }
+  }
+  throw refused
+}

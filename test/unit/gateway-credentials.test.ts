@@ -1,0 +1,122 @@
+import { describe, expect, it, vi } from 'vitest'
+import type { TestFaults } from '../../src/testing.ts'
+import { gateway as proxyTo } from '../support/gateway.ts'
+import { ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import { until, upstreamOf } from '../support/upstream.ts'
+
+interface Renewing extends ServedGateway {
+  /** The tokens that the upstream accepts. */
+  readonly valid: Set<string>
+  /** The requests that the upstream has got: method, token and cookie. */
+  readonly asked: string[]
+}
+
+/** Starts a gateway that passes the tokens of its clients on to an upstream that accepts only some. */
+async function start(faults: TestFaults = {}): Promise<Renewing> {
+  const upstream = await upstreamOf({ release: 'terminals@0.2.2', key: '', faults })
+  const valid = new Set(['one'])
+  const asked: string[] = []
+  const base = await proxyTo(upstream, {
+    answer({ method, headers }, response) {
+      const token = String(headers.authorization).slice('Bearer '.length)
+      asked.push(`${method} ${token} ${headers.cookie}`)
+      if (!valid.has(token)) response.writeHead(401).end('{"detail":"Invalid token"}')
+      return !valid.has(token)
+    },
+  })
+  const served = await startGateway({
+    authorize: ({ token, policyId }) => ({
+      base,
+      authType: 'session',
+      key: token,
+      cookie: `c=${token}`,
+      userId: 'ada',
+      policyId,
+    }),
+  })
+  return { ...served, upstream, valid, asked }
+}
+
+const as = (token: string): Record<string, string> => ({ Authorization: `Bearer ${token}` })
+
+/** Attaches a client with a token, and resolves when it is joined. */
+async function join(gateway: Renewing, id: string, token: string): Promise<void> {
+  const { ws, printed } = await attachAs(gateway, id, { token })
+  ws.send(Buffer.from(`I am ${token}`))
+  await printed(`I am ${token}`)
+}
+
+describe('a client of the owner that `authorize` lets in', () => {
+  it.each([
+    ['with a WebSocket', (gateway: Renewing, id: string) => join(gateway, id, 'two')],
+    ['with a request', async (gateway: Renewing) => void (await ask(gateway, 'GET', '', as('two')))],
+  ])('%s renews the credentials with which its session is deleted', async (_, come) => {
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    gateway.valid.delete('one')
+    gateway.valid.add('two')
+    await come(gateway, id)
+    gateway.asked.length = 0
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('two'))).status).toBe(200)
+    expect(gateway.upstream.sessions).toEqual([])
+    expect(new Set(gateway.asked)).toEqual(new Set(['DELETE two c=two', 'GET two c=two']))
+  })
+
+  it('renews those with which the upstream is asked to keep the container', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      const gateway = await start()
+      const id = await createAs(gateway, as('one'))
+      gateway.valid.add('two')
+      await join(gateway, id, 'two')
+      gateway.asked.length = 0
+      vi.advanceTimersByTime(50_000)
+      await until(() => gateway.asked.includes('GET two c=two'))
+      expect(gateway.asked).not.toContain('GET one c=one')
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('with a token that the upstream refuses costs nothing: those before are tried', async () => {
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    for (const token of ['bad', 'worse']) await ask(gateway, 'GET', '', as(token))
+    gateway.asked.length = 0
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('worse'))).status).toBe(200)
+    expect(gateway.asked.filter((request) => request.startsWith('DELETE'))).toEqual([
+      'DELETE worse c=worse',
+      'DELETE bad c=bad',
+      'DELETE one c=one',
+    ])
+    expect(gateway.upstream.sessions).toEqual([])
+  })
+
+  it('does not move the session to another policy', async () => {
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    const answer = await fetch(`${gateway.base}/p/other/api/terminals`, { headers: as('one') })
+    expect(answer.status).toBe(200)
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(200)
+    expect(gateway.upstream.sessions).toEqual([])
+  })
+})
+
+describe('a DELETE that the upstream refuses', () => {
+  it('is not reported as done', async () => {
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    gateway.valid.clear()
+    expect(await ask(gateway, 'DELETE', `/${id}`, as('one'))).toMatchObject({
+      status: 503,
+      body: { error: 'Terminal instance not reachable' },
+    })
+  })
+
+  it('is reported as done if the session has ended all the same', async () => {
+    const gateway = await startGateway({}, { release: 'open-terminal@0.14.5', faults: { delete: { refuse: 500 } } })
+    const id = await createAs(gateway)
+    expect((await ask(gateway, 'DELETE', `/${id}`)).status).toBe(200)
+    expect(gateway.upstream.sessions).toEqual([])
+  })
+})
