@@ -21,14 +21,24 @@ export interface Replay {
   readonly isExact: boolean
 }
 
+/** The sink of a client that joins a session. */
+export interface ClientSink extends Sink {
+  /** Sends output that the upstream does not wait for. */
+  replay(data: Buffer): void
+  /** Resolves when the client has taken everything, or never will. */
+  drained(): Promise<void>
+}
+
 /** The output of a gateway's session. Keeps its last bytes, and passes it on to the client that is joined. */
 export class SessionOutput implements Sink {
   readonly source: OutputSource
+  // The offset of the output that a slow client has not been given. Absent while it gets all as it comes.
+  #behindFrom: number | undefined
   readonly #history = new History(FIRST_OUTPUT, (dropped) => this.#onDrop(dropped))
   // The state of a terminal before the bytes that are kept. Absent while all output is kept.
   #before: ScreenState | undefined
   // What the client that is joined may do to the upstream, and its sink. Absent without a client.
-  #client: { readonly flow: ClientFlow; readonly sink: Sink } | undefined
+  #client: { readonly flow: ClientFlow; readonly sink: ClientSink } | undefined
   // The number of bytes that clients have been sent.
   #shown = 0
   // Whether a client has joined before.
@@ -44,7 +54,7 @@ export class SessionOutput implements Sink {
     if (this.#discarding) return
     this.#history.push(data)
     // No server sends text. To a client that can resume sessions, text would be no output.
-    this.#client?.sink.push(data, true)
+    if (this.#behindFrom === undefined) this.#client?.sink.push(data, true)
   }
 
   /** Keeps the last `most` bytes of output. */
@@ -70,14 +80,36 @@ export class SessionOutput implements Sink {
     return { offset: first, replay: Math.max(0, this.#shown - first), data, isExact: false }
   }
 
-  /** Passes all further output on to the sink of a client. `onStalled` is called if it makes the upstream wait too long. */
-  join<S extends Sink>(createSink: (source: ClientFlow) => S, onStalled: () => void): S {
+  /**
+   * Passes all further output on to the sink of a client. `onStalled` is called if it takes nothing and makes the upstream
+   * wait too long, or if it is slow and so far behind that the output is not kept any more.
+   */
+  join<S extends ClientSink>(createSink: (source: ClientFlow) => S, unsent: () => number, onStalled: () => void): S {
     this.part()
-    const flow = new ClientFlow(this.source, onStalled)
+    const flow = new ClientFlow(this.source, { unsent, onStalled, onSlow: () => this.#fallBehind(sink, onStalled) })
     const sink = createSink(flow)
     this.#client = { flow, sink }
     this.#hadClient = true
     return sink
+  }
+
+  /** The upstream goes on. The client gets what it misses when it has taken what it was given. */
+  #fallBehind(sink: ClientSink, onStalled: () => void): void {
+    this.#behindFrom = this.#history.end
+    this.#client?.flow.resume()
+    void sink.drained().then(() => {
+      if (this.#client?.sink === sink && !this.#catchUp()) onStalled()
+    })
+  }
+
+  /** Returns `false` if the output that the client misses is not kept any more. */
+  #catchUp(): boolean {
+    const from = this.#behindFrom
+    if (from === undefined) return true
+    if (from < this.#history.start) return false
+    this.#behindFrom = undefined
+    this.#client?.sink.replay(this.#history.read(from))
+    return true
   }
 
   /** Passes no more output on to the client. The upstream does not wait for it any more. */
@@ -86,7 +118,8 @@ export class SessionOutput implements Sink {
     this.#client.sink.end(0)
     this.#client.flow.close()
     this.#client = undefined
-    this.#shown = this.#history.end
+    this.#shown = this.#behindFrom ?? this.#history.end
+    this.#behindFrom = undefined
   }
 
   isPaused(): boolean {
@@ -94,6 +127,7 @@ export class SessionOutput implements Sink {
   }
 
   end(code: number): boolean {
+    this.#catchUp()
     this.#client?.sink.end(code)
     return false
   }

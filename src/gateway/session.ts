@@ -3,6 +3,7 @@ import { Deferred } from '../lib/deferred.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-session.ts'
 import { Downlink } from '../proxy/downlink.ts'
+import { unsentBytes } from '../proxy/tcp.ts'
 import type { OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalClose } from '../terminal/connection.ts'
 import type { TerminalCore } from '../terminal/core.ts'
@@ -90,9 +91,10 @@ export class Session implements SilenceObserver {
     if (offset !== undefined) announce(client, replay, keepFor, this.generations.current)
     const sink = this.#output.join(
       (flow) => new Downlink(client.client, maxBuffered, flow, client.counters, client.leg),
+      () => unsentBytes(client.client),
       () => this.#onStalled(client),
     )
-    if (replay.data.length > 0) sink.push(replay.data, true)
+    sink.replay(replay.data)
     this.#output.keep(most)
     const input = new SessionInput(this.core, this.#size, !replay.isExact && !this.#exit, () => {
       if (offset !== undefined) sink.answer(PONG)

@@ -20,6 +20,8 @@ export class Backlog {
   readonly #onSent = (): void => this.#messageSent()
   // Whether an answer waits in the socket.
   #isAnswering = false
+  // Bytes that may wait beside `maxBuffered`, until the socket has been empty.
+  #allowed = 0
   // Messages in the socket: `bufferedAmount` counts their bytes, and not the memory that each message takes.
   #waiting = 0
   // Whether the upstream waits, to call `pause` and `resume` only when that changes.
@@ -37,6 +39,11 @@ export class Backlog {
     this.#maxBuffered = maxBuffered
     this.#source = source
     this.#observer = observer
+  }
+
+  /** Lets this many bytes more wait than `maxBuffered`, until nothing waits. */
+  allow(bytes: number): void {
+    this.#allowed += bytes
   }
 
   /** Sends a message to the client. */
@@ -94,11 +101,12 @@ export class Backlog {
   }
 
   #memory(): number {
-    return this.#client.bufferedAmount + this.#waiting * MESSAGE_OVERHEAD
+    return this.#client.bufferedAmount + this.#waiting * MESSAGE_OVERHEAD - this.#allowed
   }
 
   #messageSent(): void {
     this.#waiting -= 1
+    if (this.#waiting === 0) this.#allowed = 0
     if (this.#congested) this.#observer.noteProgress()
     // `bufferedAmount` also counts pings, so it may exceed a small limit although no message waits.
     if (this.#full && (this.#waiting === 0 || this.#memory() <= this.#maxBuffered / 2)) {

@@ -59,6 +59,16 @@ export class Downlink implements Sink {
     if (this.#turnCost >= this.#share) this.#backlog.pause()
   }
 
+  /**
+   * Sends output that the upstream does not wait for: it has been kept, and takes no memory of its own. A client on a slow link
+   * may read it for minutes.
+   */
+  replay(data: Uint8Array): void {
+    if (data.length === 0) return
+    this.#backlog.allow(data.length)
+    this.push(data, true)
+  }
+
   /** Answers the client with a text message, unless the answer before still waits. It is no output. */
   answer(text: string): void {
     if (!this.#discarding && this.#client.readyState === OPEN) this.#backlog.answer(text)

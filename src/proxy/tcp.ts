@@ -18,6 +18,17 @@ export function tcpSocketOf(client: ClientSocket): TcpSocket | undefined {
   return isTcpSocket(socket) ? socket : undefined
 }
 
+/**
+ * Returns how many bytes the operating system has not taken of what was given to a socket. `bufferedAmount` counts a message
+ * until all of it has been taken; the handle of Node counts its bytes.
+ */
+export function unsentBytes(client: ClientSocket): number {
+  const handle: unknown = Reflect.get(tcpSocketOf(client) ?? {}, '_handle')
+  const size: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'writeQueueSize') : undefined
+  return typeof size === 'number' && size > 0 ? size : client.bufferedAmount
+}
+
 function isTcpSocket(socket: unknown): socket is TcpSocket {
   return typeof socket === 'object' && socket !== null && 'cork' in socket && 'uncork' in socket
 }

@@ -114,3 +114,22 @@ describe('a client that does not read', () => {
     }
   })
 })
+
+describe('a client on a slow link', () => {
+  it('makes the upstream wait for no replay, and gets all of it', async () => {
+    const MOST = 4 * KIB * KIB
+    const gateway = await startGateway({ replay: MOST, maxBuffered: 64 * KIB })
+    const id = await park(gateway)
+    const shell = gateway.upstream.sessions[0]
+    await shell?.output('x'.repeat(MOST))
+    const { ws, printed } = await attachAs(gateway, id, { token: 'jwt-ada', offset: 0 })
+    ws.pause()
+    await until(() => sessionOf(gateway, id)?.attachedSince !== undefined)
+    const before = Number(sessionOf(gateway, id)?.bytesToClient)
+    await shell?.output('y'.repeat(32 * KIB))
+    await until(() => Number(sessionOf(gateway, id)?.bytesToClient) === before + 32 * KIB)
+    ws.resume()
+    await shell?.output('the end')
+    await printed('the end')
+  })
+})

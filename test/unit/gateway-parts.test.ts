@@ -1,13 +1,88 @@
 import type { IncomingMessage } from 'node:http'
 import { describe, expect, it, vi } from 'vitest'
-import { ClientFlow } from '../../src/gateway/client-flow.ts'
+import { ClientFlow, type StallObserver } from '../../src/gateway/client-flow.ts'
+import { SessionOutput, type ClientSink } from '../../src/gateway/session-output.ts'
 import { describeClient } from '../../src/gateway/visitor.ts'
+import type { FlowControl } from '../../src/lib/water-mark.ts'
+
+/** Observes a client that takes nothing. */
+function observer(onStalled: () => void): StallObserver {
+  return { unsent: () => 1, onStalled, onSlow: () => expect.unreachable() }
+}
+
+describe('SessionOutput', () => {
+  /** Joins a client that reads one byte in each ms, and lets it fall behind. */
+  function joinSlow(kept: number): {
+    output: SessionOutput
+    calls: string[]
+    drain: () => void
+  } {
+    const calls: string[] = []
+    let drain = (): void => {}
+    const note = (name: string) => (): void => void calls.push(name)
+    const output = new SessionOutput({ pause: note('pause'), resume: note('resume') } as never)
+    const sink: ClientSink = {
+      push: (data) => void calls.push(`push ${String(data)}`),
+      replay: (data) => void calls.push(`replay ${String(data)}`),
+      drained: () => new Promise((resolve) => (drain = resolve)),
+      isPaused: () => true,
+      end: () => false,
+      discard() {},
+    }
+    let flow: FlowControl | undefined
+    const create = (source: FlowControl): ClientSink => {
+      flow = source
+      return sink
+    }
+    output.join(create, () => 1_000_000 - performance.now(), note('stalled'))
+    output.keep(kept)
+    output.push(Buffer.from('one'))
+    flow?.pause()
+    vi.advanceTimersByTime(16_000)
+    return { output, calls, drain: () => drain() }
+  }
+
+  it.each([
+    ['is kept', 100, 'replay twothree'],
+    ['is not kept', 4, 'stalled'],
+  ])('lets the upstream go on for a client that reads, which gets the rest if that %s', async (_, kept, then) => {
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+    try {
+      const { output, calls, drain } = joinSlow(kept)
+      output.push(Buffer.from('two'))
+      output.push(Buffer.from('three'))
+      expect(calls).toEqual(['push one', 'pause', 'resume'])
+      drain()
+      await Promise.resolve()
+      expect(calls.slice(3)).toEqual([then])
+      output.push(Buffer.from('four'))
+      expect(calls.slice(4)).toEqual(then === 'stalled' ? [] : ['push four'])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('gives such a client the rest when the terminal ends', () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+    try {
+      const { output, calls } = joinSlow(100)
+      output.push(Buffer.from('two'))
+      output.end(1000)
+      expect(calls.slice(3)).toEqual(['replay two'])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
 
 describe('ClientFlow', () => {
   it('has no effect on the upstream once the client has left, and lets it go on then', () => {
     const calls: string[] = []
     const source = { pause: () => calls.push('pause'), resume: () => calls.push('resume') }
-    const flow = new ClientFlow(source, () => expect.unreachable())
+    const flow = new ClientFlow(
+      source,
+      observer(() => expect.unreachable()),
+    )
     flow.pause()
     flow.resume()
     flow.pause()
@@ -21,7 +96,10 @@ describe('ClientFlow', () => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
     try {
       const stalls: number[] = []
-      const flow = new ClientFlow({ pause() {}, resume() {} }, () => stalls.push(performance.now()))
+      const flow = new ClientFlow(
+        { pause() {}, resume() {} },
+        observer(() => stalls.push(performance.now())),
+      )
       for (let second = 0; second < 40; second += 1) {
         flow.pause()
         vi.advanceTimersByTime(900)
