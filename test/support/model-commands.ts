@@ -1,0 +1,221 @@
+import fc from 'fast-check'
+import { checkLaws } from './model-laws.ts'
+import * as steps from './model-steps.ts'
+import type { ModelShell } from './model-shells.ts'
+import { AUTHORIZE_FAULTS, UPSTREAM_FAULTS, type AuthorizeFault, type UpstreamFault } from './model-faults.ts'
+import { USERS, type User, type World } from './model-world.ts'
+
+type Command = fc.AsyncCommand<World, World>
+
+/** Makes a step of random arguments. `find` returns what it works on, or `undefined` if it cannot be done now. */
+function step<Args extends object, Found>(
+  name: string,
+  args: fc.Arbitrary<Args>,
+  find: (world: World, args: Args) => Found | undefined,
+  run: (world: World, found: Found, args: Args) => Promise<void> | void,
+): fc.Arbitrary<Command> {
+  return args.map((given) => {
+    const text = `${name} ${JSON.stringify(given).replaceAll('"', '')}`
+    return {
+      check: (world) => find(world as World, given) !== undefined,
+      async run(world) {
+        const found = find(world, given)
+        if (found === undefined) return
+        await run(world, found, given)
+        await checkLaws(world)
+      },
+      toString: () => text,
+    }
+  })
+}
+
+const user = fc.constantFrom(...USERS)
+const number = fc.nat({ max: 5 })
+const how = fc.constantFrom('reset' as const, 'close' as const)
+
+/** Returns one of the user's sessions that is meant by a number. */
+function pick(
+  world: World,
+  owner: User,
+  which: number,
+  isMeant: (shell: ModelShell) => boolean,
+): ModelShell | undefined {
+  const shells = steps.sessionsOf(world, owner).filter(isMeant)
+  return shells[which % Math.max(1, shells.length)]
+}
+
+const creator = (world: World, args: { user: number }): User | undefined => {
+  const found = world.user(args.user)
+  return steps.mayCreate(world, found) ? found : undefined
+}
+const awake = (world: World, args: { user: number }) => {
+  const { library } = world.user(args.user)
+  return library && !library.isAsleep ? library : undefined
+}
+const isResumable = (world: World): boolean => !world.red.has('b15b') || !Number(world.authorizeTrouble?.count)
+const ofUser = fc.record({ user })
+const ofSession = fc.record({ user, which: number })
+
+/** All steps, those that lead to others more often. */
+export function allCommands(): Array<fc.Arbitrary<Command>> {
+  const opening = step(
+    'open',
+    fc.record({ user, deletesOnClose: fc.boolean() }),
+    (world, args) => {
+      // The DELETE after an attach that was refused may be refused, too.
+      if (world.red.has('a-02') && Number(world.authorizeTrouble?.count) > 0) return undefined
+      return world.user(args.user).library ? undefined : creator(world, args)
+    },
+    (world, found, { deletesOnClose }) => steps.open(world, found, deletesOnClose),
+  )
+  const creating = step('create', ofUser, creator, steps.create)
+  const attaching = step(
+    'attach',
+    fc.record({ user, which: number, offset: fc.constantFrom<steps.Offset>('none', 'null', 'right', 'wrong') }),
+    (world, args) => pick(world, world.user(args.user), args.which, () => true),
+    (world, shell, args) => steps.attach(world, world.user(args.user), shell, args.offset),
+  )
+  const troublingUpstream = step(
+    'trouble upstream',
+    fc.record({
+      kind: fc.constantFrom(...(Object.keys(UPSTREAM_FAULTS) as UpstreamFault[])),
+      operation: fc.constantFrom('create', 'get', 'delete', 'attach', 'any'),
+      skip: fc.nat({ max: 1 }),
+      count: fc.integer({ min: 1, max: 4 }),
+    }),
+    ({ red }, { kind, operation }) => {
+      if (red.has('a-01') && kind === '429 of a proxy' && operation !== 'get') return undefined
+      return red.has('a-02') && (operation === 'delete' || operation === 'any') ? undefined : true
+    },
+    (world, _, { kind, operation, skip, count }) => steps.troubleUpstream(world, kind, operation, skip, count),
+  )
+  const troublingAuthorize = step(
+    'trouble authorize',
+    fc.record({
+      kind: fc.constantFrom(...(Object.keys(AUTHORIZE_FAULTS) as AuthorizeFault[])),
+      skip: fc.nat({ max: 1 }),
+      count: fc.integer({ min: 1, max: 3 }),
+    }),
+    () => true,
+    (world, _, { kind, skip, count }) => steps.troubleAuthorize(world, kind, skip, count),
+  )
+  const cutting = step(
+    'cut library',
+    fc.record({ user, how }),
+    (world, args) => (isResumable(world) ? awake(world, args) : undefined),
+    (world, client, args) => steps.cutLibrary(world, client, args.how),
+  )
+  const sleeping = step('fall asleep', ofUser, awake, steps.fallAsleep)
+  const waking = step(
+    'wake up',
+    ofUser,
+    (world, args) => {
+      const { library } = world.user(args.user)
+      if (!library?.isAsleep || !isResumable(world)) return undefined
+      return world.red.has('b2') && library.generation !== library.shell.generation ? undefined : library
+    },
+    steps.wakeUp,
+  )
+  const typing = step(
+    'type',
+    fc.record({ user, plain: fc.boolean() }),
+    (world, args) => (args.plain ? world.user(args.user).plain : awake(world, args)),
+    (_, client) => steps.type(client),
+  )
+  const often = [opening, creating, attaching, cutting, waking]
+  const sometimes = [sleeping, troublingUpstream, troublingAuthorize, typing]
+  return [
+    ...[often, often, often, sometimes].flat(),
+    step(
+      'create and leave',
+      fc.record({ user, during: fc.constantFrom('authorize' as const, 'create' as const) }),
+      (world, args) => (steps.hasRoom(world, world.user(args.user)) ? world.user(args.user) : undefined),
+      (world, found, { during }) => steps.createAndLeave(world, found, during),
+    ),
+    step(
+      'attach library',
+      ofSession,
+      (world, args) => {
+        const found = world.user(args.user)
+        return found.library ? undefined : pick(world, found, args.which, () => true)
+      },
+      (world, shell, args) => steps.attachLibrary(world, world.user(args.user), shell),
+    ),
+    step(
+      'print',
+      fc.record({ user, which: number, bytes: fc.integer({ min: 1, max: 6_000 }) }),
+      (world, args) => pick(world, world.user(args.user), args.which, ({ state }) => state === 'alive'),
+      (_, { witness }, { bytes }) => witness.print(`${bytes}:${'.'.repeat(bytes)}\n`),
+    ),
+    step(
+      'leave',
+      fc.record({ user, how: fc.oneof(how, fc.constant('leave' as const)) }),
+      (world, args) => world.user(args.user).plain,
+      (world, client, args) => steps.leavePlain(world, client, args.how),
+    ),
+    step(
+      'close library',
+      ofUser,
+      (world, args) => (isResumable(world) ? awake(world, args) : undefined),
+      steps.closeLibrary,
+    ),
+    step(
+      'delete',
+      ofSession,
+      (world, args) => pick(world, world.user(args.user), args.which, () => true),
+      (world, shell, args) => steps.remove(world, world.user(args.user), shell),
+    ),
+    step(
+      'exit',
+      ofSession,
+      (world, args) => {
+        // An orchestrator tells of it at the next message only.
+        if (world.isOrchestrated) return undefined
+        const isMeant = ({ state, holder }: ModelShell) =>
+          state === 'alive' && (!world.red.has('b4') || holder !== undefined)
+        return pick(world, world.user(args.user), args.which, isMeant)
+      },
+      steps.exit,
+    ),
+    step(
+      'intrude',
+      fc.record({ user, of: user, which: number }),
+      (world, args) => {
+        if (args.user === args.of || Number(world.authorizeTrouble?.count) > 0) return undefined
+        return pick(world, world.user(args.of), args.which, () => true)
+      },
+      (world, shell, args) => steps.intrude(world, world.user(args.user), shell),
+    ),
+    step(
+      'renew tokens',
+      fc.record({ user, key: fc.boolean(), stale: fc.nat({ max: 1 }) }),
+      ({ red, authorizeTrouble }, { key, stale }) => {
+        if ((red.has('a-03') && key) || (red.has('b15') && stale > 0)) return undefined
+        return Number(authorizeTrouble?.count) > 0 ? undefined : true
+      },
+      (world, _, { user: index, ...what }) => steps.renew(world, world.user(index), what),
+    ),
+    step(
+      'fill',
+      ofUser,
+      (world, args) => world.user(args.user),
+      (world, found) => world.fill(found),
+    ),
+    step(
+      'empty',
+      fc.constant({}),
+      ({ fillers }) => (fillers.size > 0 ? true : undefined),
+      (world) => world.empty(),
+    ),
+    step(
+      'trouble ends',
+      fc.constant({}),
+      (world) => (world.isInTrouble ? true : undefined),
+      (world) => {
+        world.upstreamTrouble = undefined
+        world.authorizeTrouble = undefined
+      },
+    ),
+    step('time passes', fc.constant({}), () => true, steps.pass),
+  ]
+}

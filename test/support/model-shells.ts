@@ -1,0 +1,88 @@
+import type { TestShell } from '../../src/testing.ts'
+import type { ModelClient } from './model-clients.ts'
+
+/** A shell of the upstream, which knows what it has printed: the witness. */
+export class Witness {
+  printed = Buffer.alloc(0)
+  /** Whether it has ended, by itself or because the upstream has ended it. */
+  hasEnded = false
+  readonly #output: (data: Uint8Array) => Promise<void>
+  readonly #exit: () => void
+
+  constructor(output: (data: Uint8Array) => Promise<void>, exit: () => void) {
+    this.#output = output
+    this.#exit = exit
+    this.print('$ ')
+  }
+
+  print(data: string | Uint8Array): void {
+    const bytes = Buffer.from(data)
+    this.printed = Buffer.concat([this.printed, bytes])
+    void this.#output(bytes)
+  }
+
+  exit(): void {
+    this.print('logout\n')
+    this.hasEnded = true
+    this.#exit()
+  }
+}
+
+/** Returns the shell of an upstream that adds a witness to a list for each session. It echoes, so that a mark can be seen. */
+export function witnessedBy(witnesses: Witness[]): TestShell {
+  return ({ output, exit }) => {
+    const witness = new Witness(output, exit)
+    witnesses.push(witness)
+    return {
+      input: (data) => witness.print(data),
+      kill: () => void (witness.hasEnded = true),
+    }
+  }
+}
+
+/** A session of the gateway, as the model has it. */
+export interface ModelShell {
+  readonly id: string
+  readonly user: number
+  readonly witness: Witness
+  /**
+   * - `alive`;
+   * - `unseen`: it has ended by itself while nobody was attached, and nobody has been told yet;
+   * - `ended`.
+   */
+  state: 'alive' | 'unseen' | 'ended'
+  /** The client that is joined to it. */
+  holder: ModelClient | undefined
+  /** When its last client left, by a counter; `undefined` before that. */
+  leftAt: number | undefined
+  /** Counts the attaches that hand back no generation. */
+  generation: number
+}
+
+/** How many sessions a user may have at the gateway. */
+export const LIMIT = 3
+
+/** The sessions of a user that nobody is attached to: those that have ended first, and then those that were left first. */
+export function parkedOf(shells: readonly ModelShell[], user: number): ModelShell[] {
+  return shells
+    .filter((shell) => shell.user === user && shell.state !== 'ended' && !shell.holder && shell.leftAt !== undefined)
+    .sort(
+      (one, other) =>
+        Number(other.state === 'unseen') - Number(one.state === 'unseen') || Number(one.leftAt) - Number(other.leftAt),
+    )
+}
+
+/**
+ * The sessions of which one may be ended because the upstream says that it has no place for a session of the user: the
+ * user's own that was left first, or else that of the user with the most, if that one has at least one more than the user
+ * would have.
+ *
+ * @param counts How many sessions each user has.
+ */
+export function mayMakeRoom(shells: readonly ModelShell[], user: number, counts: readonly number[]): ModelShell[] {
+  const [own] = parkedOf(shells, user)
+  if (own) return [own]
+  const most = Math.max(...counts.filter((_, other) => parkedOf(shells, other).length > 0))
+  if (most < Number(counts[user]) + 2) return []
+  return counts.flatMap((count, other) => (count === most ? parkedOf(shells, other).slice(0, 1) : []))
+}

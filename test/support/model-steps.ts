@@ -1,0 +1,374 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually, LibraryClient, PlainClient, type Cut, type ModelClient } from './model-clients.ts'
+import type { AuthorizeFault, UpstreamFault } from './model-faults.ts'
+import { wasTold } from './model-laws.ts'
+import { LIMIT, mayMakeRoom, parkedOf, type ModelShell } from './model-shells.ts'
+import type { User, World } from './model-world.ts'
+
+// What the client of a deleted session, and one whose terminal was taken over, may be told: a close frame, or how
+// `connectTerminal` explains it.
+const DELETED = /^1000 (?:Session deleted|exited|remote)/
+const EXITED = /^1000/
+const TAKEN_OVER = /^4009 (?:Taken over|.*ERR_TERMINAL_IN_USE)/
+
+let marks = 0
+
+/** Types a mark. Resolves when the shell has printed it and the client has got it. */
+export async function type(client: ModelClient): Promise<void> {
+  const mark = `<${(marks += 1)}>\n`
+  client.send(mark)
+  await eventually(
+    () => client.received.includes(mark),
+    () => `a ${client.kind} client sees its mark ${mark.trim()}, it has ended with ${client.end}`,
+  )
+}
+
+/** Runs something that makes a session of a user, and checks whose session it ends to make room. */
+async function makeSession(
+  world: World,
+  user: User,
+  make: () => Promise<string | undefined>,
+): Promise<ModelShell | undefined> {
+  const living = world.shells.filter(({ state }) => state === 'alive')
+  const counts = world.counts()
+  const isAtLimit = Number(counts[user.index]) >= LIMIT
+  const [leftFirst] = parkedOf(world.shells, user.index)
+  const claimsFull = () =>
+    world.upstreamTrouble?.kind === '429 of the server' && ['any', 'create'].includes(world.upstreamTrouble.operation)
+  const isFull = world.isFull(user) || claimsFull()
+  const isQuiet = !world.isInTrouble && !isFull
+  const forRoom = isFull ? mayMakeRoom(world.shells, user.index, counts) : []
+  const before = world.witnesses.length
+  const id = await make()
+  if (isQuiet && (!isAtLimit || leftFirst) && id === undefined) throw new Error(`${user.name} got no session`)
+  const forLimit = id !== undefined && isAtLimit && leftFirst ? [leftFirst] : []
+  if (forLimit[0]) {
+    const [victim] = forLimit
+    victim.state = 'ended'
+    await eventually(
+      () => !world.gateway.sessions.some((session) => session.id === victim.id),
+      () => 'the session that was left first ends when its user has too many',
+    )
+  }
+  const ended = living.filter(({ witness }) => witness.hasEnded)
+  const wrong = ended.find((shell) => !forRoom.includes(shell) && !forLimit.includes(shell))
+  if (wrong)
+    throw new Error(
+      `a shell of user${wrong.user} was ended when ${user.name} came, who ${id === undefined ? 'got no session' : 'did not need its place'}`,
+    )
+  if (ended.length > 1) throw new Error(`${ended.length} shells were ended for one session`)
+  for (const shell of ended) shell.state = 'ended'
+  const witness = world.witnesses
+    .slice(before)
+    .reverse()
+    .find(({ hasEnded }) => !hasEnded)
+  if (id === undefined) return undefined
+  if (!witness) throw new Error('a session was made without a shell')
+  const shell: ModelShell = {
+    id,
+    user: user.index,
+    witness,
+    state: 'alive',
+    holder: undefined,
+    leftAt: undefined,
+    generation: 0,
+  }
+  world.shells.push(shell)
+  return shell
+}
+
+/** Whether creating a session now is known to end what it must not end. */
+export function mayCreate(world: World, user: User): boolean {
+  const { red } = world
+  const counts = world.counts()
+  const isAtLimit = Number(counts[user.index]) >= LIMIT
+  const isFull = world.isFull(user)
+  const trouble = world.upstreamTrouble
+  const mayBeLost = trouble?.kind === 'reset' || trouble?.kind === 'drop'
+  if (red.has('lost') && mayBeLost && trouble.count > 0) return false
+  if (red.has('a-13') && isAtLimit && (isFull || world.isInTrouble)) return false
+  if (red.has('room') && (isFull || trouble?.kind === '429 of the server')) {
+    // It may end several, or those of the wrong user.
+    return parkedOf(world.shells, user.index).length > 0 && isFull && !world.isInTrouble
+  }
+  return true
+}
+
+export async function create(world: World, user: User): Promise<void> {
+  await makeSession(world, user, async () => {
+    const { status, body } = await world.ask(user, 'POST')
+    return status === 200 ? (body as { id: string }).id : undefined
+  })
+}
+
+/** Whether a session can be created without another one ending. */
+export function hasRoom(world: World, user: User): boolean {
+  return Number(world.counts()[user.index]) < LIMIT && !world.isFull(user) && !world.isInTrouble
+}
+
+/** Creates a session, and leaves while `authorize` or the upstream works. */
+export async function createAndLeave(world: World, user: User, during: 'authorize' | 'create'): Promise<void> {
+  const leaving = new AbortController()
+  world.abandon = { during, leave: () => leaving.abort() }
+  const left = await makeSession(world, user, async () => {
+    const { body } = await world.ask(user, 'POST', '', leaving.signal)
+    return (body as { id: string }).id
+  }).catch((error: unknown) => error)
+  world.abandon = undefined
+  // What the client does not wait for must not meet the next step.
+  await sleep(60)
+  if (!(left instanceof Error) || left.name !== 'AbortError')
+    throw new Error('a client that has left got an answer', { cause: left })
+}
+
+export async function open(world: World, user: User, deletesOnClose: boolean): Promise<void> {
+  const client = new LibraryClient(deletesOnClose)
+  const shell = await makeSession(world, user, async () => {
+    const options = { base: world.base, size: { cols: 90, rows: 20 } }
+    return client
+      .open(options, (isStale) => user.tokenOf(isStale))
+      .then(
+        () => client.terminal.sessionId,
+        () => undefined,
+      )
+  })
+  if (!shell) return
+  client.shell = shell
+  user.library = client
+  world.join(client)
+  await type(client)
+}
+
+/** The sessions of a user that a step may name. */
+export function sessionsOf(world: World, { index }: User): ModelShell[] {
+  return world.shells.filter(({ user }) => user === index)
+}
+
+/** The shell has ended unseen, and a client has come: it gets the last output, and then the end. */
+async function seesTheEnd(world: World, client: ModelClient): Promise<void> {
+  await wasTold(world, client, EXITED, true)
+  client.shell.state = 'ended'
+}
+
+export type Offset = 'none' | 'null' | 'right' | 'wrong'
+
+function offsetFor({ witness }: ModelShell, offset: Offset): object {
+  const { length } = witness.printed
+  if (offset === 'none') return {}
+  return { offset: offset === 'null' ? null : offset === 'right' ? Math.floor(length / 2) : length + 1_000 }
+}
+
+/** Attaches a plain client. */
+export async function attach(world: World, user: User, shell: ModelShell, offset: Offset): Promise<void> {
+  user.plain?.leave()
+  if (user.plain) await leaves(world, user.plain)
+  const { holder, state } = shell
+  const trouble = world.nextAuthorize()
+  const client = new PlainClient(world.base, shell)
+  const mark = `<${(marks += 1)}>\n`
+  await client.join({ token: user.tokenOf(), ...offsetFor(shell, offset) }, mark)
+  if (trouble) {
+    if (client.end === undefined) throw new Error('a client was let in that `authorize` has refused')
+    if (trouble === 'throws' || trouble === 'hangs') {
+      if (!world.red.has('b15b') && !client.end.startsWith('1013'))
+        throw new Error(`a client that should come again was told ${client.end}`)
+    }
+    return
+  }
+  if (state === 'ended') {
+    if (!client.end?.startsWith('4004')) throw new Error(`a client of an ended session was told ${client.end}`)
+    return
+  }
+  if (state === 'unseen') return seesTheEnd(world, client)
+  if (client.end !== undefined) throw new Error(`the client of a living shell was told ${client.end}`)
+  if (client.texts.length !== Number(offset !== 'none'))
+    throw new Error(`a client got ${client.texts.length} text frames`)
+  user.plain = client
+  world.join(client)
+  if (holder) await wasTold(world, holder, TAKEN_OVER)
+}
+
+/** Attaches `connectTerminal` to a session that another client of the user has made or used. */
+export async function attachLibrary(world: World, user: User, shell: ModelShell): Promise<void> {
+  const { holder } = shell
+  const isInTrouble = world.isInTrouble
+  const client = new LibraryClient(false)
+  client.shell = shell
+  const options = { base: world.base, sessionId: shell.id }
+  const error: unknown = await client
+    .open(options, (isStale) => user.tokenOf(isStale))
+    .then(
+      () => undefined,
+      (problem: unknown) => problem,
+    )
+  if (error !== undefined) {
+    if (shell.state === 'alive' && !isInTrouble) throw new Error(`${user.name} could not attach`, { cause: error })
+    return
+  }
+  user.library = client
+  if (shell.state === 'unseen') return seesTheEnd(world, client)
+  world.join(client)
+  if (holder) await wasTold(world, holder, TAKEN_OVER)
+  await type(client)
+}
+
+/** A plain client has left, however that happened. */
+async function leaves(world: World, client: PlainClient): Promise<void> {
+  await eventually(
+    () => client.end !== undefined,
+    () => 'a client leaves',
+  )
+  const user = world.user(client.shell.user)
+  if (user.plain === client) user.plain = undefined
+  if (client.shell.holder !== client) return
+  await world.parked(client.shell)
+  world.part(client)
+}
+
+export async function leavePlain(world: World, client: PlainClient, how: Cut | 'leave'): Promise<void> {
+  if (how === 'leave') client.leave()
+  else client.cut(how)
+  await leaves(world, client)
+}
+
+/** `close()` deletes the session if the client was made so, and otherwise leaves it to the next client. */
+export async function closeLibrary(world: World, client: LibraryClient): Promise<void> {
+  const { shell } = client
+  await client.terminal.close()
+  world.user(shell.user).library = undefined
+  if (client.deletesOnClose) {
+    shell.state = 'ended'
+    shell.holder = undefined
+    // The DELETE may have been refused, and is then tried again.
+    await eventually(
+      () => shell.witness.hasEnded,
+      () => 'the shell of a closed terminal ends',
+      4_000,
+    )
+  } else {
+    await world.parked(shell)
+    world.part(client)
+  }
+}
+
+/** Whether `authorize` may end the client: it refuses once more after a fresh token, or forbids. */
+function mayGiveUp(world: World): boolean {
+  const { kind, count = 0 } = world.authorizeTrouble ?? {}
+  return (kind === 'refuses' && count > 1) || (kind === 'forbids' && count > 0)
+}
+
+/** The client comes back by itself. If it is refused, the shell lives on for the next one. */
+async function comesBack(world: World, client: LibraryClient, dials: number, mayEnd: boolean): Promise<void> {
+  const { shell } = client
+  await eventually(
+    () => client.end !== undefined || (client.terminal.status === 'open' && client.dials > dials),
+    () => `a client comes back, it is ${client.terminal.status} after ${client.dials - dials} dials`,
+  )
+  if (client.end === undefined) {
+    world.join(client, true)
+    return type(client)
+  }
+  if (!mayEnd) throw new Error(`a client that should come back has ended with ${client.end}`)
+  world.user(shell.user).library = undefined
+  await world.parked(shell)
+  world.part(client)
+}
+
+export async function cutLibrary(world: World, client: LibraryClient, how: Cut): Promise<void> {
+  const { dials } = client
+  const mayEnd = mayGiveUp(world)
+  client.cut(how)
+  await comesBack(world, client, dials, mayEnd)
+}
+
+export async function fallAsleep(world: World, client: LibraryClient): Promise<void> {
+  client.sleep()
+  await eventually(
+    () => client.terminal.status === 'reconnecting',
+    () => 'a sleeping client is cut off',
+  )
+  await world.parked(client.shell)
+  world.part(client)
+}
+
+export async function wakeUp(world: World, client: LibraryClient): Promise<void> {
+  const { shell } = client
+  const { dials } = client
+  const mayEnd = mayGiveUp(world)
+  client.wake()
+  if (shell.state === 'alive' && client.generation === shell.generation) return comesBack(world, client, dials, mayEnd)
+  if (mayEnd) return wasTold(world, client, /./)
+  if (shell.state === 'alive') return wasTold(world, client, /ERR_TERMINAL_IN_USE/)
+  if (shell.state === 'unseen') return seesTheEnd(world, client)
+  await wasTold(world, client, /ERR_TERMINAL_NOT_FOUND|exited/)
+}
+
+/** The owner deletes a session. */
+export async function remove(world: World, user: User, shell: ModelShell): Promise<void> {
+  const trouble = world.nextAuthorize()
+  const { status } = await world.ask(user, 'DELETE', `/${shell.id}`)
+  if (trouble) {
+    if (status < 400) throw new Error('a request was served that `authorize` has refused')
+    return
+  }
+  if (status !== (shell.state === 'alive' ? 200 : 404)) throw new Error(`DELETE was answered with ${status}`)
+  if (shell.state !== 'alive') return
+  shell.state = 'ended'
+  if (shell.holder) await wasTold(world, shell.holder, DELETED)
+}
+
+/** The shell ends by itself. */
+export async function exit(world: World, shell: ModelShell): Promise<void> {
+  const isInTrouble = world.isInTrouble
+  shell.witness.exit()
+  const { holder } = shell
+  shell.state = holder ? 'ended' : 'unseen'
+  if (shell.leftAt === undefined) shell.leftAt = world.tick()
+  // A gateway that cannot ask the upstream whether the shell has ended cannot tell its client for sure.
+  if (holder) await wasTold(world, holder, isInTrouble ? /./ : EXITED, true)
+}
+
+/** A user tries the session of another. */
+export async function intrude(world: World, user: User, shell: ModelShell): Promise<void> {
+  for (const method of ['GET', 'DELETE']) {
+    const { status } = await world.ask(user, method, `/${shell.id}`)
+    if (status !== 404) throw new Error(`${method} of another user's session was answered with ${status}`)
+  }
+  const client = new PlainClient(world.base, shell)
+  await client.join({ token: user.tokenOf(), offset: 0 }, 'intruder')
+  if (!client.end?.startsWith('4004') || client.received.length > 0) {
+    throw new Error(`a client of another user's session was told ${client.end}`)
+  }
+  const { body } = await world.ask(user, 'GET')
+  const foreign = (body as Array<{ id: string }>).find(({ id }) =>
+    world.shells.some((each) => each.id === id && each.user !== user.index),
+  )
+  if (foreign) throw new Error(`${user.name} is told of another user's session`)
+}
+
+/** The tokens of a user are renewed. The gateway learns the new key with the next request. */
+export async function renew(world: World, user: User, what: { key: boolean; stale: number }): Promise<void> {
+  user.token += 1
+  if (what.key) user.key += 1
+  if (user.library) user.library.staleTokens = what.stale
+  await world.ask(user, 'GET')
+}
+
+export function troubleUpstream(
+  world: World,
+  kind: UpstreamFault,
+  operation: 'create' | 'get' | 'delete' | 'attach' | 'any',
+  skip: number,
+  count: number,
+): void {
+  world.upstreamTrouble = { kind, operation, skip, count }
+}
+
+export function troubleAuthorize(world: World, kind: AuthorizeFault, skip: number, count: number): void {
+  world.authorizeTrouble = { kind, operation: 'any', skip, count }
+}
+
+/** Time passes, so that what goes on in the background can go on. */
+export function pass(): Promise<void> {
+  return sleep(10)
+}
