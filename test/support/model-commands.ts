@@ -64,7 +64,8 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     (world, args) => {
       // The DELETE after an attach that was refused may be refused, too.
       if (world.red.has('a-02') && Number(world.authorizeTrouble?.count) > 0) return undefined
-      return world.user(args.user).library ? undefined : creator(world, args)
+      // A DELETE that is forbidden ends nothing.
+      return world.user(args.user).library || steps.mayGiveUp(world, 1) ? undefined : creator(world, args)
     },
     (world, found, { deletesOnClose }) => steps.open(world, found, deletesOnClose),
   )
@@ -156,7 +157,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     step(
       'close library',
       ofUser,
-      (world, args) => (isResumable(world) ? awake(world, args) : undefined),
+      (world, args) => (isResumable(world) && !steps.mayGiveUp(world) ? awake(world, args) : undefined),
       steps.closeLibrary,
     ),
     step(

@@ -39,6 +39,8 @@ export class User {
   key = 0
   /** The newest key that `authorize` has returned. */
   knownKey = 0
+  /** Whether the upstream has refused this key once. Then the keys before it may be tried. */
+  wasRefused = false
 
   constructor(index: number) {
     this.index = index
@@ -265,7 +267,8 @@ export class World {
       const [, index, key] = /^Bearer user(\d)-key-(\d+)$/.exec(String(authorization)) ?? []
       const user = this.user(Number(index))
       if (Number(key) < user.key) {
-        if (Number(key) < user.knownKey) this.report(`${operation} with a key that ${user.name} has renewed`)
+        if (Number(key) < user.knownKey && !user.wasRefused)
+          this.report(`${operation} with a key that ${user.name} has renewed`)
         return WRONG_KEY
       }
     }
@@ -274,6 +277,7 @@ export class World {
       return UPSTREAM_FAULTS.slow
     }
     const kind = takeTrouble(this.upstreamTrouble, operation)
+    if (kind === '401') for (const user of this.users) user.wasRefused = true
     return kind && UPSTREAM_FAULTS[kind]
   }
 
