@@ -84,7 +84,10 @@ async function findLostSession(options: UpstreamOptions, sentAt: number): Promis
   const answer = await request('list the terminal sessions', options, { method: 'GET' })
   // Times are compared by the server's clock only: the clock of this machine may differ.
   const sent = Date.parse(answer.header('date') ?? '') - (performance.now() - sentAt)
-  const [session, ...others] = parseSessions(answer).filter(({ createdAt }) => Date.parse(createdAt) >= sent)
+  // The date of an answer has whole seconds, so a session that was created just before the POST looks as new as one of it.
+  const mayBeLost = ({ id, createdAt }: TerminalSession): boolean =>
+    Date.parse(createdAt) >= sent && (id === options.chatId || !answeredIds.has(id))
+  const [session, ...others] = parseSessions(answer).filter(mayBeLost)
   if (!session || others.length > 0) return undefined
   if (session.id === options.chatId) return created(answer, session)
   const { headers, httpUrl } = await resolveUpstream(options)
@@ -93,8 +96,14 @@ async function findLostSession(options: UpstreamOptions, sentAt: number): Promis
   return status === 200 ? undefined : created(answer, session)
 }
 
+// The ids of the sessions that servers have answered with lately: those are not lost.
+const answeredIds = new Set<string>()
+const MOST_ANSWERED = 1_000
+
 /** PROTOCOL 2.16: an orchestrator gives each answer an id. */
 function created({ header }: SessionReply, session: TerminalSession): CreatedSession {
+  if (answeredIds.size >= MOST_ANSWERED) answeredIds.clear()
+  answeredIds.add(session.id)
   return { session, isBehindOrchestrator: header('x-request-id') !== undefined }
 }
 

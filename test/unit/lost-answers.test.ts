@@ -43,12 +43,29 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', cause: { code: 'ECONNRESET' } })
   })
 
-  it('rejects when two sessions were created at the same time', async () => {
+  it('rejects when somebody else has created a session at the same time', async () => {
     const upstream = await upstreamOf({ faults: { create: [undefined, 'drop'] } })
-    await createTerminalSession(clientOf(upstream))
+    const headers = { authorization: 'Bearer sk-canary', 'x-user-id': 'ada' }
+    await fetch(`${upstream.url}/api/terminals`, { method: 'POST', headers })
     expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject({
       code: 'ERR_TERMINAL_UNAVAILABLE',
     })
+  })
+
+  it('does not take the session that was created just before for the lost one', async () => {
+    const upstream = await upstreamOf({ faults: { create: [undefined, 'reset'] } })
+    const { id } = await createTerminalSession(clientOf(upstream))
+    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject({
+      code: 'ERR_TERMINAL_UNAVAILABLE',
+    })
+    expect(upstream.sessions).toMatchObject([{ id }])
+  })
+
+  it('finds the lost session beside one that was created just before', async () => {
+    const upstream = await upstreamOf({ faults: { create: [undefined, 'drop'] } })
+    const { id } = await createTerminalSession(clientOf(upstream))
+    const lost = await createTerminalSession(clientOf(upstream))
+    expect(upstream.sessions.map((session) => session.id)).toEqual([id, lost.id])
   })
 
   it.each<[string, TestFault]>([
