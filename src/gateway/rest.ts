@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { finished } from 'node:stream'
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import { GOING_AWAY } from '../proxy/client-session.ts'
 import {
   answerForAuthorize,
   answerForUpstream,
@@ -23,9 +24,6 @@ import { describeClient, isOriginAllowed } from './visitor.ts'
 
 // Bytes. No request needs a body.
 const LONGEST_BODY = 64 * 1024
-
-// For the upstream, with the end of a session that its client does not know.
-const GOING_AWAY = 1001
 
 /** Answers a request about sessions as Open Terminal does (PROTOCOL 2.1 to 2.6). */
 export function answerRequest(

@@ -1,11 +1,11 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import { hasCode } from '../lib/errors.ts'
+import { GOING_AWAY } from '../proxy/client-session.ts'
 import { isSameUser, type Owner } from './owner.ts'
 import type { Session } from './session.ts'
 
-// For the upstream, with the end of a parked session.
-export const GOING_AWAY = 1001
+// The reason for the upstream, with the end of a parked session.
 export const MADE_ROOM = 'Ended to make room for another session'
 
 // ms for which it is remembered that the end of a parked session has not helped. Limits and servers change.

@@ -2,7 +2,7 @@ import { Deferred } from '../lib/deferred.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
-import { unsentBytes } from '../terminal/stalled.ts'
+import { unsentInput } from '../terminal/stalled.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './commands.ts'
 import type { Counters } from './counters.ts'
@@ -134,7 +134,7 @@ export class Uplink implements MessageReceiver {
       this.#counters.bytesToUpstream += message.bytes
     } catch (error) {
       // Otherwise the terminal has closed. Its `closed` promise says why.
-      const unsent = unsentBytes(error)
+      const unsent = unsentInput(error)
       this.#counters.inputDropped += unsent
       if (unsent > 0) this.#counters.bytesToUpstream += message.bytes - unsent
     }

@@ -25,6 +25,6 @@ export function stalledError(action: string, reason: StallReason, sent: number, 
 }
 
 /** Returns how many bytes of input an error says were not sent; 0 for any other error. */
-export function unsentBytes(error: unknown): number {
+export function unsentInput(error: unknown): number {
   return unsent.get(Object(error)) ?? 0
 }
