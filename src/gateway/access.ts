@@ -20,8 +20,8 @@ export class Access {
 
   /** The owner has come with these. Policy, context and chat of the session stay what they are. */
   renew(given: Credentials): void {
-    const newest = pick(given)
-    this.#credentials = [newest, ...this.#credentials.filter((each) => !isSame(each, newest))].slice(0, MOST)
+    const newest = this.#credentials.find((each) => isSame(each, given)) ?? pick(given)
+    this.#credentials = [newest, ...this.#credentials.filter((each) => each !== newest)].slice(0, MOST)
   }
 
   /**

@@ -8,19 +8,26 @@ export type Credentials = Pick<UpstreamOptions, 'authType' | 'key' | 'cookie'>
 
 /** Options whose credentials are renewed, as those of a session of a gateway by each client of its owner. */
 export interface RenewedOptions extends UpstreamOptions {
-  /** Returns the credentials, the newest first, at least one. They replace those of the options. */
+  /** Returns the credentials, each always as the same object, the newest first. They replace those of the options. */
   readonly credentials?: (() => readonly Credentials[]) | undefined
 }
 
-/** Sends a request with the newest credentials, and after a 401 with those before. Rejects with the first error. */
+/**
+ * Sends a request with the newest credentials, and after a 401 with the others: those that have come meanwhile, and
+ * those before. Rejects with the first error.
+ */
 export async function request(
   what: string,
   options: RenewedOptions,
   plan: Parameters<typeof requestOnce>[2],
 ): Promise<SessionReply> {
   assertObject('options', options)
+  const all = options.credentials ?? (() => [options])
+  const tried = new Set<Credentials>()
   let refused: unknown
-  for (const credentials of options.credentials?.() ?? [{}]) {
+  let credentials: Credentials | undefined
+  while ((credentials = all().find((each) => !tried.has(each)))) {
+    tried.add(credentials)
     try {
       return await requestOnce(what, { ...options, ...credentials }, plan)
     } catch (error) {

@@ -1,27 +1,31 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { TestFaults } from '../../src/testing.ts'
+import type { TestRelease } from '../../src/testing.ts'
 import { gateway as proxyTo } from '../support/gateway.ts'
 import { ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
 import { until, upstreamOf } from '../support/upstream.ts'
 
-interface Renewing extends ServedGateway {
+interface Refusals {
   /** The tokens that the upstream accepts. */
   readonly valid: Set<string>
   /** The requests that the upstream has got: method, token and cookie. */
   readonly asked: string[]
+  /** What the upstream waits for before it refuses a token. */
+  before: () => Promise<unknown>
 }
 
+type Renewing = ServedGateway & Refusals
+
 /** Starts a gateway that passes the tokens of its clients on to an upstream that accepts only some. */
-async function start(faults: TestFaults = {}): Promise<Renewing> {
-  const upstream = await upstreamOf({ release: 'terminals@0.2.2', key: '', faults })
-  const valid = new Set(['one'])
-  const asked: string[] = []
+async function start(release: TestRelease = 'terminals@0.2.2'): Promise<Renewing> {
+  const upstream = await upstreamOf({ release, key: '' })
+  const refusals: Refusals = { valid: new Set(['one']), asked: [], before: () => Promise.resolve() }
   const base = await proxyTo(upstream, {
     answer({ method, headers }, response) {
       const token = String(headers.authorization).slice('Bearer '.length)
-      asked.push(`${method} ${token} ${headers.cookie}`)
-      if (!valid.has(token)) response.writeHead(401).end('{"detail":"Invalid token"}')
-      return !valid.has(token)
+      refusals.asked.push(`${method} ${token} ${headers.cookie}`)
+      if (refusals.valid.has(token)) return false
+      void refusals.before().then(() => response.writeHead(401).end('{"detail":"Invalid token"}'))
+      return true
     },
   })
   const served = await startGateway({
@@ -34,7 +38,7 @@ async function start(faults: TestFaults = {}): Promise<Renewing> {
       policyId,
     }),
   })
-  return { ...served, upstream, valid, asked }
+  return Object.assign(refusals, served, { upstream })
 }
 
 const as = (token: string): Record<string, string> => ({ Authorization: `Bearer ${token}` })
@@ -90,6 +94,19 @@ describe('a client of the owner that `authorize` lets in', () => {
       'DELETE one c=one',
     ])
     expect(gateway.upstream.sessions).toEqual([])
+  })
+
+  it('while the upstream is asked with those before costs nothing: the new ones are tried, too', async () => {
+    const gateway = await start('open-terminal@0.14.5')
+    const id = await createAs(gateway, as('one'))
+    gateway.valid.delete('one')
+    gateway.valid.add('two')
+    gateway.before = () => ask(gateway, 'GET', '', as('two'))
+    gateway.asked.length = 0
+    gateway.upstream.sessions[0]?.exit()
+    await until(() => gateway.gateway.sessions.length === 0)
+    expect(await (await attachAs(gateway, id, { token: 'two' })).closed).toEqual({ code: 1000, reason: 'exited' })
+    expect(gateway.asked).toEqual(['GET one c=one', 'GET two c=two', 'DELETE two c=two'])
   })
 
   it('does not move the session to another policy', async () => {
