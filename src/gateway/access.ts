@@ -3,17 +3,20 @@ import type { Credentials, RenewedOptions } from '../upstream/credentials.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { lookUpSession } from '../upstream/sessions.ts'
+import type { Owner } from './owner.ts'
 
 // A token may be renewed each few minutes, and a session lives for days.
 const MOST = 4
 
 /** How a session reaches its upstream: with the credentials that its owner has come with last, or a few before. */
 export class Access {
+  readonly owner: Owner
   /** The options for its requests. */
   readonly options: RenewedOptions
   #credentials: readonly Credentials[]
 
-  constructor(upstream: UpstreamOptions) {
+  constructor(upstream: UpstreamOptions, owner: Owner) {
+    this.owner = owner
     this.#credentials = [pick(upstream)]
     this.options = { ...upstream, credentials: () => this.#credentials }
   }

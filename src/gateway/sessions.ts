@@ -17,6 +17,8 @@ import { Session } from './session.ts'
 export class Sessions {
   readonly #settings: GatewaySettings
   readonly #sessions = new Map<string, Session>()
+  // Weak, because a DELETE that is tried again in the background needs one when its session is gone, and ends unnoticed.
+  readonly #accesses = new Set<WeakRef<Access>>()
   // The sessions that are being opened.
   readonly #openings = new Set<{ readonly owner: Owner; readonly done: Promise<unknown> }>()
   readonly #room = new Room(() => ({
@@ -78,9 +80,16 @@ export class Sessions {
     return this.#of(user).filter(({ parkedAt }) => parkedAt === undefined).length
   }
 
-  /** The user has come with these credentials, which may be newer than those of the user's sessions. */
+  /**
+   * The user has come with these credentials, which may be newer than those of the user's sessions, also of those that are
+   * being opened or ended.
+   */
   renew({ upstream, owner }: Authorization): void {
-    for (const session of this.#of(owner)) session.access.renew(upstream)
+    for (const reference of this.#accesses) {
+      const access = reference.deref()
+      if (!access) this.#accesses.delete(reference)
+      else if (isSameUser(access.owner, owner)) access.renew(upstream)
+    }
   }
 
   /** Opens a terminal. `signal` stops that. */
@@ -106,7 +115,8 @@ export class Sessions {
       const why = "the chat is the id of another user's session"
       throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', why)
     }
-    const access = new Access(upstream)
+    const access = new Access(upstream, owner)
+    this.#accesses.add(new WeakRef(access))
     const attach = (): Promise<OpenTerminal<SessionOutput>> => this.#attach(access, signal)
     let terminal = await this.#room.open(owner, signal, attach)
     const older = [...this].find((session) => session.owner.base === owner.base && isSameTerminal(session, terminal))

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { TestRelease } from '../../src/testing.ts'
+import type { TestFaults, TestRelease } from '../../src/testing.ts'
 import { gateway as proxyTo } from '../support/gateway.ts'
 import { ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
 import { until, upstreamOf } from '../support/upstream.ts'
@@ -16,8 +16,8 @@ interface Refusals {
 type Renewing = ServedGateway & Refusals
 
 /** Starts a gateway that passes the tokens of its clients on to an upstream that accepts only some. */
-async function start(release: TestRelease = 'terminals@0.2.2'): Promise<Renewing> {
-  const upstream = await upstreamOf({ release, key: '' })
+async function start(release: TestRelease = 'terminals@0.2.2', faults: TestFaults = {}): Promise<Renewing> {
+  const upstream = await upstreamOf({ release, key: '', faults })
   const refusals: Refusals = { valid: new Set(['one']), asked: [], before: () => Promise.resolve() }
   const base = await proxyTo(upstream, {
     answer({ method, headers }, response) {
@@ -94,6 +94,19 @@ describe('a client of the owner that `authorize` lets in', () => {
       'DELETE one c=one',
     ])
     expect(gateway.upstream.sessions).toEqual([])
+  })
+
+  it('renews those of a session that nobody could attach to, and that is deleted in the background', async () => {
+    const faults: TestFaults = { attach: { refuse: 4003 }, delete: { refuse: 503 } }
+    const gateway = await start('terminals@0.2.2', faults)
+    expect((await ask(gateway, 'POST', '', as('one'))).status).toBeGreaterThan(400)
+    expect(gateway.upstream.sessions.length).toBe(1)
+    faults.delete = undefined
+    gateway.valid.add('two')
+    await ask(gateway, 'GET', '', as('two'))
+    gateway.valid.delete('one')
+    await until(() => gateway.upstream.sessions.length === 0)
+    expect(gateway.asked.at(-1)).toBe('DELETE two c=two')
   })
 
   it('while the upstream is asked with those before costs nothing: the new ones are tried, too', async () => {
