@@ -6,11 +6,11 @@ import { tcpOf } from './frames.ts'
 import type { ModelShell } from './model-shells.ts'
 
 /** ms that something may take that has to happen. Only a run that fails waits for so long. */
-const PATIENCE = 3_000
+const PATIENCE = 10_000
 
 /** Resolves once the condition holds. Rejects with what should have happened if it never does. */
-export async function eventually(condition: () => boolean, what: () => string, patience = PATIENCE): Promise<void> {
-  const late = performance.now() + patience
+export async function eventually(condition: () => boolean, what: () => string): Promise<void> {
+  const late = performance.now() + PATIENCE
   while (!condition()) {
     if (performance.now() > late) throw new Error(`This never happened: ${what()}`)
     await sleep(1)

@@ -44,15 +44,11 @@ function pick(
   return shells[which % Math.max(1, shells.length)]
 }
 
-const creator = (world: World, args: { user: number }): User | undefined => {
-  const found = world.user(args.user)
-  return steps.mayCreate(world, found) ? found : undefined
-}
+const anyone = (world: World, args: { user: number }): User => world.user(args.user)
 const awake = (world: World, args: { user: number }) => {
   const { library } = world.user(args.user)
   return library && !library.isAsleep ? library : undefined
 }
-const isResumable = (world: World): boolean => !world.red.has('b15b') || !Number(world.authorizeTrouble?.count)
 const ofUser = fc.record({ user })
 const ofSession = fc.record({ user, which: number })
 
@@ -62,14 +58,12 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     'open',
     fc.record({ user, deletesOnClose: fc.boolean() }),
     (world, args) => {
-      // The DELETE after an attach that was refused may be refused, too.
-      if (world.red.has('a-02') && Number(world.authorizeTrouble?.count) > 0) return undefined
       // A DELETE that is forbidden ends nothing.
-      return world.user(args.user).library || steps.mayGiveUp(world, 1) ? undefined : creator(world, args)
+      return world.user(args.user).library || steps.mayGiveUp(world, 1) ? undefined : anyone(world, args)
     },
     (world, found, { deletesOnClose }) => steps.open(world, found, deletesOnClose),
   )
-  const creating = step('create', ofUser, creator, steps.create)
+  const creating = step('create', ofUser, anyone, steps.create)
   const attaching = step(
     'attach',
     fc.record({ user, which: number, offset: fc.constantFrom<steps.Offset>('none', 'null', 'right', 'wrong') }),
@@ -84,10 +78,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
       skip: fc.nat({ max: 1 }),
       count: fc.integer({ min: 1, max: 4 }),
     }),
-    ({ red }, { kind, operation }) => {
-      if (red.has('a-01') && kind === '429 of a proxy' && operation !== 'get') return undefined
-      return red.has('a-02') && (operation === 'delete' || operation === 'any') ? undefined : true
-    },
+    () => true,
     (world, _, { kind, operation, skip, count }) => steps.troubleUpstream(world, kind, operation, skip, count),
   )
   const troublingAuthorize = step(
@@ -100,11 +91,8 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     () => true,
     (world, _, { kind, skip, count }) => steps.troubleAuthorize(world, kind, skip, count),
   )
-  const cutting = step(
-    'cut library',
-    fc.record({ user, how }),
-    (world, args) => (isResumable(world) ? awake(world, args) : undefined),
-    (world, client, args) => steps.cutLibrary(world, client, args.how),
+  const cutting = step('cut library', fc.record({ user, how }), awake, (world, client, args) =>
+    steps.cutLibrary(world, client, args.how),
   )
   const sleeping = step('fall asleep', ofUser, awake, steps.fallAsleep)
   const waking = step(
@@ -112,8 +100,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     ofUser,
     (world, args) => {
       const { library } = world.user(args.user)
-      if (!library?.isAsleep || !isResumable(world)) return undefined
-      return world.red.has('b2') && library.generation !== library.shell.generation ? undefined : library
+      return library?.isAsleep ? library : undefined
     },
     steps.wakeUp,
   )
@@ -157,7 +144,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     step(
       'close library',
       ofUser,
-      (world, args) => (isResumable(world) && !steps.mayGiveUp(world) ? awake(world, args) : undefined),
+      (world, args) => (!steps.mayGiveUp(world) ? awake(world, args) : undefined),
       steps.closeLibrary,
     ),
     step(
@@ -172,9 +159,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
       (world, args) => {
         // An orchestrator tells of it at the next message only.
         if (world.isOrchestrated) return undefined
-        const isMeant = ({ state, holder }: ModelShell) =>
-          state === 'alive' && (!world.red.has('b4') || holder !== undefined)
-        return pick(world, world.user(args.user), args.which, isMeant)
+        return pick(world, world.user(args.user), args.which, ({ state }) => state === 'alive')
       },
       steps.exit,
     ),
@@ -190,18 +175,10 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     step(
       'renew tokens',
       fc.record({ user, key: fc.boolean(), stale: fc.nat({ max: 1 }) }),
-      ({ red, authorizeTrouble }, { key, stale }) => {
-        if ((red.has('a-03') && key) || (red.has('b15') && stale > 0)) return undefined
-        return Number(authorizeTrouble?.count) > 0 ? undefined : true
-      },
+      ({ authorizeTrouble }) => (Number(authorizeTrouble?.count) > 0 ? undefined : true),
       (world, _, { user: index, ...what }) => steps.renew(world, world.user(index), what),
     ),
-    step(
-      'fill',
-      ofUser,
-      (world, args) => world.user(args.user),
-      (world, found) => world.fill(found),
-    ),
+    step('fill', ofUser, anyone, (world, found) => world.fill(found)),
     step(
       'empty',
       fc.constant({}),

@@ -36,6 +36,14 @@ export const AUTHORIZE_FAULTS = {
   hangs: () => sleep(AUTH_TIMEOUT + 100, undefined, { ref: false }),
 }
 
+/** What a client is told when `authorize` has refused or failed: the HTTP status, and the close code. */
+export const REFUSALS: Record<AuthorizeFault, readonly [status: number, closeCode: number]> = {
+  refuses: [401, 4001],
+  forbids: [403, 4003],
+  throws: [503, 1013],
+  hangs: [503, 1013],
+}
+
 export type UpstreamFault = keyof typeof UPSTREAM_FAULTS
 export type AuthorizeFault = keyof typeof AUTHORIZE_FAULTS
 

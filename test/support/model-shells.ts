@@ -55,9 +55,14 @@ export interface ModelShell {
   holder: ModelClient | undefined
   /** When its last client left, by a counter; `undefined` before that. */
   leftAt: number | undefined
+  /** When it was made, as `performance.now()`, or a little earlier. */
+  readonly createdAt: number
   /** Counts the attaches that hand back no generation. */
   generation: number
 }
+
+/** ms that a session waits for its first client. */
+export const UNATTACHED_LIMIT = 30_000
 
 /** How many sessions a user may have at the gateway. */
 export const LIMIT = 3
@@ -75,14 +80,15 @@ export function parkedOf(shells: readonly ModelShell[], user: number): ModelShel
 /**
  * The sessions of which one may be ended because the upstream says that it has no place for a session of the user: the
  * user's own that was left first, or else that of the user with the most, if that one has at least one more than the user
- * would have.
+ * would have. A shell that has ended has no place.
  *
- * @param counts How many sessions each user has.
+ * @param counts How many places of the upstream each user has.
  */
 export function mayMakeRoom(shells: readonly ModelShell[], user: number, counts: readonly number[]): ModelShell[] {
-  const [own] = parkedOf(shells, user)
+  const living = shells.filter(({ state }) => state === 'alive')
+  const [own] = parkedOf(living, user)
   if (own) return [own]
-  const most = Math.max(...counts.filter((_, other) => parkedOf(shells, other).length > 0))
+  const most = Math.max(...counts.filter((_, other) => parkedOf(living, other).length > 0))
   if (most < Number(counts[user]) + 2) return []
-  return counts.flatMap((count, other) => (count === most ? parkedOf(shells, other).slice(0, 1) : []))
+  return counts.flatMap((count, other) => (count === most ? parkedOf(living, other).slice(0, 1) : []))
 }

@@ -1,6 +1,9 @@
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hasCode } from '../../src/lib/errors.ts'
 import { eventually, LibraryClient, PlainClient, type Cut, type ModelClient } from './model-clients.ts'
-import type { AuthorizeFault, UpstreamFault } from './model-faults.ts'
+import { REFUSALS, type AuthorizeFault, type UpstreamFault } from './model-faults.ts'
 import { wasTold } from './model-laws.ts'
 import { LIMIT, mayMakeRoom, parkedOf, type ModelShell } from './model-shells.ts'
 import type { User, World } from './model-world.ts'
@@ -29,17 +32,17 @@ async function makeSession(
   user: User,
   make: () => Promise<string | undefined>,
 ): Promise<ModelShell | undefined> {
+  await world.noticed()
   const living = world.shells.filter(({ state }) => state === 'alive')
-  const counts = world.counts()
-  const isAtLimit = Number(counts[user.index]) >= LIMIT
+  const isAtLimit = world.countOf(user) >= LIMIT
   const [leftFirst] = parkedOf(world.shells, user.index)
-  const claimsFull = () =>
-    world.upstreamTrouble?.kind === '429 of the server' && ['any', 'create'].includes(world.upstreamTrouble.operation)
-  const isFull = world.isFull(user) || claimsFull()
-  const isQuiet = !world.isInTrouble && !isFull
-  const forRoom = isFull ? mayMakeRoom(world.shells, user.index, counts) : []
+  const isQuiet = !world.isInTrouble && !world.isFull(user)
+  const room = mayMakeRoom(world.shells, user.index, world.livingCounts())
   const before = world.witnesses.length
+  const { fullAnswers } = world
+  const createdAt = performance.now()
   const id = await make()
+  const forRoom = world.fullAnswers > fullAnswers ? room : []
   if (isQuiet && (!isAtLimit || leftFirst) && id === undefined) throw new Error(`${user.name} got no session`)
   const forLimit = id !== undefined && isAtLimit && leftFirst ? [leftFirst] : []
   if (forLimit[0]) {
@@ -71,27 +74,11 @@ async function makeSession(
     state: 'alive',
     holder: undefined,
     leftAt: undefined,
+    createdAt,
     generation: 0,
   }
   world.shells.push(shell)
   return shell
-}
-
-/** Whether creating a session now is known to end what it must not end. */
-export function mayCreate(world: World, user: User): boolean {
-  const { red } = world
-  const counts = world.counts()
-  const isAtLimit = Number(counts[user.index]) >= LIMIT
-  const isFull = world.isFull(user)
-  const trouble = world.upstreamTrouble
-  const mayBeLost = trouble?.kind === 'reset' || trouble?.kind === 'drop'
-  if (red.has('lost') && mayBeLost && trouble.count > 0) return false
-  if (red.has('a-13') && isAtLimit && (isFull || world.isInTrouble)) return false
-  if (red.has('room') && (isFull || trouble?.kind === '429 of the server')) {
-    // It may end several, or those of the wrong user.
-    return parkedOf(world.shells, user.index).length > 0 && isFull && !world.isInTrouble
-  }
-  return true
 }
 
 export async function create(world: World, user: User): Promise<void> {
@@ -103,20 +90,29 @@ export async function create(world: World, user: User): Promise<void> {
 
 /** Whether a session can be created without another one ending. */
 export function hasRoom(world: World, user: User): boolean {
-  return Number(world.counts()[user.index]) < LIMIT && !world.isFull(user) && !world.isInTrouble
+  return world.countOf(user) < LIMIT && !world.isFull(user) && !world.isInTrouble
 }
 
 /** Creates a session, and leaves while `authorize` or the upstream works. */
 export async function createAndLeave(world: World, user: User, during: 'authorize' | 'create'): Promise<void> {
   const leaving = new AbortController()
-  world.abandon = { during, leave: () => leaving.abort() }
+  const { requests } = world.upstream
+  const before = requests.length
+  const leave = (): Promise<unknown> => {
+    leaving.abort()
+    return once(world.lastResponse as ServerResponse, 'close')
+  }
+  world.abandon = { during, leave }
   const left = await makeSession(world, user, async () => {
     const { body } = await world.ask(user, 'POST', '', leaving.signal)
     return (body as { id: string }).id
   }).catch((error: unknown) => error)
   world.abandon = undefined
   // What the client does not wait for must not meet the next step.
-  await sleep(60)
+  await eventually(
+    () => requests.slice(before).every(({ method, status }) => method !== 'POST' || status) && !world.orphans.length,
+    () => 'the session of a client that has left ends',
+  )
   if (!(left instanceof Error) || left.name !== 'AbortError')
     throw new Error('a client that has left got an answer', { cause: left })
 }
@@ -168,11 +164,9 @@ export async function attach(world: World, user: User, shell: ModelShell, offset
   const mark = `<${(marks += 1)}>\n`
   await client.join({ token: user.tokenOf(), ...offsetFor(shell, offset) }, mark)
   if (trouble) {
-    if (client.end === undefined) throw new Error('a client was let in that `authorize` has refused')
-    if (trouble === 'throws' || trouble === 'hangs') {
-      if (!world.red.has('b15b') && !client.end.startsWith('1013'))
-        throw new Error(`a client that should come again was told ${client.end}`)
-    }
+    const [, code] = REFUSALS[trouble]
+    if (!client.end?.startsWith(`${code}`))
+      throw new Error(`a client that \`authorize\` ${trouble} was told ${client.end}`)
     return
   }
   if (state === 'ended') {
@@ -202,7 +196,8 @@ export async function attachLibrary(world: World, user: User, shell: ModelShell)
       (problem: unknown) => problem,
     )
   if (error !== undefined) {
-    if (shell.state === 'alive' && !isInTrouble) throw new Error(`${user.name} could not attach`, { cause: error })
+    const isGone = shell.state === 'ended' && hasCode(error, 'ERR_TERMINAL_NOT_FOUND')
+    if (!isInTrouble && !isGone) throw new Error(`${user.name} could not attach`, { cause: error })
     return
   }
   user.library = client
@@ -243,7 +238,6 @@ export async function closeLibrary(world: World, client: LibraryClient): Promise
     await eventually(
       () => shell.witness.hasEnded,
       () => 'the shell of a closed terminal ends',
-      4_000,
     )
   } else {
     await world.parked(shell)
@@ -309,7 +303,7 @@ export async function remove(world: World, user: User, shell: ModelShell): Promi
   const { isInTrouble } = world
   const { status } = await world.ask(user, 'DELETE', `/${shell.id}`)
   if (trouble) {
-    if (status < 400) throw new Error('a request was served that `authorize` has refused')
+    if (status !== REFUSALS[trouble][0]) throw new Error(`a request that \`authorize\` ${trouble} got ${status}`)
     return
   }
   // An upstream that refuses is asked again in the background. The client may be told that it is not certain yet.
@@ -317,20 +311,27 @@ export async function remove(world: World, user: User, shell: ModelShell): Promi
   // The gateway may not have noticed yet that the shell has ended.
   const allowed = { alive: [200], unseen: [200, 404], ended: [404] }[shell.state]
   if (!mayBeLate && !allowed.includes(status)) throw new Error(`DELETE was answered with ${status}`)
-  if (status === 404) return
   shell.state = 'ended'
   if (shell.holder) await wasTold(world, shell.holder, DELETED)
 }
 
 /** The shell ends by itself. */
 export async function exit(world: World, shell: ModelShell): Promise<void> {
-  const isInTrouble = world.isInTrouble
+  const { isInTrouble } = world
+  const path = world.pathOf(shell)
   shell.witness.exit()
   const { holder } = shell
   shell.state = holder ? 'ended' : 'unseen'
   if (shell.leftAt === undefined) shell.leftAt = world.tick()
   // A gateway that cannot ask the upstream whether the shell has ended cannot tell its client for sure.
-  if (holder) await wasTold(world, holder, isInTrouble ? /./ : EXITED, true)
+  if (holder) return wasTold(world, holder, isInTrouble ? /./ : EXITED, true)
+  if (!isInTrouble) return
+  await world.noticed()
+  // A connection has ended, and the upstream has not said why: the session is forgotten.
+  const isKnown = world.upstream.requests.some(
+    (each) => each.method === 'GET' && each.path === path && each.status === 404,
+  )
+  if (!isKnown) shell.state = 'ended'
 }
 
 /** A user tries the session of another. */
@@ -353,6 +354,8 @@ export async function intrude(world: World, user: User, shell: ModelShell): Prom
 
 /** The tokens of a user are renewed. The gateway learns the new key with the next request. */
 export async function renew(world: World, user: User, what: { key: boolean; stale: number }): Promise<void> {
+  // A look-up that is under way is made with the key before.
+  await world.noticed()
   user.token += 1
   if (what.key) {
     user.key += 1
@@ -362,13 +365,14 @@ export async function renew(world: World, user: User, what: { key: boolean; stal
   await world.ask(user, 'GET')
 }
 
-export function troubleUpstream(
+export async function troubleUpstream(
   world: World,
   kind: UpstreamFault,
   operation: 'create' | 'get' | 'delete' | 'attach' | 'any',
   skip: number,
   count: number,
-): void {
+): Promise<void> {
+  await world.noticed()
   world.upstreamTrouble = { kind, operation, skip, count }
 }
 

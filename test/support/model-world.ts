@@ -1,7 +1,6 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createTerminalGateway, type TerminalGateway } from '../../src/gateway.ts'
 import { TerminalError } from '../../src/index.ts'
 import {
@@ -9,6 +8,7 @@ import {
   type TestFaults,
   type TestOperation,
   type TestRelease,
+  type TestRequest,
   type TestUpstream,
 } from '../../src/testing.ts'
 import { eventually, type LibraryClient, type ModelClient, type PlainClient } from './model-clients.ts'
@@ -62,28 +62,33 @@ export class World {
   readonly witnesses: Witness[] = []
   readonly fillers = new Set<Witness>()
   readonly release: TestRelease
-  /** The rows whose steps are left out. */
-  readonly red: ReadonlySet<string>
   upstreamTrouble: Trouble<UpstreamFault> | undefined
   authorizeTrouble: Trouble<AuthorizeFault> | undefined
-  /** A client that leaves in the middle of its request, and what the gateway is waiting for then. */
-  abandon: { readonly during: 'authorize' | 'create'; readonly leave: () => void } | undefined
+  /** A client that leaves in the middle of its request: what the gateway is waiting for then, until it has noticed. */
+  abandon: { readonly during: 'authorize' | 'create'; readonly leave: () => Promise<unknown> } | undefined
+  /** The answer to the last request of a client. */
+  lastResponse: ServerResponse | undefined
   upstream!: TestUpstream
   gateway!: TerminalGateway
   base!: string
   #server!: Server
   readonly #sockets = new Set<Duplex>()
   #clock = 0
+  // How often a proxy has answered a POST with 429.
+  #rateLimits = 0
+  // The paths of the sessions whose DELETE was answered with 401.
+  readonly #refusedDeletes = new Set<string>()
+  // The numbers of the shells whose POST was cut. If the list of the sessions is, too, nobody can ever know of them.
+  readonly #lost = new Set<number>()
   // What no invariant can look for afterwards.
   readonly #broken: string[] = []
 
-  private constructor(release: TestRelease, red: ReadonlySet<string>) {
+  private constructor(release: TestRelease) {
     this.release = release
-    this.red = red
   }
 
-  static async start(release: TestRelease, red: ReadonlySet<string>): Promise<World> {
-    const world = new World(release, red)
+  static async start(release: TestRelease): Promise<World> {
+    const world = new World(release)
     const fault = (operation: TestOperation) => world.#faultOf(operation)
     const faults: TestFaults = {
       get create() {
@@ -111,6 +116,7 @@ export class World {
       retry: { attempts: 2, delay: 1 },
     })
     world.#server = createServer((request, response) => {
+      world.lastResponse = response
       world.gateway.handleRequest(request, response, () => void response.writeHead(404).end())
     })
     world.#server.on('upgrade', (request, socket, head) => {
@@ -147,13 +153,23 @@ export class World {
     return user
   }
 
-  /** How many sessions each user has at the gateway, and shells that ended unseen. */
-  counts(): number[] {
-    return this.users.map(({ name, index }) => {
-      const ids = this.gateway.sessions.filter(({ userId }) => userId === name).map(({ id }) => id)
-      const unseen = this.shells.filter(({ user, state }) => user === index && state === 'unseen').map(({ id }) => id)
-      return new Set([...ids, ...unseen]).size
-    })
+  /** How many sessions each user has whose shell lives, as the gateway sees it. */
+  livingCounts(): number[] {
+    return this.users.map(({ name }) => this.gateway.sessions.filter(({ userId }) => userId === name).length)
+  }
+
+  /** How many sessions a user has, with those whose shell has ended unseen: these twice until they are `noticed`. */
+  countOf({ index }: User): number {
+    const unseen = this.shells.filter(({ user, state }) => user === index && state === 'unseen')
+    return Number(this.livingCounts()[index]) + unseen.length
+  }
+
+  /** How often the upstream itself has said that it is full. */
+  get fullAnswers(): number {
+    return (
+      this.upstream.requests.filter(({ method, status }) => method === 'POST' && status === 429).length -
+      this.#rateLimits
+    )
   }
 
   /** Whether the upstream has no place for a session of the user. */
@@ -217,6 +233,23 @@ export class World {
     )
   }
 
+  /** Returns the path of a shell's session at the upstream. */
+  pathOf({ witness }: ModelShell): string {
+    return `/api/terminals/${this.upstream.sessions[this.#running.indexOf(witness)]?.id}`
+  }
+
+  /**
+   * Resolves when the gateway has noticed which shells have ended by themselves. Until it has asked the upstream, and the
+   * session is deleted there, it counts them among those that live.
+   */
+  async noticed(): Promise<void> {
+    const unseen = new Set(this.shells.filter(({ state }) => state === 'unseen').map(({ id }) => id))
+    await eventually(
+      () => !this.gateway.sessions.some(({ id }) => unseen.has(id)),
+      () => 'the gateway notices that a shell has ended',
+    )
+  }
+
   report(problem: string): void {
     this.#broken.push(problem)
   }
@@ -230,10 +263,11 @@ export class World {
     return this.witnesses.filter(({ hasEnded }) => !hasEnded)
   }
 
-  /** The shells that are running and neither a session of the model nor a filler. */
+  /** The shells that are running, of which somebody could know, and neither a session of the model nor a filler. */
   get orphans(): Witness[] {
-    const known = new Set(this.shells.map(({ witness }) => witness))
-    return this.#running.filter((witness) => !known.has(witness) && !this.fillers.has(witness))
+    const known = new Set([...this.shells.map(({ witness }) => witness), ...this.fillers])
+    const lost = new Set(this.witnesses.filter((_, index) => this.#lost.has(index)))
+    return this.#running.filter((witness) => !known.has(witness) && !lost.has(witness))
   }
 
   get openSockets(): number {
@@ -261,7 +295,8 @@ export class World {
   }
 
   #faultOf(operation: TestOperation) {
-    const authorization = this.upstream.requests.at(-1)?.headers['authorization']
+    const { path, headers } = this.upstream.requests.at(-1) as TestRequest
+    const { authorization } = headers
     if (authorization === FILLER) return undefined
     if (operation !== 'attach') {
       const [, index, key] = /^Bearer user(\d)-key-(\d+)$/.exec(String(authorization)) ?? []
@@ -273,19 +308,24 @@ export class World {
       }
     }
     if (operation === 'create' && this.abandon?.during === 'create') {
-      this.abandon.leave()
+      void this.abandon.leave()
       return UPSTREAM_FAULTS.slow
     }
+    // A DELETE is tried again after one 401. A key that is refused twice deletes nothing, and no gateway can help that.
+    if (operation === 'delete' && this.#refusedDeletes.has(path) && this.upstreamTrouble?.kind === '401')
+      return undefined
     const kind = takeTrouble(this.upstreamTrouble, operation)
-    if (kind === '401') for (const user of this.users) user.wasRefused = true
+    if (kind === '429 of a proxy' && operation === 'create') this.#rateLimits += 1
+    if (kind === 'drop' && operation === 'create') this.#lost.add(this.witnesses.length)
+    if (kind === '401') {
+      for (const user of this.users) user.wasRefused = true
+      if (operation === 'delete') this.#refusedDeletes.add(path)
+    }
     return kind && UPSTREAM_FAULTS[kind]
   }
 
   async #authorize(token: string) {
-    if (this.abandon?.during === 'authorize') {
-      this.abandon.leave()
-      await sleep(30)
-    }
+    if (this.abandon?.during === 'authorize') await this.abandon.leave()
     const kind = takeTrouble(this.authorizeTrouble, 'any')
     if (kind) await AUTHORIZE_FAULTS[kind]()
     const user = this.users.find((each) => each.tokenOf() === token)
