@@ -96,10 +96,11 @@ export async function closeAll(world: World): Promise<void> {
     const isNewest = library.generation === library.shell.generation
     library.wake()
     await library.terminal.close()
-    // A client that another one has taken over from ends nothing.
-    if (library.deletesOnClose && isNewest) library.shell.state = 'ended'
-    if (library.deletesOnClose && isNewest) library.shell.holder = undefined
     user.library = undefined
+    // A client that another one has taken over from ends nothing.
+    if (!library.deletesOnClose || !isNewest) continue
+    library.shell.state = 'ended'
+    library.shell.holder = undefined
   }
   const known = new Set(world.shells.map(({ id }) => id))
   await eventually(

@@ -354,12 +354,13 @@ export async function intrude(world: World, user: User, shell: ModelShell): Prom
 
 /** The tokens of a user are renewed. The gateway learns the new key with the next request. */
 export async function renew(world: World, user: User, what: { key: boolean; stale: number }): Promise<void> {
-  // A look-up that is under way is made with the key before.
+  // What the upstream refuses to a look-up with the key before, nobody can be told.
   await world.noticed()
   user.token += 1
   if (what.key) {
     user.key += 1
     user.wasRefused = false
+    user.underWay.clear()
   }
   if (user.library) user.library.staleTokens = what.stale
   await world.ask(user, 'GET')

@@ -41,6 +41,8 @@ export class User {
   knownKey = 0
   /** Whether the upstream has refused this key once. Then the keys before it may be tried. */
   wasRefused = false
+  /** The requests that have come with an older key. One of each may have been under way when the newest was told. */
+  readonly underWay = new Set<string>()
 
   constructor(index: number) {
     this.index = index
@@ -302,8 +304,11 @@ export class World {
       const [, index, key] = /^Bearer user(\d)-key-(\d+)$/.exec(String(authorization)) ?? []
       const user = this.user(Number(index))
       if (Number(key) < user.key) {
-        if (Number(key) < user.knownKey && !user.wasRefused)
-          this.report(`${operation} with a key that ${user.name} has renewed`)
+        if (Number(key) < user.knownKey && !user.wasRefused) {
+          const request = `${operation} ${path}`
+          if (user.underWay.has(request)) this.report(`${operation} with a key that ${user.name} has renewed`)
+          user.underWay.add(request)
+        }
         return WRONG_KEY
       }
     }
