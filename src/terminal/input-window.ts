@@ -1,5 +1,6 @@
 import { PACE, PACE_OF_REPEATED, PACE_OF_SILENT, TTY_BUFFER, UNREAD_LIMIT, type Pace } from '../upstream/protocol.ts'
 import { isInterrupt, showsInterrupt } from './interrupts.ts'
+import { Pacer } from './pacer.ts'
 import { BracketedPaste } from './paste.ts'
 import { UnreadInput } from './unread-input.ts'
 
@@ -27,6 +28,8 @@ export interface InputPart {
  * and 5.10).
  */
 export class InputWindow {
+  /** Spaces what may go. */
+  readonly pacer: Pacer = new Pacer()
   readonly #paste = new BracketedPaste()
   // Absent before the first input.
   #unread: UnreadInput | undefined
@@ -35,7 +38,7 @@ export class InputWindow {
   // Whether Ctrl-C or its like was sent, and nothing has shown yet that the tty has read it.
   #isInterrupting = false
   /** When something has last shown that the program reads, as `performance.now()`. */
-  lastProof: number = -Infinity
+  lastProof: number = 0
 
   /** Bytes that may be unread, with what they cost beside. */
   get unread(): number {

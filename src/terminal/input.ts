@@ -2,8 +2,7 @@ import { wrongType } from '../lib/arguments.ts'
 import { PACE, UNREAD_LIMIT } from '../upstream/protocol.ts'
 import { InputWindow, type InputPart } from './input-window.ts'
 import { isInterrupt } from './interrupts.ts'
-import { Pacer } from './pacer.ts'
-import { PASTE_END } from './paste.ts'
+import { ESCAPE, PASTE_END } from './paste.ts'
 import type { StallReason } from './stalled.ts'
 
 /** The owner of an {@link Input}: the terminal that the frames go to. */
@@ -46,13 +45,13 @@ const PASTE_END_TIME = 100
 export class Input {
   readonly #owner: InputOwner
   readonly #queue: Waiting[] = []
-  readonly #pacer = new Pacer()
   #isSending = false
   // Ends a wait for a proof. Absent while nothing waits for one.
   #wake: (() => void) | undefined
   // Whether the server takes all input. `undefined` until it was asked.
   #takesAll: boolean | undefined
-  readonly #window = new InputWindow()
+  // Absent before the first input, and before output that may change a mode: a proxy has thousands of sessions that are idle.
+  #window: InputWindow | undefined
 
   /** `takesAll` is whether the server takes all input, if that is known. */
   constructor(owner: InputOwner, takesAll?: boolean) {
@@ -66,7 +65,7 @@ export class Input {
     if (!given) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
     if (this.#queue.length === 0 && given.length > 0) {
       const { length, pace, isPaste } = this.#nextPart(given, 0)
-      if (length === given.length && !isPaste && this.#pacer.reserve(length, pace) === 0) {
+      if (length === given.length && !isPaste && this.#limited.pacer.reserve(length, pace) === 0) {
         const sent = this.#sendBytes(given.slice(), false)
         sent.catch(() => {})
         return sent
@@ -83,12 +82,17 @@ export class Input {
 
   /** Takes the output, which may show that the program reads. */
   onOutput(data: Uint8Array): void {
-    if (!this.#isFree && this.#window.onOutput(data, this.#takesAll === false)) this.#wake?.()
+    if (this.#isFree || !(this.#window || data.includes(ESCAPE))) return
+    if (this.#limited.onOutput(data, this.#takesAll === false)) this.#wake?.()
   }
 
   /** Rejects all that waits: the terminal has ended. */
   stop(): void {
     this.#wake?.()
+  }
+
+  get #limited(): InputWindow {
+    return (this.#window ??= new InputWindow())
   }
 
   /** Whether input needs no proof. */
@@ -97,7 +101,7 @@ export class Input {
   }
 
   #nextPart(data: Uint8Array, start: number): InputPart {
-    if (!this.#isFree) return this.#window.nextPart(data, start, this.#takesAll === false)
+    if (!this.#isFree) return this.#limited.nextPart(data, start, this.#takesAll === false)
     return { length: Math.min(data.length - start, PACE.bytes), pace: PACE, isPaste: false }
   }
 
@@ -141,7 +145,7 @@ export class Input {
       return true
     }
     const isUnknown = this.#takesAll === undefined && !this.#owner.isPaced()
-    if (isUnknown && this.#window.unread + data.length - sent > UNREAD_LIMIT) {
+    if (isUnknown && this.#limited.unread + data.length - sent > UNREAD_LIMIT) {
       this.#takesAll = await this.#owner.takesAllInput()
       if (!this.#takesAll) this.#flush()
       return false
@@ -151,7 +155,7 @@ export class Input {
       await this.#waitForProof(entry, data)
       return false
     }
-    const rest = this.#owner.isPaced() ? 0 : this.#pacer.reserve(length, pace)
+    const rest = this.#owner.isPaced() ? 0 : this.#limited.pacer.reserve(length, pace)
     if (rest > 0) {
       await new Promise((resolve) => setTimeout(resolve, Math.ceil(rest)))
       return false
@@ -162,7 +166,7 @@ export class Input {
   }
 
   async #sendBytes(bytes: Uint8Array<ArrayBuffer>, isPaste: boolean): Promise<void> {
-    if (!this.#isFree) this.#window.push(bytes, isPaste)
+    if (!this.#isFree) this.#limited.push(bytes, isPaste)
     return this.#owner.send(bytes.buffer)
   }
 
@@ -176,7 +180,7 @@ export class Input {
         (error: unknown) => text.reject(error),
       )
     }
-    const rest = Math.max(since, this.#window.lastProof) + PROOF_TIMEOUT - performance.now()
+    const rest = Math.max(since, this.#limited.lastProof) + PROOF_TIMEOUT - performance.now()
     // Nobody's word: on such a server, more input may end a shell that lives.
     if (rest <= 0) throw this.#owner.stalledError('no proof', sent, data.length)
     await new Promise<void>((resolve) => {
@@ -198,9 +202,9 @@ export class Input {
       entry.reject(this.#owner.stalledError('interrupted', entry.sent, entry.data.length))
     }
     // Otherwise the program would take all further keys for a part of the paste.
-    if (dropped.length > 0 && this.#window.isPasting) {
+    if (dropped.length > 0 && this.#limited.isPasting) {
       void this.#sendBytes(PASTE_END.slice(), true).catch(() => {})
-      this.#pacer.pause(PASTE_END_TIME)
+      this.#limited.pacer.pause(PASTE_END_TIME)
     }
     if (last >= 0) this.#wake?.()
   }

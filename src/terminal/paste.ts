@@ -1,4 +1,5 @@
-const ESCAPE = 0x1b
+/** Begins each sequence that changes a mode. */
+export const ESCAPE = 0x1b
 const QUESTION_MARK = 0x3f
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
