@@ -114,13 +114,14 @@ async function prepareAttempt(
   settings: Settings,
   session: Attempt['session'],
   withKey: boolean,
-  { mayEndAtOrchestrator, origin, onOpened }: Lease,
+  lease: Lease,
 ): Promise<Attempt> {
   const upstream = await resolveUpstream(session)
   const url = upstream.wsUrl(session.sessionId, withKey)
   const keyInUrl = withKey && upstream.keyMayBeInUrl
   // A session that was not created here stays.
-  const endsShell = mayEndAtOrchestrator && settings.sessionId === undefined
+  const endsShell = lease.mayEndAtOrchestrator && settings.sessionId === undefined
   const action = `Cannot attach at ${whereOf(url)}`
-  return { settings, upstream, session, url, endsShell, origin, onOpened, keyInUrl, action }
+  const onOpened = (): void => lease.noteOpened()
+  return { settings, upstream, session, url, endsShell, origin: lease.origin, onOpened, keyInUrl, action }
 }

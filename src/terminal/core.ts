@@ -9,7 +9,7 @@ import { HEARTBEAT } from '../upstream/protocol.ts'
 import { isKnownToTakeAllInput, takesAllInput } from '../upstream/input.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { lookUpSession, type TerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
-import { whereOf } from '../upstream/url.ts'
+import { whereOf, wsUrlFor } from '../upstream/url.ts'
 import type { TerminalClose } from './connection.ts'
 import type { Attempt } from './dial.ts'
 import { explainEnd, type Ending } from './ending.ts'
@@ -35,7 +35,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   readonly #link: Link<Sink>
   readonly #lease: Lease
   readonly #redact: Redact
-  readonly #where: string
   readonly #input: Input
   readonly #heartbeat: Heartbeat
   readonly #exits = new SilenceTimer(EXIT_CHECKS, this)
@@ -63,7 +62,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.#link = link
     this.#lease = lease
     this.#redact = attempt.upstream.redact
-    this.#where = whereOf(attempt.url)
     this.#input = new Input(this, isKnownToTakeAllInput(upstream))
     this.#heartbeat = new Heartbeat(attempt.settings.keepAlive, this)
     link.observe(this)
@@ -106,7 +104,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     if (isOver) await this.#lease.end(this.#session, this.#sink.generation)
   }
 
-  /** Called by the input. */
   assertOpen(): void {
     if (!this.isOpen) throw this.#closedError()
   }
@@ -161,7 +158,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.#heartbeat.onPong()
   }
 
-  /** Called by the timers. */
   onSilence(timer: SilenceTimer): void {
     if (timer === this.#upkeep) this.#upkeep = undefined
     // While a slow reader holds the server back, the shell's last output has not arrived.
@@ -171,7 +167,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     else void this.#checkExit()
   }
 
-  /** Called by the heartbeat. */
   ping(): boolean {
     this.#link.sendText(HEARTBEAT)
     return this.#link.ping() || this.#sink.isKept === true
@@ -187,6 +182,11 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
 
   get #session(): TerminalSessionOptions {
     return { ...this.#upstream, sessionId: this.sessionId }
+  }
+
+  // Built when an error needs it: kept, it would hold a copy of the URL for each session.
+  get #where(): string {
+    return whereOf(wsUrlFor(this.#upstream.base, '', this.#upstream.userId, this.#session))
   }
 
   get #sink(): Sink {

@@ -78,7 +78,7 @@ export class Lease {
   }
 
   /** Notes that a server has opened a connection to the session, so that it knows the session. */
-  readonly onOpened = (): void => {
+  noteOpened(): void {
     if (this.#created) this.#created.wasOpened = true
   }
 
