@@ -124,6 +124,8 @@ function isForeign(pair: string): boolean {
 
 /** A base that has been parsed. */
 interface Base {
+  /** The base as it was given, and as `url` spells it. */
+  readonly spellings: readonly unknown[]
   readonly url: Readonly<URL>
   /** The parameters that are not ours, with the question mark, or `''`. */
   readonly query: string
@@ -134,7 +136,7 @@ let lastParsed: Base | undefined
 
 /** Parses a base. The scheme is checked where the URL is built. */
 export function parseBase(base: string | URL): Base {
-  if (lastParsed && lastParsed.url.href === base) return lastParsed
+  if (lastParsed?.spellings.includes(base)) return lastParsed
   // JavaScript callers pass anything.
   const given: unknown = base
   if (typeof given !== 'string' && (typeof given !== 'object' || given === null)) {
@@ -148,7 +150,7 @@ export function parseBase(base: string | URL): Base {
     return invalidBase('it cannot be parsed as one')
   }
   if (url.username !== '' || url.password !== '') return invalidBase('it holds a user name or password')
-  return (lastParsed = { url, query: foreignParameters(url.search) })
+  return (lastParsed = { spellings: [String(base), url.href], url, query: foreignParameters(url.search) })
 }
 
 /** Returns a base as a string, which stays the same when the caller changes its `URL`. */
