@@ -6,7 +6,9 @@ const FIRST_BLOCK = 256
 const LARGE = 128 * 1024
 
 /** Takes output that is not kept any longer. */
-export type DropOutput = (dropped: readonly Buffer[]) => void
+export interface DropObserver {
+  onDrop(dropped: readonly Buffer[]): void
+}
 
 /**
  * The last output of a session. Large pieces are kept as they came, and not copied: a server's frames of 4 KiB would take
@@ -14,7 +16,7 @@ export type DropOutput = (dropped: readonly Buffer[]) => void
  * something else, such as a frame that has been dropped.
  */
 export class History {
-  readonly #onDrop: DropOutput
+  readonly #observer: DropObserver
   // Bytes that are kept at least. An eighth more may be kept, so that pieces are dropped together.
   #most: number
   #pieces: Buffer[] = []
@@ -29,9 +31,9 @@ export class History {
   #end = 0
 
   /** Keeps `most` bytes. */
-  constructor(most: number, onDrop: DropOutput) {
+  constructor(most: number, observer: DropObserver) {
     this.#most = most
-    this.#onDrop = onDrop
+    this.#observer = observer
   }
 
   /** The offset of the first byte that is kept. */
@@ -76,7 +78,7 @@ export class History {
       const { byteLength } = kept.buffer
       this.#pieces[0] = byteLength > LARGE && byteLength > 2 * kept.length ? copyOf([kept]) : kept
     }
-    this.#onDrop(dropped)
+    this.#observer.onDrop(dropped)
   }
 
   /** Returns a copy of the output from an offset on. */

@@ -1,6 +1,8 @@
+import type { Downlink } from '../proxy/downlink.ts'
 import type { InputTarget } from '../proxy/uplink.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
+import { PONG } from './announce.ts'
 
 // ms for a client to send the size of its window.
 const SIZE_PATIENCE = 250
@@ -13,7 +15,8 @@ const NUDGE = 100
  */
 export class SessionInput implements InputTarget {
   readonly #core: TerminalCore
-  readonly #onHeartbeat: () => void
+  // Answers heartbeats. Absent for a client that would print the answer (PROTOCOL 7.2).
+  readonly #answerer: Pick<Downlink, 'answer'> | undefined
   // The last size of the window.
   #size: TerminalSize
   // Runs while the size of the client is awaited, and then while the other size lasts. Absent after that.
@@ -21,11 +24,11 @@ export class SessionInput implements InputTarget {
   // Whether the window has another size at the moment.
   #isNudged = false
 
-  /** `size` is that of the client before. */
-  constructor(core: TerminalCore, size: TerminalSize, isNudging: boolean, onHeartbeat: () => void) {
+  /** `size` is that of the client before. Without an `answerer`, heartbeats get no answer. */
+  constructor(core: TerminalCore, size: TerminalSize, isNudging: boolean, answerer?: Pick<Downlink, 'answer'>) {
     this.#core = core
     this.#size = size
-    this.#onHeartbeat = onHeartbeat
+    this.#answerer = answerer
     if (isNudging) this.#timer = setTimeout(() => this.#nudge(), SIZE_PATIENCE)
   }
 
@@ -38,7 +41,7 @@ export class SessionInput implements InputTarget {
   }
 
   command(text: string, size?: TerminalSize): Promise<void> {
-    if (text === HEARTBEAT) this.#onHeartbeat()
+    if (text === HEARTBEAT) this.#answerer?.answer(PONG)
     if (!size) return this.#core.command(text)
     this.#size = { cols: Math.max(1, size.cols), rows: Math.max(1, size.rows) }
     if (!this.#timer) return this.#core.command(text)

@@ -1,6 +1,6 @@
 import type { OutputSource, Sink } from '../terminal/output.ts'
-import { ClientFlow } from './client-flow.ts'
-import { History } from './history.ts'
+import { ClientFlow, type StallObserver } from './client-flow.ts'
+import { History, type DropObserver } from './history.ts'
 import { ScreenState } from './screen-state.ts'
 import { buildTail } from './tail.ts'
 
@@ -25,20 +25,27 @@ export interface Replay {
 export interface ClientSink extends Sink {
   /** Sends output that the upstream does not wait for. */
   replay(data: Buffer): void
+  /** Returns the bytes that the client has still to take. */
+  unsent(): number
   /** Resolves when the client has taken everything, or never will. */
   drained(): Promise<void>
 }
 
+/** Is told that the client has to go: it takes nothing and makes the upstream wait too long, or it is too far behind. */
+export interface StallOwner {
+  onStalled(): void
+}
+
 /** The output of a gateway's session. Keeps its last bytes, and passes it on to the client that is joined. */
-export class SessionOutput implements Sink {
+export class SessionOutput implements Sink, StallObserver, DropObserver {
   readonly source: OutputSource
   // The offset of the output that a slow client has not been given. Absent while it gets all as it comes.
   #behindFrom: number | undefined
-  readonly #history = new History(FIRST_OUTPUT, (dropped) => this.#onDrop(dropped))
+  readonly #history = new History(FIRST_OUTPUT, this)
   // The state of a terminal before the bytes that are kept. Absent while all output is kept.
   #before: ScreenState | undefined
-  // What the client that is joined may do to the upstream, and its sink. Absent without a client.
-  #client: { readonly flow: ClientFlow; readonly sink: ClientSink } | undefined
+  // The client that is joined: what it may do to the upstream, its sink, and who ends it. Absent without a client.
+  #client: { readonly flow: ClientFlow; readonly sink: ClientSink; readonly owner: StallOwner } | undefined
   // The number of bytes that clients have been sent.
   #shown = 0
   // Whether a client has joined before.
@@ -81,24 +88,34 @@ export class SessionOutput implements Sink {
   }
 
   /**
-   * Passes all further output on to the sink of a client. `onStalled` is called if it takes nothing and makes the upstream
+   * Passes all further output on to the sink of a client. The owner is told if it takes nothing and makes the upstream
    * wait too long, or if it is slow and so far behind that the output is not kept any more.
    */
-  join<S extends ClientSink>(createSink: (source: ClientFlow) => S, unsent: () => number, onStalled: () => void): S {
+  join<S extends ClientSink>(createSink: (source: ClientFlow) => S, owner: StallOwner): S {
     this.part()
-    const flow = new ClientFlow(this.source, { unsent, onStalled, onSlow: () => this.#fallBehind(sink, onStalled) })
+    const flow = new ClientFlow(this.source, this)
     const sink = createSink(flow)
-    this.#client = { flow, sink }
+    this.#client = { flow, sink, owner }
     this.#hadClient = true
     return sink
   }
 
+  unsent(): number {
+    return this.#client?.sink.unsent() ?? 0
+  }
+
+  onStalled(): void {
+    this.#client?.owner.onStalled()
+  }
+
   /** The upstream goes on. The client gets what it misses when it has taken what it was given. */
-  #fallBehind(sink: ClientSink, onStalled: () => void): void {
+  onSlow(): void {
+    const client = this.#client
+    if (!client) return
     this.#behindFrom = this.#history.end
-    this.#client?.flow.resume()
-    void sink.drained().then(() => {
-      if (this.#client?.sink === sink && !this.#catchUp()) onStalled()
+    client.flow.resume()
+    void client.sink.drained().then(() => {
+      if (this.#client === client && !this.#catchUp()) client.owner.onStalled()
     })
   }
 
@@ -137,7 +154,7 @@ export class SessionOutput implements Sink {
     this.#client?.sink.discard()
   }
 
-  #onDrop(dropped: readonly Buffer[]): void {
+  onDrop(dropped: readonly Buffer[]): void {
     this.#before ??= new ScreenState()
     this.#before.push(dropped)
   }

@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { Deferred } from '../lib/deferred.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
-import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-session.ts'
+import type { JoinedTerminal, ProxyEnd } from '../proxy/client-session.ts'
 import { Downlink } from '../proxy/downlink.ts'
-import { unsentBytes } from '../proxy/tcp.ts'
 import type { OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalClose } from '../terminal/connection.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { Admission } from './admission.ts'
 import type { Access } from './access.ts'
-import { announce, PONG } from './announce.ts'
+import { announce } from './announce.ts'
+import { Attachment } from './attachment.ts'
 import { endOf, EXITED, isCutOff, TAKEN_OVER } from './ends.ts'
 import { publish } from './events.ts'
 import type { GatewaySession } from './gateway-session.ts'
@@ -19,17 +18,10 @@ import type { GatewaySettings } from './options.ts'
 import type { Owner } from './owner.ts'
 import { SessionInput } from './session-input.ts'
 import type { SessionOutput } from './session-output.ts'
-import { toJoined, type Visit } from './visit.ts'
+import type { Visit } from './visit.ts'
 
 // ms that a session waits for its first client.
 const UNATTACHED_LIMIT = 30_000
-
-/** The client that is joined to a session. */
-interface Attachment {
-  readonly visit: Visit
-  readonly input: SessionInput
-  readonly since: number
-}
 
 /** An open terminal, the end of its output, and the client that is joined to it. */
 export class Session implements SilenceObserver {
@@ -39,8 +31,7 @@ export class Session implements SilenceObserver {
   readonly access: Access
   readonly admission: Admission = new Admission()
   readonly generations: Generations = new Generations()
-  /** Resolved when nothing of it is left. */
-  readonly gone: Deferred = new Deferred()
+  readonly #onGone: (session: Session) => void
   readonly #settings: GatewaySettings
   /** When it was created, as `performance.now()`. */
   readonly createdAt: number = performance.now()
@@ -64,15 +55,24 @@ export class Session implements SilenceObserver {
   #bytesToClient = 0
   #bytesToUpstream = 0
 
-  constructor(owner: Owner, { core, sink }: OpenTerminal<SessionOutput>, access: Access, settings: GatewaySettings) {
+  /** `onGone` is called when nothing of it is left. */
+  constructor(
+    owner: Owner,
+    { core, sink }: OpenTerminal<SessionOutput>,
+    access: Access,
+    settings: GatewaySettings,
+    onGone: (session: Session) => void,
+  ) {
     this.owner = owner
     this.access = access
     this.core = core
     this.#output = sink
     this.#settings = settings
+    this.#onGone = onGone
     this.#size = settings.connect.size ?? { cols: 80, rows: 24 }
     sink.keep(settings.replay)
     this.#timer = new SilenceTimer([UNATTACHED_LIMIT], this)
+    void core.closed.then((close) => this.#onClosed(close))
   }
 
   /**
@@ -91,19 +91,18 @@ export class Session implements SilenceObserver {
     if (offset !== undefined) announce(client, replay, keepFor, this.generations.current)
     const sink = this.#output.join(
       (flow) => new Downlink(client.client, maxBuffered, flow, client.counters, client.leg),
-      () => unsentBytes(client.client),
-      () => this.#onStalled(client),
+      this,
     )
     sink.replay(replay.data)
     this.#output.keep(most)
-    const input = new SessionInput(this.core, this.#size, !replay.isExact && !this.#exit, () => {
-      if (offset !== undefined) sink.answer(PONG)
-    })
-    this.#attachment = { visit, input, since: Date.now() }
+    const isNudging = !replay.isExact && !this.#exit
+    const input = new SessionInput(this.core, this.#size, isNudging, offset === undefined ? undefined : sink)
+    const attachment = new Attachment(this, visit, sink, input)
+    this.#attachment = attachment
     client.uplink.startSending(input)
     visit.attach(this.id, isFirst)
     if (this.#exit) client.finish(EXITED)
-    return toJoined(this, visit, sink)
+    return attachment
   }
 
   /** The serving of a client has ended. Resolves when nothing of it is left. */
@@ -132,16 +131,16 @@ export class Session implements SilenceObserver {
   }
 
   /**
-   * Called when the terminal has closed. If its shell has ended by itself while no client was joined, the session stays for
+   * The terminal has closed. If its shell has ended by itself while no client was joined, the session stays for
    * as long as it would have otherwise: the first client that comes back gets the last output.
    */
-  onClosed(close: TerminalClose): void {
-    if (close.cause !== 'exited' || this.#attachment || this.#isEnding) return this.#onGone(close)
+  #onClosed(close: TerminalClose): void {
+    if (close.cause !== 'exited' || this.#attachment || this.#isEnding) return this.#finish(close)
     this.#exit = close
     this.#parked ??= { since: new Date(), at: performance.now() }
   }
 
-  #onGone(close: TerminalClose): void {
+  #finish(close: TerminalClose): void {
     const { code, error } = close
     this.#isEnding = true
     this.#stopWaiting()
@@ -152,7 +151,7 @@ export class Session implements SilenceObserver {
     }
     this.#attachment?.input.stop()
     this.#attachment?.visit.client.finish(endOf(close, base))
-    this.gone.resolve()
+    this.#onGone(this)
   }
 
   /** Called by the timer: no client has come. On the word of a limit that is documented: `keepFor`, or 30 s for the first. */
@@ -200,7 +199,7 @@ export class Session implements SilenceObserver {
   /** Ends the session. From now on nobody finds it, also while the upstream takes its time: a client would lose its input. */
   #close(code?: number, reason?: string): Promise<TerminalClose> {
     this.#isEnding = true
-    if (this.#exit) this.#onGone(this.#exit)
+    if (this.#exit) this.#finish(this.#exit)
     return this.core.close(code, reason)
   }
 
@@ -231,8 +230,8 @@ export class Session implements SilenceObserver {
   }
 
   /** The client does not read: its connection is ended before the shell is, and it can come back. */
-  #onStalled({ leg }: ClientSession): void {
-    if (this.#settings.keepFor > 0) leg.onLost()
+  onStalled(): void {
+    if (this.#settings.keepFor > 0) this.#attachment?.visit.client.leg.onLost()
   }
 
   #stopWaiting(): void {

@@ -28,6 +28,9 @@ export class Sessions {
   // Stops the openings when the gateway closes.
   readonly #closing = new Cancellation()
 
+  // One function for all sessions.
+  readonly #forget = ({ id }: Session): void => void this.#sessions.delete(id)
+
   constructor(settings: GatewaySettings) {
     this.#settings = settings
   }
@@ -124,10 +127,8 @@ export class Sessions {
       await Promise.all([older.end(4009, 'Session already connected'), terminal.core.close()])
       terminal = await attach()
     }
-    const session = new Session(owner, terminal, access, this.#settings)
+    const session = new Session(owner, terminal, access, this.#settings, this.#forget)
     this.#sessions.set(session.id, session)
-    void session.core.closed.then((close) => session.onClosed(close))
-    void session.gone.promise.then(() => this.#sessions.delete(session.id))
     return session
   }
 

@@ -1,6 +1,5 @@
-import type { ClientSession, JoinedTerminal, ProxySummary } from '../proxy/client-session.ts'
+import type { ClientSession, ProxySummary } from '../proxy/client-session.ts'
 import type { Counters } from '../proxy/counters.ts'
-import type { Downlink } from '../proxy/downlink.ts'
 import { publish, type GatewayEvent } from './events.ts'
 
 /** A client of a gateway, and what the events say of it. */
@@ -53,23 +52,4 @@ export class Visit {
 /** Returns what the events say of the counters. */
 function moved({ bytesToClient, bytesToUpstream, inputDropped }: Counters): Partial<GatewayEvent> {
   return { bytesToClient, bytesToUpstream, ...(inputDropped > 0 && { inputDropped }) }
-}
-
-/** What a visit needs of its session. */
-interface LeavableSession {
-  readonly core: Pick<JoinedTerminal, 'sessionId' | 'chatId'>
-  leave(visit: Visit, ...end: Parameters<JoinedTerminal['leave']>): Promise<unknown>
-}
-
-/**
- * Returns a session as a client is joined to it. A function of its own, so that what lives as long as the client keeps nothing of
- * the joining in memory.
- */
-export function toJoined(session: LeavableSession, visit: Visit, sink: Downlink): JoinedTerminal {
-  return {
-    sink,
-    sessionId: session.core.sessionId,
-    chatId: session.core.chatId,
-    leave: (end, code, reason) => session.leave(visit, end, code, reason),
-  }
 }

@@ -3,7 +3,7 @@ import { MESSAGE_OVERHEAD, type Sink } from '../terminal/output.ts'
 import { Backlog, type ProgressObserver } from './backlog.ts'
 import { OPEN, type ClientSocket } from './client-socket.ts'
 import type { Counters } from './counters.ts'
-import { tcpSocketOf, type TcpSocket } from './tcp.ts'
+import { tcpSocketOf, unsentBytes, type TcpSocket } from './tcp.ts'
 import { claimOutputShare, releaseOutputShare } from './turn-share.ts'
 
 // The largest cost of a message that leaves at once if it is alone: Open Terminal reads at most 4096 bytes at a time.
@@ -81,6 +81,11 @@ export class Downlink implements Sink {
 
   discard(): void {
     this.#discarding = true
+  }
+
+  /** Returns how many bytes the operating system has still to take. */
+  unsent(): number {
+    return unsentBytes(this.#client)
   }
 
   /** Resolves when the client has taken everything, or never will. */

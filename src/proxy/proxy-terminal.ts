@@ -5,7 +5,7 @@ import type { TerminalCore } from '../terminal/core.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { parseBase } from '../upstream/url.ts'
 import { authorizeClient, type AuthorizeOptions } from './authorize.ts'
-import { ClientSession, GOING_AWAY, type JoinedTerminal, type ProxySummary } from './client-session.ts'
+import { ClientSession, GOING_AWAY, type JoinedTerminal, type ProxyEnd, type ProxySummary } from './client-session.ts'
 import { isSocket, OPEN, type ClientSocket } from './client-socket.ts'
 import { explainThrown, withoutAddresses } from './closing.ts'
 import { Downlink } from './downlink.ts'
@@ -98,13 +98,30 @@ async function attach(
   leg.keepAlive(keepAlive)
   uplink.startSending(terminal.core)
   watchTerminal(terminal.core, hostname, session)
-  return toJoined(terminal)
+  return new Joined(terminal)
 }
 
-/** A function of its own, so that what lives as long as the terminal keeps nothing of the attaching in memory. */
-function toJoined({ core, sink }: OpenTerminal<Downlink>): JoinedTerminal {
-  const { sessionId, chatId } = core
-  return { sink, sessionId, chatId, leave: (_end, code, reason) => core.close(code, reason) }
+/** The terminal of a client. It lives as long as that, so it has no functions of its own, and keeps nothing of the attaching. */
+class Joined implements JoinedTerminal {
+  readonly #core: TerminalCore
+  readonly sink: Downlink
+
+  constructor({ core, sink }: OpenTerminal<Downlink>) {
+    this.#core = core
+    this.sink = sink
+  }
+
+  get sessionId(): string {
+    return this.#core.sessionId
+  }
+
+  get chatId(): string | undefined {
+    return this.#core.chatId
+  }
+
+  leave(_end: ProxyEnd, code: number | undefined, reason: string): Promise<unknown> {
+    return this.#core.close(code, reason)
+  }
 }
 
 /** Ends the proxying when the caller's signal aborts, until the returned function is called. */

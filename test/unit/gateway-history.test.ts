@@ -8,7 +8,7 @@ describe('History', () => {
     fc.assert(
       fc.property(sizes, fc.nat(20_000), fc.nat(20_000), (lengths, first, later) => {
         const dropped: Buffer[] = []
-        const history = new History(first, (pieces) => dropped.push(...pieces))
+        const history = new History(first, { onDrop: (pieces) => dropped.push(...pieces) })
         const all: Buffer[] = []
         let most = first
         for (const [index, length] of lengths.entries()) {
@@ -33,7 +33,7 @@ describe('History', () => {
   })
 
   it('copies small pieces, whose buffers may be large or used again', () => {
-    const history = new History(1_000, () => {})
+    const history = new History(1_000, { onDrop() {} })
     const shared = Buffer.from('one')
     history.push(shared)
     shared.fill('x')
@@ -85,7 +85,7 @@ describe('History', () => {
     ],
   ])('holds no more than twice what it keeps, and a little, after %s', (_, push) => {
     const dropped: Buffer[] = []
-    const history = new History(256 * KIB, (pieces) => void dropped.push(...pieces))
+    const history = new History(256 * KIB, { onDrop: (pieces) => void dropped.push(...pieces) })
     push(history)
     const kept = history.end - history.start
     dropped.length = 0
@@ -94,7 +94,7 @@ describe('History', () => {
 
   it('does not copy what fills the buffers that it comes in', () => {
     const dropped: Buffer[] = []
-    const history = new History(256 * KIB, (pieces) => void dropped.push(...pieces))
+    const history = new History(256 * KIB, { onDrop: (pieces) => void dropped.push(...pieces) })
     const buffers = Array.from({ length: 20 }, () => Buffer.alloc(64 * KIB))
     for (const buffer of buffers) {
       for (let at = 0; at < buffer.length; at += 4 * KIB) history.push(buffer.subarray(at, at + 4 * KIB))
@@ -105,7 +105,7 @@ describe('History', () => {
   })
 
   it('copies no more than what it is asked for', () => {
-    const history = new History(256 * KIB, () => {})
+    const history = new History(256 * KIB, { onDrop() {} })
     for (let count = 0; count < 60; count += 1) history.push(Buffer.alloc(4 * KIB, count))
     expect(history.read(history.end - 10).buffer.byteLength).toBe(10)
   })

@@ -24,6 +24,7 @@ describe('SessionOutput', () => {
     const sink: ClientSink = {
       push: (data) => void calls.push(`push ${String(data)}`),
       replay: (data) => void calls.push(`replay ${String(data)}`),
+      unsent: () => 1_000_000 - performance.now(),
       drained: () => new Promise((resolve) => (drain = resolve)),
       isPaused: () => true,
       end: () => false,
@@ -34,7 +35,7 @@ describe('SessionOutput', () => {
       flow = source
       return sink
     }
-    output.join(create, () => 1_000_000 - performance.now(), note('stalled'))
+    output.join(create, { onStalled: note('stalled') })
     output.keep(kept)
     output.push(Buffer.from('one'))
     flow?.pause()

@@ -10,7 +10,7 @@ import { buildTail } from '../../src/gateway/tail.ts'
 /** Returns the tail of some output, of which only the last bytes are kept. */
 function tailOf(output: string | Uint8Array, kept: number): Buffer {
   const state = new ScreenState()
-  const history = new History(kept, (dropped) => state.push(dropped))
+  const history = new History(kept, { onDrop: (dropped) => state.push(dropped) })
   const bytes = Buffer.from(output as string)
   for (let at = 0; at < bytes.length; at += 7) history.push(bytes.subarray(at, at + 7))
   history.trim()
@@ -172,7 +172,7 @@ describe('the tail of output', () => {
     /** Returns the tail of output that comes at once, in pieces of 64 KiB. */
     function tailOfFlood(output: string, kept: number): string {
       const state = new ScreenState()
-      const history = new History(kept, (dropped) => state.push(dropped))
+      const history = new History(kept, { onDrop: (dropped) => state.push(dropped) })
       const bytes = Buffer.from(output)
       for (let at = 0; at < bytes.length; at += 65_536) history.push(bytes.subarray(at, at + 65_536))
       history.trim()
