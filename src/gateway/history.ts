@@ -57,28 +57,44 @@ export class History {
       this.#sharing += 1
       this.#sharedBytes += data.length
     }
-    if (this.#end - this.#start > this.#most + this.#most / 8) this.trim()
+    if (!this.#isOver) return
+    const dropped = this.#dropWhole()
+    if (dropped.length > 0) this.#observer.onDrop(dropped)
+    // A large piece, of which only a part is kept.
+    if (this.#isOver) this.trim()
+  }
+
+  get #isOver(): boolean {
+    return this.#end - this.#start > this.#most + this.#most / 8
   }
 
   /** Keeps no more than the bytes that have to be kept. */
   trim(): void {
-    let rest = this.#end - this.#most - this.#start
-    if (rest <= 0) return
-    this.#start += rest
-    this.#close()
-    let count = 0
-    for (let piece; (piece = this.#pieces[count]) && piece.length <= rest; count += 1) rest -= piece.length
-    const dropped = this.#pieces.splice(0, count)
-    this.#sharing = Math.min(this.#sharing, this.#pieces.length)
-    this.#sharedBytes = Math.min(this.#sharedBytes, this.#end - this.#start)
+    if (this.#end - this.#start <= this.#most) return
+    const dropped = this.#dropWhole()
+    const rest = this.#end - this.#most - this.#start
     const [first] = this.#pieces
     if (first && rest > 0) {
+      this.#start += rest
       dropped.push(first.subarray(0, rest))
       const kept = first.subarray(rest)
       const { byteLength } = kept.buffer
       this.#pieces[0] = byteLength > LARGE && byteLength > 2 * kept.length ? copyOf([kept]) : kept
     }
     this.#observer.onDrop(dropped)
+  }
+
+  /** Drops the pieces of which nothing has to be kept. Does not cut any, because a flood would make two more objects for each. */
+  #dropWhole(): Buffer[] {
+    this.#close()
+    let rest = this.#end - this.#most - this.#start
+    let count = 0
+    for (let piece; (piece = this.#pieces[count]) && piece.length <= rest; count += 1) rest -= piece.length
+    this.#start = this.#end - this.#most - rest
+    const dropped = this.#pieces.splice(0, count)
+    this.#sharing = Math.min(this.#sharing, this.#pieces.length)
+    this.#sharedBytes = Math.min(this.#sharedBytes, this.#end - this.#start)
+    return dropped
   }
 
   /** Returns a copy of the output from an offset on. */

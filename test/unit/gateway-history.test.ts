@@ -104,6 +104,14 @@ describe('History', () => {
     expect(dropped.every(({ buffer }) => given.has(buffer))).toBe(true)
   })
 
+  it('drops the pieces of a flood as they came, and cuts none', () => {
+    const dropped: Buffer[] = []
+    const history = new History(64 * KIB, { onDrop: (pieces) => void dropped.push(...pieces) })
+    for (let count = 0; count < 200; count += 1) history.push(Buffer.alloc(3_000))
+    expect(new Set(dropped.map(({ length }) => length))).toEqual(new Set([3_000]))
+    expect(history.end - history.start).toBeLessThanOrEqual(72 * KIB)
+  })
+
   it('copies no more than what it is asked for', () => {
     const history = new History(256 * KIB, { onDrop() {} })
     for (let count = 0; count < 60; count += 1) history.push(Buffer.alloc(4 * KIB, count))
