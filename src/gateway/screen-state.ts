@@ -56,7 +56,7 @@ export class ScreenState implements SequenceHandler {
 
   #skim(data: Buffer): void {
     const handler = { onSequence: (sequence: Sequence): void => this.modes.apply(sequence) }
-    for (let at = indexOfQuestion(data, 0); at >= 0;) {
+    for (let at = data.indexOf(QUESTION_MARK); at >= 0;) {
       const isMode = data[at - 1] === BRACKET && data[at - 2] === ESC
       if (isMode) new SequenceParser().feed(data.subarray(at - 2, at + NEIGHBOURHOOD), handler)
       at = indexOfQuestion(data, at + (isMode ? NEIGHBOURHOOD : 1))
@@ -66,7 +66,7 @@ export class ScreenState implements SequenceHandler {
   }
 }
 
-/** Returns the index of the next question mark, which most programs print less often than ESC; -1 if there is none. */
+/** Returns the index of the next question mark after another one; -1 if there is none. Most programs print them less often than ESC. */
 function indexOfQuestion(data: Buffer, from: number): number {
   const end = Math.min(from + SHORT, data.length)
   for (let at = from; at < end; at += 1) if (data[at] === QUESTION_MARK) return at

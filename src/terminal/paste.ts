@@ -39,9 +39,9 @@ export class BracketedPaste {
     }
     isNew = this.#readModes(data) || isNew
     const last = data.length < MODE.length ? end : data
-    let from = last.length
-    for (let at = from - 1; at >= 0 && at >= last.length - MODE.length; at -= 1) if (last[at] === ESCAPE) from = at
-    this.#cut = from < last.length ? last.slice(from) : undefined
+    const from = last.indexOf(ESCAPE, Math.max(0, last.length - MODE.length))
+    // A copy: a part of the output would keep all that was read with it in memory.
+    this.#cut = from < 0 ? undefined : new Uint8Array(last.subarray(from))
     return isNew
   }
 
