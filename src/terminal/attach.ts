@@ -119,9 +119,7 @@ async function prepareAttempt(
   const upstream = await resolveUpstream(session)
   const url = upstream.wsUrl(session.sessionId, withKey)
   const keyInUrl = withKey && upstream.keyMayBeInUrl
-  // A session that was not created here stays.
-  const endsShell = lease.mayEndAtOrchestrator && settings.sessionId === undefined
   const action = `Cannot attach at ${whereOf(url)}`
   const onOpened = (): void => lease.noteOpened()
-  return { settings, upstream, session, url, endsShell, origin: lease.origin, onOpened, keyInUrl, action }
+  return { settings, upstream, session, url, origin: lease.origin, onOpened, keyInUrl, action }
 }

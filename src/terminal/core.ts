@@ -231,7 +231,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     if (cause === 'local') this.#sink.discard()
     if (cause === 'lost') return this.#link.drop()
     const close = (): void => this.#link.close(cause === 'exited', code, reason)
-    const endsShell = this.#lease.mayEndAtOrchestrator && !this.#sink.isKept && this.#link.isOpen()
+    const endsShell = this.#lease.endsShell && !this.#sink.isKept && this.#link.isOpen()
     if (endsShell) this.#stopFarewell = endShell(this.#link, close)
     else close()
   }

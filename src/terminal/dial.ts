@@ -21,8 +21,6 @@ export interface Attempt {
   /** The options to look the session up with. Their signal ends the attempt. */
   readonly session: TerminalSessionOptions & { readonly signal: AbortSignalLike }
   readonly url: string
-  /** Whether the session is deleted if the attempt is given up, and an orchestrator may be in between. */
-  readonly endsShell: boolean
   /** Which session it is: one that was named, or one that was just created by a server, or by an orchestrator. */
   readonly origin: 'named' | 'server' | 'orchestrator'
   /** Called when the handshake has succeeded. */
@@ -75,7 +73,9 @@ export async function dial<S extends Sink>(
     return { failure }
   } catch (error) {
     stop?.()
-    if (attempt.endsShell && link.isOpen()) await new Promise<void>((resolve) => endShell(link, resolve))
+    // Only a session that was created for this terminal is deleted with the attempt (PROTOCOL 6.7).
+    if (attempt.origin === 'orchestrator' && link.isOpen())
+      await new Promise<void>((resolve) => endShell(link, resolve))
     link.drop()
     throw error
   } finally {

@@ -35,14 +35,6 @@ export class Lease {
     this.#deleteAtEnd = deleteAtEnd
   }
 
-  /**
-   * Whether the end of the terminal ends its shell, and an orchestrator may be in between. Of a session that was not
-   * created here, nobody has told.
-   */
-  get mayEndAtOrchestrator(): boolean {
-    return this.#deleteAtEnd && (this.#created?.isBehindOrchestrator ?? true)
-  }
-
   /** Returns the session's id. Creates the session if there is none yet. */
   async acquire(upstream: UpstreamOptions, signal: AbortSignalLike): Promise<string> {
     const known = this.#named ?? this.#created?.sessionId
@@ -75,6 +67,14 @@ export class Lease {
   get origin(): 'named' | 'server' | 'orchestrator' {
     if (!this.#created) return 'named'
     return this.#created.isBehindOrchestrator ? 'orchestrator' : 'server'
+  }
+
+  /**
+   * Whether the end of the terminal has to end its shell over the connection: it is deleted, and an orchestrator may be in
+   * between. Of a session that was named, nobody has told.
+   */
+  get endsShell(): boolean {
+    return this.#deleteAtEnd && this.origin !== 'server'
   }
 
   /** Notes that a server has opened a connection to the session, so that it knows the session. */

@@ -76,17 +76,26 @@ describe('the end of a terminal of an orchestrator', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('ends the shell also when the caller gives up before the server has accepted', async () => {
-    const upstream = await upstreamOf({ release: 'terminals@0.2.2', shell: mute })
-    const controller = new AbortController()
-    const options = { ...clientOf(upstream), settle: 60_000, timeout: 60_000, signal: controller.signal }
-    const refused = rejection(connectTerminal(options))
-    await until(() => handshakes(upstream).some(({ frames }) => frames.length > 1))
-    controller.abort(new Error('changed my mind'))
-    expect(await refused).toMatchObject({ message: 'changed my mind' })
-    expect(wasEnded(upstream)).toBe(true)
-    expect(deletions(upstream)).toEqual([404])
-  })
+  it.each([undefined, false])(
+    'ends the shell also when its attach is given up, with `deleteOnClose: %j`',
+    async (deleteOnClose) => {
+      const upstream = await upstreamOf({ release: 'terminals@0.2.2', shell: mute })
+      const controller = new AbortController()
+      const options = {
+        ...clientOf(upstream),
+        settle: 60_000,
+        timeout: 60_000,
+        deleteOnClose,
+        signal: controller.signal,
+      }
+      const refused = rejection(connectTerminal(options))
+      await until(() => handshakes(upstream).some(({ frames }) => frames.length > 1))
+      controller.abort(new Error('changed my mind'))
+      expect(await refused).toMatchObject({ message: 'changed my mind' })
+      expect(wasEnded(upstream)).toBe(true)
+      expect(deletions(upstream)).toEqual([404])
+    },
+  )
 })
 
 describe('a gateway in front of an orchestrator', () => {
