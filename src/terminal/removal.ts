@@ -1,7 +1,7 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { BRIEFLY, delay, startDeadline, withDeadline } from '../lib/deadline.ts'
-import { hasCode, TerminalError } from '../lib/errors.ts'
-import { isUnavailable, retryAfter } from '../upstream/failures.ts'
+import { TerminalError } from '../lib/errors.ts'
+import { isOwnRefusal, isUnavailable, retryAfter } from '../upstream/failures.ts'
 import type { RequestControl } from '../upstream/http.ts'
 import { deleteSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 
@@ -54,7 +54,7 @@ async function removeInTheEnd(
       // A 404 of a session that was never opened may be the word of another replica, which does not know it.
       if (wasThere || wasOpened) return
     } catch (error) {
-      if (hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED')) refusals += 1
+      if (isOwnRefusal(error)) refusals += 1
       if (refusals > 1 || !mayPass(error)) throw error
       least = retryAfter(error)
     } finally {

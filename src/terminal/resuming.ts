@@ -1,7 +1,7 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { delay } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
-import { isServersWord, retryAfter } from '../upstream/failures.ts'
+import { isOwnRefusal, retryAfter } from '../upstream/failures.ts'
 import { delayAfter } from './attach.ts'
 import { watchWakes } from './wakes.ts'
 
@@ -89,7 +89,7 @@ export class Resuming {
   #isOver(error: unknown): boolean {
     if (!(error instanceof TerminalError)) return false
     const { code, closeCode, status } = error
-    if (code === 'ERR_TERMINAL_UNAUTHORIZED' && isServersWord(error)) return (this.#refusals += 1) > 1
+    if (isOwnRefusal(error)) return (this.#refusals += 1) > 1
     this.#refusals = 0
     if (code === 'ERR_TERMINAL_IN_USE') return true
     // The server's own 404 to a look-up is no error of that status: a 404 in an error comes from a proxy.

@@ -64,9 +64,13 @@ export function statusError(action: string, status: number, details: AnswerDetai
   return error
 }
 
-/** Whether the server itself gave the reason of an error, in JSON or in a close frame, and not a proxy on the way. */
-export function isServersWord(error: TerminalError): boolean {
-  return error.closeCode !== undefined || Boolean(answers.get(error)?.message)
+// What the servers themselves say with 401 (PROTOCOL 2.3). A proxy on the way, such as one of an SSO, says something else.
+const REFUSALS = ['Invalid API key', 'Invalid token', 'Missing Authorization header']
+
+/** Whether it is the server itself that does not accept the key, by its answer or a close frame, and not a proxy on the way. */
+export function isOwnRefusal(error: unknown): boolean {
+  if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED')) return false
+  return error.closeCode !== undefined || REFUSALS.includes(answers.get(error)?.message ?? '')
 }
 
 // ms. A server that wants a longer pause is asked more often.

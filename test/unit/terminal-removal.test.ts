@@ -23,14 +23,18 @@ describe('a DELETE that is refused for a while', () => {
   })
 
   it('with 401 is repeated once', async () => {
-    const { terminal, session, upstream } = await open({ release, faults: { delete: [{ refuse: 401 }] } })
+    const { terminal, session, upstream } = await open({
+      release,
+      faults: { delete: [{ refuse: 401, body: '{"detail":"Invalid API key"}' }] },
+    })
     session.stall()
     await terminal.close()
     expect(upstream.sessions).toEqual([])
   })
 
-  it('with 401 twice is not repeated again', async () => {
-    const { terminal, session, upstream } = await open({ release, faults: { delete: { refuse: 401 } } })
+  it('with 401 of the server twice is not repeated again', async () => {
+    const refusal = { refuse: 401, body: '{"detail":"Invalid API key"}' }
+    const { terminal, session, upstream } = await open({ release, faults: { delete: refusal } })
     session.stall()
     await terminal.close()
     expect(upstream.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(2)
