@@ -1,8 +1,13 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
+import type { GatewayEvent } from '../../src/gateway.ts'
+import { connectTerminal } from '../../src/index.ts'
+import { browserSocket } from '../support/browser-socket.ts'
+import { relayTo } from '../support/cuttable-relay.ts'
 import { AUTH, parked, resume, silent } from '../support/resume.ts'
-import { ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
-import { until } from '../support/upstream.ts'
+import { ask, attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { afterwards, outputWith, until } from '../support/upstream.ts'
 
 const TAKEN_OVER = { code: 4009, reason: 'Taken over' }
 
@@ -80,6 +85,32 @@ describe('a DELETE', () => {
       expect((await ask(gateway, 'DELETE', `/${id}${query}`)).status).toBe(200)
       expect(gateway.upstream.sessions).toEqual([])
     }
+  })
+})
+
+// PROTOCOL 8.6
+describe.each([
+  ['in Node', {}],
+  ['in a page', { WebSocket: browserSocket }],
+])('close() of a terminal %s that another client has taken over while it slept', (_where, options) => {
+  it('is told so with 409, asks once, and leaves the shell', async () => {
+    const gateway = await startGateway()
+    const relay = await relayTo(gateway)
+    const terminal = await connectTerminal({ ...pageOf(relay), reconnect: { delay: 60_000 }, ...options })
+    afterwards(terminal)
+    relay.cut('reset')
+    await until(() => terminal.status === 'reconnecting')
+    const other = await connectTerminal({ ...pageOf(gateway), sessionId: terminal.sessionId, ...options })
+    afterwards(other)
+    const refused: number[] = []
+    const listener = (event: unknown): void => void refused.push(Number((event as GatewayEvent).code))
+    subscribe('terminal-upstream:refused', listener)
+    afterwards({ close: () => unsubscribe('terminal-upstream:refused', listener) })
+    expect(await terminal.close()).toEqual({ code: 1000, reason: '', cause: 'local' })
+    expect(refused).toEqual([409])
+    await other.write('still mine')
+    await outputWith(other, 'still mine')
+    expect(gateway.upstream.requests.filter(({ method }) => method === 'DELETE')).toEqual([])
   })
 })
 
