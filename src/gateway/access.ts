@@ -1,8 +1,8 @@
-import { BRIEFLY } from '../lib/deadline.ts'
+import { BRIEFLY, withDeadline } from '../lib/deadline.ts'
 import type { Credentials, RenewedOptions } from '../upstream/credentials.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { lookUpSession } from '../upstream/sessions.ts'
+import { deleteSession, lookUpSession } from '../upstream/sessions.ts'
 import type { Owner } from './owner.ts'
 
 // A token may be renewed each few minutes, and a session lives for days.
@@ -28,14 +28,17 @@ export class Access {
   }
 
   /**
-   * Asks the upstream whether a session that was deleted is gone.
+   * Asks the upstream whether a session that was deleted is gone. With `isRepeated`, deletes it again first: its owner has
+   * asked for that, perhaps with credentials that the upstream accepts by now.
    *
    * @throws {TerminalError} ERR_TERMINAL_UNAVAILABLE unless that is what it says.
    */
-  async assertGone(sessionId: string, chatId: string | undefined): Promise<void> {
+  async assertGone(sessionId: string, chatId: string | undefined, isRepeated: boolean): Promise<void> {
+    const session = { ...this.options, sessionId, chatId }
     let cause: unknown
     try {
-      if (!(await lookUpSession({ ...this.options, sessionId, chatId }, BRIEFLY, undefined))) return
+      if (isRepeated) await withDeadline(BRIEFLY, undefined, (signal) => deleteSession({ ...session, signal }))
+      if (!(await lookUpSession(session, BRIEFLY, undefined))) return
     } catch (error) {
       cause = error
     }

@@ -7,6 +7,7 @@ import { Deferred } from '../lib/deferred.ts'
 import { ClientSession, type ProxyEnd } from '../proxy/client-session.ts'
 import { CLOSING, sendAnswer } from './answers.ts'
 import { Authorizer } from './authorization.ts'
+import { Deletions } from './deletions.ts'
 import type { GatewaySession } from './gateway-session.ts'
 import { joinSession } from './join.ts'
 import { readGatewayOptions, type GatewaySettings, type TerminalGatewayOptions } from './options.ts'
@@ -98,6 +99,7 @@ class Gateway implements TerminalGateway {
       authorizer: new Authorizer(settings),
       sessions: new Sessions(settings),
       strangers: new Strangers(settings.unauthenticated),
+      deletions: new Deletions(),
     }
   }
 

@@ -14,7 +14,6 @@ import {
   type Answer,
 } from './answers.ts'
 import type { Authorization } from './authorization.ts'
-import type { Owner } from './owner.ts'
 import { publish } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'
@@ -61,8 +60,8 @@ async function answer(
   if (route.sessionId === undefined) {
     return void sendAnswer(response, { status: 200, body: sessions.list(owner).map(toJson) })
   }
+  if (method === 'DELETE') return end(request, response, route.sessionId, authorization, state)
   const session = sessions.find(route.sessionId, owner)
-  if (method === 'DELETE') return end(request, response, session, owner)
   if (!session?.isOpen) return refuse(response, NOT_FOUND, owner)
   sendAnswer(response, { status: 200, body: toJson(session) })
 }
@@ -70,19 +69,23 @@ async function answer(
 async function end(
   request: IncomingMessage,
   response: ServerResponse,
-  session: Session | undefined,
-  owner: Owner,
+  id: string,
+  { owner }: Authorization,
+  { sessions, deletions }: GatewayState,
 ): Promise<void> {
+  const session = sessions.find(id, owner)
   const generation = new URL(String(request.url), 'http://gateway').searchParams.get('generation') || undefined
   const isOld = session?.generations.isOld(generation)
   // The client sleeps and is closed: its user has gone on with another one since.
   if (session?.isOpen && isOld) return refuse(response, TAKEN_OVER, owner)
-  const wasOpen = session?.isOpen
+  const repeated = deletions.find(id, owner)
+  const deletion = session?.isOpen ? deletions.add(session) : repeated
   // On the word of its owner, also if the shell has ended and only its last output is left.
   if (!isOld) await session?.end(1000, 'Session deleted')
-  if (!session || !wasOpen) return refuse(response, NOT_FOUND, owner)
+  if (!deletion) return refuse(response, NOT_FOUND, owner)
   try {
-    await session.access.assertGone(session.core.sessionId, session.core.chatId)
+    await deletion.access.assertGone(deletion.sessionId, deletion.chatId, deletion === repeated)
+    deletions.delete(id)
   } catch (error) {
     // The lease of the terminal goes on to delete it.
     return refuse(response, answerForUpstream(error), { userId: owner.userId, error })

@@ -1,4 +1,5 @@
 import type { Authorizer } from './authorization.ts'
+import type { Deletions } from './deletions.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Sessions } from './sessions.ts'
 import type { Strangers } from './strangers.ts'
@@ -9,4 +10,5 @@ export interface GatewayState {
   readonly authorizer: Authorizer
   readonly sessions: Sessions
   readonly strangers: Strangers
+  readonly deletions: Deletions
 }

@@ -11,7 +11,7 @@ const LONGEST_DELAY = 8_000
 // ms. An Open Terminal waits 3 s for a shell to end before it answers.
 const ONE_TRY = 15_000
 // ms after which the server keeps the session: it has refused to delete it all the time.
-const PATIENCE = 60_000
+export const PATIENCE = 60_000
 
 /** What is known of a session that is deleted. */
 export interface Removal {

@@ -1,8 +1,11 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it, vi } from 'vitest'
+import type { GatewayEvent } from '../../src/gateway.ts'
+import { connectTerminal } from '../../src/index.ts'
 import type { TestFaults, TestRelease } from '../../src/testing.ts'
 import { gateway as proxyTo } from '../support/gateway.ts'
-import { ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
-import { until, upstreamOf } from '../support/upstream.ts'
+import { ask, attachAs, createAs, pageOf, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import { afterwards, until, upstreamOf } from '../support/upstream.ts'
 
 interface Refusals {
   /** The tokens that the upstream accepts. */
@@ -34,7 +37,7 @@ async function start(release: TestRelease = 'terminals@0.2.2', faults: TestFault
       authType: 'session',
       key: token,
       cookie: `c=${token}`,
-      userId: 'ada',
+      userId: token === 'of bea' ? 'bea' : 'ada',
       policyId,
     }),
   })
@@ -141,6 +144,75 @@ describe('a DELETE that the upstream refuses', () => {
       status: 503,
       body: { error: 'Terminal instance not reachable' },
     })
+  })
+
+  it('is answered with 503 again and again until the upstream says that the session is gone, and with 404 to anybody else', async () => {
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    gateway.valid.clear()
+    for (let count = 0; count < 3; count += 1)
+      expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(503)
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('of bea'))).status).toBe(404)
+    gateway.valid.add('one')
+    await until(() => gateway.upstream.sessions.length === 0)
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(200)
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(404)
+  })
+
+  it('is sent again when the owner asks again, with the credentials that the owner has by then', async () => {
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    // Otherwise the shell would be ended over the connection.
+    gateway.upstream.sessions[0]?.stall()
+    gateway.valid.clear()
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(503)
+    expect(gateway.upstream.sessions).toHaveLength(1)
+    gateway.valid.add('two')
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('two'))).status).toBe(200)
+    expect(gateway.upstream.sessions).toEqual([])
+  })
+
+  // PROTOCOL 2.7
+  it('is not sent again where that could end the next session of the chat', async () => {
+    const faults: TestFaults = { delete: { refuse: 500 }, get: { refuse: 500 } }
+    const gateway = await startGateway({}, { release: 'terminals@0.0.3', inner: 'open-terminal@0.11', faults })
+    const headers = { ...as('jwt-ada'), 'X-Session-Id': 'c1' }
+    const id = await createAs(gateway, headers)
+    expect((await ask(gateway, 'DELETE', `/${id}`, headers)).status).toBe(503)
+    delete faults.delete
+    delete faults.get
+    await createAs(gateway, headers)
+    expect((await ask(gateway, 'DELETE', `/${id}`, headers)).status).toBe(404)
+    expect(gateway.upstream.sessions.map((session) => session.id)).toEqual(['c1'])
+  })
+
+  it('is answered with 404 when the gateway has stopped trying', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      const gateway = await start()
+      const id = await createAs(gateway, as('one'))
+      gateway.valid.clear()
+      expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(503)
+      vi.advanceTimersByTime(61_000)
+      expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(404)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('is repeated by the client until it is done', async () => {
+    const gateway = await start()
+    const terminal = await connectTerminal({ ...pageOf(gateway), key: 'one' })
+    const refused: number[] = []
+    const listener = (event: unknown): void => void refused.push(Number((event as GatewayEvent).code))
+    subscribe('terminal-upstream:refused', listener)
+    afterwards({ close: () => unsubscribe('terminal-upstream:refused', listener) })
+    gateway.valid.clear()
+    const closed = terminal.close()
+    await until(() => refused.length > 1)
+    gateway.valid.add('one')
+    expect(await closed).toMatchObject({ cause: 'local' })
+    expect(new Set(refused)).toEqual(new Set([503]))
   })
 
   it('is reported as done if the session has ended all the same', async () => {
