@@ -16,11 +16,19 @@ export interface RenewedOptions extends UpstreamOptions {
  * Sends a request with the newest credentials, and after a 401 with the others: those that have come meanwhile, and
  * those before. Rejects with the first error.
  */
-export async function request(
+export function request(
   what: string,
   options: RenewedOptions,
   plan: Parameters<typeof requestOnce>[2],
 ): Promise<SessionReply> {
+  return withCredentials(options, (asked) => requestOnce(what, asked, plan))
+}
+
+/** Calls `ask` as {@link request} sends a request. It has to throw the error of a 401. */
+export async function withCredentials<T>(
+  options: RenewedOptions,
+  ask: (options: UpstreamOptions) => Promise<T>,
+): Promise<T> {
   assertObject('options', options)
   const all = options.credentials ?? (() => [options])
   const tried = new Set<Credentials>()
@@ -29,7 +37,7 @@ export async function request(
   while ((credentials = all().find((each) => !tried.has(each)))) {
     tried.add(credentials)
     try {
-      return await requestOnce(what, { ...options, ...credentials }, plan)
+      return await ask({ ...options, ...credentials })
     } catch (error) {
       refused ??= error
       if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED')) break

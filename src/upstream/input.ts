@@ -1,5 +1,7 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, BRIEFLY, withDeadline } from '../lib/deadline.ts'
+import { withCredentials } from './credentials.ts'
+import { statusError } from './failures.ts'
 import { asRecord, exchange, serverMessage } from './requests.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
 
@@ -53,7 +55,7 @@ function find(key: string): Question | undefined {
 
 function ask(key: string, options: UpstreamOptions): Question {
   const stop = new Cancellation()
-  const answer = withDeadline(BRIEFLY, stop, (signal) => request({ ...options, signal })).then(
+  const answer = withDeadline(BRIEFLY, stop, (signal) => withCredentials({ ...options, signal }, request)).then(
     (result) => (question.result = result),
     () => {
       // It did not answer. The next one asks again.
@@ -71,8 +73,8 @@ function ask(key: string, options: UpstreamOptions): Question {
 async function request(options: UpstreamOptions): Promise<boolean> {
   const { headers, httpUrl } = await resolveUpstream(options)
   const { status, json } = await exchange(httpUrl('user', 'output'), { method: 'GET', headers, signal: options.signal })
-  // A proxy that cannot ask the server at the moment.
-  if (status === 429 || status >= 500) throw status
+  // A key that is not accepted, or a proxy that cannot ask the server at the moment.
+  if (status === 401 || status === 429 || status >= 500) throw statusError('Cannot ask for output', status)
   return status === 200
     ? typeof asRecord(json)['output'] === 'string'
     : serverMessage(json) === 'No connected user shell'

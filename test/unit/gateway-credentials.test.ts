@@ -4,6 +4,7 @@ import type { GatewayEvent } from '../../src/gateway.ts'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestFaults, TestRelease } from '../../src/testing.ts'
 import { gateway as proxyTo } from '../support/gateway.ts'
+import { inputFrames, randomText } from '../support/terminal.ts'
 import { ask, attachAs, createAs, pageOf, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
 import { afterwards, until, upstreamOf } from '../support/upstream.ts'
 
@@ -83,6 +84,19 @@ describe('a client of the owner that `authorize` lets in', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+
+  // PROTOCOL 2.17
+  it('renews those with which the upstream is asked whether it takes all input', async () => {
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    gateway.valid.delete('one')
+    gateway.valid.add('two')
+    const { ws } = await attachAs(gateway, id, { token: 'two' })
+    ws.send(Buffer.from(randomText(50_000)))
+    await until(() => gateway.upstream.requests.some(({ path }) => path.includes('/user/output')))
+    expect(gateway.asked).toContain('GET two c=two')
+    await until(() => inputFrames(gateway.upstream).reduce((sum, { length }) => sum + length, 0) === 50_000)
   })
 
   it('with a token that the upstream refuses costs nothing: those before are tried', async () => {

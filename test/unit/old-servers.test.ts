@@ -125,15 +125,18 @@ describe('the question whether a server takes all input', () => {
     expect(await refused).toMatchObject({ code: 'ERR_TERMINAL_INPUT_STALLED' })
   })
 
-  it('is asked again if the server could not answer', async () => {
-    const faults = { output: [{ refuse: 502 }] }
+  it.each([
+    [502, 'could not answer'],
+    [401, 'did not accept the key'],
+  ])('is asked again after %i: the server %s', async (refuse) => {
+    const faults = { output: [{ refuse }] }
     const { terminal, upstream } = await open({ release: 'open-terminal@0.14.5', shell: busy, faults })
     void terminal.write(randomText(50_000))
     await until(() => questions(upstream).length === 1)
     const other = await connectTerminal(clientOf(upstream))
     afterwards(other)
     await other.write(randomText(50_000))
-    expect(questions(upstream)).toEqual(['/api/terminals/user/output 502', '/api/terminals/user/output 200'])
+    expect(questions(upstream)).toEqual([`/api/terminals/user/output ${refuse}`, '/api/terminals/user/output 200'])
   })
 
   it('ends with the terminal', async () => {
