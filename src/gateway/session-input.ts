@@ -1,3 +1,4 @@
+import type { SignOfLife } from '../proxy/client-leg.ts'
 import type { Downlink } from '../proxy/downlink.ts'
 import type { InputTarget } from '../proxy/uplink.ts'
 import type { TerminalCore } from '../terminal/core.ts'
@@ -13,7 +14,7 @@ const NUDGE = 100
  * The input of one client of a session. If the client has got only a tail of the output, makes full-screen programs draw
  * their screen again, by another size for a moment.
  */
-export class SessionInput implements InputTarget {
+export class SessionInput implements InputTarget, SignOfLife {
   readonly #core: TerminalCore
   // Answers heartbeats. Absent for a client that would print the answer (PROTOCOL 7.2).
   readonly #answerer: Pick<Downlink, 'answer'> | undefined
@@ -40,8 +41,12 @@ export class SessionInput implements InputTarget {
     return this.#core.write(data, isLent)
   }
 
+  signOfLife(): void {
+    this.#answerer?.answer(PONG)
+  }
+
   command(text: string, size?: TerminalSize): Promise<void> {
-    if (text === HEARTBEAT) this.#answerer?.answer(PONG)
+    if (text === HEARTBEAT) this.signOfLife()
     if (!size) return this.#core.command(text)
     this.#size = { cols: Math.max(1, size.cols), rows: Math.max(1, size.rows) }
     if (!this.#timer) return this.#core.command(text)

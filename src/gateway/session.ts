@@ -99,6 +99,7 @@ export class Session implements SilenceObserver {
     const input = new SessionInput(this.core, this.#size, isNudging, offset === undefined ? undefined : sink)
     const attachment = new Attachment(this, visit, sink, input)
     this.#attachment = attachment
+    if (offset !== undefined) client.leg.signWhilePaused(input)
     client.uplink.startSending(input)
     visit.attach(this.id, isFirst)
     if (this.#exit) client.finish(EXITED)

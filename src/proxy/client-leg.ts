@@ -21,8 +21,16 @@ export interface LegOwner {
   onClientGone(close: ClientClose): void
 }
 
+/** Tells the client that this side lives. */
+export interface SignOfLife {
+  signOfLife(): void
+}
+
 // ms, for the client's answer to a close frame, and for the upstream to take what the client sent before its close.
 const CLOSE_PATIENCE = 5_000
+
+// ms between two signs of life. A client asks for one after 1 s of silence at the earliest, and gives up after two more.
+const SIGN_INTERVAL = 1_000
 
 // All sockets share their listeners, and find their leg by this property: a function for each socket and event would cost
 // memory.
@@ -48,6 +56,10 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   #heartbeat: Heartbeat | undefined
   // Runs while the connection closes, to end what takes too long.
   #patience: ReturnType<typeof setTimeout> | undefined
+  // Absent if the client would not understand it.
+  #signOfLife: SignOfLife | undefined
+  // Runs while the client is not read, which can be for as long as its input waits.
+  #signs: ReturnType<typeof setInterval> | undefined
   // Absent without a limit.
   #byteLimit: ByteLimit | undefined
   // Ends the connection after the close frame. Absent if the client's answer is awaited.
@@ -108,12 +120,25 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
     this.#heartbeat?.onPong()
   }
 
+  /** Sends one each second while the client is not read: then its heartbeats get no answer. */
+  signWhilePaused(signOfLife: SignOfLife): void {
+    this.#signOfLife = signOfLife
+  }
+
   pause(): void {
     this.#inbox.pause()
+    const sign = this.#signOfLife
+    if (sign) this.#signs ??= setInterval(() => sign.signOfLife(), SIGN_INTERVAL)
   }
 
   resume(): void {
     this.#inbox.resume()
+    this.#stopSigns()
+  }
+
+  #stopSigns(): void {
+    clearInterval(this.#signs)
+    this.#signs = undefined
   }
 
   /**
@@ -189,6 +214,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
 
   #onClose(close: ClientClose): void {
     this.#heartbeat?.stop()
+    this.#stopSigns()
     clearTimeout(this.#patience)
     if (close.code === DROPPED) return this.#onEnd(close)
     // The upstream still gets what the client sent before it closed, if it takes that in time.

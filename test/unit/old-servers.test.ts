@@ -3,10 +3,12 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { GatewayEvent } from '../../src/gateway.ts'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestRelease, TestShell, TestUpstream } from '../../src/testing.ts'
+import { browserSocket } from '../support/browser-socket.ts'
 import { lookUps } from '../support/requests.ts'
 import { join } from '../support/proxy.ts'
+import { resume } from '../support/resume.ts'
 import { inputFrames, open, randomText } from '../support/terminal.ts'
-import { attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { ask, attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { afterwards, clientOf, rejection, until, upstreamOf } from '../support/upstream.ts'
 
 const LIMIT = 16_384
@@ -21,7 +23,10 @@ const OLD = 'open-terminal@0.11'
 
 /** Lets the 30 s pass in which input waits for a proof. */
 function useClock(): void {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'], shouldAdvanceTime: true })
+  vi.useFakeTimers({
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
+    shouldAdvanceTime: true,
+  })
   onTestFinished(() => void vi.useRealTimers())
 }
 
@@ -184,6 +189,33 @@ describe('a gateway in front of an old server', () => {
     await until(() => events.length === 1)
     expect(events).toEqual([expect.objectContaining({ inputDropped: 33_616 })])
     expect(gateway.upstream.sessions).toHaveLength(1)
+  })
+
+  // PROTOCOL 8.4
+  it('tells a client that it does not read that it lives, unasked, and a plain client nothing', async () => {
+    const gateway = await startGateway({ maxBuffered: 100_000 }, { release: OLD, shell: busy })
+    const { ws, messages } = await resume(gateway, await createAs(gateway), null)
+    const plain = await attachAs(gateway, await createAs(gateway))
+    for (const each of [ws, plain.ws]) each.send(Buffer.from(randomText(200_000)))
+    await until(() => messages.filter(({ data }) => String(data) === '{"type":"pong"}').length > 1)
+    expect(plain.messages.filter(({ isBinary }) => !isBinary)).toEqual([])
+  })
+
+  it('keeps a page that it does not read, and whose heartbeats it cannot answer', async () => {
+    useClock()
+    const gateway = await startGateway({ maxBuffered: 100_000 }, { release: OLD, shell: busy })
+    const terminal = await connectTerminal({ ...pageOf(gateway), keepAlive: 1_500, WebSocket: browserSocket })
+    afterwards(terminal)
+    const statuses: string[] = []
+    terminal.onStatus((status) => statuses.push(status))
+    void terminal.write(randomText(200_000))
+    await until(() => inputBytes(gateway.upstream) === LIMIT)
+    for (let second = 0; second < 20; second += 1) {
+      await vi.advanceTimersByTimeAsync(1_000)
+      // What has left by now has arrived after it.
+      await ask(gateway, 'GET')
+    }
+    expect(statuses).toEqual([])
   })
 
   it('sees the Ctrl-C of a plain client whose paste waits', async () => {
