@@ -4,7 +4,7 @@ import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSED, OPEN, type ClientSocket } from './client-socket.ts'
 import { DROPPED } from './closing.ts'
 import { Inbox, type MessageReceiver } from './inbox.ts'
-import { ByteLimit, cutOff, hangUp } from './tcp.ts'
+import { ByteLimit, cutOff, hangUp, unsentBytes } from './tcp.ts'
 
 /** How the client's connection ended. */
 export interface ClientClose {
@@ -56,6 +56,8 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   #heartbeat: Heartbeat | undefined
   // Runs while the connection closes, to end what takes too long.
   #patience: ReturnType<typeof setTimeout> | undefined
+  // What the client had still to take when the heartbeat asked last.
+  #unsent = 0
   // Absent if the client would not understand it.
   #signOfLife: SignOfLife | undefined
   // Runs while the client is not read, which can be for as long as its input waits.
@@ -194,6 +196,10 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
 
   /** Called by the heartbeat. */
   isPaused(): boolean {
+    const before = this.#unsent
+    this.#unsent = unsentBytes(this.#socket)
+    // A large message is being read, such as a replay over a slow link. The answers come after it.
+    if (this.#unsent < before) return true
     // A paused socket does not receive pongs. Its client is alive, unless output for it is stuck, too.
     return this.#inbox.isPaused() && this.#socket.bufferedAmount === 0
   }
