@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
 import { afterwards, outputWith, serve, until } from '../support/upstream.ts'
@@ -172,24 +172,36 @@ describe('a try to resume', () => {
   })
 })
 
+/** Lets the time of `performance.now()` go on only as the test says. Timers run as always, so one may fire late. */
+function useClock(): void {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+}
+
+/** Puts what a page has into place, and counts the listeners for each event. */
+function fakePage(): { readonly page: EventTarget; readonly counts: Map<string, number> } {
+  const page = Object.assign(new EventTarget(), { visibilityState: 'visible' })
+  const counts = new Map<string, number>()
+  const count = (name: string, by: number): void => void counts.set(name, (counts.get(name) ?? 0) + by)
+  const fake = {
+    document: page,
+    addEventListener: (name: string, listener: () => void): void => {
+      count(name, 1)
+      page.addEventListener(name, listener)
+    },
+    removeEventListener: (name: string, listener: () => void): void => {
+      count(name, -1)
+      page.removeEventListener(name, listener)
+    },
+  }
+  Object.assign(globalThis, fake)
+  afterwards({ close: () => Object.keys(fake).forEach((name) => Reflect.deleteProperty(globalThis, name)) })
+  return { page, counts }
+}
+
 describe('a page that wakes', () => {
   it.each(['online', 'pageshow', 'visibilitychange'])('tries at once (%s), and keeps no listener', async (type) => {
-    const page = Object.assign(new EventTarget(), { visibilityState: 'visible' })
-    const counts = new Map<string, number>()
-    const count = (name: string, by: number): void => void counts.set(name, (counts.get(name) ?? 0) + by)
-    const fake = {
-      document: page,
-      addEventListener: (name: string, listener: () => void): void => {
-        count(name, 1)
-        page.addEventListener(name, listener)
-      },
-      removeEventListener: (name: string, listener: () => void): void => {
-        count(name, -1)
-        page.removeEventListener(name, listener)
-      },
-    }
-    Object.assign(globalThis, fake)
-    afterwards({ close: () => Object.keys(fake).forEach((name) => Reflect.deleteProperty(globalThis, name)) })
+    const { page, counts } = fakePage()
     const { terminal, drop } = await openScripted([attached], { reconnect: { delay: 60_000 } })
     drop()
     await until(() => terminal.status === 'reconnecting')
@@ -197,5 +209,49 @@ describe('a page that wakes', () => {
     page.dispatchEvent(new Event(type))
     await until(() => terminal.status === 'open')
     expect([...counts.values()]).toEqual([0, 0])
+  })
+})
+
+describe('after `reconnect.timeout`, one more try', () => {
+  const HOUR = 3_600_000
+  const reconnect = { delay: 200, timeout: 30_000 }
+
+  it('is made when the timer for it fires late, after a sleep', async () => {
+    useClock()
+    const { terminal, drop, dials } = await openScripted([attached], { reconnect })
+    drop()
+    await until(() => terminal.status === 'reconnecting')
+    vi.advanceTimersByTime(HOUR)
+    await until(() => terminal.status === 'open')
+    expect(dials()).toBe(2)
+  })
+
+  it.each<[string, number, boolean, string]>([
+    ['is made when a try was under way during a sleep', HOUR, false, 'open'],
+    ['is made when the page has woken during a try', 31_000, true, 'open'],
+    ['is not made when nothing tells of a sleep', 31_000, false, 'closed'],
+  ])('%s', async (_, ms, wakes, status) => {
+    const { page } = fakePage()
+    useClock()
+    let held: WebSocket | undefined
+    const hold = (ws: WebSocket): void => void (held = ws)
+    const { terminal, drop, dials } = await openScripted([hold, attached], { reconnect })
+    drop()
+    await until(() => held !== undefined)
+    vi.advanceTimersByTime(ms)
+    if (wakes) page.dispatchEvent(new Event('online'))
+    held?.terminate()
+    await until(() => terminal.status === status)
+    expect(dials()).toBe(status === 'open' ? 3 : 2)
+  })
+
+  it('is the last one if it fails, too', async () => {
+    useClock()
+    const { terminal, drop, dials } = await openScripted([502], { reconnect: { ...reconnect, delay: 2_000 } })
+    drop()
+    await until(() => terminal.status === 'reconnecting')
+    vi.advanceTimersByTime(HOUR)
+    expect(await terminal.closed).toMatchObject({ cause: 'lost', error: { status: 502 } })
+    expect(dials()).toBe(2)
   })
 })
