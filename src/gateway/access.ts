@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { BRIEFLY, withDeadline } from '../lib/deadline.ts'
 import type { Credentials, RenewedOptions } from '../upstream/credentials.ts'
 import { terminalError } from '../upstream/failures.ts'
@@ -47,10 +48,15 @@ export class Access {
   }
 }
 
-function pick({ authType, key, cookie }: Credentials): Credentials {
-  return { authType, key, cookie }
+function pick({ authType, key, cookie, headers }: Credentials): Credentials {
+  return { authType, key, cookie, headers }
 }
 
 function isSame(one: Credentials, other: Credentials): boolean {
-  return one.authType === other.authType && one.key === other.key && one.cookie === other.cookie
+  return (
+    one.authType === other.authType &&
+    one.key === other.key &&
+    one.cookie === other.cookie &&
+    isDeepStrictEqual(one.headers, other.headers)
+  )
 }

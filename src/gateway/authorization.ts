@@ -1,8 +1,8 @@
 import { assertHeaderValue, assertObject } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { askToAuthorize } from '../proxy/authorize.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { buildUpstreamHttpUrl, readBase } from '../upstream/url.ts'
+import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { buildUpstreamHttpUrl } from '../upstream/url.ts'
 import { WrongReturn } from './answers.ts'
 import type { GatewayClient, GatewaySettings } from './options.ts'
 import type { Owner } from './owner.ts'
@@ -15,7 +15,7 @@ export interface Authorization {
 }
 
 // The fields of UpstreamOptions. The signal of a request of ours is our own.
-const READ = ['base', 'authType', 'key', 'userId', 'policyId', 'contextId', 'chatId', 'cookie']
+const READ = ['base', 'authType', 'key', 'userId', 'policyId', 'contextId', 'chatId', 'cookie', 'headers']
 const KNOWN: ReadonlySet<string> = new Set([...READ, 'signal'])
 
 /** Asks `authorize` who a client is. */
@@ -44,9 +44,9 @@ export class Authorizer {
   /** Reads each field once and at once, because the object may change later. */
   #read(returned: UpstreamOptions): Authorization {
     assertObject('the value of authorize', returned)
-    const { base, authType, key, userId, policyId, contextId, chatId, cookie } = returned
+    const { base, authType, key, userId, policyId, contextId, chatId, cookie, headers } = returned
     assertHeaderValue('userId', userId)
-    const upstream = { base: readBase(base), authType, key, userId, policyId, contextId, chatId, cookie }
+    const upstream = readUpstream({ base, authType, key, userId, policyId, contextId, chatId, cookie, headers })
     this.#warnOfOthers(Object.keys(returned).filter((name) => !KNOWN.has(name)))
     // One server has many spellings: with and without a slash at the end, as http and as ws.
     return { upstream, owner: { base: buildUpstreamHttpUrl(upstream.base, {}), userId, chatId } }

@@ -1,7 +1,8 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 
 /**
- * What the diagnostics channels of gateways publish. It holds no key, token, cookie or query string.
+ * What the diagnostics channels of gateways publish. It holds no key, token, cookie, query string
+ * or value of `headers`.
  *
  * A session publishes `attached` when its first client joins, `parked` each time a client leaves and the session goes on,
  * `resumed` each time a client comes back, and `closed` once when it ends.

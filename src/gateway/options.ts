@@ -38,7 +38,8 @@ export interface TerminalGatewayOptions extends Pick<
    * The `userId` that it returns, and not the one that the client names, is the owner of a session; so is the `chatId`, if
    * it returns one. A session is found only by its owner, through the same `base`, however that is spelled. Only the fields
    * of `UpstreamOptions` are read, at once; others have no effect, and are named in a warning of the process. `key`,
-   * `cookie` and `authType` also renew those of the user's sessions; after a 401 of the upstream, those before are tried.
+   * `cookie`, `headers` and `authType` also renew those of the user's sessions; after a 401 of the upstream, those before
+   * are tried.
    *
    * A `TerminalError` that it throws refuses the client: `ERR_TERMINAL_UNAUTHORIZED` with HTTP 401 or close code 4001,
    * `ERR_TERMINAL_FORBIDDEN` with 403 or 4003, `ERR_TERMINAL_NOT_FOUND` with 404 or 4004, `ERR_TERMINAL_MISSING_USER` with

@@ -53,7 +53,7 @@ const BRAND = Symbol.for('terminal-upstream.TerminalError')
  * The error of this package for everything that goes wrong between the caller and the terminal.
  *
  * Switch on `code`, and show `message`: it says what failed, where, why and what to do, and never holds a key, token,
- * cookie or query string. `instanceof` works across the ESM and the CJS build. A wrong argument is a `TypeError` or
+ * cookie, query string or a value of `headers`. `instanceof` works across the ESM and the CJS build. A wrong argument is a `TypeError` or
  * `RangeError` with Node's codes instead.
  *
  * @example

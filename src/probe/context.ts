@@ -4,9 +4,8 @@ import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { Lease } from '../terminal/lease.ts'
 import { exchange, type Reply } from '../upstream/requests.ts'
-import { resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { readUpstream, resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { deleteTerminalSession } from '../upstream/sessions.ts'
-import { readBase } from '../upstream/url.ts'
 
 /** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
@@ -49,13 +48,12 @@ export interface Context {
 export async function createContext(options: ProbeOptions): Promise<Context> {
   assertObject('options', options)
   // Read before the wait for the key: meanwhile, the caller may change its URL.
-  const base = readBase(options.base)
-  const upstream = await resolveUpstream(options)
-  const { tokenInUrl = 'always', timeout = 30_000, idle = 65_000, signal, ...others } = options
+  const read = readUpstream(options)
+  const upstream = await resolveUpstream(read)
+  const { tokenInUrl = 'always', timeout = 30_000, idle = 65_000, signal, ...target } = read
   if (!['always', 'never'].includes(tokenInUrl)) throw wrongValue('tokenInUrl', "must be 'always' or 'never'")
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertWhole('idle', idle, 0, LONGEST_TIMER)
-  const target = { ...others, base }
   const listUrl = upstream.httpUrl()
   const keyMayShow = upstream.keyMayBeInUrl && tokenInUrl === 'always'
   return { upstream, listUrl, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: new Map() }

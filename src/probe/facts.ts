@@ -8,7 +8,8 @@ import type { AuthType } from '../upstream/auth.ts'
  *
  * The others are a way that works, with one change:
  * - `no-user`: without `user_id`;
- * - `no-headers`: without headers, as browsers have to dial, and as Open WebUI up to 0.11.3 does;
+ * - `no-headers`: without headers but those of the option `headers`, as browsers have to dial, and as Open WebUI up to
+ *   0.11.3 does;
  * - `wrong-key`, `unknown-session`, `unknown-policy`: with a wrong key, or the id of no session or policy.
  */
 export type ProbeShape =

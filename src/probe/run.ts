@@ -60,7 +60,7 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
 function startFacts({ upstream, target }: Context): Facts {
   const { base, authType = 'bearer', chatId, policyId, contextId } = target
   const url = new URL(trimSlashes(whereOf(base)).replace(/^ws/, 'http'))
-  return { url, authType, hasKey: 'Authorization' in upstream.headers, chatId, policyId, contextId, checks: new Map() }
+  return { url, authType, hasKey: upstream.hasKey, chatId, policyId, contextId, checks: new Map() }
 }
 
 function createCheck(context: Context, facts: Facts, listener: ProbeListener): Check {
@@ -170,7 +170,7 @@ async function shapeOf(context: Context, name: ProbeShape, sessionId: string, ke
   if (name === 'no-user') url.searchParams.delete('user_id')
   return {
     url: url.href,
-    headers: name === 'no-headers' ? {} : headers,
+    headers: name === 'no-headers' ? { ...context.target.headers } : headers,
     message: name === 'token' ? undefined : message,
     // A `key` function may return another key each time. The server may quote both.
     redact: (text) => redact(context.upstream.redact(text)),

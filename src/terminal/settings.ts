@@ -3,8 +3,8 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { sendsCookies } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { buildUpstreamHttpUrl, readBase, whereOf } from '../upstream/url.ts'
+import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { buildUpstreamHttpUrl, whereOf } from '../upstream/url.ts'
 import { sendsHeaders, WebSocket, type SocketConstructor } from './websocket.ts'
 
 /** The options of `connectTerminal`. `base` and `userId` are required, and most servers want a `key`. */
@@ -146,10 +146,12 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   assertWhole('maxBuffered', maxBuffered, 1, Number.MAX_SAFE_INTEGER)
   if (typeof Socket !== 'function' || !Socket.prototype) throw wrongType('WebSocket', 'a class', Socket)
   if (size !== undefined) assertObject('size', size)
-  if (rest.cookie !== undefined && !sendsHeaders(Socket) && sendsCookies(authType)) {
-    throw wrongValue('cookie', 'cannot be sent by this WebSocket: connect from a server')
+  const upstream = readUpstream({ ...rest, authType })
+  if (!sendsHeaders(Socket)) {
+    const problem = 'cannot be sent by this WebSocket: connect from a server'
+    if (rest.cookie !== undefined && sendsCookies(authType)) throw wrongValue('cookie', problem)
+    if (Object.keys({ ...upstream.headers }).length > 0) throw wrongValue('headers', problem)
   }
-  const upstream = { ...rest, authType, base: readBase(rest.base) }
   return {
     upstream,
     sessionId,

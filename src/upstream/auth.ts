@@ -62,6 +62,43 @@ function carrierOf(authType: AuthType): Carrier {
   throw wrongValue('authType', `must be one of ${Object.keys(carriers).join(', ')}`)
 }
 
+// Set by this package, or by the runtime.
+const RESERVED = /^(?:x-(?:user|session|terminal-context)-id$|content-|proxy-|sec-)/
+// Set by the runtime, and anew by each server on the way.
+const OF_ONE_HOP = /^(?:host|origin|connection|upgrade|keep-alive|te|trailer|transfer-encoding|expect)$/
+// RFC 9110, section 5.6.2.
+const NAME = /^[\w!#$%&'*+.^`|~-]+$/
+
+/** Returns a copy of the headers of the caller, each of which was read once. Throws for those that may not be sent. */
+export function readHeaders(given: unknown, authType: AuthType = 'bearer'): Record<string, string> | undefined {
+  if (given === undefined) return undefined
+  assertObject('headers', given)
+  // The entries of an array, a Map or a Headers are not its properties, and would be lost.
+  if (Symbol.iterator in given) throw wrongValue('headers', 'must be a plain object')
+  const { sendsKey = true, sendsCookie = false } = carrierOf(authType)
+  const names = new Set<string>()
+  const headers = Object.entries<unknown>({ ...given }).map(([name, value]): [string, string] => {
+    // Not quoted: it may be a whole header, with its secret.
+    if (!NAME.test(name)) throw refusal('a name that is no token of RFC 9110')
+    const lower = name.toLowerCase()
+    if (lower === 'authorization' && sendsKey) {
+      throw refusal(`${name}, which carries \`key\`: take one of the two off this path, or use \`authType\` 'none'`)
+    }
+    const isSet = RESERVED.test(lower) || OF_ONE_HOP.test(lower) || (lower === 'cookie' && sendsCookie)
+    if (isSet) throw refusal(`${name}, which is set for you`)
+    if (names.has(lower)) throw refusal(`${name} twice`)
+    names.add(lower)
+    assertHeaderValue(`headers.${name}`, value)
+    return [name, value]
+  })
+  // Not assigned one by one, which would lose a header called `__proto__`.
+  return Object.fromEntries(headers)
+}
+
+function refusal(what: string): TypeError {
+  return wrongValue('headers', `must not have ${what}`)
+}
+
 /** Returns a key without the blanks and the `Bearer ` that people paste with it (PROTOCOL 4.5). */
 function bareToken(key: string): string {
   const token = key.trim().replace(/^(?:bearer(?:\s+|$))+/i, '')
@@ -84,6 +121,8 @@ export interface UpstreamAuthOptions {
   contextId?: string | undefined
   /** The user's `Cookie` header. Only `session` and `system_oauth` send it. */
   cookie?: string | undefined
+  /** Further headers, for what stands in front of the server: see `headers` of {@link UpstreamOptions}. */
+  headers?: Record<string, string> | undefined
 }
 
 /** The result of {@link buildUpstreamAuth}. */
@@ -110,20 +149,21 @@ export interface UpstreamAuth {
  *
  * @throws {TypeError} ERR_INVALID_ARG_TYPE when an argument has the wrong type.
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when an id is empty or cannot be a header, when the key is not printable
- * ASCII, or when `authType` is unknown.
+ * ASCII, when `authType` is unknown, or when one of `headers` may not be sent.
  * @see https://github.com/open-webui/terminals/blob/v0.2.2/terminals/routers/proxy.py `_validate_ws_auth`
  */
 export function buildUpstreamAuth(options: UpstreamAuthOptions): UpstreamAuth {
   assertObject('options', options)
-  return authFor(resolveCredential(options.authType, options.key), options)
+  const { authType, key } = options
+  return authFor(resolveCredential(authType, key), { ...options, headers: readHeaders(options.headers, authType) })
 }
 
-/** Returns what {@link buildUpstreamAuth} does for a credential that has been resolved. */
+/** Returns what {@link buildUpstreamAuth} does for a credential that has been resolved, and headers that have been read. */
 export function authFor(credential: Credential, options: Omit<UpstreamAuthOptions, 'authType' | 'key'>): UpstreamAuth {
   const { token } = credential
   const { userId, chatId, contextId, cookie } = options
   // PROTOCOL 2.2
-  const headers: Record<string, string> = {}
+  const headers: Record<string, string> = { ...options.headers }
   const carry = (header: string, name: string, value: unknown): void => {
     assertHeaderValue(name, value)
     headers[header] = value

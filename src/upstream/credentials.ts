@@ -4,7 +4,7 @@ import { request as requestOnce, type SessionReply } from './requests.ts'
 import type { UpstreamOptions } from './resolve.ts'
 
 /** The part of the options that says who asks, and that changes while a session lives. */
-export type Credentials = Pick<UpstreamOptions, 'authType' | 'key' | 'cookie'>
+export type Credentials = Pick<UpstreamOptions, 'authType' | 'key' | 'cookie' | 'headers'>
 
 /** Options whose credentials are renewed, as those of a session of a gateway by each client of its owner. */
 export interface RenewedOptions extends UpstreamOptions {

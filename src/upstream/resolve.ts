@@ -2,8 +2,8 @@ import { assertObject, assertSignal } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import { createRedact, type Redact } from '../lib/errors.ts'
-import { authFor, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
-import { buildUpstreamHttpUrl, parseBase, wsUrlFor } from './url.ts'
+import { authFor, readHeaders, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
+import { buildUpstreamHttpUrl, parseBase, readBase, wsUrlFor } from './url.ts'
 
 /** Which server, which user and which credentials. */
 export interface UpstreamOptions {
@@ -36,6 +36,16 @@ export interface UpstreamOptions {
   /** The user's `Cookie` header. Only `session` and `system_oauth` send it. Default: none. */
   cookie?: string | undefined
   /**
+   * Headers of every request and handshake, for what stands in front of the server: Cloudflare Access, an SSO proxy, basic
+   * auth. Their values count as secrets, as the key does. Default: none.
+   *
+   * Not allowed, in any case of letters: `Authorization` (but with the auth type `none`), `Cookie` with `session` and
+   * `system_oauth`, `X-User-Id`, `X-Session-Id`, `X-Terminal-Context-Id`, `Content-*`, `Host`, `Origin`, `Connection`,
+   * `Upgrade`, `Keep-Alive`, `TE`, `Trailer`, `Transfer-Encoding`, `Expect`, `Proxy-*`, `Sec-*`. A page or a worker cannot
+   * connect a terminal with them, because its WebSocket cannot send them.
+   */
+  headers?: Record<string, string> | undefined
+  /**
    * An `AbortSignal`. Cancels a request or connecting: the promise rejects with the signal's `reason`. Requests have no time limit of their
    * own: use `AbortSignal.timeout(ms)`. The signal has no effect on an open terminal.
    */
@@ -52,6 +62,12 @@ export interface Upstream extends UpstreamAuth {
   readonly wsUrl: (sessionId: string, keyInUrl: boolean) => string
 }
 
+/** Returns a copy of options that stays the same when the caller changes its URL or its headers. */
+export function readUpstream<T extends UpstreamOptions>(options: T): T & { readonly base: string } {
+  const { base, headers, authType } = options
+  return { ...options, base: readBase(base), headers: readHeaders(headers, authType) }
+}
+
 /** Asks for the key, and derives the URLs, the headers and the auth frame from it. */
 export async function resolveUpstream(options: UpstreamOptions): Promise<Upstream> {
   assertObject('options', options)
@@ -59,15 +75,18 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
   assertSignal(signal)
   // Read before the wait for the key: a caller that changes its URL meanwhile must not send the key to another server.
   const { url } = parseBase(options.base)
+  const headers = readHeaders(options.headers, authType)
   const base = url.href
   const key = typeof options.key === 'function' ? await abortable(Promise.resolve(options.key()), signal) : options.key
   const credential = resolveCredential(authType, key)
   const { token, urlToken } = credential
+  const secrets = [cookie ?? '', ...Object.values({ ...headers })].flatMap(secretsIn)
+  secrets.push(...url.searchParams.values())
   return {
-    ...authFor(credential, options),
+    ...authFor(credential, { ...options, headers }),
     hasKey: token !== '',
     keyMayBeInUrl: urlToken !== '',
-    redact: createRedact([token, ...[...cookieValues(cookie), ...url.searchParams.values()].filter(isLong)]),
+    redact: createRedact([token, ...secrets.filter(isLong)]),
     httpUrl: (sessionId, ...rest) => buildUpstreamHttpUrl(base, { ...options, sessionId }, rest),
     wsUrl: (sessionId, keyInUrl) => wsUrlFor(base, keyInUrl ? urlToken : '', userId, { ...options, sessionId }),
   }
@@ -78,7 +97,8 @@ function isLong(value: string): boolean {
   return value.length >= 6
 }
 
-function cookieValues(cookie: string | undefined): string[] {
-  if (cookie === undefined) return []
-  return [cookie, ...cookie.split(/;\s*/).map((pair) => pair.slice(pair.indexOf('=') + 1))]
+/** Returns the value of a header, the values of its cookies if it has any, and what stands after `Basic`. */
+function secretsIn(header: string): string[] {
+  const cookies = header.split(/;\s*/).map((pair) => pair.slice(pair.indexOf('=') + 1))
+  return [header, header.replace(/^\w+ /, ''), ...cookies]
 }

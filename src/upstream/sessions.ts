@@ -5,8 +5,7 @@ import { request } from './credentials.ts'
 import { isCut } from './failures.ts'
 import type { RequestControl } from './http.ts'
 import { asRecord, exchange, unexpected, type SessionReply } from './requests.ts'
-import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
-import { readBase } from './url.ts'
+import { readUpstream, resolveUpstream, type UpstreamOptions } from './resolve.ts'
 
 /** A shell on the server, with or without a client. */
 export interface TerminalSession {
@@ -60,7 +59,7 @@ export interface CreatedSession {
 export async function createSession(options: UpstreamOptions, control?: RequestControl): Promise<CreatedSession> {
   assertObject('options', options)
   // A copy: the caller may change its object while the key is asked for.
-  const asked = { ...options, base: readBase(options.base) }
+  const asked = readUpstream(options)
   const sentAt = performance.now()
   try {
     // PROTOCOL 2.1

@@ -56,7 +56,7 @@ describe('what `authorize` returns', () => {
     expect([name, message]).toEqual([
       'TerminalGatewayWarning',
       '`authorize` of a terminal gateway returned `settle`, `sessionId`, `deleteOnClose`, which has no effect. ' +
-        'It may return base, authType, key, userId, policyId, contextId, chatId, cookie.',
+        'It may return base, authType, key, userId, policyId, contextId, chatId, cookie, headers.',
     ])
     for (const id of [first, second]) await ask(gateway, 'DELETE', `/${id}`)
     expect(upstream.sessions).toEqual([])

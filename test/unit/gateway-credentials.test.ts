@@ -45,6 +45,23 @@ async function start(release: TestRelease = 'terminals@0.2.2', faults: TestFault
   return Object.assign(refusals, served, { upstream })
 }
 
+/** Starts a gateway that passes the tokens of its clients on in a header, to a front that accepts only one. */
+async function startBehindFront() {
+  const upstream = await upstreamOf({ release: 'open-terminal@0.14.5' })
+  const front = { valid: 'one' }
+  const base = await proxyTo(upstream, {
+    answer({ headers }, response) {
+      const isValid = headers['x-front'] === front.valid
+      if (!isValid) response.writeHead(401).end()
+      return !isValid
+    },
+  })
+  const gateway = await startGateway({
+    authorize: ({ token }) => ({ base, key: 'sk-canary', userId: 'ada', headers: { 'X-Front': token } }),
+  })
+  return { gateway, upstream, front }
+}
+
 const as = (token: string): Record<string, string> => ({ Authorization: `Bearer ${token}` })
 
 /** Attaches a client with a token, and resolves when it is joined. */
@@ -97,6 +114,24 @@ describe('a client of the owner that `authorize` lets in', () => {
     await until(() => gateway.upstream.requests.some(({ path }) => path.includes('/user/output')))
     expect(gateway.asked).toContain('GET two c=two')
     await until(() => inputFrames(gateway.upstream).reduce((sum, { length }) => sum + length, 0) === 50_000)
+  })
+
+  it('renews the headers for what stands in front of the upstream, too', async () => {
+    const { gateway, upstream, front } = await startBehindFront()
+    const id = await createAs(gateway, as('one'))
+    front.valid = 'two'
+    // A client that cannot pass the front renews nothing that counts.
+    for (const token of ['two', 'bad']) await ask(gateway, 'GET', '', as(token))
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('bad'))).status).toBe(200)
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('that comes with the same headers does not push out those before', async () => {
+    const { gateway, upstream } = await startBehindFront()
+    const id = await createAs(gateway, as('one'))
+    for (let time = 0; time < 6; time += 1) await ask(gateway, 'GET', '', as('bad'))
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('bad'))).status).toBe(200)
+    expect(upstream.sessions).toEqual([])
   })
 
   it('with a token that the upstream refuses costs nothing: those before are tried', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { GatewayEvent } from '../../src/gateway.ts'
 import { TerminalError } from '../../src/index.ts'
 import { as, ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
-import { afterwards, nobody, until, withoutCanary } from '../support/upstream.ts'
+import { afterwards, nobody, serve, until, withoutCanary } from '../support/upstream.ts'
 
 const NAMES = ['attached', 'closed', 'parked', 'refused', 'resumed'] as const
 type Name = (typeof NAMES)[number]
@@ -35,6 +35,21 @@ describe('the diagnostics channels of a gateway', () => {
       ['closed', { ...who, code: 1000, bytesToClient: expect.any(Number), bytesToUpstream: 5, ms: expect.any(Number) }],
     ])
     expect(JSON.stringify(events)).not.toContain('jwt-')
+  })
+
+  it('hold no header that `authorize` has returned, even if the upstream repeats it', async () => {
+    const events = recordEvents()
+    const base = await serve((server) => {
+      server.on('request', ({ headers }, response) => {
+        response.writeHead(403).end(JSON.stringify({ detail: `no: ${String(headers['x-sso'])}` }))
+      })
+    })
+    const gateway = await startGateway({
+      authorize: () => ({ base, userId: 'ada', headers: { 'X-Sso': 'canary of the sso' } }),
+    })
+    await ask(gateway, 'POST')
+    await until(() => events.length === 1)
+    expect(String(events[0]?.[1].error)).toContain('"no: [redacted]"')
   })
 
   it('tell that a client left its session, came back, was replaced by another one, and that the session ended', async () => {

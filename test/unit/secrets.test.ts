@@ -15,14 +15,21 @@ import { afterwards, rejection, serve, withoutCanary } from '../support/upstream
 // Has all characters that a URL, a form, JSON or a header may encode.
 const key = 'sk-canary +/="quoted"&?#%41'
 const cookie = 'sid=canary-cookie; theme=dark'
+const fronted = {
+  'CF-Access-Client-Secret': 'canary secret',
+  'X-Sso': 'Basic canaryZm9vYmFy',
+  'X-Jar': 'a=1; b=canary3',
+}
 const calls = { createTerminalSession, listTerminalSessions, getTerminalSession, deleteTerminalSession }
-const identity = { key, cookie, authType: 'session', userId: 'ada' } as const
+const identity = { key, cookie, headers: fronted, authType: 'session', userId: 'ada' } as const
 
 /** Returns everything that a careless server or proxy could print of a request. */
 function echoOf({ url = '', headers }: IncomingMessage): string {
   const token = new URL(url, 'http://h').searchParams.get('token') ?? ''
   const spellings = [key, encodeURIComponent(key), new URLSearchParams({ key }).toString(), JSON.stringify(key)]
-  return [url, token, headers.authorization, headers.cookie, ...spellings].join(' ')
+  const values = ['cf-access-client-secret', 'x-sso', 'x-jar'].map((name) => String(headers[name]))
+  const parts = values.flatMap((value) => [value, encodeURIComponent(value), value.split(/[ =]/).at(-1)])
+  return [url, token, headers.authorization, headers.cookie, ...spellings, ...parts].join(' ')
 }
 
 /** Starts a server that repeats the request in every answer. */
@@ -97,6 +104,10 @@ it('the error of connectTerminal shows no secret when an option is invalid', asy
     { key: 'canary\u2028é' },
     { key: 'canary\r\nX: y' },
     { authType: 'session', cookie: 'canary\n' },
+    { headers: { 'X-A': 'canary\n' } },
+    { headers: { 'X-A: canary': 'canary' } },
+    { headers: { Authorization: 'Basic canary' } },
+    { headers: [['X-A', 'canary']] },
     { authType: 'canary' },
     { timeout: 'canary' },
     { size: { cols: 'canary', rows: 1 } },

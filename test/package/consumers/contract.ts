@@ -110,6 +110,7 @@ export const everyOption: Omit<Required<ConnectTerminalOptions>, 'WebSocket'> = 
   contextId: 'chat:1',
   chatId: '1',
   cookie: 'a=b',
+  headers: { 'CF-Access-Client-Id': 'id' },
   signal: new AbortController().signal,
   sessionId: '8f14e45f',
   size: { cols: 80, rows: 24 },

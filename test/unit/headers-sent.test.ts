@@ -1,0 +1,201 @@
+import { describe, expect, it, vi } from 'vitest'
+import {
+  connectTerminal,
+  createTerminalSession,
+  deleteTerminalSession,
+  getTerminalSession,
+  listTerminalSessions,
+  type ConnectTerminalOptions,
+} from '../../src/index.ts'
+import { browserSocket } from '../support/browser-socket.ts'
+import { startFront, TOKEN } from '../support/front.ts'
+import { probe, QUICK } from '../support/probe.ts'
+import { clientTo, startProxy, summaryOf } from '../support/proxy.ts'
+import { attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
+import { afterwards, clientOf, outputWith, rejection, releases, serve, until, upstreamOf } from '../support/upstream.ts'
+
+const NEWEST = 'open-terminal@0.14.5'
+vi.setConfig({ testTimeout: 60_000 })
+
+/** Servers and probes for a loaded machine: an auth frame may come late. */
+const PROBED = { ...QUICK, release: NEWEST, authTimeout: 3_000 } as const
+const PATIENT = { timeout: 20_000 }
+
+describe('headers', () => {
+  it.each(releases)('pass a front of %s with every request and every handshake', async (release) => {
+    const upstream = await upstreamOf({ release })
+    const front = await startFront(upstream)
+    const terminal = await connectTerminal({ ...clientOf(front), headers: TOKEN })
+    afterwards(terminal)
+    const echoed = outputWith(terminal, 'hello')
+    await terminal.write('hello')
+    await echoed
+    await terminal.close()
+    await until(() => upstream.sessions.length === 0)
+    expect(front.refused).toEqual([])
+    const names = Object.keys(TOKEN).map((name) => name.toLowerCase())
+    for (const { headers } of upstream.requests) expect(names.filter((name) => !(name in headers))).toEqual([])
+  })
+
+  it('go with every function for sessions', async () => {
+    const upstream = await upstreamOf({ release: NEWEST })
+    const front = await startFront(upstream)
+    const options = { ...clientOf(front), headers: TOKEN }
+    const session = await createTerminalSession(options)
+    const one = { ...options, sessionId: session.id }
+    expect(await listTerminalSessions(options)).toEqual([session])
+    expect(await getTerminalSession(one)).toEqual(session)
+    expect(await deleteTerminalSession(one)).toBe(true)
+    expect(front.refused).toEqual([])
+  })
+
+  it('go with the question which input the server takes', async () => {
+    const upstream = await upstreamOf({ release: NEWEST })
+    const front = await startFront(upstream)
+    const terminal = await connectTerminal({ ...clientOf(front), headers: TOKEN })
+    afterwards(terminal)
+    await terminal.write('x'.repeat(20_000))
+    expect(upstream.requests.map(({ path }) => path)).toContain('/api/terminals/user/output')
+    expect(front.refused).toEqual([])
+  })
+
+  it('are read at once: what the caller changes later is not sent', async () => {
+    const upstream = await upstreamOf({ release: NEWEST })
+    const front = await startFront(upstream)
+    const headers: Record<string, string> = { ...TOKEN }
+    const key = (): string => {
+      for (const name of Object.keys(headers)) headers[name] = 'changed'
+      return 'sk-canary'
+    }
+    await (await connectTerminal({ ...clientOf(front), headers, key })).close()
+    Object.assign(headers, TOKEN)
+    await createTerminalSession({ ...clientOf(front), headers, key })
+    Object.assign(headers, TOKEN)
+    expect(await listTerminalSessions({ ...clientOf(front), headers, key })).toHaveLength(1)
+    expect(front.refused).toEqual([])
+  })
+
+  it('carry basic auth where no key is sent', async () => {
+    const upstream = await upstreamOf({ release: NEWEST, key: '' })
+    const basic = { Authorization: 'Basic YWRhOmNhbmFyeQ==' }
+    const front = await startFront(upstream, basic)
+    const { key: _, ...client } = clientOf(front)
+    await (await connectTerminal({ ...client, authType: 'none', headers: basic })).close()
+    await until(() => upstream.sessions.length === 0)
+    expect(front.refused).toEqual([])
+  })
+
+  it('reach the server as they are, also one called __proto__', async () => {
+    const seen: string[][] = []
+    const base = await serve((server) => {
+      server.on('request', ({ rawHeaders }, response) => {
+        seen.push(rawHeaders)
+        response.end('[]')
+      })
+    })
+    const headers = JSON.parse('{"__proto__":"zoë, a=b","X-Odd-`~":"1"}') as Record<string, string>
+    await listTerminalSessions({ base, userId: 'ada', headers })
+    expect(seen).toEqual([expect.arrayContaining(['__proto__', 'zoë, a=b', 'X-Odd-`~', '1'])])
+  })
+})
+
+describe('a socket that cannot send headers', () => {
+  it('is refused before any request', async () => {
+    const upstream = await upstreamOf()
+    const options: ConnectTerminalOptions = { ...clientOf(upstream), WebSocket: browserSocket, headers: TOKEN }
+    expect(await rejection(connectTerminal(options))).toMatchObject({
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: '`headers` cannot be sent by this WebSocket: connect from a server',
+    })
+    expect(upstream.requests).toEqual([])
+  })
+
+  it('may be used when there are none', async () => {
+    const upstream = await upstreamOf()
+    afterwards(await connectTerminal({ ...clientOf(upstream), WebSocket: browserSocket, headers: {} }))
+  })
+})
+
+describe('a redirect', () => {
+  it('takes the headers to no other server', async () => {
+    let visits = 0
+    const other = await serve((server) => {
+      server.on('request', (_request, response) => response.end(`${(visits += 1)}`))
+      server.on('upgrade', (_request, socket) => socket.end(`${(visits += 1)}`))
+    })
+    const base = await serve((server) => {
+      server.on('request', ({ url }, response) => response.writeHead(307, { location: `${other}${url}` }).end())
+      server.on('upgrade', ({ url }, socket) => {
+        socket.end(`HTTP/1.1 307 Elsewhere\r\nLocation: ${other}${url}\r\nContent-Length: 0\r\n\r\n`)
+      })
+    })
+    const options = { base, userId: 'ada', headers: TOKEN, sessionId: 's1', retry: { attempts: 1 } }
+    for (const call of [createTerminalSession, listTerminalSessions, getTerminalSession, deleteTerminalSession]) {
+      expect(await rejection(call(options))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL' })
+    }
+    expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL' })
+    await probe(base, { headers: TOKEN })
+    expect(visits).toBe(0)
+  })
+})
+
+describe('what joins clients to an upstream behind a front', () => {
+  it('proxyTerminal passes it', async () => {
+    const upstream = await upstreamOf({ release: NEWEST })
+    const front = await startFront(upstream)
+    const proxy = await startProxy(() => ({ ...clientOf(front), headers: TOKEN }))
+    const { ws, printed, closed } = await clientTo(proxy)
+    ws.send(Buffer.from('hello'))
+    await printed('hello')
+    ws.close(1000)
+    await closed
+    expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'client', code: 1000 })
+    await until(() => upstream.sessions.length === 0)
+    expect(front.refused).toEqual([])
+  })
+
+  it('a gateway passes it with what `authorize` returns, which may change later', async () => {
+    const upstream = await upstreamOf({ release: NEWEST })
+    const front = await startFront(upstream)
+    const gateway = await startGateway({
+      authorize: () => {
+        const headers: Record<string, string> = { ...TOKEN }
+        setImmediate(() => Object.assign(headers, { 'CF-Access-Client-Secret': 'changed' }))
+        return { base: front.url, key: 'sk-canary', userId: 'ada', headers }
+      },
+    })
+    const { ws, printed } = await attachAs(gateway, await createAs(gateway))
+    ws.send(Buffer.from('hello'))
+    await printed('hello')
+    await gateway.gateway.close()
+    await until(() => upstream.sessions.length === 0)
+    expect(front.refused).toEqual([])
+  })
+
+  it('a gateway answers 500 if `authorize` returns a header that it may not', async () => {
+    const upstream = await upstreamOf()
+    const gateway = await startGateway({
+      authorize: () => ({ ...clientOf(upstream), headers: { Host: 'elsewhere.example' } }),
+    })
+    const answer = await fetch(`${gateway.base}/api/terminals`, { method: 'POST' })
+    expect([answer.status, upstream.requests]).toEqual([500, []])
+  })
+
+  it('the probe passes it with every shape, and finds the release behind it', async () => {
+    const upstream = await upstreamOf(PROBED)
+    const front = await startFront(upstream)
+    const report = await probe(front.url, { ...PATIENT, headers: TOKEN })
+    expect(report).toMatchObject({ ok: true, works: 'frame', family: 'open-terminal@>=0.12.4' })
+    expect(front.refused).toEqual([])
+    expect((await probe(front.url)).ok).toBe(false)
+  })
+
+  it('the probe does not take basic auth for a key', async () => {
+    const upstream = await upstreamOf({ ...PROBED, key: '' })
+    const basic = { Authorization: 'Basic YWRhOmNhbmFyeQ==' }
+    const front = await startFront(upstream, basic)
+    const report = await probe(front.url, { ...PATIENT, key: undefined, authType: 'none', headers: basic })
+    expect(report).toMatchObject({ ok: true, works: 'frame' })
+  })
+})
