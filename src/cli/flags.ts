@@ -15,7 +15,8 @@ export class CommandError extends Error {
 /** The exit status for a command that was called wrongly. */
 export const WRONG_USE = 2
 
-type TargetFlag = 'user' | 'auth-type' | 'policy' | 'context' | 'chat' | 'key-file' | 'key' | 'timeout'
+type TargetFlag =
+  'user' | 'auth-type' | 'policy' | 'context' | 'chat' | 'key-file' | 'key' | 'header-file' | 'header' | 'timeout'
 
 /** The flags of all commands. */
 export type FlagName =
@@ -36,6 +37,11 @@ const FLAGS: Record<FlagName, Flag> = {
   session: { value: 'ID', help: 'attach to this session, and do not delete it at the end' },
   'key-file': { value: 'FILE', help: 'read the key from a file' },
   key: { value: 'KEY', help: 'the key, which ps shows to every user of this machine' },
+  'header-file': {
+    value: 'FILE',
+    help: 'read headers for what stands in front of the server, one a line; for secrets',
+  },
+  header: { value: 'HEADER', help: "one such header, 'Name: value', which ps shows to every user; may be repeated" },
   'show-key': { help: 'print the key and the values of the query instead of ***' },
   'token-in-url': {
     value: 'WHEN',
@@ -60,6 +66,8 @@ export interface Call {
   readonly ids: readonly string[]
   /** The values of the flags, `''` for a flag without a value. */
   readonly flags: Readonly<Partial<Record<FlagName, string>>>
+  /** Every value of `--header`. */
+  readonly headers: readonly string[]
 }
 
 /** The arguments that a command takes, and its help. */
@@ -84,6 +92,7 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, ar
   const options = Object.fromEntries(known.map((flag) => [flag, { type: typeOf(flag) }]))
   const helpHint = `See terminal-upstream ${name} --help.`
   const given: Partial<Record<FlagName, string>> = {}
+  const headers: string[] = []
   const positionals: string[] = []
   // Not strict: the errors of parseArgs neither suggest a flag nor mention --help.
   for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
@@ -95,9 +104,10 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, ar
       throw unknownName('ERR_PARSE_ARGS_UNKNOWN_OPTION', 'flag', token.rawName, all, helpHint)
     }
     given[flag] = valueOf(flag, token, helpHint)
+    if (flag === 'header') headers.push(given[flag])
   }
   const [url = '', ...ids] = takesUrl ? positionals : ['', ...positionals]
-  if (given.help !== undefined || given.version !== undefined) return { url, ids, flags: given }
+  if (given.help !== undefined || given.version !== undefined) return { url, ids, flags: given, headers }
   if (takesUrl && url === '') {
     throw new CommandError('ERR_PARSE_ARGS_MISSING_POSITIONAL', `The URL of the server is missing. ${helpHint}`)
   }
@@ -105,7 +115,7 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, ar
   if (!takesIds && ids.length > 0) {
     throw new CommandError('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', `There is an argument too many. ${helpHint}`)
   }
-  return { url, ids, flags: given }
+  return { url, ids, flags: given, headers }
 }
 
 function typeOf(flag: FlagName): 'string' | 'boolean' {

@@ -1,10 +1,10 @@
-import { readFile, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { abortable } from '../lib/deadline.ts'
-import { errorCode, hasCode, TerminalError } from '../lib/errors.ts'
+import { hasCode, TerminalError } from '../lib/errors.ts'
 import { CommandError, type Call } from './flags.ts'
 import type { Host } from './host.ts'
+import { readSecretFile } from './secret-file.ts'
 import { Interruption } from './signals.ts'
 
 /** Finds the key in the flags or the environment, or asks for it on a terminal; `undefined` stands for no key. */
@@ -18,32 +18,10 @@ export async function findKey({ flags }: Call, host: Host, signal: AbortSignal):
     host.stderr.write('terminal-upstream: ps shows --key to every user; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
     return key
   }
-  if (file !== undefined) return readKeyFile(file, host)
+  if (file !== undefined) return readSecretFile('--key-file', file, host)
   const inherited = host.env['TERMINAL_UPSTREAM_KEY']
   if (inherited !== undefined) return inherited
   return host.stdin.isTTY && host.stderr.isTTY ? askForKey(host, signal) : undefined
-}
-
-/** The permissions of all users but the owner. */
-const OTHER_USERS = 0o077
-
-async function readKeyFile(file: string, { platform, stderr }: Host): Promise<string> {
-  try {
-    const key = await readFile(file, 'utf8')
-    const stats = await stat(file)
-    // Other users cannot read a pipe or a terminal later. Windows does not keep permissions in the mode.
-    if (platform !== 'win32' && stats.isFile() && (stats.mode & OTHER_USERS) !== 0) {
-      const mode = (stats.mode & 0o777).toString(8).padStart(3, '0')
-      const advice = `better: chmod 600 ${file}`
-      stderr.write(`terminal-upstream: --key-file ${file} is open to other users, its mode is ${mode}; ${advice}\n`)
-    }
-    return key
-  } catch (error) {
-    throw new CommandError(
-      String(errorCode(error)),
-      `Cannot read --key-file ${file}: check that the file exists and that you may read it.`,
-    )
-  }
 }
 
 /** Asks for the key without an echo; the end of input stands for no key. */

@@ -3,6 +3,7 @@ import type { AuthType } from '../upstream/auth.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { unknownName, CommandError, type Call, type FlagName } from './flags.ts'
 import type { Host } from './host.ts'
+import { findHeaders } from './headers.ts'
 import { findKey } from './key.ts'
 
 /** The flags of every command that sends something to a server. */
@@ -14,6 +15,8 @@ export const TARGET_FLAGS: readonly FlagName[] = [
   'chat',
   'key-file',
   'key',
+  'header-file',
+  'header',
   'timeout',
 ]
 
@@ -33,8 +36,10 @@ export async function readTarget(call: Call, host: Host, signal: AbortSignal): P
   }
   const authType = oneOf('--auth-type', AUTH_TYPES, flags['auth-type']) ?? 'bearer'
   const userId = flags.user ?? loginName()
+  const headers = await findHeaders(call, host)
   const key = await findKey(call, host, signal)
-  return { base, authType, userId, key, policyId: flags.policy, contextId: flags.context, chatId: flags.chat, signal }
+  const { policy: policyId, context: contextId, chat: chatId } = flags
+  return { base, authType, userId, key, headers, policyId, contextId, chatId, signal }
 }
 
 /** Returns the value of a flag. Throws if the flag does not take that value. */
@@ -68,6 +73,7 @@ const FLAG_OF: Record<string, string> = {
   contextId: '--context',
   chatId: '--chat',
   sessionId: '--session',
+  headers: '--header',
   tokenInUrl: '--token-in-url',
   keepAlive: '--keep-alive',
   timeout: '--timeout',
@@ -76,5 +82,9 @@ const FLAG_OF: Record<string, string> = {
 
 /** Replaces the library's options in a message by the flags of the command. */
 export function withFlagNames(text: string): string {
-  return text.replaceAll(/`(\w+)`/g, (quoted, name: string) => FLAG_OF[name] ?? quoted)
+  return text.replaceAll(/`(\w+)(?:\.([^`]+))?`/g, (quoted, name: string, part?: string) => {
+    const flag = FLAG_OF[name]
+    if (flag === undefined) return quoted
+    return part === undefined ? flag : `${flag} ${part}`
+  })
 }

@@ -38,7 +38,11 @@ describe('attach', () => {
     vi.resetModules()
     const { attach } = await import('../../src/cli/attach.ts')
     const flags = { user: 'ada', ...(seconds !== undefined && { 'keep-alive': seconds }) }
-    const attaching = attach({ url: 'http://h', ids: [], flags }, new FakeHost(), new AbortController().signal)
+    const attaching = attach(
+      { url: 'http://h', ids: [], headers: [], flags },
+      new FakeHost(),
+      new AbortController().signal,
+    )
     await expect(attaching).rejects.toThrow('Cannot attach.')
     expect(connectTerminal).toHaveBeenCalledWith(expect.objectContaining({ keepAlive }))
   })
