@@ -54,12 +54,34 @@ export function startBalancer(firstPort: number, secondPort: number): Promise<Ng
   return start(balancer, forServer.replace('http://127.0.0.1:8080;', 'http://gateways;'))
 }
 
-/** Starts nginx with lines for its `http` and its `server` block. */
-async function start(forHttp: string, forServer: string): Promise<Nginx> {
+/** Starts nginx without TLS that answers 403 to all who do not send these headers, as Cloudflare Access does. */
+export function startAccess(upstreamUrl: string, headers: Record<string, string>): Promise<Nginx> {
+  const checks = Object.entries(headers).map(([name, value]) => {
+    return `if ($http_${name.toLowerCase().replaceAll('-', '_')} != "${value}") { return 403; }`
+  })
+  return start('', `${checks.join('\n')} ${passOn(upstreamUrl)}`, { hasTls: false })
+}
+
+/** Starts nginx without TLS that wants basic auth from all. */
+export function startBasicAuth(upstreamUrl: string, user: string, password: string): Promise<Nginx> {
+  const lines = `auth_basic "private"; auth_basic_user_file users; ${passOn(upstreamUrl)}`
+  return start('', lines, { hasTls: false, users: `${user}:{PLAIN}${password}\n` })
+}
+
+/** Returns lines that pass everything on, WebSockets included. */
+function passOn(upstreamUrl: string): string {
+  const [forServer = ''] = readmeLines()
+  const [headers = ''] = forServer.split('location')
+  return `${headers} location / { proxy_pass ${upstreamUrl}; }`
+}
+
+/** Starts nginx with lines for its `http` and its `server` block. `users` is for basic auth. */
+async function start(forHttp: string, forServer: string, { hasTls = true, users = '' } = {}): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-nginx-'))
-  const tlsPort = await freePort()
+  const port = await freePort()
   writeFileSync(join(folder, 'cert.pem'), certificate)
   writeFileSync(join(folder, 'key.pem'), privateKey, { mode: 0o600 })
+  writeFileSync(join(folder, 'users'), users)
   writeFileSync(
     join(folder, 'nginx.conf'),
     `daemon off; pid ${folder}/nginx.pid; error_log stderr error;
@@ -70,7 +92,7 @@ http {
   uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
   ${forHttp}
   server {
-    listen 127.0.0.1:${tlsPort} ssl;
+    listen 127.0.0.1:${port}${hasTls ? ' ssl' : ''};
     ssl_certificate ${folder}/cert.pem;
     ssl_certificate_key ${folder}/key.pem;
     ${forServer}
@@ -79,9 +101,9 @@ http {
 `,
   )
   const nginx = spawn('nginx', ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: 'inherit' })
-  while (!(await accepts(tlsPort))) await sleep(20)
+  while (!(await accepts(port))) await sleep(20)
   return {
-    url: `https://127.0.0.1:${tlsPort}`,
+    url: `${hasTls ? 'https' : 'http'}://127.0.0.1:${port}`,
     async stop() {
       const ended = once(nginx, 'exit')
       nginx.kill()
