@@ -208,6 +208,20 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
       await collect(terminal).until('"cookie":"token=jwt"')
       await terminal.close()
     },
+    async 'sends headers of the caller with requests, and with the handshake or rejects where they cannot be sent'() {
+      const { createTerminalSession, deleteTerminalSession } = library
+      const options = { ...ada, headers: { 'CF-Access-Client-Id': 'id.access' }, retry: { attempts: 1, delay: 0 } }
+      const { id: sessionId } = await createTerminalSession(options)
+      expectEqual('deleted', await deleteTerminalSession({ ...options, sessionId }), true)
+      const connecting = connectTerminal({ ...options, base: witness, sessionId: 'handshake' })
+      if (!facts.headers) {
+        await expectRejection('no headers', connecting, 'ERR_INVALID_ARG_VALUE')
+        return
+      }
+      const terminal = await connecting
+      await collect(terminal).until('"cf-access-client-id":"id.access"')
+      await terminal.close()
+    },
     async 'retries a refused request if its error has a code, and keeps the cause'() {
       await expectRetry({}, facts.refusedCode)
     },
