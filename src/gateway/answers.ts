@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
+import { publish, type RefusedEvent, type RefusedReason } from './events.ts'
 import { isFull } from './room.ts'
 
 /** An answer to a request: a status and a body of JSON. */
@@ -8,42 +9,55 @@ export interface Answer {
   readonly body: object
 }
 
-export const NOT_FOUND: Answer = { status: 404, body: { error: 'Session not found' } }
+/** An answer that refuses a request, and what the operator is told. */
+export interface Refusal extends Answer {
+  readonly reason: RefusedReason
+}
+
+export const NOT_FOUND: Refusal = { status: 404, body: { error: 'Session not found' }, reason: 'not-found' }
 /** Another client has taken the terminal over (PROTOCOL 8.6). */
-export const TAKEN_OVER: Answer = { status: 409, body: { error: 'Taken over' } }
+export const TAKEN_OVER: Refusal = { status: 409, body: { error: 'Taken over' }, reason: 'forbidden' }
 /** There are too many strangers. */
-export const BUSY: Answer = { status: 503, body: { error: 'Too many clients are waiting' } }
-export const CLOSING: Answer = { status: 503, body: { error: 'Service restart' } }
+export const BUSY: Refusal = { status: 503, body: { error: 'Too many clients are waiting' }, reason: 'busy' }
+export const CLOSING: Refusal = { status: 503, body: { error: 'Service restart' }, reason: 'closing' }
 
 // PROTOCOL 2.3 and 2.4
-const UNAUTHORIZED: Answer = { status: 401, body: { detail: 'Invalid API key' } }
-const FORBIDDEN: Answer = { status: 403, body: { detail: 'Access denied' } }
-const UNREACHABLE: Answer = { status: 502, body: { error: 'Terminal instance not reachable' } }
+const UNAUTHORIZED: Refusal = { status: 401, body: { detail: 'Invalid API key' }, reason: 'unauthorized' }
+const FORBIDDEN: Refusal = { status: 403, body: { detail: 'Access denied' }, reason: 'forbidden' }
+const UNREACHABLE: Refusal = { status: 502, body: { error: 'Terminal instance not reachable' }, reason: 'upstream' }
 /** Something went wrong that is no business of the client. */
-export const FAILED: Answer = { status: 500, body: { error: 'Internal server error' } }
+export const FAILED: Refusal = { status: 500, body: { error: 'Internal server error' }, reason: 'bad-request' }
 
 /** `authorize` has not answered. The client comes again: that a database is busy says nothing about its user. */
-const NOT_NOW: Answer = { status: 503, body: { error: 'Not authorized, try again later' } }
+const NOT_NOW: Refusal = {
+  status: 503,
+  body: { error: 'Not authorized, try again later' },
+  reason: 'unauthorized',
+}
 
 // The refusals. No other error of `authorize` is its word.
-const OF_AUTHORIZE: Partial<Record<TerminalErrorCode, Answer>> = {
+const OF_AUTHORIZE: Partial<Record<TerminalErrorCode, Refusal>> = {
   ERR_TERMINAL_UNAUTHORIZED: UNAUTHORIZED,
   ERR_TERMINAL_FORBIDDEN: FORBIDDEN,
   ERR_TERMINAL_NOT_FOUND: NOT_FOUND,
-  ERR_TERMINAL_MISSING_USER: { status: 422, body: { detail: 'Missing user_id' } },
-  ERR_TERMINAL_LIMIT: { status: 429, body: { error: 'Too many requests' } },
+  ERR_TERMINAL_MISSING_USER: { status: 422, body: { detail: 'Missing user_id' }, reason: 'bad-request' },
+  ERR_TERMINAL_LIMIT: { status: 429, body: { error: 'Too many requests' }, reason: 'limit' },
 }
 
 /** The upstream has said that it has no place for another session. */
-const FULL: Answer = { status: 429, body: { error: 'Maximum number of terminal sessions reached' } }
+const FULL: Refusal = {
+  status: 429,
+  body: { error: 'Maximum number of terminal sessions reached' },
+  reason: 'full',
+}
 
 // An upstream that refuses the key of the gateway is no fault of the client.
-const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Answer>> = {
+const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Refusal>> = {
   // A proxy on the way limits the rate of requests: that passes.
-  ERR_TERMINAL_LIMIT: { status: 503, body: UNREACHABLE.body },
+  ERR_TERMINAL_LIMIT: { ...UNREACHABLE, status: 503 },
   ERR_TERMINAL_NOT_FOUND: NOT_FOUND,
-  ERR_TERMINAL_TIMEOUT: { status: 504, body: UNREACHABLE.body },
-  ERR_TERMINAL_UNAVAILABLE: { status: 503, body: UNREACHABLE.body },
+  ERR_TERMINAL_TIMEOUT: { ...UNREACHABLE, status: 504 },
+  ERR_TERMINAL_UNAVAILABLE: { ...UNREACHABLE, status: 503 },
   ERR_TERMINAL_UNAUTHORIZED: UNREACHABLE,
   ERR_TERMINAL_FORBIDDEN: UNREACHABLE,
   ERR_TERMINAL_MISSING_USER: UNREACHABLE,
@@ -66,7 +80,7 @@ export class WrongReturn extends TypeError {
 }
 
 /** Returns the answer to a client for anything that the asking of `authorize` has thrown. It never quotes it. */
-export function answerForAuthorize(thrown: unknown): Answer {
+export function answerForAuthorize(thrown: unknown): Refusal {
   return WrongReturn.is(thrown) ? FAILED : answerFrom((error) => find(OF_AUTHORIZE, error), thrown, NOT_NOW)
 }
 
@@ -76,15 +90,15 @@ export function isRefused(thrown: unknown): boolean {
 }
 
 /** Returns the answer to a client for an error of its upstream. It never quotes the message, which names the upstream. */
-export function answerForUpstream(thrown: unknown): Answer {
+export function answerForUpstream(thrown: unknown): Refusal {
   return answerFrom((error) => (isFull(error) ? FULL : find(OF_UPSTREAM, error)), thrown, FAILED)
 }
 
 function answerFrom(
-  answerTo: (error: TerminalError) => Answer | undefined,
+  answerTo: (error: TerminalError) => Refusal | undefined,
   thrown: unknown,
-  otherwise: Answer,
-): Answer {
+  otherwise: Refusal,
+): Refusal {
   try {
     return (thrown instanceof TerminalError && answerTo(thrown)) || otherwise
   } catch {
@@ -94,7 +108,7 @@ function answerFrom(
 }
 
 /** Returns the answer to the code of an error, which may be anything, such as the name of a property of every object. */
-function find(answers: Partial<Record<TerminalErrorCode, Answer>>, { code }: TerminalError): Answer | undefined {
+function find(answers: Partial<Record<TerminalErrorCode, Refusal>>, { code }: TerminalError): Refusal | undefined {
   return Object.hasOwn(answers, code) ? answers[code] : undefined
 }
 
@@ -111,4 +125,14 @@ export function sendAnswer(response: ServerResponse, { status, body }: Answer): 
   response.end(JSON.stringify(body))
   // Node does not report this: the answer counts as finished.
   return !socket?.destroyed
+}
+
+/** What the operator is told of a refused request, beside its reason and status. */
+export type RefusalDetails = Omit<RefusedEvent, 'reason' | 'status' | 'closeCode'>
+
+/** Refuses a request, and tells the operator. */
+export function refuse(response: ServerResponse, refusal: Refusal, details: RefusalDetails = {}): void {
+  const { reason, status } = refusal
+  publish('refused', { ...details, reason, status })
+  sendAnswer(response, refusal)
 }

@@ -5,9 +5,10 @@ import { assertWhole } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { ClientSession, type ProxyEnd } from '../proxy/client-session.ts'
-import { CLOSING, sendAnswer } from './answers.ts'
+import { BUSY, CLOSING, NOT_FOUND, refuse } from './answers.ts'
 import { Authorizer } from './authorization.ts'
 import { Deletions } from './deletions.ts'
+import type { RefusedEvent } from './events.ts'
 import type { GatewaySession } from './gateway-session.ts'
 import { joinSession } from './join.ts'
 import { readGatewayOptions, type GatewaySettings, type TerminalGatewayOptions } from './options.ts'
@@ -17,7 +18,7 @@ import { Sessions } from './sessions.ts'
 import type { GatewayState } from './state.ts'
 import { Strangers } from './strangers.ts'
 import { refuseUpgrade, respondOn, wantsOtherProtocol } from './upgrade.ts'
-import { isOriginAllowed } from './visitor.ts'
+import { findForbiddenOrigin } from './visitor.ts'
 
 /** Serves terminals to pages and to Open WebUI, in front of an upstream. */
 export interface TerminalGateway extends AsyncDisposable {
@@ -114,7 +115,7 @@ class Gateway implements TerminalGateway {
       next?.()
       return false
     }
-    if (this.#closed) sendAnswer(response, CLOSING)
+    if (this.#closed) refuse(response, CLOSING)
     else answerRequest(request, response, route, this.#state)
     return true
   }
@@ -123,8 +124,8 @@ class Gateway implements TerminalGateway {
     const route = this.#routeOf(request)
     if (!route) return false
     if (wantsOtherProtocol(request)) return this.handleRequest(request, respondOn(socket, request))
-    const status = this.#refusalOf(request, route)
-    if (status) refuseUpgrade(socket, status)
+    const refusal = this.#refusalOf(request, route)
+    if (refusal) refuseUpgrade(socket, refusal)
     else this.#wss.handleUpgrade(request, socket, head, (client) => this.#accept(client, request, route))
     return true
   }
@@ -147,12 +148,14 @@ class Gateway implements TerminalGateway {
     return findRoute(originalUrl, this.#state.settings.path)
   }
 
-  /** Returns the HTTP status that refuses a handshake, or `undefined`. */
-  #refusalOf(request: IncomingMessage, { sessionId }: Route): number | undefined {
+  /** Returns how a handshake is refused; `undefined` if it is not. */
+  #refusalOf(request: IncomingMessage, { sessionId }: Route): (RefusedEvent & { status: number }) | undefined {
     const { settings, strangers } = this.#state
-    if (!isOriginAllowed(request, settings.origins)) return 403
-    if (sessionId === undefined) return 404
-    return this.#closed || !strangers.makeRoom() ? 503 : undefined
+    const compared = findForbiddenOrigin(request, settings.origins)
+    if (compared) return { reason: 'origin', status: 403, ...compared }
+    const refusal =
+      sessionId === undefined ? NOT_FOUND : this.#closed ? CLOSING : strangers.makeRoom() ? undefined : BUSY
+    return refusal && { reason: refusal.reason, status: refusal.status }
   }
 
   #accept(socket: WebSocket, request: IncomingMessage, route: Route): void {

@@ -1,43 +1,124 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 
-/**
- * What the diagnostics channels of gateways publish. It holds no key, token, cookie, query string
- * or value of `headers`.
- *
- * A session publishes `attached` when its first client joins, `parked` each time a client leaves and the session goes on,
- * `resumed` each time a client comes back, and `closed` once when it ends.
- */
-export interface GatewayEvent {
-  /** The user that `authorize` has returned; absent if it refused. */
-  readonly userId?: string
-  /** The id of the session at the gateway; absent if there is none. */
-  readonly sessionId?: string
+/** A client has joined a session as its first one. Published by the channel `terminal-upstream:attached`. */
+export interface AttachedEvent {
+  /** The user that `authorize` has returned. */
+  readonly userId: string
+  /** The id of the session at the gateway. */
+  readonly sessionId: string
+  /** ms from the handshake until the client had joined. */
+  readonly ms: number
+}
+
+/** A client has come back to a session. Published by the channel `terminal-upstream:resumed`. */
+export interface ResumedEvent {
+  /** The user that `authorize` has returned. */
+  readonly userId: string
+  /** The id of the session at the gateway. */
+  readonly sessionId: string
+  /** ms from the handshake until the client had joined. */
+  readonly ms: number
+}
+
+/** What a client has moved. */
+interface MovedBytes {
+  /** Bytes of output that were given to the client's socket. */
+  readonly bytesToClient: number
+  /** Bytes of input and commands of the client that the upstream's socket has taken. */
+  readonly bytesToUpstream: number
   /**
-   * `refused`: the HTTP status or the close code. `parked`: the close code of the client, 4009 if another one took the
-   * terminal over. `closed`: the close code of the side that ended.
-   */
-  readonly code?: number
-  /** `parked` and `closed`: bytes of output that were given to the client's socket; absent if no client was there. */
-  readonly bytesToClient?: number
-  /** `parked` and `closed`: bytes of input and commands of the client that the upstream's socket has taken. */
-  readonly bytesToUpstream?: number
-  /**
-   * `parked` and `closed`: bytes of the client's input that were not sent, because on an old server no program reads them,
-   * or because Ctrl-C was typed after them; absent if there are none.
+   * Bytes of the client's input that were not sent, because on an old server no program reads them, or because Ctrl-C was
+   * typed after them; absent if there are none.
    */
   readonly inputDropped?: number
-  /** `closed`: the session was parked when it ended. */
+}
+
+/** A client has left, and its session goes on. Published by the channel `terminal-upstream:parked`. */
+export interface ParkedEvent extends MovedBytes {
+  /** The user that `authorize` has returned. */
+  readonly userId: string
+  /** The id of the session at the gateway. */
+  readonly sessionId: string
+  /** The close code of the client; 4009 if another one has taken the terminal over. */
+  readonly closeCode: number
+  /** ms that the client was joined. */
+  readonly ms: number
+}
+
+/** A session has ended, after `attached`. Published once by the channel `terminal-upstream:closed`. */
+export interface ClosedEvent extends Partial<MovedBytes> {
+  /** The user that `authorize` has returned. */
+  readonly userId: string
+  /** The id of the session at the gateway. */
+  readonly sessionId: string
+  /** The close code of the side that has ended the session; 1006 if its connection dropped. */
+  readonly closeCode: number
+  /** The session was parked when it ended: the event has no bytes, because `parked` has said them. */
   readonly wasParked?: true
-  /**
-   * `attached` and `resumed`: ms from the handshake on. `parked`: ms since the client had joined. `closed`: ms since then,
-   * or since the session was parked.
-   */
-  readonly ms?: number
-  /** What went wrong, for the operator. Its message may name addresses. If `authorize` threw it, it is that value. */
+  /** ms that the last client was joined, or that the session was parked. */
+  readonly ms: number
+  /** What went wrong, for the operator. Its message may name addresses. */
   readonly error?: unknown
 }
 
-const channels: Record<'attached' | 'closed' | 'parked' | 'refused' | 'resumed', Channel> = {
+/**
+ * Why a client was refused:
+ *
+ * - `origin`: its page may not use the gateway;
+ * - `unauthenticated`: it has not said who it is, because its auth frame was wrong or late;
+ * - `unauthorized`: `authorize` does not accept its token, or has failed: `error` says which;
+ * - `forbidden`: `authorize` forbids it, or its user has gone on with another client (409, 4009);
+ * - `not-found`: its user has no such session, or its path does not exist;
+ * - `limit`: its user has as many sessions as allowed, or `authorize` says that it asks too often;
+ * - `full`: the upstream has no place for another session;
+ * - `upstream`: the upstream has failed, or refused the credentials;
+ * - `busy`: too many clients wait to be authorized;
+ * - `closing`: the gateway closes;
+ * - `bad-request`: it has sent what no client sends.
+ */
+export type RefusedReason =
+  | 'origin'
+  | 'unauthenticated'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not-found'
+  | 'limit'
+  | 'full'
+  | 'upstream'
+  | 'busy'
+  | 'closing'
+  | 'bad-request'
+
+/** A request or a WebSocket was refused. Published by the channel `terminal-upstream:refused`. */
+export interface RefusedEvent {
+  /** Why. Use it as the label of a metric. */
+  readonly reason: RefusedReason
+  /** The HTTP status of the answer, also if the client had left before it came; absent for a WebSocket that was open. */
+  readonly status?: number
+  /** The close code that a WebSocket was sent; absent for a request or a handshake. */
+  readonly closeCode?: number
+  /** The user that `authorize` has returned; absent if it has let nobody in. */
+  readonly userId?: string
+  /** What went wrong, for the operator. Its message may name addresses. If `authorize` threw it, it is that value. */
+  readonly error?: unknown
+  /** `origin`: the page's `Origin`. */
+  readonly origin?: string
+  /** `origin`: the `Host` that has arrived; absent if none has. A proxy in front may have replaced the page's. */
+  readonly host?: string
+  /** `origin`: the option `origins` of the gateway. With `'same'`, the page's `Origin` was compared with `host`. */
+  readonly origins?: 'same' | 'any' | readonly string[]
+}
+
+/** What each channel publishes. No event holds a key, token, cookie, query string or value of `headers`. */
+interface GatewayEvents {
+  attached: AttachedEvent
+  closed: ClosedEvent
+  parked: ParkedEvent
+  refused: RefusedEvent
+  resumed: ResumedEvent
+}
+
+const channels: Record<keyof GatewayEvents, Channel> = {
   attached: channel('terminal-upstream:attached'),
   closed: channel('terminal-upstream:closed'),
   parked: channel('terminal-upstream:parked'),
@@ -46,6 +127,6 @@ const channels: Record<'attached' | 'closed' | 'parked' | 'refused' | 'resumed',
 }
 
 /** Publishes an event to those who have subscribed to its channel. */
-export function publish(name: keyof typeof channels, event: GatewayEvent): void {
+export function publish<Name extends keyof GatewayEvents>(name: Name, event: GatewayEvents[Name]): void {
   channels[name].publish(event)
 }

@@ -6,7 +6,7 @@ import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-se
 import { explainThrown } from '../proxy/closing.ts'
 import type { FirstMessage } from '../proxy/commands.ts'
 import { terminalError } from '../upstream/failures.ts'
-import { isRefused } from './answers.ts'
+import { answerForAuthorize, isRefused } from './answers.ts'
 import { TAKEN_OVER } from './ends.ts'
 import type { Owner } from './owner.ts'
 import type { Route } from './route.ts'
@@ -25,16 +25,18 @@ export async function joinSession(
   state: GatewayState,
 ): Promise<JoinedTerminal | undefined> {
   const visit = new Visit(client)
-  const authorized = await authorize(client, signal, request, route, state)
+  const authorized = await authorize(visit, signal, request, route, state)
   if (!authorized) return undefined
   const { owner, offset, generation } = authorized
   state.strangers.delete(client)
   visit.userId = owner.userId
   client.isAuthorized = true
   const session = state.sessions.find(String(route.sessionId), owner)
+  visit.refusal = 'not-found'
   if (!session) throw notFound()
   // On the word of the owner, who has gone on with another client since: this one may have slept meanwhile.
   if (!session.generations.enter(generation)) {
+    visit.refusal = 'forbidden'
     client.finish(TAKEN_OVER)
     return undefined
   }
@@ -49,7 +51,10 @@ export async function joinSession(
     return session.attach(visit, offset)
   })
   // Another client of the owner takes the terminal over, also from one that has not got it yet.
-  if (!joined) client.finish(TAKEN_OVER)
+  if (!joined) {
+    visit.refusal = 'forbidden'
+    client.finish(TAKEN_OVER)
+  }
   return joined
 }
 
@@ -64,12 +69,13 @@ function notFound(): TerminalError {
  * nothing that lives as long as the client keeps the handshake in memory.
  */
 async function authorize(
-  client: ClientSession,
+  visit: Visit,
   signal: AbortSignalLike,
   request: IncomingMessage,
   route: Route,
   { authorizer, sessions, settings, strangers }: GatewayState,
 ): Promise<(Omit<FirstMessage, 'auth'> & { owner: Owner }) | undefined> {
+  const { client } = visit
   const { leg, uplink } = client
   strangers.add(client)
   const { auth, ...resumed } = await receiveAuth(leg, uplink, settings.authTimeout, signal)
@@ -80,6 +86,7 @@ async function authorize(
     sessions.renew(authorization)
     return { owner: authorization.owner, ...resumed }
   } catch (error) {
+    visit.refusal = answerForAuthorize(error).reason
     if (isRefused(error)) throw error
     // `authorize` has said nothing about the client, so its connection ends, and nothing else.
     client.finish({ ...NOT_NOW, error: explainThrown(error, false).error })

@@ -6,20 +6,21 @@ import {
   answerForAuthorize,
   answerForUpstream,
   BUSY,
+  CLOSING,
   FAILED,
   isAnswered,
   NOT_FOUND,
+  refuse,
   sendAnswer,
   TAKEN_OVER,
-  type Answer,
+  type Refusal,
 } from './answers.ts'
 import type { Authorization } from './authorization.ts'
-import { publish } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'
 import type { Session } from './session.ts'
 import type { GatewayState } from './state.ts'
-import { describeClient, isOriginAllowed } from './visitor.ts'
+import { describeClient, findForbiddenOrigin } from './visitor.ts'
 
 // Bytes. No request needs a body.
 const LONGEST_BODY = 64 * 1024
@@ -48,7 +49,7 @@ async function answer(
   if (method === 'OPTIONS') return preflight(response, methods)
   if (!methods.includes(method)) {
     response.setHeader('Allow', methods.join(', '))
-    return refuse(response, { status: 405, body: { detail: 'Method Not Allowed' } })
+    return refuse(response, { status: 405, body: { detail: 'Method Not Allowed' }, reason: 'bad-request' })
   }
   // A client that has left, or has been answered with 413, needs nothing.
   const leaving = new Cancellation()
@@ -62,7 +63,7 @@ async function answer(
   }
   if (method === 'DELETE') return end(request, response, route.sessionId, authorization, state)
   const session = sessions.find(route.sessionId, owner)
-  if (!session?.isOpen) return refuse(response, NOT_FOUND, owner)
+  if (!session?.isOpen) return refuse(response, NOT_FOUND, { userId: owner.userId })
   sendAnswer(response, { status: 200, body: toJson(session) })
 }
 
@@ -77,12 +78,12 @@ async function end(
   const generation = new URL(String(request.url), 'http://gateway').searchParams.get('generation') || undefined
   const isOld = session?.generations.isOld(generation)
   // The client sleeps and is closed: its user has gone on with another one since.
-  if (session?.isOpen && isOld) return refuse(response, TAKEN_OVER, owner)
+  if (session?.isOpen && isOld) return refuse(response, TAKEN_OVER, { userId: owner.userId })
   const repeated = deletions.find(id, owner)
   const deletion = session?.isOpen ? deletions.add(session) : repeated
   // On the word of its owner, also if the shell has ended and only its last output is left.
   if (!isOld) await session?.end(1000, 'Session deleted')
-  if (!deletion) return refuse(response, NOT_FOUND, owner)
+  if (!deletion) return refuse(response, NOT_FOUND, { userId: owner.userId })
   try {
     await deletion.access.assertGone(deletion.sessionId, deletion.chatId, deletion === repeated)
     deletions.delete(id)
@@ -128,18 +129,20 @@ async function create(
   { settings, sessions }: GatewayState,
 ): Promise<void> {
   const error = `Maximum number of terminal sessions (${settings.sessionsPerUser}) reached`
-  const tooMany: Answer = { status: 429, body: { error } }
-  if (!sessions.mayOpen(owner)) return refuse(response, tooMany, owner)
+  const { userId } = owner
+  const tooMany: Refusal = { status: 429, body: { error }, reason: 'limit' }
+  if (!sessions.mayOpen(owner)) return refuse(response, tooMany, { userId })
   let session: Session
   try {
     session = await sessions.open(upstream, owner, leaving)
   } catch (problem) {
-    return refuse(response, answerForUpstream(problem), { userId: owner.userId, error: problem })
+    if (sessions.isClosing) return refuse(response, CLOSING, { userId })
+    return refuse(response, answerForUpstream(problem), { userId, error: problem })
   }
   if (!sessions.mayStay(session)) {
     // On the word of a limit that is documented: `sessionsPerUser`. Nobody knows the session.
     await session.end(GOING_AWAY, error)
-    return refuse(response, tooMany, owner)
+    return refuse(response, tooMany, { userId })
   }
   const isSent = sendAnswer(response, { status: 200, body: toJson(session) })
   if (isSent && (await hasLeft(response))) return sessions.makeRoom(owner)
@@ -157,25 +160,13 @@ function toJson({ id, since }: Session): object {
   return { id, created_at: since.toISOString(), pid: 0 }
 }
 
-function refuse(
-  response: ServerResponse,
-  refusal: Answer,
-  { userId, error }: { userId?: string; error?: unknown } = {},
-): void {
-  publish('refused', {
-    ...(userId !== undefined && { userId }),
-    code: refusal.status,
-    ...(error !== undefined && { error }),
-  })
-  sendAnswer(response, refusal)
-}
-
 /** Answers a page that may not use the gateway. Sets the headers that allow the others to read the answer. */
 function admitPage(request: IncomingMessage, response: ServerResponse, { origins }: GatewaySettings): boolean {
   const { origin } = request.headers
   response.setHeader('Vary', 'Origin')
-  if (!isOriginAllowed(request, origins)) {
-    refuse(response, { status: 403, body: { detail: 'Origin not allowed' } })
+  const compared = findForbiddenOrigin(request, origins)
+  if (compared) {
+    refuse(response, { status: 403, body: { detail: 'Origin not allowed' }, reason: 'origin' }, compared)
     return false
   }
   if (origin !== undefined) response.setHeader('Access-Control-Allow-Origin', origin)
@@ -198,6 +189,6 @@ function dropBody(request: IncomingMessage, response: ServerResponse): void {
     received += length
     if (received <= LONGEST_BODY || isAnswered(response)) return
     response.setHeader('Connection', 'close')
-    refuse(response, { status: 413, body: { detail: 'Content Too Large' } })
+    refuse(response, { status: 413, body: { detail: 'Content Too Large' }, reason: 'bad-request' })
   })
 }

@@ -101,7 +101,7 @@ export class Session implements SilenceObserver {
     this.#attachment = attachment
     if (offset !== undefined) client.leg.signWhilePaused(input)
     client.uplink.startSending(input)
-    visit.attach(this.id, isFirst)
+    visit.attach(this.id, this.owner.userId, isFirst)
     if (this.#exit) client.finish(EXITED)
     return attachment
   }
@@ -148,7 +148,7 @@ export class Session implements SilenceObserver {
     const { userId, base } = this.owner
     if (!this.#attachment && this.#parked) {
       const ms = performance.now() - this.#parked.at
-      publish('closed', { userId, sessionId: this.id, code, wasParked: true, ms, ...(error && { error }) })
+      publish('closed', { userId, sessionId: this.id, closeCode: code, wasParked: true, ms, ...(error && { error }) })
     }
     this.#attachment?.input.stop()
     this.#attachment?.visit.client.finish(endOf(close, base))

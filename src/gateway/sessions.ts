@@ -35,6 +35,11 @@ export class Sessions {
     this.#settings = settings
   }
 
+  /** Whether the gateway closes. */
+  get isClosing(): boolean {
+    return this.#closing.aborted
+  }
+
   [Symbol.iterator](): Iterator<Session> {
     return this.#sessions.values()
   }

@@ -1,6 +1,6 @@
 import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { publish } from './events.ts'
+import { publish, type RefusedEvent } from './events.ts'
 
 /** Whether a request wants another protocol than WebSocket, such as `h2c` of Java's client. A server may ignore that. */
 export function wantsOtherProtocol({ headers }: IncomingMessage): boolean {
@@ -23,8 +23,9 @@ export function respondOn(socket: Duplex, request: IncomingMessage): ServerRespo
 }
 
 /** Refuses a handshake with an HTTP status, and ends the connection. */
-export function refuseUpgrade(socket: Duplex, status: number): void {
-  publish('refused', { code: status })
+export function refuseUpgrade(socket: Duplex, event: RefusedEvent & { readonly status: number }): void {
+  const { status } = event
+  publish('refused', event)
   socket.on('error', () => {})
   socket.once('finish', () => socket.destroy())
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)

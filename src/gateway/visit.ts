@@ -1,14 +1,16 @@
 import type { ClientSession, ProxySummary } from '../proxy/client-session.ts'
 import type { Counters } from '../proxy/counters.ts'
-import { publish, type GatewayEvent } from './events.ts'
+import { publish, type ParkedEvent, type RefusedReason } from './events.ts'
 
 /** A client of a gateway, and what the events say of it. */
 export class Visit {
   readonly client: ClientSession
   // Absent until the client is authorized.
   userId: string | undefined
+  // What the operator is told if the client gets no further than this.
+  refusal: RefusedReason = 'unauthenticated'
   // Absent until it has joined its session.
-  #sessionId: string | undefined
+  #joined: Pick<ParkedEvent, 'userId' | 'sessionId'> | undefined
   // When the client came, and then when it joined.
   #since = performance.now()
   // Whether the session goes on without the client.
@@ -20,36 +22,44 @@ export class Visit {
   }
 
   /** The client has joined its session: as its first client, or to resume it. */
-  attach(sessionId: string, isFirst: boolean): void {
+  attach(sessionId: string, userId: string, isFirst: boolean): void {
     const since = this.#since
     this.#since = performance.now()
-    this.#sessionId = sessionId
-    publish(isFirst ? 'attached' : 'resumed', { ...this.#who, ms: this.#since - since })
+    this.#joined = { userId, sessionId }
+    publish(isFirst ? 'attached' : 'resumed', { ...this.#joined, ms: this.#since - since })
   }
 
   /** The client has left with this close code, and its session goes on. */
-  part(code: number): void {
+  part(closeCode: number): void {
+    if (!this.#joined) return
     this.#hasParted = true
     const ms = performance.now() - this.#since
-    publish('parked', { ...this.#who, code, ...moved(this.client.counters), ms })
-  }
-
-  get #who(): { userId?: string; sessionId?: string } {
-    const [userId, sessionId] = [this.userId, this.#sessionId]
-    return { ...(userId !== undefined && { userId }), ...(sessionId !== undefined && { sessionId }) }
+    publish('parked', { ...this.#joined, closeCode, ...moved(this.client.counters), ms })
   }
 
   /** Tells the operator how the client was served, unless its session goes on. */
   #report({ endedBy, code, error, ...counters }: ProxySummary): void {
     if (this.#hasParted) return
-    const event = { ...this.#who, code, ...(error && { error }) }
-    if (this.#sessionId !== undefined) {
-      publish('closed', { ...event, ...moved(counters), ms: performance.now() - this.#since })
-    } else if (endedBy === 'proxy') publish('refused', event)
+    const event = { closeCode: code, ...(error && { error }) }
+    if (this.#joined) {
+      publish('closed', { ...this.#joined, ...event, ...moved(counters), ms: performance.now() - this.#since })
+    } else if (endedBy === 'proxy') {
+      const { userId } = this
+      const reason = (!error && OF_GATEWAY[code]) || this.refusal
+      publish('refused', { reason, ...event, ...(userId !== undefined && { userId }) })
+    }
   }
 }
 
+// What ends a client whatever it waits for, and is no error: the gateway closes, there are too many strangers, or it has
+// sent too much.
+const OF_GATEWAY: Partial<Record<number, RefusedReason>> = { 1012: 'closing', 1013: 'busy', 1009: 'bad-request' }
+
 /** Returns what the events say of the counters. */
-function moved({ bytesToClient, bytesToUpstream, inputDropped }: Counters): Partial<GatewayEvent> {
+function moved({
+  bytesToClient,
+  bytesToUpstream,
+  inputDropped,
+}: Counters): Pick<ParkedEvent, 'bytesToClient' | 'bytesToUpstream' | 'inputDropped'> {
   return { bytesToClient, bytesToUpstream, ...(inputDropped > 0 && { inputDropped }) }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { ClientAuth } from '../proxy/commands.ts'
-import type { GatewayClient } from './options.ts'
+import type { RefusedEvent } from './events.ts'
+import type { GatewayClient, GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'
 
 /** Returns what a client says of itself. `auth` is what the auth frame of a WebSocket says. */
@@ -27,14 +28,23 @@ export function describeClient(request: IncomingMessage, route: Route, auth?: Cl
   }
 }
 
+/** Returns what was compared, for the operator, if the page that a request comes from may not use the gateway. */
+export function findForbiddenOrigin(
+  request: IncomingMessage,
+  origins: GatewaySettings['origins'],
+): Pick<RefusedEvent, 'origin' | 'host' | 'origins'> | undefined {
+  const { origin, host } = request.headers
+  if (origin === undefined || isOriginAllowed(origin, host, origins)) return undefined
+  return { origin, ...(host !== undefined && { host }), origins }
+}
+
 /**
- * Whether the page that a request comes from may use the gateway. A request without an `Origin` comes from no page.
+ * Whether a page may use the gateway. A request without an `Origin` comes from no page.
  *
  * @see https://www.rfc-editor.org/rfc/rfc6455#section-10.2
  */
-export function isOriginAllowed({ headers }: IncomingMessage, origins: 'same' | 'any' | readonly string[]): boolean {
-  const { origin, host } = headers
-  if (origin === undefined || origins === 'any') return true
+function isOriginAllowed(origin: string, host: string | undefined, origins: GatewaySettings['origins']): boolean {
+  if (origins === 'any') return true
   if (origins !== 'same') return origins.includes(origin)
   // A browser leaves out the default port and writes the host in small letters; a client or a proxy may not do so in `Host`.
   // Which port is the default is known by the scheme of the page: a proxy in front may serve TLS.

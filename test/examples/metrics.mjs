@@ -6,7 +6,11 @@ const attached = new Gauge({ name: 'terminal_clients', help: 'Clients that are a
 const parked = new Gauge({ name: 'terminal_parked', help: 'Sessions whose client has left' })
 const bytes = new Counter({ name: 'terminal_bytes_total', help: 'Bytes to clients and upstreams', labelNames: ['to'] })
 const closed = new Counter({ name: 'terminal_closed_total', help: 'Sessions that have ended', labelNames: ['code'] })
-const refused = new Counter({ name: 'terminal_refused_total', help: 'Clients that were refused', labelNames: ['code'] })
+const refused = new Counter({
+  name: 'terminal_refused_total',
+  help: 'Clients that were refused',
+  labelNames: ['reason'],
+})
 const seconds = new Histogram({
   name: 'terminal_attach_seconds',
   help: 'From the handshake until the client is attached',
@@ -37,8 +41,8 @@ subscribe('terminal-upstream:resumed', (event) => {
 subscribe('terminal-upstream:closed', (event) => {
   if (event.wasParked) parked.dec()
   else leave(event)
-  closed.inc({ code: event.code })
+  closed.inc({ code: event.closeCode })
 })
-subscribe('terminal-upstream:refused', ({ code }) => refused.inc({ code }))
+subscribe('terminal-upstream:refused', ({ reason }) => refused.inc({ reason }))
 
 export { register }

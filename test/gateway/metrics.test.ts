@@ -25,6 +25,6 @@ test('metrics.mjs counts the clients of a gateway for Prometheus', async () => {
   const metrics = await register.metrics()
   expect(metrics).toMatch(/^terminal_bytes_total\{to="upstream"\} 5$/m)
   expect(metrics).toMatch(/^terminal_closed_total\{code="1000"\} 1$/m)
-  expect(metrics).toMatch(/^terminal_refused_total\{code="401"\} 1$/m)
+  expect(metrics).toMatch(/^terminal_refused_total\{reason="unauthorized"\} 1$/m)
   expect(metrics).toMatch(/^terminal_parked 0$/m)
 })

@@ -71,7 +71,7 @@ describe('close', () => {
     const answer = ask(opening, 'POST')
     await until(() => opening.upstream.requests.length > 0)
     await opening.gateway.close()
-    expect((await answer).status).toBe(500)
+    expect((await answer).status).toBe(503)
     await until(() => opening.upstream.sessions.length === 0)
   })
 

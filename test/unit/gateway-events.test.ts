@@ -1,23 +1,8 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it } from 'vitest'
-import type { GatewayEvent } from '../../src/gateway.ts'
 import { TerminalError } from '../../src/index.ts'
+import { recordEvents } from '../support/gateway-events.ts'
 import { as, ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
-import { afterwards, nobody, serve, until, withoutCanary } from '../support/upstream.ts'
-
-const NAMES = ['attached', 'closed', 'parked', 'refused', 'resumed'] as const
-type Name = (typeof NAMES)[number]
-
-/** Records what the channels publish until the end of the test. No event may show a key or a token. */
-function recordEvents(): Array<[name: Name, event: GatewayEvent]> {
-  const events: Array<[Name, GatewayEvent]> = []
-  for (const name of NAMES) {
-    const listener = (event: unknown): void => void events.push([name, withoutCanary(event as GatewayEvent)])
-    subscribe(`terminal-upstream:${name}`, listener)
-    afterwards({ close: () => unsubscribe(`terminal-upstream:${name}`, listener) })
-  }
-  return events
-}
+import { nobody, serve, until } from '../support/upstream.ts'
 
 describe('the diagnostics channels of a gateway', () => {
   it('tell who attached, and how the client was served', async () => {
@@ -32,7 +17,10 @@ describe('the diagnostics channels of a gateway', () => {
     const who = { userId: 'bea', sessionId }
     expect(events).toEqual([
       ['attached', { ...who, ms: expect.any(Number) }],
-      ['closed', { ...who, code: 1000, bytesToClient: expect.any(Number), bytesToUpstream: 5, ms: expect.any(Number) }],
+      [
+        'closed',
+        { ...who, closeCode: 1000, bytesToClient: expect.any(Number), bytesToUpstream: 5, ms: expect.any(Number) },
+      ],
     ])
     expect(JSON.stringify(events)).not.toContain('jwt-')
   })
@@ -73,12 +61,12 @@ describe('the diagnostics channels of a gateway', () => {
     const bytes = { bytesToClient: expect.any(Number), bytesToUpstream: expect.any(Number) }
     expect(events).toEqual([
       ['attached', who],
-      ['parked', { ...who, ...bytes, code: 1001, bytesToUpstream: 5 }],
+      ['parked', { ...who, ...bytes, closeCode: 1001, bytesToUpstream: 5 }],
       ['resumed', who],
-      ['parked', { ...who, ...bytes, code: 4009 }],
+      ['parked', { ...who, ...bytes, closeCode: 4009 }],
       ['resumed', who],
-      ['parked', { ...who, ...bytes, code: 1006 }],
-      ['closed', { ...who, code: 1000, wasParked: true }],
+      ['parked', { ...who, ...bytes, closeCode: 1006 }],
+      ['closed', { ...who, closeCode: 1000, wasParked: true }],
     ])
   })
 
@@ -89,7 +77,7 @@ describe('the diagnostics channels of a gateway', () => {
     await until(() => events.length === 1)
     gateway.upstream.sessions[0]?.reset()
     await until(() => events.length === 2)
-    expect(events[1]).toMatchObject(['closed', { code: 1006, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }])
+    expect(events[1]).toMatchObject(['closed', { closeCode: 1006, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }])
   })
 
   it('tell what was refused', async () => {
@@ -108,9 +96,18 @@ describe('the diagnostics channels of a gateway', () => {
     await ask(gateway, 'GET', '', { ...as('ada'), Origin: 'https://evil.example' })
     await until(() => events.length === 3)
     expect(events).toEqual([
-      ['refused', { code: 403, error: refusal }],
-      ['refused', { code: 4003, error: refusal }],
-      ['refused', { code: 403 }],
+      ['refused', { reason: 'forbidden', status: 403, error: refusal }],
+      ['refused', { reason: 'forbidden', closeCode: 4003, error: refusal }],
+      [
+        'refused',
+        {
+          reason: 'origin',
+          status: 403,
+          origin: 'https://evil.example',
+          host: new URL(gateway.base).host,
+          origins: ['https://chat.example'],
+        },
+      ],
     ])
   })
 
@@ -128,10 +125,10 @@ describe('the diagnostics channels of a gateway', () => {
     await ask(broken, 'POST')
     await until(() => events.length === 4)
     expect(events).toMatchObject([
-      ['refused', { userId: 'ada', code: 429 }],
-      ['refused', { userId: 'ada', code: 404 }],
-      ['refused', { userId: 'ada', code: 4004, error: { code: 'ERR_TERMINAL_NOT_FOUND' } }],
-      ['refused', { userId: 'bob', code: 503, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
+      ['refused', { userId: 'ada', reason: 'limit', status: 429 }],
+      ['refused', { userId: 'ada', reason: 'not-found', status: 404 }],
+      ['refused', { userId: 'ada', reason: 'not-found', closeCode: 4004, error: { code: 'ERR_TERMINAL_NOT_FOUND' } }],
+      ['refused', { userId: 'bob', reason: 'upstream', status: 503, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
     ])
   })
 })

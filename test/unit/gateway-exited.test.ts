@@ -87,7 +87,7 @@ describe('a shell that ends while nobody is attached', () => {
       await exit(gateway)
       const forgotten = new Promise((resolve) => channel('terminal-upstream:closed').subscribe(resolve))
       vi.advanceTimersByTime(61_000)
-      expect(await forgotten).toMatchObject({ sessionId: id, code: 1000, wasParked: true })
+      expect(await forgotten).toMatchObject({ sessionId: id, closeCode: 1000, wasParked: true })
       expect(await (await attachAs(gateway, id)).closed).toEqual(GONE)
     } finally {
       vi.useRealTimers()

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { GatewayEvent } from '../../src/gateway.ts'
+import type { ParkedEvent } from '../../src/gateway.ts'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestRelease, TestShell, TestUpstream } from '../../src/testing.ts'
 import { browserSocket } from '../support/browser-socket.ts'
@@ -175,8 +175,8 @@ describe('a client of a proxy whose input stalls', () => {
 
 describe('a gateway in front of an old server', () => {
   it('paces the input of its clients, says so, and reports what was dropped', async () => {
-    const events: GatewayEvent[] = []
-    const listener = (event: unknown): void => void events.push(event as GatewayEvent)
+    const events: ParkedEvent[] = []
+    const listener = (event: unknown): void => void events.push(event as ParkedEvent)
     subscribe('terminal-upstream:parked', listener)
     afterwards({ close: () => unsubscribe('terminal-upstream:parked', listener) })
     useClock()

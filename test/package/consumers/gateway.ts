@@ -1,9 +1,14 @@
 import { createServer, type Server } from 'node:http'
 import {
   createTerminalGateway,
+  type AttachedEvent,
+  type ClosedEvent,
   type GatewayClient,
-  type GatewayEvent,
   type GatewaySession,
+  type ParkedEvent,
+  type RefusedEvent,
+  type RefusedReason,
+  type ResumedEvent,
   type TerminalGateway,
   type TerminalGatewayOptions,
 } from '../../../src/gateway.ts'
@@ -39,8 +44,10 @@ export async function serve(): Promise<Server> {
   })
   const sessions: readonly GatewaySession[] = gateway.sessions
   const times: Array<Date | undefined> = sessions.flatMap(({ since, attachedSince }) => [since, attachedSince])
-  const event: GatewayEvent = { userId: 'ada', code: times.length }
-  console.log(event)
+  const events: Array<AttachedEvent | ClosedEvent | ParkedEvent | ResumedEvent> = []
+  const reason: RefusedReason = 'upstream'
+  const refused: RefusedEvent = { userId: 'ada', reason, status: times.length }
+  console.log(events, refused)
   await gateway.close({ drain: 1_000 })
   return server
 }
