@@ -137,6 +137,8 @@ async function create(
     session = await sessions.open(upstream, owner, leaving)
   } catch (problem) {
     if (sessions.isClosing) return refuse(response, CLOSING, { userId })
+    // The client has left before the upstream was asked.
+    if (problem === undefined) return
     return refuse(response, answerForUpstream(problem), { userId, error: problem })
   }
   if (!sessions.mayStay(session)) {

@@ -1,6 +1,7 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import type { TerminalError } from '../lib/errors.ts'
 import { GOING_AWAY } from '../proxy/client-session.ts'
-import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
+import { attachTerminal, type AttachProgress, type OpenTerminal } from '../terminal/attach.ts'
 import { readSettings } from '../terminal/settings.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { RenewedOptions } from '../upstream/credentials.ts'
@@ -147,14 +148,15 @@ export class Sessions {
 
   async #attach({ options }: Access, signal: AbortSignalLike): Promise<OpenTerminal<SessionOutput>> {
     const cancellation = new Cancellation()
-    const abort = (): void => cancellation.abort(new Error('The client has left, or the gateway closes'))
+    const progress: AttachProgress = {}
+    const abort = (): void => cancellation.abort(givenUp(progress))
     const signals = [signal, this.#closing]
     for (const each of signals) each.addEventListener('abort', abort)
     if (signals.some(({ aborted }) => aborted)) abort()
     try {
       const settings = readSettings({ ...this.#settings.connect, ...options, signal: cancellation })
       const upstream: RenewedOptions = { ...settings.upstream, credentials: options.credentials }
-      return await attachTerminal({ ...settings, upstream }, (source) => new SessionOutput(source))
+      return await attachTerminal({ ...settings, upstream }, (source) => new SessionOutput(source), progress)
     } finally {
       for (const each of signals) each.removeEventListener('abort', abort)
     }
@@ -166,6 +168,12 @@ export class Sessions {
     await Promise.allSettled([...this.#openings].map(({ done }) => done))
     await Promise.all([...this].map((session) => session.end(code, reason)))
   }
+}
+
+/** Returns what the operator is told of an opening whose client has left: what its upstream has done until then. */
+function givenUp({ lastError, step = 'waiting' }: AttachProgress): TerminalError {
+  const why = `the client has left, still ${step}`
+  return lastError ?? terminalError('ERR_TERMINAL_TIMEOUT', 'Cannot open a terminal for a client', why)
 }
 
 function isSameTerminal(session: Session, { core }: OpenTerminal<SessionOutput>): boolean {

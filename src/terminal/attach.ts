@@ -17,15 +17,18 @@ export interface OpenTerminal<S extends Sink> {
   readonly sink: S
 }
 
-/** Opens a terminal as `connectTerminal` does, with any kind of sink for its output. Each dial gets a new sink. */
+/**
+ * Opens a terminal as `connectTerminal` does, with any kind of sink for its output. Each dial gets a new sink. `progress` tells
+ * how far it has come, for a caller whose signal aborts.
+ */
 export async function attachTerminal<S extends Sink>(
   settings: Settings,
   createSink: CreateSink<S>,
+  progress: AttachProgress = {},
 ): Promise<OpenTerminal<S>> {
   const { signal, where, timeout, retry } = settings
   // Replaced by options without `chatId` when the server cannot attach to a session that has a chat.
   let upstreamOptions = settings.upstream
-  const progress: AttachProgress = {}
   const deadline = startDeadline(timeout, signal, () => {
     const { step, lastError } = progress
     const advice = lastError && `The last try: ${lastError.message}`
@@ -66,8 +69,8 @@ export async function attachTerminal<S extends Sink>(
   }
 }
 
-/** The state of connecting, for the error of a timeout. */
-interface AttachProgress {
+/** The state of connecting, for the error of one that ends before it has an outcome. */
+export interface AttachProgress {
   step?: string
   lastError?: TerminalError
 }
