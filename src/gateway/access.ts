@@ -4,28 +4,68 @@ import type { Credentials, RenewedOptions } from '../upstream/credentials.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { deleteSession, lookUpSession } from '../upstream/sessions.ts'
-import type { Owner } from './owner.ts'
+import { keyOf, type Owner } from './owner.ts'
 
 // A token may be renewed each few minutes, and a session lives for days.
 const MOST = 4
 
-/** How a session reaches its upstream: with the credentials that its owner has come with last, or a few before. */
-export class Access {
-  readonly owner: Owner
-  /** The options for its requests. */
-  readonly options: RenewedOptions
-  #credentials: readonly Credentials[]
+/** The credentials that a user has come with, the newest first. All sessions of the user share them. */
+export class UserCredentials {
+  #list: readonly Credentials[]
 
-  constructor(upstream: UpstreamOptions, owner: Owner) {
-    this.owner = owner
-    this.#credentials = [pick(upstream)]
-    this.options = { ...upstream, credentials: () => this.#credentials }
+  constructor(given: Credentials) {
+    this.#list = [pick(given)]
   }
 
-  /** The owner has come with these. Policy, context and chat of the session stay what they are. */
+  readonly list = (): readonly Credentials[] => this.#list
+
+  /** Whether they are the user's own. Otherwise they are the operator's. */
+  get areUsers(): boolean {
+    return areUsers(this.#list[0])
+  }
+
+  /** The user has come with these. */
   renew(given: Credentials): void {
-    const newest = this.#credentials.find((each) => isSame(each, given)) ?? pick(given)
-    this.#credentials = [newest, ...this.#credentials.filter((each) => each !== newest)].slice(0, MOST)
+    const newest = this.#list.find((each) => isSame(each, given)) ?? pick(given)
+    this.#list = [newest, ...this.#list.filter((each) => each !== newest)].slice(0, MOST)
+  }
+}
+
+/** The credentials of all users who have a session, also one that is being opened or ended. */
+export class Keyring {
+  // Weak, because a DELETE that is tried again in the background needs them after its session, and ends unnoticed.
+  readonly #users = new Map<string, WeakRef<UserCredentials>>()
+  readonly #registry = new FinalizationRegistry<string>((key) => {
+    if (!this.#users.get(key)?.deref()) this.#users.delete(key)
+  })
+
+  /** A user has come with these. They are kept if the user has a session. */
+  renew(user: Owner, given: Credentials): void {
+    this.#users.get(keyOf(user))?.deref()?.renew(given)
+  }
+
+  /** Returns the credentials of a user who opens a session with these. */
+  open(user: Owner, given: Credentials): UserCredentials {
+    const key = keyOf(user)
+    const known = this.#users.get(key)?.deref()
+    known?.renew(given)
+    if (known) return known
+    const credentials = new UserCredentials(given)
+    this.#users.set(key, new WeakRef(credentials))
+    this.#registry.register(credentials, key)
+    return credentials
+  }
+}
+
+/** How a session reaches its upstream. Policy, context and chat stay what they were when it was opened. */
+export class Access {
+  /** The options for its requests. */
+  readonly options: RenewedOptions
+  readonly credentials: UserCredentials
+
+  constructor(upstream: UpstreamOptions, credentials: UserCredentials) {
+    this.options = { ...upstream, credentials: credentials.list }
+    this.credentials = credentials
   }
 
   /**
@@ -46,6 +86,11 @@ export class Access {
     const why = 'the upstream has not said that it is gone'
     throw terminalError('ERR_TERMINAL_UNAVAILABLE', 'Cannot delete the session', why, { cause })
   }
+}
+
+/** Whether credentials are the user's own token, which the user can renew. Otherwise they are the operator's. */
+export function areUsers({ authType = 'bearer' }: Credentials = {}): boolean {
+  return authType === 'session' || authType === 'system_oauth'
 }
 
 function pick({ authType, key, cookie, headers }: Credentials): Credentials {

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
+import { hasCode, TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
+import { NOT_ACCEPTED } from '../upstream/failures.ts'
 import { publish, type RefusedEvent, type RefusedReason } from './events.ts'
 import { isFull } from './room.ts'
 
@@ -28,6 +29,9 @@ const UNREACHABLE: Refusal = { status: 502, body: { error: 'Terminal instance no
 /** Something went wrong that is no business of the client. */
 export const FAILED: Refusal = { status: 500, body: { error: 'Internal server error' }, reason: 'bad-request' }
 
+/** Only the operator can mend it, so no client tries again (PROTOCOL 8.8). */
+const FOR_OPERATOR: Refusal = { status: 500, body: { error: NOT_ACCEPTED }, reason: 'unauthorized' }
+
 /** `authorize` has not answered. The client comes again: that a database is busy says nothing about its user. */
 const NOT_NOW: Refusal = {
   status: 503,
@@ -44,6 +48,9 @@ const OF_AUTHORIZE: Partial<Record<TerminalErrorCode, Refusal>> = {
   ERR_TERMINAL_LIMIT: { status: 429, body: { error: 'Too many requests' }, reason: 'limit' },
 }
 
+/** The upstream does not accept the user's own token. */
+const OF_USER: Refusal = { ...UNAUTHORIZED, reason: 'upstream' }
+
 /** The upstream has said that it has no place for another session. */
 const FULL: Refusal = {
   status: 429,
@@ -51,14 +58,14 @@ const FULL: Refusal = {
   reason: 'full',
 }
 
-// An upstream that refuses the key of the gateway is no fault of the client.
 const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Refusal>> = {
   // A proxy on the way limits the rate of requests: that passes.
   ERR_TERMINAL_LIMIT: { ...UNREACHABLE, status: 503 },
   ERR_TERMINAL_NOT_FOUND: NOT_FOUND,
   ERR_TERMINAL_TIMEOUT: { ...UNREACHABLE, status: 504 },
   ERR_TERMINAL_UNAVAILABLE: { ...UNREACHABLE, status: 503 },
-  ERR_TERMINAL_UNAUTHORIZED: UNREACHABLE,
+  // The key is the gateway's, and no fault of the client.
+  ERR_TERMINAL_UNAUTHORIZED: { ...FOR_OPERATOR, reason: 'upstream' },
   ERR_TERMINAL_FORBIDDEN: UNREACHABLE,
   ERR_TERMINAL_MISSING_USER: UNREACHABLE,
   ERR_TERMINAL_PROTOCOL: UNREACHABLE,
@@ -70,18 +77,19 @@ export class WrongReturn extends TypeError {
   readonly #isWrong = true
 
   // Unlike `instanceof`, this asks nothing of a hostile value, which throws when it is asked.
-  static is(thrown: unknown): boolean {
+  static is(thrown: unknown): thrown is WrongReturn {
     return typeof thrown === 'object' && thrown !== null && #isWrong in thrown && thrown.#isWrong
   }
 
-  constructor(cause: unknown) {
-    super('`authorize` of a terminal gateway has returned something else than options of an upstream', { cause })
+  constructor(why: string, cause: unknown) {
+    const advice = 'Return the options of an upstream, or throw a TerminalError to refuse a client.'
+    super(`\`authorize\` of a terminal gateway has returned what cannot be used: ${why}. ${advice}`, { cause })
   }
 }
 
 /** Returns the answer to a client for anything that the asking of `authorize` has thrown. It never quotes it. */
 export function answerForAuthorize(thrown: unknown): Refusal {
-  return WrongReturn.is(thrown) ? FAILED : answerFrom((error) => find(OF_AUTHORIZE, error), thrown, NOT_NOW)
+  return WrongReturn.is(thrown) ? FOR_OPERATOR : answerFrom((error) => find(OF_AUTHORIZE, error), thrown, NOT_NOW)
 }
 
 /** Whether the client is refused by what the asking of `authorize` has thrown. Otherwise it comes again. */
@@ -89,9 +97,16 @@ export function isRefused(thrown: unknown): boolean {
   return answerForAuthorize(thrown) !== NOT_NOW
 }
 
-/** Returns the answer to a client for an error of its upstream. It never quotes the message, which names the upstream. */
-export function answerForUpstream(thrown: unknown): Refusal {
-  return answerFrom((error) => (isFull(error) ? FULL : find(OF_UPSTREAM, error)), thrown, FAILED)
+/**
+ * Returns the answer to a client for an error of its upstream. It never quotes the message, which names the upstream.
+ * `areUsers` says that the credentials for the upstream are the user's own, who can renew them.
+ */
+export function answerForUpstream(thrown: unknown, areUsers: boolean): Refusal {
+  const answerTo = (error: TerminalError): Refusal | undefined => {
+    if (isFull(error)) return FULL
+    return areUsers && hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') ? OF_USER : find(OF_UPSTREAM, error)
+  }
+  return answerFrom(answerTo, thrown, FOR_OPERATOR)
 }
 
 function answerFrom(

@@ -19,6 +19,7 @@ import type { GatewayState } from './state.ts'
 import { Strangers } from './strangers.ts'
 import { refuseUpgrade, respondOn, wantsOtherProtocol } from './upgrade.ts'
 import { findForbiddenOrigin } from './visitor.ts'
+import { Warnings } from './warnings.ts'
 
 /** Serves terminals to pages and to Open WebUI, in front of an upstream. */
 export interface TerminalGateway extends AsyncDisposable {
@@ -95,12 +96,14 @@ class Gateway implements TerminalGateway {
   #closed: Promise<void> | undefined
 
   constructor(settings: GatewaySettings) {
+    const warnings = new Warnings()
     this.#state = {
       settings,
-      authorizer: new Authorizer(settings),
-      sessions: new Sessions(settings),
+      authorizer: new Authorizer(settings, warnings),
+      sessions: new Sessions(settings, warnings),
       strangers: new Strangers(settings.unauthenticated),
       deletions: new Deletions(),
+      warnings,
     }
   }
 

@@ -1,6 +1,7 @@
 import type { ProxyEnd } from '../proxy/client-session.ts'
 import { withoutAddresses } from '../proxy/closing.ts'
 import type { TerminalClose } from '../terminal/connection.ts'
+import { NOT_ACCEPTED } from '../upstream/failures.ts'
 import { parseBase } from '../upstream/url.ts'
 
 /** How a client ends when another one of the owner has come: the owner's word, as both are. */
@@ -14,16 +15,24 @@ export function isCutOff(code: number): boolean {
   return code === 1001 || code === 1006
 }
 
-const BAD_GATEWAY = 1014
+const BAD_GATEWAY = { code: 1014, reason: '' }
+// The upstream does not accept the token of the user, or what the operator has given it (PROTOCOL 8.8).
+const OF_USER = { code: 4001, reason: 'Not authorized' }
+const FOR_OPERATOR = { code: 4003, reason: NOT_ACCEPTED }
+
+/** How a client ends whose `authorize` has returned what cannot be used. */
+export function endOfWrongReturn(error: Error): ProxyEnd {
+  return { endedBy: 'proxy', ...FOR_OPERATOR, error }
+}
 
 /** Returns how a client ends whose terminal has closed. */
-export function endOf({ code, reason, error }: TerminalClose, base: string): ProxyEnd {
-  // PROTOCOL 6.1: these are about the key of the gateway, and would blame the client's.
-  const isRefusal = code >= 4001 && code <= 4004
-  return {
-    endedBy: 'upstream',
-    code: isRefusal ? BAD_GATEWAY : code,
-    reason: isRefusal ? '' : withoutAddresses(reason, parseBase(base).url.hostname),
-    ...(error && { error }),
-  }
+export function endOf(close: TerminalClose, base: string, areUsers: boolean): ProxyEnd {
+  return { endedBy: 'upstream', ...frameFor(close, base, areUsers), ...(close.error && { error: close.error }) }
+}
+
+function frameFor({ code, reason }: TerminalClose, base: string, areUsers: boolean): Pick<ProxyEnd, 'code' | 'reason'> {
+  if (code === 4001) return areUsers ? OF_USER : FOR_OPERATOR
+  // PROTOCOL 6.1: these are about what the gateway has sent, and would blame the client.
+  if (code >= 4002 && code <= 4004) return BAD_GATEWAY
+  return { code, reason: withoutAddresses(reason, parseBase(base).url.hostname) }
 }

@@ -6,8 +6,8 @@ import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-se
 import { explainThrown } from '../proxy/closing.ts'
 import type { FirstMessage } from '../proxy/commands.ts'
 import { terminalError } from '../upstream/failures.ts'
-import { answerForAuthorize, isRefused } from './answers.ts'
-import { TAKEN_OVER } from './ends.ts'
+import { answerForAuthorize, isRefused, WrongReturn } from './answers.ts'
+import { endOfWrongReturn, TAKEN_OVER } from './ends.ts'
 import type { Owner } from './owner.ts'
 import type { Route } from './route.ts'
 import type { GatewayState } from './state.ts'
@@ -87,6 +87,10 @@ async function authorize(
     return { owner: authorization.owner, ...resumed }
   } catch (error) {
     visit.refusal = answerForAuthorize(error).reason
+    if (WrongReturn.is(error)) {
+      client.finish(endOfWrongReturn(error))
+      return undefined
+    }
     if (isRefused(error)) throw error
     // `authorize` has said nothing about the client, so its connection ends, and nothing else.
     client.finish({ ...NOT_NOW, error: explainThrown(error, false).error })

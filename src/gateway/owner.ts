@@ -17,3 +17,8 @@ export function isSameChat(one: Owner, other: Owner): boolean {
 export function mayUse(client: Owner, owner: Owner): boolean {
   return isSameUser(client, owner) && (owner.chatId === undefined || owner.chatId === client.chatId)
 }
+
+/** Returns a text that is the same for the same user of the same upstream only. */
+export function keyOf({ base, userId }: Owner): string {
+  return JSON.stringify([base, userId])
+}

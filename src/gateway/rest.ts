@@ -13,13 +13,16 @@ import {
   refuse,
   sendAnswer,
   TAKEN_OVER,
+  WrongReturn,
   type Refusal,
 } from './answers.ts'
+import { areUsers } from './access.ts'
 import type { Authorization } from './authorization.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'
 import type { Session } from './session.ts'
 import type { GatewayState } from './state.ts'
+import { kindOf, type Warnings } from './warnings.ts'
 import { describeClient, findForbiddenOrigin } from './visitor.ts'
 
 // Bytes. No request needs a body.
@@ -72,7 +75,7 @@ async function end(
   response: ServerResponse,
   id: string,
   { owner }: Authorization,
-  { sessions, deletions }: GatewayState,
+  { sessions, deletions, warnings }: GatewayState,
 ): Promise<void> {
   const session = sessions.find(id, owner)
   const generation = new URL(String(request.url), 'http://gateway').searchParams.get('generation') || undefined
@@ -89,7 +92,8 @@ async function end(
     deletions.delete(id)
   } catch (error) {
     // The lease of the terminal goes on to delete it.
-    return refuse(response, answerForUpstream(error), { userId: owner.userId, error })
+    warnings.onRefusal(owner.base, Object(error).cause, deletion.access.credentials.areUsers)
+    return refuse(response, answerForUpstream(error, false), { userId: owner.userId, error })
   }
   sendAnswer(response, { status: 200, body: { status: 'deleted' } })
 }
@@ -126,7 +130,7 @@ async function create(
   response: ServerResponse,
   { upstream, owner }: Authorization,
   leaving: AbortSignalLike,
-  { settings, sessions }: GatewayState,
+  { settings, sessions, warnings }: GatewayState,
 ): Promise<void> {
   const error = `Maximum number of terminal sessions (${settings.sessionsPerUser}) reached`
   const { userId } = owner
@@ -138,8 +142,8 @@ async function create(
   } catch (problem) {
     if (sessions.isClosing) return refuse(response, CLOSING, { userId })
     // The client has left before the upstream was asked.
-    if (problem === undefined) return
-    return refuse(response, answerForUpstream(problem), { userId, error: problem })
+    if (leaving.aborted && problem === undefined) return
+    return refuseForUpstream(response, problem, { upstream, owner }, warnings)
   }
   if (!sessions.mayStay(session)) {
     // On the word of a limit that is documented: `sessionsPerUser`. Nobody knows the session.
@@ -150,6 +154,23 @@ async function create(
   if (isSent && (await hasLeft(response))) return sessions.makeRoom(owner)
   // On the word of the client, which has left, or of the framework that has answered it: nobody knows the session.
   await session.end(GOING_AWAY, 'Nobody has been told of it')
+}
+
+/** Refuses a client whose upstream has failed, and warns the operator of what nobody else can mend. */
+function refuseForUpstream(
+  response: ServerResponse,
+  error: unknown,
+  { upstream, owner: { base, userId } }: Authorization,
+  warnings: Warnings,
+): void {
+  const areOwn = areUsers(upstream)
+  warnings.onRefusal(base, error, areOwn)
+  const refusal = answerForUpstream(error, areOwn)
+  if (refusal.reason !== 'unauthorized') return refuse(response, refusal, { userId, error })
+  // What is no TerminalError comes from the function that `authorize` has returned as `key`.
+  const wrong = new WrongReturn(`\`key\` has failed: ${kindOf(error)}`, error)
+  warnings.warn('TERMINAL_GATEWAY_RETURNED', wrong.message, base)
+  refuse(response, refusal, { userId, error: wrong })
 }
 
 /** Resolves with whether an answer has left, or the client before it. */

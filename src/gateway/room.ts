@@ -2,7 +2,7 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import { hasCode } from '../lib/errors.ts'
 import { GOING_AWAY } from '../proxy/client-session.ts'
-import { isSameUser, type Owner } from './owner.ts'
+import { isSameUser, keyOf, type Owner } from './owner.ts'
 import type { Session } from './session.ts'
 
 // The reason for the upstream, with the end of a parked session.
@@ -95,7 +95,7 @@ export class Room {
       const isTaken = [...this.#places().sessions].some(
         (session) => session.owner.base === owner.base && session.createdAt >= since,
       )
-      if (isFull(error) && !isTaken) this.#useless.set(keyOf(parked.owner, owner), performance.now())
+      if (isFull(error) && !isTaken) this.#useless.set(limitOf(parked.owner, owner), performance.now())
       throw error
     }
   }
@@ -115,7 +115,7 @@ export class Room {
     // The sort is stable: of users with as many, the session that was left first.
     const [others] = [...parked].sort((one, other) => count(other) - count(one))
     const chosen = own ?? (others && count(others) > wanted ? others : undefined)
-    return chosen && this.#mayHelp(keyOf(chosen.owner, owner)) ? chosen : undefined
+    return chosen && this.#mayHelp(limitOf(chosen.owner, owner)) ? chosen : undefined
   }
 
   #mayHelp(key: string): boolean {
@@ -130,6 +130,6 @@ export function byTime(one: Session, other: Session): number {
 }
 
 /** What is remembered: an upstream's limit may be one for each user, so that only one's own sessions take one's places. */
-function keyOf(ended: Owner, { base, userId }: Owner): string {
-  return isSameUser(ended, { base, userId, chatId: undefined }) ? JSON.stringify([base, userId]) : base
+function limitOf(ended: Owner, user: Owner): string {
+  return isSameUser(ended, user) ? keyOf(user) : user.base
 }

@@ -23,6 +23,12 @@ import type { Visit } from './visit.ts'
 // ms that a session waits for its first client.
 const UNATTACHED_LIMIT = 30_000
 
+/** Is told that a terminal has closed, and then that nothing of its session is left. */
+export interface SessionObserver {
+  onClosed(session: Session, close: TerminalClose): void
+  onGone(session: Session): void
+}
+
 /** An open terminal, the end of its output, and the client that is joined to it. */
 export class Session implements SilenceObserver {
   readonly id: string = randomUUID()
@@ -31,7 +37,7 @@ export class Session implements SilenceObserver {
   readonly access: Access
   readonly admission: Admission = new Admission()
   readonly generations: Generations = new Generations()
-  readonly #onGone: (session: Session) => void
+  readonly #observer: SessionObserver
   readonly #settings: GatewaySettings
   /** When it was created, as `performance.now()`. */
   readonly createdAt: number = performance.now()
@@ -61,14 +67,14 @@ export class Session implements SilenceObserver {
     { core, sink }: OpenTerminal<SessionOutput>,
     access: Access,
     settings: GatewaySettings,
-    onGone: (session: Session) => void,
+    observer: SessionObserver,
   ) {
     this.owner = owner
     this.access = access
     this.core = core
     this.#output = sink
     this.#settings = settings
-    this.#onGone = onGone
+    this.#observer = observer
     this.#size = settings.connect.size ?? { cols: 80, rows: 24 }
     sink.keep(settings.replay)
     this.#timer = new SilenceTimer([UNATTACHED_LIMIT], this)
@@ -132,10 +138,11 @@ export class Session implements SilenceObserver {
   }
 
   /**
-   * The terminal has closed. If its shell has ended by itself while no client was joined, the session stays for
-   * as long as it would have otherwise: the first client that comes back gets the last output.
+   * If the shell has ended by itself while no client was joined, the session stays for as long as it would have otherwise:
+   * the first client that comes back gets the last output.
    */
   #onClosed(close: TerminalClose): void {
+    this.#observer.onClosed(this, close)
     if (close.cause !== 'exited' || this.#attachment || this.#isEnding) return this.#finish(close)
     this.#exit = close
     this.#parked ??= { since: new Date(), at: performance.now() }
@@ -151,8 +158,8 @@ export class Session implements SilenceObserver {
       publish('closed', { userId, sessionId: this.id, closeCode: code, wasParked: true, ms, ...(error && { error }) })
     }
     this.#attachment?.input.stop()
-    this.#attachment?.visit.client.finish(endOf(close, base))
-    this.#onGone(this)
+    this.#attachment?.visit.client.finish(endOf(close, base, this.access.credentials.areUsers))
+    this.#observer.onGone(this)
   }
 
   /** Called by the timer: no client has come. On the word of a limit that is documented: `keepFor`, or 30 s for the first. */

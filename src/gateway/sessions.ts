@@ -2,24 +2,26 @@ import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { GOING_AWAY } from '../proxy/client-session.ts'
 import { attachTerminal, type AttachProgress, type OpenTerminal } from '../terminal/attach.ts'
+import type { TerminalClose } from '../terminal/connection.ts'
 import { readSettings } from '../terminal/settings.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { RenewedOptions } from '../upstream/credentials.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { Access } from './access.ts'
+import { Access, Keyring } from './access.ts'
 import type { Authorization } from './authorization.ts'
 import type { GatewaySettings } from './options.ts'
 import { isSameChat, isSameUser, mayUse, type Owner } from './owner.ts'
 import { byTime, MADE_ROOM, Room } from './room.ts'
 import { SessionOutput } from './session-output.ts'
-import { Session } from './session.ts'
+import { Session, type SessionObserver } from './session.ts'
+import type { Warnings } from './warnings.ts'
 
 /** The sessions of a gateway. Nobody finds a session of another owner. */
-export class Sessions {
+export class Sessions implements SessionObserver {
   readonly #settings: GatewaySettings
+  readonly #warnings: Warnings
   readonly #sessions = new Map<string, Session>()
-  // Weak, because a DELETE that is tried again in the background needs one when its session is gone, and ends unnoticed.
-  readonly #accesses = new Set<WeakRef<Access>>()
+  readonly #keyring = new Keyring()
   // The sessions that are being opened.
   readonly #openings = new Set<{ readonly owner: Owner; readonly done: Promise<unknown> }>()
   readonly #room = new Room(() => ({
@@ -29,11 +31,9 @@ export class Sessions {
   // Stops the openings when the gateway closes.
   readonly #closing = new Cancellation()
 
-  // One function for all sessions.
-  readonly #forget = ({ id }: Session): void => void this.#sessions.delete(id)
-
-  constructor(settings: GatewaySettings) {
+  constructor(settings: GatewaySettings, warnings: Warnings) {
     this.#settings = settings
+    this.#warnings = warnings
   }
 
   /** Whether the gateway closes. */
@@ -94,11 +94,15 @@ export class Sessions {
    * being opened or ended.
    */
   renew({ upstream, owner }: Authorization): void {
-    for (const reference of this.#accesses) {
-      const access = reference.deref()
-      if (!access) this.#accesses.delete(reference)
-      else if (isSameUser(access.owner, owner)) access.renew(upstream)
-    }
+    this.#keyring.renew(owner, upstream)
+  }
+
+  onClosed({ owner, access }: Session, { error }: TerminalClose): void {
+    this.#warnings.onRefusal(owner.base, error, access.credentials.areUsers)
+  }
+
+  onGone({ id }: Session): void {
+    this.#sessions.delete(id)
   }
 
   /** Opens a terminal. `signal` stops that. */
@@ -117,6 +121,7 @@ export class Sessions {
    * (PROTOCOL 2.7), so two sessions of one chat are one there.
    */
   async #openInTurn(upstream: UpstreamOptions, owner: Owner, signal: AbortSignalLike): Promise<Session> {
+    const access = new Access(upstream, this.#keyring.open(owner, upstream))
     const { chatId } = owner
     const sameChat = [...this.#openings].filter((other) => chatId !== undefined && isSameChat(other.owner, owner))
     await Promise.allSettled(sameChat.map(({ done }) => done))
@@ -124,8 +129,6 @@ export class Sessions {
       const why = "the chat is the id of another user's session"
       throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', why)
     }
-    const access = new Access(upstream, owner)
-    this.#accesses.add(new WeakRef(access))
     const attach = (): Promise<OpenTerminal<SessionOutput>> => this.#attach(access, signal)
     let terminal = await this.#room.open(owner, signal, attach)
     const older = [...this].find((session) => session.owner.base === owner.base && isSameTerminal(session, terminal))
@@ -133,7 +136,7 @@ export class Sessions {
       await Promise.all([older.end(4009, 'Session already connected'), terminal.core.close()])
       terminal = await attach()
     }
-    const session = new Session(owner, terminal, access, this.#settings, this.#forget)
+    const session = new Session(owner, terminal, access, this.#settings, this)
     this.#sessions.set(session.id, session)
     return session
   }

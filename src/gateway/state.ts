@@ -3,6 +3,7 @@ import type { Deletions } from './deletions.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Sessions } from './sessions.ts'
 import type { Strangers } from './strangers.ts'
+import type { Warnings } from './warnings.ts'
 
 /** What the requests and the WebSockets of a gateway share. */
 export interface GatewayState {
@@ -11,4 +12,5 @@ export interface GatewayState {
   readonly sessions: Sessions
   readonly strangers: Strangers
   readonly deletions: Deletions
+  readonly warnings: Warnings
 }

@@ -20,7 +20,8 @@ export interface AuthorizeOptions {
    *
    * A `TerminalError` that it throws picks the close code: `ERR_TERMINAL_UNAUTHORIZED` 4001, `ERR_TERMINAL_FORBIDDEN`
    * 4003, `ERR_TERMINAL_NOT_FOUND` 4004. The client is told its `closeReason`, and never its message. Any other value
-   * that it throws closes the client with 4003 and no reason.
+   * that it throws closes the client with 4003 and no reason. The operator finds it as `error` in the summary: log that, for
+   * no warning is given.
    */
   authorize: (auth: ClientAuth, request?: IncomingMessage) => ConnectTerminalOptions | Promise<ConnectTerminalOptions>
   /** The client's handshake, for `authorize`. Default: none. */

@@ -38,6 +38,16 @@ export function terminalError(
   return new TerminalError(code, `${action}: ${why}. ${advice}`, { why, ...options })
 }
 
+/**
+ * What a gateway says with 500 and 4003 when only its operator can mend what is wrong (PROTOCOL 8.8). It says nothing of the
+ * client, or of its session.
+ */
+export const NOT_ACCEPTED = 'Not accepted by the terminal server'
+
+function adviceOnReason(reason: string): string | undefined {
+  return reason === NOT_ACCEPTED ? 'Only its operator can mend that: its log says how.' : undefined
+}
+
 /** What is known of an answer beside its status. */
 export interface AnswerDetails {
   /** The reason that the server gave in JSON, already redacted. A proxy on the way gives none. */
@@ -59,7 +69,10 @@ export function statusError(action: string, status: number, details: AnswerDetai
   const isFull = isPost && status === 429 && FULL.test(message)
   const otherwise = status >= 500 || status === 429 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
   const code = isFull ? 'ERR_TERMINAL_LIMIT' : (STATUSES[status] ?? otherwise)
-  const error = terminalError(code, action, why, { status, advice: status === 401 ? adviceOnKey(hasKey) : undefined })
+  const error = terminalError(code, action, why, {
+    status,
+    advice: status === 401 ? adviceOnKey(hasKey) : adviceOnReason(message),
+  })
   answers.set(error, details)
   return error
 }
@@ -115,7 +128,7 @@ export function closeError(
   closeCode: number,
   reason: string,
   redact: Redact,
-  advice?: string,
+  advice: string | undefined = adviceOnReason(reason),
 ): TerminalError {
   const closeReason = redact(reason)
   const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${quoted(closeReason)}`

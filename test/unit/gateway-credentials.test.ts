@@ -1,12 +1,11 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it, vi } from 'vitest'
-import type { GatewayEvent } from '../../src/gateway.ts'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestFaults, TestRelease } from '../../src/testing.ts'
+import { recordRefusals } from '../support/gateway-events.ts'
 import { gateway as proxyTo } from '../support/gateway.ts'
 import { inputFrames, randomText } from '../support/terminal.ts'
 import { ask, attachAs, createAs, pageOf, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
-import { afterwards, until, upstreamOf } from '../support/upstream.ts'
+import { until, upstreamOf } from '../support/upstream.ts'
 
 interface Refusals {
   /** The tokens that the upstream accepts. */
@@ -252,16 +251,13 @@ describe('a DELETE that the upstream refuses', () => {
   it('is repeated by the client until it is done', async () => {
     const gateway = await start()
     const terminal = await connectTerminal({ ...pageOf(gateway), key: 'one' })
-    const refused: number[] = []
-    const listener = (event: unknown): void => void refused.push(Number((event as GatewayEvent).code))
-    subscribe('terminal-upstream:refused', listener)
-    afterwards({ close: () => unsubscribe('terminal-upstream:refused', listener) })
+    const refused = recordRefusals()
     gateway.valid.clear()
     const closed = terminal.close()
     await until(() => refused.length > 1)
     gateway.valid.add('one')
     expect(await closed).toMatchObject({ cause: 'local' })
-    expect(new Set(refused)).toEqual(new Set([503]))
+    expect(new Set(refused.map(({ status }) => status))).toEqual(new Set([503]))
   })
 
   it('is reported as done if the session has ended all the same', async () => {

@@ -37,7 +37,7 @@ describe('the diagnostics channels of a gateway', () => {
     })
     await ask(gateway, 'POST')
     await until(() => events.length === 1)
-    expect(String(events[0]?.[1].error)).toContain('"no: [redacted]"')
+    expect(String(Object(events[0]?.[1]).error)).toContain('"no: [redacted]"')
   })
 
   it('tell that a client left its session, came back, was replaced by another one, and that the session ended', async () => {

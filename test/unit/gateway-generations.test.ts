@@ -1,10 +1,9 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
-import type { GatewayEvent } from '../../src/gateway.ts'
 import { connectTerminal } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { relayTo } from '../support/cuttable-relay.ts'
+import { recordRefusals } from '../support/gateway-events.ts'
 import { AUTH, parked, resume, silent } from '../support/resume.ts'
 import { ask, attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { afterwards, outputWith, until } from '../support/upstream.ts'
@@ -102,12 +101,9 @@ describe.each([
     await until(() => terminal.status === 'reconnecting')
     const other = await connectTerminal({ ...pageOf(gateway), sessionId: terminal.sessionId, ...options })
     afterwards(other)
-    const refused: number[] = []
-    const listener = (event: unknown): void => void refused.push(Number((event as GatewayEvent).code))
-    subscribe('terminal-upstream:refused', listener)
-    afterwards({ close: () => unsubscribe('terminal-upstream:refused', listener) })
+    const refused = recordRefusals()
     expect(await terminal.close()).toEqual({ code: 1000, reason: '', cause: 'local' })
-    expect(refused).toEqual([409])
+    expect(refused.map(({ status }) => status)).toEqual([409])
     await other.write('still mine')
     await outputWith(other, 'still mine')
     expect(gateway.upstream.requests.filter(({ method }) => method === 'DELETE')).toEqual([])

@@ -228,14 +228,17 @@ describe('refusals', () => {
     async (returned) => {
       const gateway = await startGateway({ authorize: () => returned as never })
       for (const method of ['POST', 'GET']) {
-        expect(await ask(gateway, method)).toMatchObject({ status: 500, body: { error: 'Internal server error' } })
+        expect(await ask(gateway, method)).toMatchObject({
+          status: 500,
+          body: { error: 'Not accepted by the terminal server' },
+        })
       }
       expect(await (await attachAs(gateway, 's1')).closed).toMatchObject({ code: 4003 })
     },
   )
 
   it.each([
-    [401, 502],
+    [401, 500],
     [403, 502],
     [404, 404],
     [422, 502],

@@ -72,7 +72,7 @@ describe('a client of a gateway', () => {
 
   it.each([
     [4009, 'taken', 4009, 'taken'],
-    [4001, 'Invalid API key', 1014, ''],
+    [4001, 'Invalid API key', 4003, 'Not accepted by the terminal server'],
     [4004, 'not your session', 1014, ''],
     [1011, 'lost http://10.0.0.1', 1011, 'lost [redacted]'],
   ])('is closed with a code of its own when the upstream closes with %i %j', async (code, reason, sent, shown) => {
