@@ -28,24 +28,21 @@ const ADVICE: Record<Failure, string> = {
   ERR_TERMINAL_RECONNECTING: 'Try again when `status` is open.',
 }
 
-/** Returns an error whose message has the form "what failed and where: why. What to do." */
-export function terminalError(
-  code: Failure,
-  action: string,
-  why: string,
-  { advice = ADVICE[code], ...options }: TerminalErrorOptions & { advice?: string | undefined } = {},
-): TerminalError {
-  return new TerminalError(code, `${action}: ${why}. ${advice}`, { why, ...options })
-}
-
 /**
  * What a gateway says with 500 and 4003 when only its operator can mend what is wrong (PROTOCOL 8.8). It says nothing of the
  * client, or of its session.
  */
 export const NOT_ACCEPTED = 'Not accepted by the terminal server'
 
-function adviceOnReason(reason: string): string | undefined {
-  return reason === NOT_ACCEPTED ? 'Only its operator can mend that: its log says how.' : undefined
+/** Returns an error whose message has the form "what failed and where: why. What to do." */
+export function terminalError(
+  code: Failure,
+  action: string,
+  why: string,
+  { advice, ...options }: TerminalErrorOptions & { advice?: string | undefined } = {},
+): TerminalError {
+  advice ??= why.includes(NOT_ACCEPTED) ? 'Only its operator can mend that: its log says how.' : ADVICE[code]
+  return new TerminalError(code, `${action}: ${why}. ${advice}`, { why, ...options })
 }
 
 /** What is known of an answer beside its status. */
@@ -66,13 +63,13 @@ const answers = new WeakMap<object, AnswerDetails>()
 export function statusError(action: string, status: number, details: AnswerDetails = {}): TerminalError {
   const { message = '', hasKey = true, isPost = false } = details
   const why = `HTTP ${status}${quoted(message)}`
-  const isFull = isPost && status === 429 && FULL.test(message)
-  const otherwise = status >= 500 || status === 429 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
-  const code = isFull ? 'ERR_TERMINAL_LIMIT' : (STATUSES[status] ?? otherwise)
-  const error = terminalError(code, action, why, {
-    status,
-    advice: status === 401 ? adviceOnKey(hasKey) : adviceOnReason(message),
-  })
+  let code = STATUSES[status] ?? (status < 500 ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE')
+  let advice = status === 401 ? adviceOnKey(hasKey) : undefined
+  if (status === 429) {
+    if (isPost && FULL.test(message)) code = 'ERR_TERMINAL_LIMIT'
+    else advice = 'A proxy limits the rate. Retry-After is heeded.'
+  }
+  const error = terminalError(code, action, why, { status, advice })
   answers.set(error, details)
   return error
 }
@@ -106,6 +103,7 @@ const STATUSES: Partial<Record<number, Failure>> = {
   403: 'ERR_TERMINAL_FORBIDDEN',
   404: 'ERR_TERMINAL_NOT_FOUND',
   422: 'ERR_TERMINAL_MISSING_USER',
+  429: 'ERR_TERMINAL_UNAVAILABLE',
 }
 // Any other 429 comes from a limit on requests, and passes.
 const FULL = /^Maximum number of terminal sessions/
@@ -128,7 +126,7 @@ export function closeError(
   closeCode: number,
   reason: string,
   redact: Redact,
-  advice: string | undefined = adviceOnReason(reason),
+  advice?: string,
 ): TerminalError {
   const closeReason = redact(reason)
   const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${quoted(closeReason)}`

@@ -44,6 +44,13 @@ describe('statusError', () => {
     expect(retryAfter(statusError('Cannot x', 429, { retryAfter: header }))).toBe(ms)
   })
 
+  it('says of a 429 that is no word of the server that a proxy limits the rate', () => {
+    expect(statusError('Cannot x at http://h/', 429).message).toBe(
+      'Cannot x at http://h/: HTTP 429. A proxy limits the rate. Retry-After is heeded.',
+    )
+    expect(statusError('Cannot x', 429, { message: FULL, isPost: true }).message).not.toContain('limits the rate')
+  })
+
   it('has a message with the action, the reason and advice', () => {
     expect(statusError('Cannot x at http://h/', 401, { message: 'Invalid API key' }).message).toBe(
       'Cannot x at http://h/: HTTP 401, "Invalid API key". Check `key` and `authType`.',
