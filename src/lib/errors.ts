@@ -75,8 +75,9 @@ export class TerminalError extends Error {
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     // Derived classes keep the usual meaning of `instanceof`.
-    if (this !== TerminalError) return super[Symbol.hasInstance](value)
-    return typeof value === 'object' && value !== null && BRAND in value
+    // (Here, the name of the class would let the build rename the class, and printers show its name.)
+    if (!Object.hasOwn(this.prototype, BRAND)) return super[Symbol.hasInstance](value)
+    return BRAND in Object(value)
   }
 
   /** What went wrong; stable across versions. */

@@ -117,6 +117,29 @@ test('an error of the ESM or CommonJS copy is an instance of the TerminalError o
   expect(await printed('mjs', code)).toEqual(answers)
 })
 
+test.each(['mjs', 'cjs'] as const)(
+  'TerminalError has its name in every printer when a .%s file loads it',
+  async (format) => {
+    const code = `
+    const error = new TerminalError('ERR_TERMINAL_CLOSED', 'it is closed')
+    class Derived extends TerminalError {}
+    console.log(JSON.stringify({
+      inspected: inspect(error).slice(0, 28),
+      // What pino prints as the type.
+      constructorName: error.constructor.name,
+      frame: error.stack.includes('_TerminalError'),
+      derived: [new Derived('ERR_TERMINAL_CLOSED', '') instanceof TerminalError, error instanceof Derived],
+    }))`
+    const loads = load[format]('TerminalError', 'terminal-upstream') + load[format]('inspect', 'node:util')
+    expect(await printed(format, loads + code)).toEqual({
+      inspected: 'TerminalError: it is closed\n',
+      constructorName: 'TerminalError',
+      frame: false,
+      derived: [true, false],
+    })
+  },
+)
+
 describe.each(['mjs', 'cjs'] as const)('from a .%s file', async (format) => {
   const none = ['undefined', 'null', "''", "'   '", "'\\n'", "'Bearer'", "'Bearer '", "'  Bearer   '"]
   const some = ["'sk-1'", "' sk-1 '", "'Bearer sk-1'"]
