@@ -1,3 +1,4 @@
+import { withCallSite } from '../lib/call-site.ts'
 import type { ProbeOptions } from './context.ts'
 import { probe, type ProbeReport } from './report.ts'
 
@@ -29,5 +30,5 @@ import { probe, type ProbeReport } from './report.ts'
  * Terminals 0.0.2 https://github.com/open-webui/terminals/blob/v0.0.2/terminals/routers/proxy.py `ws_terminal_proxy`
  */
 export function probeUpstream(options: ProbeOptions): Promise<ProbeReport> {
-  return probe(options, { started() {}, finished() {} })
+  return withCallSite(() => probe(options, { started() {}, finished() {} }))
 }

@@ -1,3 +1,4 @@
+import { withCallSite } from '../lib/call-site.ts'
 import type { TerminalConnection } from './connection.ts'
 import { ResumableTerminal } from './resumable-terminal.ts'
 import { readSettings, type ConnectTerminalOptions } from './settings.ts'
@@ -42,5 +43,5 @@ import { readSettings, type ConnectTerminalOptions } from './settings.ts'
  * @throws The `reason` of `signal` when the signal aborts.
  */
 export async function connectTerminal(options: ConnectTerminalOptions): Promise<TerminalConnection> {
-  return ResumableTerminal.open(readSettings(options))
+  return withCallSite(() => ResumableTerminal.open(readSettings(options)))
 }

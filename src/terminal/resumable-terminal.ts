@@ -1,4 +1,5 @@
 import { wrongType } from '../lib/arguments.ts'
+import { withCallSite } from '../lib/call-site.ts'
 import { Cancellation } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
@@ -61,7 +62,12 @@ export class ResumableTerminal {
         terminal.#listeners.add(listener)
         return () => terminal.#listeners.delete(listener)
       },
-      write: (data) => terminal.#core.write(data),
+      write(data) {
+        const written = withCallSite(() => terminal.#core.write(data))
+        // A caller that does not await a keystroke must not crash the process.
+        written.catch(() => {})
+        return written
+      },
       resize(cols, rows) {
         const resize = encodeResize(cols, rows)
         // A window may change its size at any time. The server is told when the session is resumed.

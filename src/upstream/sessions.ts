@@ -1,5 +1,6 @@
 import { assertObject, assertSegment } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
+import { withCallSite } from '../lib/call-site.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { request } from './credentials.ts'
 import { isCut } from './failures.ts'
@@ -45,7 +46,7 @@ export interface TerminalSessionOptions extends UpstreamOptions {
  * @see https://github.com/open-webui/open-terminal/blob/v0.11.34/open_terminal/main.py `create_terminal`
  */
 export async function createTerminalSession(options: UpstreamOptions): Promise<TerminalSession> {
-  return (await createSession(options)).session
+  return withCallSite(async () => (await createSession(options)).session)
 }
 
 /** A session that was created. */
@@ -124,7 +125,9 @@ function created({ header }: SessionReply, session: TerminalSession): CreatedSes
  * @throws {TerminalError} ERR_TERMINAL_PROTOCOL when the answer is no list of sessions.
  */
 export async function listTerminalSessions(options: UpstreamOptions): Promise<TerminalSession[]> {
-  return parseSessions(await request('list the terminal sessions', options, { method: 'GET' }))
+  return withCallSite(async () =>
+    parseSessions(await request('list the terminal sessions', options, { method: 'GET' })),
+  )
 }
 
 /**
@@ -145,6 +148,10 @@ export async function listTerminalSessions(options: UpstreamOptions): Promise<Te
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when the id cannot be a segment of a path.
  */
 export async function getTerminalSession(options: TerminalSessionOptions): Promise<TerminalSession | undefined> {
+  return withCallSite(() => findSession(options))
+}
+
+async function findSession(options: TerminalSessionOptions): Promise<TerminalSession | undefined> {
   const answer = await request('look up the terminal session', options, { method: 'GET', one: options })
   return answer.status === 404 ? undefined : parseSession(answer, answer.json)
 }
@@ -155,7 +162,7 @@ export function lookUpSession(
   ms: number,
   outer: AbortSignalLike | undefined,
 ): Promise<TerminalSession | undefined> {
-  return withDeadline(ms, outer, (signal) => getTerminalSession({ ...options, signal }))
+  return withDeadline(ms, outer, (signal) => findSession({ ...options, signal }))
 }
 
 /**
@@ -176,7 +183,7 @@ export function lookUpSession(
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when the id cannot be a segment of a path.
  */
 export async function deleteTerminalSession(options: TerminalSessionOptions): Promise<boolean> {
-  return deleteSession(options)
+  return withCallSite(() => deleteSession(options))
 }
 
 /** Ends a session. With `generation`, a gateway keeps it if another client has attached since (PROTOCOL 8.6). */

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest'
+import {
+  connectTerminal,
+  createTerminalSession,
+  deleteTerminalSession,
+  getTerminalSession,
+  listTerminalSessions,
+  type ConnectTerminalOptions,
+} from '../../src/index.ts'
+import { withCallSite } from '../../src/lib/call-site.ts'
+import { probeUpstream } from '../../src/probe.ts'
+import { open } from '../support/terminal.ts'
+import { clientOf, rejection, upstreamOf } from '../support/upstream.ts'
+
+type Call = (options: ConnectTerminalOptions & { sessionId: string }) => Promise<unknown>
+
+const CALLS: ReadonlyArray<[string, Call]> = [
+  ['connectTerminal', connectTerminal],
+  ['createTerminalSession', createTerminalSession],
+  ['listTerminalSessions', listTerminalSessions],
+  ['getTerminalSession', getTerminalSession],
+  ['deleteTerminalSession', deleteTerminalSession],
+]
+
+/** The name of this function is what the tests look for. */
+function lineOfTheCaller<T>(call: () => Promise<T>): Promise<T> {
+  // Not awaited here: V8 finds by itself who awaits, but not who has called.
+  return call().then((value) => value)
+}
+
+describe('the stack of an error', () => {
+  it.each(CALLS)('of %s names the caller when the server refuses the key', async (_name, call) => {
+    const upstream = await upstreamOf()
+    const options = { ...clientOf(upstream), key: 'wrong', sessionId: 's1' }
+    const error = await rejection(lineOfTheCaller(() => call(options)))
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED' })
+    expect(error.stack).toMatch(/^TerminalError: Cannot .*\n {4}at [^]*lineOfTheCaller/)
+  })
+
+  it.each([...CALLS, ['probeUpstream', probeUpstream] as const])(
+    'of %s names the caller when a key is wrong that a function returns later',
+    async (_name, call) => {
+      const key = (): Promise<string> => Promise.resolve('é')
+      const options = { base: 'http://127.0.0.1:1', key, userId: 'ada', sessionId: 's1' }
+      const error = await rejection(lineOfTheCaller(() => call(options)))
+      expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+      expect(error.stack).toContain('lineOfTheCaller')
+    },
+  )
+
+  it('names who has written to a terminal that is closed', async () => {
+    const { terminal } = await open()
+    await terminal.close()
+    const error = await rejection(lineOfTheCaller(() => terminal.write('x')))
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_CLOSED' })
+    expect(error.stack).toContain('lineOfTheCaller')
+  })
+
+  it('names the caller once when the stack has that line already', async () => {
+    const error = await rejection(lineOfTheCaller(() => connectTerminal({ base: 'http://h', userId: '' })))
+    expect(String(error.stack).split('lineOfTheCaller')).toHaveLength(2)
+  })
+
+  it('stays as it is when the error is the reason of a signal', async () => {
+    const reason = new Error('the user has left')
+    const { stack } = reason
+    const call = (): Promise<unknown> =>
+      connectTerminal({ base: 'http://127.0.0.1:1', userId: 'ada', signal: AbortSignal.abort(reason) })
+    expect(await rejection(lineOfTheCaller(call))).toBe(reason)
+    expect(reason.stack).toBe(stack)
+  })
+
+  it('stays as it is when the error is frozen', async () => {
+    const frozen = Object.freeze(Object.assign(new Error('no'), { code: 'ERR_NO' }))
+    expect(await rejection(lineOfTheCaller(() => withCallSite(() => Promise.reject(frozen))))).toBe(frozen)
+  })
+})
