@@ -17,6 +17,10 @@ const library = defineConfig({
   target: 'es2022',
   // The root entry and everything that it imports run in browsers: tsup must not add code for Node.
   platform: 'neutral',
+  esbuildOptions(options, { format }) {
+    // CommonJS has no `import.meta`.
+    if (format === 'cjs') options.define = { ...options.define, 'import.meta.url': '__filename' }
+  },
   // All entries of a format share one TerminalError, also in CommonJS. Source maps are left out: the code is not minified.
   splitting: true,
   dts: {

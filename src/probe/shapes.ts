@@ -1,7 +1,7 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { EventEmitter, once } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
-import { WebSocket } from 'ws'
+import { WebSocket } from '../lib/ws.ts'
 import { abortable, delay } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { withoutSecrets, type Redact } from '../lib/errors.ts'

@@ -1,3 +1,4 @@
+import { TextDecoder } from 'node:util'
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
 
 /** The code and reason of a close frame. */
@@ -34,7 +35,7 @@ const LONGEST_REASON = 125 - 2
 
 /** Cuts a reason to the bytes that fit into a close frame, and never within a character. */
 export function cutReason(reason: string): string {
-  const bytes = new TextEncoder().encode(reason)
+  const bytes = Buffer.from(reason)
   if (bytes.length <= LONGEST_REASON) return reason
   // With `stream`, the decoder leaves an incomplete character at the end out.
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, LONGEST_REASON), { stream: true })

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { MESSAGE_OVERHEAD, type Sink } from '../terminal/output.ts'
 import { Backlog, type ProgressObserver } from './backlog.ts'

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { INPUT_SHARE } from './turn-share.ts'
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers'
 import { Deferred } from '../lib/deferred.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'

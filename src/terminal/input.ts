@@ -1,4 +1,5 @@
 import { wrongType } from '../lib/arguments.ts'
+import { bytesOf } from '../lib/runtime.ts'
 import { PACE, UNREAD_LIMIT } from '../upstream/protocol.ts'
 import { InputWindow, type InputPart } from './input-window.ts'
 import { isInterrupt } from './interrupts.ts'
@@ -215,7 +216,7 @@ function isBytes({ data }: Waiting): boolean {
 }
 
 function toBytes(data: unknown): Uint8Array | undefined {
-  if (typeof data === 'string') return new TextEncoder().encode(data)
+  if (typeof data === 'string') return bytesOf(data)
   // Not `instanceof`: in jsdom, a Buffer is of another realm.
   return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : undefined
 }

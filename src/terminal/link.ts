@@ -1,3 +1,4 @@
+import { bytesOf } from '../lib/runtime.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import type { Ending } from './ending.ts'
@@ -122,7 +123,7 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     socket.binaryType = 'arraybuffer'
     socket.addEventListener('open', () => this.#onOpen())
     socket.addEventListener('message', ({ data }) => {
-      if (typeof data === 'string') this.#onMessage(new TextEncoder().encode(data), false)
+      if (typeof data === 'string') this.#onMessage(bytesOf(data), false)
       else this.#onMessage(new Uint8Array(data), true)
     })
     // The error of Node's own class says nothing.

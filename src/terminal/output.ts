@@ -1,4 +1,5 @@
 import { wrongType } from '../lib/arguments.ts'
+import { globalWith } from '../lib/runtime.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
 import type { Sink } from './sink.ts'
@@ -102,7 +103,7 @@ export class Output implements Sink {
     const chunk = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     if (chunk.length < chunk.buffer.byteLength && !this.#beforeSlices) {
       this.#beforeSlices = this.#tail
-      setImmediate(() => {
+      globalWith('setImmediate').setImmediate(() => {
         // Each slice that still waits would keep everything in memory that ws has read with it.
         for (let entry = this.#beforeSlices?.next; entry; entry = entry.next) entry.chunk = entry.chunk.slice()
         this.#beforeSlices = undefined
@@ -183,7 +184,9 @@ export class Output implements Sink {
 
   /** Reads the frame of a server that keeps sessions (PROTOCOL 8.2). Returns whether it is one. */
   #readAttached(data: Uint8Array): boolean {
-    const { type, offset, keepFor, paced, generation } = asRecord(parseJson(new TextDecoder().decode(data)))
+    const { type, offset, keepFor, paced, generation } = asRecord(
+      parseJson(new (globalWith('TextDecoder').TextDecoder)().decode(data)),
+    )
     if (type !== 'attached' || !Number.isSafeInteger(offset)) return false
     this.isAwaited = false
     this.isKept = Number(keepFor) > 0

@@ -1,7 +1,8 @@
+import { bytesOf } from '../lib/runtime.ts'
+
 /** Begins each sequence that changes a mode. */
 export const ESCAPE = 0x1b
 const QUESTION_MARK = 0x3f
-const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 /** What a terminal sends before and after pasted text, while a program has bracketed paste switched on. */
 const PASTE_START: Uint8Array = bytesOf('\u001b[200~')

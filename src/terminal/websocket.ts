@@ -38,11 +38,13 @@ export interface SocketLike {
 export type SocketConstructor = new (url: string, protocols?: string | string[], options?: object) => SocketLike
 
 // Bundlers disagree about the default export of isomorphic-ws, a CommonJS module. It is null or undefined where a bundle
-// for browsers runs without a browser, as in server-side rendering.
+// for browsers runs without a browser, as in server-side rendering. In Jest with jsdom, it is a function that only throws.
 const imported: (SocketConstructor & { default?: SocketConstructor }) | null | undefined = isomorphicWs
 
 /** The default class: `ws` in Node, Bun and Deno; elsewhere the global one, if there is one. */
-export const WebSocket: SocketConstructor | null | undefined = imported?.default ?? imported
+export const WebSocket: SocketConstructor | null | undefined = [imported?.default, imported, globalThis.WebSocket].find(
+  (Socket) => Socket?.prototype?.close,
+)
 
 /** Whether sockets of this class can send headers in the handshake. */
 export function sendsHeaders(Socket: SocketConstructor): boolean {

@@ -150,7 +150,7 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
   async function output(data: string | Uint8Array): Promise<void> {
     // A shell that awaits its output must stop here: no client gets it, and a loop would print forever.
     if (deleted) await new Promise(() => {})
-    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
+    const bytes = typeof data === 'string' ? Buffer.from(data) : new Uint8Array(data)
     recent.push(bytes)
     const parts: Array<Promise<void>> = []
     for (let start = 0; start < bytes.length; start += LARGEST_READ) {

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { WebSocketServer } from 'ws'
+import { WebSocketServer } from '../lib/ws.ts'
 import { answerHttp } from './http.ts'
 import { createState, type TestRequest, type TestUpstreamOptions } from './server.ts'
 import type { TestSession } from './session.ts'

@@ -1,7 +1,9 @@
+import { globalWith } from '../lib/runtime.ts'
 import { LONGEST_ANSWER, type SendHttp } from './http.ts'
 
 /** The transport of browsers, workers and Bun. */
 export const sendHttp: SendHttp = async (url, { method, headers, signal }) => {
+  const { AbortController, fetch } = globalWith('fetch')
   const controller = new AbortController()
   const abort = (): void => controller.abort()
   signal?.addEventListener('abort', abort)
@@ -18,13 +20,15 @@ export const sendHttp: SendHttp = async (url, { method, headers, signal }) => {
 }
 
 async function readBody(response: Response): Promise<string> {
-  const reader = response.body?.getReader()
-  const decoder = new TextDecoder()
+  const reader = response.body?.getReader?.()
+  // Some replacements of fetch in tests, such as whatwg-fetch, have no streams.
+  if (!reader) return response.text()
+  const decoder = new (globalWith('TextDecoder').TextDecoder)()
   let text = ''
-  for (let part; text.length < LONGEST_ANSWER && (part = await reader?.read()) && !part.done;) {
+  for (let part; text.length < LONGEST_ANSWER && !(part = await reader.read()).done;) {
     text += decoder.decode(part.value, { stream: true })
   }
   // Not awaited: a runtime may never settle it.
-  reader?.cancel().catch(() => {})
+  reader.cancel().catch(() => {})
   return text
 }

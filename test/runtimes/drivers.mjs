@@ -27,12 +27,12 @@ export function inProcess(binary, ...args) {
 }
 
 /** Runs a host as a test in Jest. */
-export async function inJest(host, { tools, ...options }) {
+export async function inJest(host, { tools, args, ...options }) {
   const jest = join(tools, 'node_modules/jest/bin/jest.js')
   // Watchman would keep watching the folder after the test.
   const settings = ['--runInBand', '--no-watchman', `--testTimeout=${UNLIMITED}`]
   // Jest requires the flag for ESM, and the suite is ESM for both hosts.
-  const command = ['--experimental-vm-modules', jest, ...settings, '--runTestsByPath', host]
+  const command = ['--experimental-vm-modules', jest, ...settings, ...args, '--runTestsByPath', host]
   return runTest(() => command, options)
 }
 

@@ -18,6 +18,9 @@ export async function expectRejection(what, promise, code) {
   return error
 }
 
+// jsdom lacks these in Jest. The suite must not add them to its global object: the package has to work without them.
+export const { TextDecoder, TextEncoder } = globalThis.TextDecoder ? globalThis : process.getBuiltinModule('util')
+
 /** Collects the output of a terminal. `until` resolves with all output as soon as it contains the wanted text. */
 export function collect(terminal) {
   const decoder = new TextDecoder()

@@ -1,5 +1,5 @@
 // The cases that find out what a runtime can do, as a server sees it. They store their findings in `facts`.
-import { collect, expectEqual, expectRejection } from './expect.mjs'
+import { collect, expectEqual, expectRejection, TextDecoder } from './expect.mjs'
 
 // ms without another byte after which a flood counts as stopped.
 const STOPPED_AFTER = 1_000

@@ -16,6 +16,8 @@ import { startUpstreams } from './upstreams.mjs'
 const hosts = ['import.mjs', 'require.cjs', 'own-websocket.mjs']
 const node = (version) => ({ install: { node: version }, drive: inProcess('node/bin/node'), hosts })
 
+const inNodeJsdom = '--env=jsdom --testEnvironmentOptions={"customExportConditions":["node"]}'
+
 const RUNTIMES = {
   'node@20': { label: 'Node 20', ...node('20.20.2') },
   'node@22': { label: 'Node 22', ...node('22.23.3') },
@@ -32,7 +34,19 @@ const RUNTIMES = {
   workerd: { label: 'workerd', install: { miniflare: '4.20260426.0' }, drive: inWorker, hosts: ['worker.mjs'] },
   chromium: { label: 'Chromium', install: {}, drive: inPage, hosts: ['index.html'] },
   // Test runners run in the Node of this process, and run tests in separate realms.
-  jest: { label: 'Jest', install: { jest: '30.5.2' }, drive: inJest, hosts: ['test.mjs', 'test.cjs'] },
+  jest: {
+    label: 'Jest',
+    install: { jest: '30.5.2', 'jest-environment-jsdom': '30.5.2' },
+    drive: inJest,
+    hosts: ['test.mjs', 'test.cjs', `test.mjs ${inNodeJsdom}`, `test.cjs ${inNodeJsdom}`],
+  },
+  // As it comes, Jest finds the files for browsers, and the package uses the WebSocket of jsdom.
+  'jest-jsdom': {
+    label: 'Jest with jsdom',
+    install: { jest: '30.5.2', 'jest-environment-jsdom': '30.5.2' },
+    drive: inJest,
+    hosts: ['test.mjs --env=jsdom', 'test.cjs --env=jsdom'],
+  },
   vitest: {
     label: 'vitest',
     // The newest jsdom for Node 20.

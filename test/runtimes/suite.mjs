@@ -1,6 +1,6 @@
 // The suite for every runtime. It uses Web APIs only, and never asks which runtime it is in. Where runtimes differ, the
 // cases use the facts that were found out earlier in the same run.
-import { collect, expectEqual, expectRejection, runCases } from './expect.mjs'
+import { collect, expectEqual, expectRejection, runCases, TextDecoder, TextEncoder } from './expect.mjs'
 import { factCases } from './facts.mjs'
 
 /**
