@@ -55,9 +55,9 @@ export interface TestUpstreamOptions {
   /** The key that the upstream requires. Default: none, and the upstream accepts every request. */
   key?: string | undefined
   /**
-   * The shell of each session. `'echo'` prints its input. `'sh'` is a real `sh` on pipes: it prompts and handles Ctrl-D,
-   * but does not echo, does not know its size and does not handle Ctrl-C. A
-   * function starts your own shell. Default: `'echo'`.
+   * The shell of each session. `'echo'` prints the prompt `$ `, and then its input. `'sh'` is a real `sh` on pipes: it
+   * prompts and handles Ctrl-D, but does not echo, does not know its size and does not handle Ctrl-C. A function starts
+   * your own shell; if it prints nothing at first, each attach takes the client's `settle`. Default: `'echo'`.
    */
   shell?: 'echo' | 'sh' | TestShell | undefined
   /** The faults of each operation. Default: none. */

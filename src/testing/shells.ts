@@ -41,8 +41,11 @@ export interface TestShellProcess {
  */
 export type TestShell = (io: TestShellIo) => TestShellProcess
 
-/** A shell that prints its input. */
-export const echo: TestShell = ({ output }) => ({ input: (data) => void output(data) })
+/** A shell that prints a prompt, as real shells do at once, and then its input. */
+export const echo: TestShell = ({ output }) => {
+  void output('$ ')
+  return { input: (data) => void output(data) }
+}
 
 const END_OF_TRANSMISSION = 4
 

@@ -159,12 +159,12 @@ describe.each(['mjs', 'cjs'] as const)('from a .%s file', async (format) => {
     const code = `
       async function main() {
         const upstream = await startTestUpstream({ release: 'terminals@0.0.2', key: 'sk-1' })
-        const terminal = await connectTerminal({ base: upstream.url, key: 'sk-1', userId: 'ada', settle: 10 })
+        const terminal = await connectTerminal({ base: upstream.url, key: 'sk-1', userId: 'ada' })
         await terminal.write('hello')
         let output = ''
         for await (const chunk of terminal) {
           output += new TextDecoder().decode(chunk)
-          if (output === 'hello') break
+          if (output === '$ hello') break
         }
         const { cause } = await terminal.close()
         const left = upstream.sessions.length
@@ -175,6 +175,6 @@ describe.each(['mjs', 'cjs'] as const)('from a .%s file', async (format) => {
     const loads = load[format]('connectTerminal', 'terminal-upstream')
     const loadsTesting = load[format]('startTestUpstream', 'terminal-upstream/testing')
     const result = await printed(format, loads + loadsTesting + code)
-    expect(result).toEqual({ output: 'hello', cause: 'local', left: 0 })
+    expect(result).toEqual({ output: '$ hello', cause: 'local', left: 0 })
   })
 })

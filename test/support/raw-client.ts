@@ -9,6 +9,7 @@ import {
   type TestUpstream,
   type TestUpstreamOptions,
 } from '../../src/testing.ts'
+import { echo } from './shells.ts'
 
 export const KEY = 'sk-1'
 export const USER = 'ada'
@@ -27,9 +28,9 @@ export const announcing: readonly TestRelease[] = strict.slice(1)
 export const ownServers = [...lenient, ...strict] as const
 export const releases: readonly TestRelease[] = [...orchestrators, ...ownServers]
 
-/** Starts an upstream that ends with the test. */
+/** Starts an upstream that ends with the test, and whose shells print nothing by themselves. */
 export async function start(options: TestUpstreamOptions = {}): Promise<TestUpstream> {
-  const upstream = await startTestUpstream({ key: KEY, ...options })
+  const upstream = await startTestUpstream({ key: KEY, shell: echo, ...options })
   onTestFinished(() => upstream.close())
   return upstream
 }

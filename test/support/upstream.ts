@@ -4,6 +4,7 @@ import { inspect } from 'node:util'
 import { expect, onTestFinished } from 'vitest'
 import type { TerminalConnection, TerminalError } from '../../src/index.ts'
 import { startTestUpstream, type TestUpstream, type TestUpstreamOptions } from '../../src/testing.ts'
+import { echo } from './shells.ts'
 
 export { releases } from './raw-client.ts'
 
@@ -15,8 +16,9 @@ export function afterwards(leftover: { close(): unknown }): void {
 }
 
 /** Starts a test upstream that wants a key; it is closed after the test. */
+// Its shells print nothing by themselves, unless the test says so: most tests compare all of the output.
 export async function upstreamOf(options: TestUpstreamOptions = {}): Promise<TestUpstream> {
-  const upstream = await startTestUpstream({ key: 'sk-canary', ...options })
+  const upstream = await startTestUpstream({ key: 'sk-canary', shell: echo, ...options })
   afterwards(upstream)
   return upstream
 }

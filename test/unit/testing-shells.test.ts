@@ -1,6 +1,8 @@
 import { fstatSync, readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { connectTerminal } from '../../src/index.ts'
+import { startTestUpstream } from '../../src/testing.ts'
 import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { API, ask, attach, create, next, roundTrip, start, type RawSocket } from '../support/raw-client.ts'
 import { isRunning } from '../support/testing-process.ts'
@@ -38,6 +40,18 @@ function countPipes(): number {
   })
   return open.length
 }
+
+it('echo prompts at once, so that an attach does not wait for `settle`', async () => {
+  const upstream = await startTestUpstream()
+  onTestFinished(() => upstream.close())
+  const never = 2_147_483_647
+  const terminal = await connectTerminal({ base: upstream.url, userId: 'ada', settle: never, timeout: 8_000 })
+  let output = ''
+  terminal.onData((chunk) => (output += Buffer.from(chunk).toString()))
+  await terminal.write('hello')
+  await expect.poll(() => output).toBe('$ hello')
+  await terminal.close()
+})
 
 describe('sh', () => {
   it('closes its pipes on a DELETE although no client reads its output', async () => {
