@@ -113,7 +113,10 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, ar
   }
   // The message does not quote the argument, because it may be a key.
   if (!takesIds && ids.length > 0) {
-    throw new CommandError('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', `There is an argument too many. ${helpHint}`)
+    throw new CommandError(
+      'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL',
+      `There are more arguments than this command takes. ${helpHint}`,
+    )
   }
   return { url, ids, flags: given, headers }
 }

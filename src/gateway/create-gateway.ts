@@ -80,7 +80,7 @@ export function createTerminalGateway(options: TerminalGatewayOptions): Terminal
   return new Gateway(readGatewayOptions(options))
 }
 
-// Bytes. The servers accept messages of the same size (PROTOCOL 5.6).
+// Bytes. The servers accept messages up to this size, too (PROTOCOL 5.6).
 const LARGEST_MESSAGE = 16 * 1024 * 1024
 // ms
 const DRAIN = 5_000

@@ -33,7 +33,7 @@ const FAILED_ATTACHES: readonly Rule<FailedAttach>[] = [
     'Upgrade Open WebUI: up to 0.11.3 it does not forward X-User-Id with WebSockets, and Open Terminal from 0.12.4 on requires it.'],
   [isClosedByOpenWebUI,
     "Set the auth type of this terminal server to bearer in Open WebUI's settings: Open WebUI does not authenticate its WebSocket with another type."],
-  [({ closeCode, hasKey }) => closeCode === 4001 && !hasKey, 'Give a `key`: this server requires one for WebSockets.'],
+  [({ closeCode, hasKey }) => closeCode === 4001 && !hasKey, 'Set `key`: this server requires one for WebSockets.'],
   [({ closeCode }) => closeCode === 4001,
     ({ authType }) => `Check that no proxy changes messages, and that the server accepts this key (${authType}) for WebSockets, too: it refuses the auth frame.`],
   [({ closeCode }) => closeCode === 4002,

@@ -129,7 +129,7 @@ async function checkShapes(context: Context, facts: Facts, check: Check): Promis
   }
 }
 
-/** Dials a shape, in a new session unless the shape names one that does not exist. */
+/** Attaches in one way, to a new session, or for some ways to one that does not exist. */
 async function checkShape(
   context: Context,
   facts: Facts,

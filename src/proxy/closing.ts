@@ -84,13 +84,15 @@ export function explainThrown(thrown: unknown, mayQuote: boolean): ClientRefusal
     return { code, reason: typeof quote === 'string' ? cutReason(quote) : reason, error: toError(thrown) }
   } catch {
     // A hostile value throws when its properties are read.
-    return { ...DENIED, error: new Error('A value that cannot be read was thrown') }
+    return { ...DENIED, error: new Error('A value was thrown whose properties cannot be read: throw an Error') }
   }
 }
 
 /** Returns an error unchanged, and puts any other value into an error as its cause. */
 function toError(thrown: unknown): Error {
-  return isError(thrown) ? thrown : new Error('A value that is not an Error was thrown', { cause: thrown })
+  return isError(thrown)
+    ? thrown
+    : new Error('A value was thrown that is not an Error: see its cause', { cause: thrown })
 }
 
 // Not `instanceof`: an error may be of another realm.

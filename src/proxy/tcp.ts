@@ -50,7 +50,7 @@ export class ByteLimit {
     this.#tcp?.on('data', this.#onData)
   }
 
-  /** Changes how many bytes the client may send in all. */
+  /** Changes how many bytes the client may send since this limit was created. */
   set(most: number): void {
     this.#most = most
   }

@@ -38,7 +38,7 @@ export type DialFailure = Ending | 'session gone'
 // its own connection was refused. It reports that only when it has something to pass on (PROTOCOL 3.11).
 const HEARTBEAT_DELAY = 250
 
-// The look-up of a silent session always gets at least this many ms.
+// ms that the look-up of a session without output gets at least.
 const SHORTEST_LOOK_UP = 500
 
 /** Dials, authenticates, and waits until the server has accepted. */

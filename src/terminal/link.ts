@@ -22,7 +22,7 @@ export interface LinkObserver {
   onPong(): void
 }
 
-/** Bytes. The servers accept messages of the same size (PROTOCOL 5.6). */
+/** Bytes. The servers accept messages up to this size, too (PROTOCOL 5.6). */
 const MAX_MESSAGE = 16_777_216
 // Values of `readyState` in the WHATWG standard.
 const OPEN = 1

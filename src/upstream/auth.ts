@@ -44,9 +44,13 @@ export interface Credential {
 }
 
 /** Returns where a key goes under an auth type. A key of blanks or a bare `Bearer ` is no key. */
-export function resolveCredential(authType: AuthType, key: string | null | undefined): Credential {
+export function resolveCredential(
+  authType: AuthType,
+  key: string | null | undefined,
+  expected = 'a string',
+): Credential {
   const { sendsKey = true, keyInUrl = false, sendsCookie = false } = carrierOf(authType)
-  if (key !== null && key !== undefined && typeof key !== 'string') throw wrongType('key', 'a string', key)
+  if (key !== null && key !== undefined && typeof key !== 'string') throw wrongType('key', expected, key)
   const token = sendsKey ? bareToken(key ?? '') : ''
   return { token, urlToken: keyInUrl ? token : '', sendsCookie }
 }

@@ -62,9 +62,9 @@ const answers = new WeakMap<object, AnswerDetails>()
 /** Returns the error for an HTTP status (PROTOCOL 2.3). */
 export function statusError(action: string, status: number, details: AnswerDetails = {}): TerminalError {
   const { message = '', hasKey = true, isPost = false } = details
-  const why = `HTTP ${status}${quoted(message)}`
+  const why = `HTTP ${status}${afterComma(message)}`
   let code = STATUSES[status] ?? (status < 500 ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE')
-  let advice = status === 401 ? adviceOnKey(hasKey) : undefined
+  let advice = adviceOnStatus(action, status, hasKey)
   if (status === 429) {
     if (isPost && FULL.test(message)) code = 'ERR_TERMINAL_LIMIT'
     else advice = 'A proxy limits the rate. Retry-After is heeded.'
@@ -72,6 +72,14 @@ export function statusError(action: string, status: number, details: AnswerDetai
   const error = terminalError(code, action, why, { status, advice })
   answers.set(error, details)
   return error
+}
+
+function adviceOnStatus(action: string, status: number, hasKey: boolean): string | undefined {
+  // The path stands there twice when people copy it with the base.
+  if (status === 404 && action.includes('/api/terminals/api/terminals')) {
+    return 'Leave /api/terminals out at the end of `base`.'
+  }
+  return status === 401 ? adviceOnKey(hasKey) : undefined
 }
 
 // What the servers themselves say with 401 (PROTOCOL 2.3). A proxy on the way, such as one of an SSO, says something else.
@@ -108,7 +116,7 @@ const STATUSES: Partial<Record<number, Failure>> = {
 // Any other 429 comes from a limit on requests, and passes.
 const FULL = /^Maximum number of terminal sessions/
 
-function quoted(message: string): string {
+function afterComma(message: string): string {
   return message === '' ? '' : `, "${message}"`
 }
 
@@ -129,7 +137,7 @@ export function closeError(
   advice?: string,
 ): TerminalError {
   const closeReason = redact(reason)
-  const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${quoted(closeReason)}`
+  const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${afterComma(closeReason)}`
   return terminalError(codeForClose(closeCode, reason), action, why, { closeCode, closeReason, advice })
 }
 

@@ -43,14 +43,14 @@ export const sendHttp: SendHttp = (url, options) =>
 
 function start(url: string, { method, headers, ownConnection }: HttpRequest): ClientRequest {
   const { request, globalAgent, Agent } = url.startsWith('https:') ? https : http
-  return request(url, { method, headers, agent: ownConnection ? withoutPool(globalAgent, Agent) : globalAgent })
+  return request(url, { method, headers, agent: ownConnection ? agentWithoutPool(globalAgent, Agent) : globalAgent })
 }
 
 // The agent without a pool for each global agent that was used, and its settings.
 const known = new WeakMap<http.Agent, { readonly settings: object; readonly agent: http.Agent }>()
 
 /** Returns an agent that opens a connection for each request, with the settings of the global one, its proxy included. */
-function withoutPool(agent: http.Agent, Class: new (options: object) => http.Agent): http.Agent {
+function agentWithoutPool(agent: http.Agent, Class: new (options: object) => http.Agent): http.Agent {
   // A program that has replaced the global agent knows how to connect, and a plain agent may not.
   if (agent.constructor !== Class) return agent
   const settings = { ...Reflect.get(agent, 'options'), keepAlive: false }

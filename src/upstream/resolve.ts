@@ -78,7 +78,7 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
   const headers = readHeaders(options.headers, authType)
   const base = url.href
   const key = typeof options.key === 'function' ? await abortable(Promise.resolve(options.key()), signal) : options.key
-  const credential = resolveCredential(authType, key)
+  const credential = resolveCredential(authType, key, 'a string, or a function that returns one')
   const { token, urlToken } = credential
   const secrets = [cookie ?? '', ...Object.values({ ...headers })].flatMap(secretsIn)
   secrets.push(...url.searchParams.values())
@@ -86,14 +86,14 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
     ...authFor(credential, { ...options, headers }),
     hasKey: token !== '',
     keyMayBeInUrl: urlToken !== '',
-    redact: createRedact([token, ...secrets.filter(isLong)]),
+    redact: createRedact([token, ...secrets.filter(mayBeSecret)]),
     httpUrl: (sessionId, ...rest) => buildUpstreamHttpUrl(base, { ...options, sessionId }, rest),
     wsUrl: (sessionId, keyInUrl) => wsUrlFor(base, keyInUrl ? urlToken : '', userId, { ...options, sessionId }),
   }
 }
 
 /** Whether a value is long enough to be a secret. Removing every `1` or `dark` would only spoil messages. */
-function isLong(value: string): boolean {
+function mayBeSecret(value: string): boolean {
   return value.length >= 6
 }
 

@@ -113,11 +113,11 @@ function parseQuery(query: string): URLSearchParams {
 
 /** Returns the parameters that are not ours, spelled as they are: some gateways sign theirs, and URLSearchParams respells. */
 function foreignParameters(search: string): string {
-  const pairs = search.slice(1).split('&').filter(isForeign)
+  const pairs = search.slice(1).split('&').filter(isNotOurs)
   return pairs.length === 0 ? '' : `?${pairs.join('&')}`
 }
 
-function isForeign(pair: string): boolean {
+function isNotOurs(pair: string): boolean {
   const [name] = parseQuery(pair).keys()
   return name !== undefined && !OWN_PARAMETERS.includes(name)
 }

@@ -65,9 +65,9 @@ it.each([
 
 const misuse: Array<[args: string[], code: string, message: string]> = [
   [['attach'], 'MISSING_POSITIONAL', 'The URL of the server is missing. See terminal-upstream attach --help.'],
-  [['attach', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
-  [['list', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
-  [['demo', 'http://h'], 'UNEXPECTED_POSITIONAL', 'There is an argument too many.'],
+  [['attach', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There are more arguments than this command takes.'],
+  [['list', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There are more arguments than this command takes.'],
+  [['demo', 'http://h'], 'UNEXPECTED_POSITIONAL', 'There are more arguments than this command takes.'],
   [['attach', 'http://h', '--usr', 'ada'], 'UNKNOWN_OPTION', 'There is no flag --usr. Did you mean --user?'],
   [['attach', 'http://h', '--polcy=x'], 'UNKNOWN_OPTION', 'There is no flag --polcy. Did you mean --policy?'],
   [['attach', 'http://h', '--something'], 'UNKNOWN_OPTION', 'There is no flag --something. See'],

@@ -132,7 +132,7 @@ describe('probeUpstream', () => {
 
   it('reports a missing key', async () => {
     const { url } = await upstreamOf(QUICK)
-    expect((await failing(url, { key: undefined }))[1]).toBe('Give a `key`: this server requires one.')
+    expect((await failing(url, { key: undefined }))[1]).toBe('Set `key`: this server requires one.')
     expect((await failing(url, { authType: 'none' }))[1]).toContain('so `authType` cannot be none')
   })
 

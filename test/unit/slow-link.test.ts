@@ -52,10 +52,9 @@ async function joinSlowly(): Promise<Slow> {
   output.keep(LARGE)
   let stalls = 0
   const counters = { bytesToClient: 0, bytesToUpstream: 0, inputDropped: 0, dropped: 0 }
-  const sink = output.join(
-    (flow) => new Downlink(socket, 64 * KIB, flow, counters, leg),
-    { onStalled: () => (stalls += 1) },
-  )
+  const sink = output.join((flow) => new Downlink(socket, 64 * KIB, flow, counters, leg), {
+    onStalled: () => (stalls += 1),
+  })
   const unsent = (): number => unsentBytes(socket)
   onTestFinished(async () => {
     output.part()

@@ -57,7 +57,7 @@ describe('the fault expire', () => {
     },
   )
 
-  it('does not change the answer', async () => {
+  it('gives the same answer as without the fault', async () => {
     const upstream = await start({ faults: { get: 'expire' } })
     const { send } = keepAliveClient()
     expect(await send(upstream, 'GET', '/nowhere')).toMatchObject({

@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest'
+import { withFlagNames } from '../../src/cli/target.ts'
+import { connectTerminal, createTerminalSession } from '../../src/index.ts'
+import { statusError } from '../../src/upstream/failures.ts'
+import { clientOf, rejection, upstreamOf } from '../support/upstream.ts'
+
+it('a key of the wrong type is told that it may be a function', async () => {
+  const options: never = { base: 'http://127.0.0.1:1', userId: 'ada', key: {} } as never
+  const { message } = await rejection(connectTerminal(options))
+  expect(message).toBe('`key` must be a string, or a function that returns one, got object')
+})
+
+it('a base that has the path of the sessions already is told to leave it out', async () => {
+  const upstream = await upstreamOf()
+  const base = `${upstream.url}/api/terminals`
+  const { message } = await rejection(createTerminalSession({ ...clientOf(upstream), base }))
+  expect(message).toContain('/api/terminals/api/terminals: HTTP 404')
+  expect(message).toMatch(/Leave \/api\/terminals out at the end of `base`\.$/)
+  expect(statusError('Cannot x at http://h/api/terminals', 404).message).not.toContain('Leave')
+})
+
+it('the advice to set a key is a sentence in the command, too', () => {
+  expect(withFlagNames('Set `key`: this server requires one.')).toBe('Set the key: this server requires one.')
+})
