@@ -38,7 +38,6 @@ async function makeSession(
   const [leftFirst] = parkedOf(world.shells, user.index)
   const isQuiet = !world.isInTrouble && !world.isFull(user)
   const room = mayMakeRoom(world.shells, user.index, world.livingCounts())
-  const before = world.witnesses.length
   const { fullAnswers } = world
   const createdAt = performance.now()
   const id = await make()
@@ -61,12 +60,10 @@ async function makeSession(
     )
   if (ended.length > 1) throw new Error(`${ended.length} shells were ended for one session`)
   for (const shell of ended) shell.state = 'ended'
-  const witness = world.witnesses
-    .slice(before)
-    .reverse()
-    .find(({ hasEnded }) => !hasEnded)
   if (id === undefined) return undefined
-  if (!witness) throw new Error('a session was made without a shell')
+  const witness = world.lastAttached
+  if (!witness || world.shells.some((each) => each.witness === witness))
+    throw new Error('a session was made without a shell of its own')
   const shell: ModelShell = {
     id,
     user: user.index,
@@ -98,9 +95,10 @@ export async function createAndLeave(world: World, user: User, during: 'authoriz
   const leaving = new AbortController()
   const { requests } = world.upstream
   const before = requests.length
+  let hasLeft: Promise<unknown> | undefined
   const leave = (): Promise<unknown> => {
     leaving.abort()
-    return once(world.lastResponse as ServerResponse, 'close')
+    return (hasLeft = once(world.lastResponse as ServerResponse, 'close'))
   }
   world.abandon = { during, leave }
   const left = await makeSession(world, user, async () => {
@@ -109,6 +107,7 @@ export async function createAndLeave(world: World, user: User, during: 'authoriz
   }).catch((error: unknown) => error)
   world.abandon = undefined
   // What the client does not wait for must not meet the next step.
+  await hasLeft
   await eventually(
     () => requests.slice(before).every(({ method, status }) => method !== 'POST' || status) && !world.orphans.length,
     () => 'the session of a client that has left ends',

@@ -240,9 +240,15 @@ export class World {
     return `/api/terminals/${this.upstream.sessions[this.#running.indexOf(witness)]?.id}`
   }
 
+  /** The shell that the gateway has attached to last. Not always the newest: one whose POST was cut may be found. */
+  get lastAttached(): Witness | undefined {
+    const { path } = this.upstream.requests.filter(({ kind }) => kind === 'websocket').at(-1) ?? {}
+    return this.#running[this.upstream.sessions.findIndex(({ id }) => path?.endsWith(`/${id}`))]
+  }
+
   /**
-   * Resolves when the gateway has noticed which shells have ended by themselves. Until it has asked the upstream, and the
-   * session is deleted there, it counts them among those that live.
+   * Resolves when the gateway has noticed which shells have ended by themselves. Until it has asked the upstream, and
+   * the session is deleted there, it counts them among those that live.
    */
   async noticed(): Promise<void> {
     const unseen = new Set(this.shells.filter(({ state }) => state === 'unseen').map(({ id }) => id))
