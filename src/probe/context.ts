@@ -3,9 +3,10 @@ import { assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { Lease } from '../terminal/lease.ts'
+import type { RequestControl } from '../upstream/http.ts'
 import { exchange, type Reply } from '../upstream/requests.ts'
 import { readUpstream, resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
-import { deleteTerminalSession } from '../upstream/sessions.ts'
+import { deleteSession as deleteAtServer } from '../upstream/sessions.ts'
 
 /** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
@@ -40,8 +41,14 @@ export interface Context {
   readonly signal: AbortSignalLike | undefined
   /** How many sessions the probe has created. */
   created: number
-  /** The sessions that could not be deleted, and why. */
-  readonly leftovers: Map<string, string>
+  /** The sessions that could not be deleted. */
+  readonly leftovers: Map<string, Leftover>
+}
+
+interface Leftover {
+  /** Why it could not be deleted. */
+  readonly why: string
+  readonly mayBeGone: boolean
 }
 
 /** Checks the options, and asks for the key. */
@@ -99,17 +106,24 @@ export async function useSession<T>(
   }
 }
 
-/** Deletes a session, or notes why that is not possible. Ignores the caller's signal: no session may stay behind. */
+/**
+ * Deletes a session, on the word of the probe, which has created it, or notes why that is not possible. Ignores the caller's
+ * signal: no session may stay behind.
+ */
 async function deleteSession(context: Context, sessionId: string, mayBeGone: boolean): Promise<void> {
   const { target, leftovers } = context
+  const control: RequestControl = {}
   try {
     const wasThere = await withDeadline(DELETE_TIMEOUT, undefined, (limit) =>
-      deleteTerminalSession({ ...target, sessionId, signal: limit }),
+      deleteAtServer({ ...target, sessionId, signal: limit }, { control }),
     )
-    if (wasThere || mayBeGone) leftovers.delete(sessionId)
-    else leftovers.set(sessionId, 'not found')
+    // PROTOCOL 2.9: the first DELETE was carried out, although its answer was lost.
+    if (wasThere || mayBeGone || control.wasRepeated) leftovers.delete(sessionId)
+    else leftovers.set(sessionId, { why: 'not found', mayBeGone })
   } catch (error) {
-    leftovers.set(sessionId, isNotFound(error) ? 'not found' : describeFailure(context, error))
+    const why = isNotFound(error) ? 'not found' : describeFailure(context, error)
+    const isAnswered = error instanceof TerminalError && error.status !== undefined && !control.wasRepeated
+    leftovers.set(sessionId, { why, mayBeGone: mayBeGone || !isAnswered })
   }
 }
 
@@ -122,7 +136,7 @@ export function isNotFound(error: unknown): boolean {
 export async function deleteLeftovers(context: Context): Promise<boolean> {
   const { leftovers } = context
   if (leftovers.size > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY))
-  for (const sessionId of leftovers.keys()) await deleteSession(context, sessionId, false)
+  for (const [sessionId, { mayBeGone }] of leftovers) await deleteSession(context, sessionId, mayBeGone)
   return leftovers.size === 0
 }
 

@@ -196,8 +196,8 @@ async function checkIdle(context: Context, name: 'frame' | 'token+frame'): Promi
 }
 
 function describeCleanup({ created, leftovers }: Context): ProbeOutcome {
-  const [reason] = leftovers.values()
-  return reason === undefined
+  const [leftover] = leftovers.values()
+  return leftover === undefined
     ? ok(`${count(created, 'session')} created and deleted`)
-    : failed(`${leftovers.size} of ${count(created, 'session')} could not be deleted: ${reason}`)
+    : failed(`${leftovers.size} of ${count(created, 'session')} could not be deleted: ${leftover.why}`)
 }

@@ -6,6 +6,8 @@ export interface RequestControl {
   release?(): void
   /** Whether the process may end although a request that starts from now on is not answered. */
   isReleased?: boolean
+  /** Set when the request was sent again after a cut: the server may have carried out the first one (PROTOCOL 2.9). */
+  wasRepeated?: boolean
 }
 
 /** One HTTP request, as a transport gets it. */

@@ -85,6 +85,7 @@ export async function exchange(
   const isRepeatable = details.method !== 'POST'
   const { status, header, body } = await send(!isRepeatable).catch((error: unknown) => {
     if (!isRepeatable || signal?.aborted || !isCut(error)) throw error
+    if (details.control) details.control.wasRepeated = true
     return send(true)
   })
   return { status, header, json: parseJson(body) }

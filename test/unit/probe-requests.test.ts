@@ -202,6 +202,20 @@ describe('probeUpstream', () => {
     expect(await failing(url)).toEqual(['cleanup failed', expect.stringMatching(/\(1 of 1 session .* not found\)/)])
   })
 
+  // PROTOCOL 2.9
+  it.each<[what: string, deletions: NonNullable<TestFaults['delete']>]>([
+    ['whose answer was cut', ['drop']],
+    ['whose answer was cut twice', ['drop', 'drop']],
+    ['that was cut, and then refused', ['drop', { refuse: 503 }]],
+    ['on a connection that was forgotten', ['drop', 'reset']],
+  ])('counts a session as deleted after a DELETE %s', async (_what, deletions) => {
+    const upstream = await upstreamOf({ ...QUICK, release: TERMINALS, faults: { delete: deletions } })
+    const report = await probe(upstream.url)
+    expect(report).toMatchObject({ ok: true, family: 'terminals@>=0.2.0' })
+    expect(outcomes(report)).toMatchObject({ cleanup: 'ok' })
+    expect(upstream.sessions).toEqual([])
+  })
+
   it('deletes a session at the second try', async () => {
     const upstream = await upstreamOf({ ...QUICK, faults: { delete: [undefined, { refuse: 503 }, { refuse: 503 }] } })
     expect(await probe(upstream.url)).toMatchObject({ ok: true })
