@@ -9,6 +9,9 @@ import { wrongValue } from '../lib/arguments.ts'
  *   also be a close code; then the upstream closes right after the handshake, with `body` as the reason;
  * - `'drop'`: the upstream carries out the request, but ends the connection before the answer; for an attach, right after
  *   the handshake;
+ * - `'full'`: the upstream does nothing, and answers 429 as a server does to a POST when it has as many sessions as it allows;
+ * - `'rate-limit'`: the upstream does nothing, and answers 429 with a web page, as a reverse proxy does that limits the rate of
+ *   requests;
  * - `'expire'`: the upstream carries out and answers the request, and forgets the kept-alive connection without a notice.
  *   It resets (RST) the connection at the next request, which it neither carries out nor records in `requests`. An attach
  *   succeeds;
@@ -20,8 +23,28 @@ export type TestFault =
   | { readonly refuse: number; readonly body?: string; readonly headers?: Record<string, string> }
   | 'drop'
   | 'expire'
+  | 'full'
+  | 'rate-limit'
   | 'reset'
   | 'stall'
+
+/** Sessions that a server has at once, if its operator has set no other limit (PROTOCOL 2.10). */
+export const MAX_SESSIONS = 16
+
+/** The body with which a server refuses a POST when it has that many. */
+export const FULL: { readonly error: string } = {
+  error: `Maximum number of terminal sessions (${MAX_SESSIONS}) reached`,
+}
+
+// The two senders of 429 (PROTOCOL 2.3).
+const REFUSALS: Record<'full' | 'rate-limit', AppliedFault> = {
+  full: { refuse: 429, body: JSON.stringify(FULL), headers: { 'content-type': 'application/json' } },
+  'rate-limit': {
+    refuse: 429,
+    body: '<html><head><title>429 Too Many Requests</title></head><body><h1>429 Too Many Requests</h1></body></html>',
+    headers: { 'content-type': 'text/html' },
+  },
+}
 
 const OPERATIONS = ['create', 'list', 'get', 'delete', 'attach', 'output'] as const
 
@@ -47,8 +70,11 @@ export type TestFaults = {
   [operation in TestOperation]?: TestFault | ReadonlyArray<TestFault | undefined> | undefined
 }
 
+/** A fault as the server applies it. */
+export type AppliedFault = Exclude<TestFault, 'full' | 'rate-limit'>
+
 /** Returns a function that counts a request for an operation, and returns the fault of that request. */
-export function createFaults(faults: TestFaults): (operation: TestOperation) => TestFault | undefined {
+export function createFaults(faults: TestFaults): (operation: TestOperation) => AppliedFault | undefined {
   const known = new Set<string>(OPERATIONS)
   const unknown = Object.keys(faults).find((operation) => !known.has(operation))
   // A misspelt fault would let a test pass that should fail.
@@ -58,7 +84,8 @@ export function createFaults(faults: TestFaults): (operation: TestOperation) => 
     const count = counts.get(operation) ?? 0
     counts.set(operation, count + 1)
     const fault = faults[operation]
-    return isList(fault) ? fault[count] : fault
+    const next = isList(fault) ? fault[count] : fault
+    return next === 'full' || next === 'rate-limit' ? REFUSALS[next] : next
   }
 }
 
@@ -81,7 +108,11 @@ export function resetForgotten(forgotten: WeakSet<Socket>, socket: Socket): bool
 }
 
 /** Applies the part of a fault that comes before the answer. Resolves with whether the server still answers. */
-export async function applyFault(fault: TestFault | undefined, socket: Socket, closing: AbortSignal): Promise<boolean> {
+export async function applyFault(
+  fault: AppliedFault | undefined,
+  socket: Socket,
+  closing: AbortSignal,
+): Promise<boolean> {
   if (fault === 'stall') return false
   if (fault === 'reset') {
     socket.resetAndDestroy()

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { trimSlashes } from '../lib/slashes.ts'
 import { answerCors } from './cors.ts'
-import { resetForgotten, applyFault, type TestOperation } from './faults.ts'
+import { applyFault, FULL, MAX_SESSIONS, resetForgotten, type TestOperation } from './faults.ts'
 import type { Behaviour } from './releases.ts'
 import {
   contextProblem,
@@ -16,8 +16,6 @@ import {
   type TestRequest,
 } from './server.ts'
 import type { ServerSession, TestOwner } from './session.ts'
-
-const MAX_SESSIONS = 16
 
 /** The answer to a REST request: the status, the body before it becomes JSON, and headers. */
 type RestAnswer = readonly [status: number, body: unknown, headers?: Record<string, string>]
@@ -80,7 +78,7 @@ function operationOf(method: string | undefined, { sessionId, isOutput }: Route)
 
 function answerRoute(state: ServerState, { method, headers }: TestRequest, route: Route): RestAnswer {
   const { policyId, sessionId, isOutput } = route
-  const { behaviour, key } = state
+  const { behaviour, key, multiUser } = state
   const [allowed, other] = isOutput ? ['GET'] : sessionId === undefined ? ['POST', 'GET'] : ['GET', 'DELETE']
   const isAllowed = method === allowed || method === other
   const notAllowed: RestAnswer = [405, { detail: 'Method Not Allowed' }, { allow: allowed }]
@@ -95,6 +93,7 @@ function answerRoute(state: ServerState, { method, headers }: TestRequest, route
   if (behaviour.orchestrator && userId === undefined) {
     return [422, { detail: [{ type: 'missing', loc: ['header', 'X-User-Id'], msg: 'Field required', input: null }] }]
   }
+  if (multiUser && method === 'POST' && !userId) return [400, { detail: 'X-User-Id is required in multi-user mode' }]
   if (policyId !== undefined && !state.knowsPolicy(policyId)) {
     return [404, { detail: `Policy '${policyId}' not found` }]
   }
@@ -137,9 +136,7 @@ function answerOutput(
 }
 
 function answerCreate(state: ServerState, owner: TestOwner, visible: readonly ServerSession[]): RestAnswer {
-  if (visible.length >= MAX_SESSIONS) {
-    return [429, { error: `Maximum number of terminal sessions (${MAX_SESSIONS}) reached` }]
-  }
+  if (visible.length >= MAX_SESSIONS) return [429, FULL]
   const session = state.create(owner)
   // Two sessions have the same id where the chat is the id. Requests then find the new one only; the shell and the client
   // of the old one go on.

@@ -52,6 +52,11 @@ export interface TestUpstreamOptions {
    * `open-terminal@…` release.
    */
   inner?: TestInner | undefined
+  /**
+   * Whether the upstream is in multi-user mode: a POST without `X-User-Id` is answered with 400, and the sessions of each user
+   * are for that user alone, as they are without it. Default: `false`. An error with any release but `open-terminal@0.14.5`.
+   */
+  multiUser?: boolean | undefined
   /** The key that the upstream requires. Default: none, and the upstream accepts every request. */
   key?: string | undefined
   /**
@@ -83,6 +88,7 @@ export interface TestUpstreamOptions {
 export interface ServerState {
   readonly behaviour: Behaviour
   readonly key: string
+  readonly multiUser: boolean
   readonly authTimeout: number
   readonly redialDelay: number
   /** The sessions that requests can find. */
@@ -108,10 +114,13 @@ const shells = new Map([
 
 /** Creates the state of a test upstream from its options. */
 export function createState(options: TestUpstreamOptions, closing: AbortSignal): ServerState {
-  const { release = 'terminals@0.2.2', key = '', shell = 'echo', faults = {}, policies } = options
+  const { release = 'terminals@0.2.2', key = '', shell = 'echo', faults = {}, policies, multiUser = false } = options
   const behaviour = behaviourOf(release, options.inner)
   const start = typeof shell === 'function' ? shell : shells.get(shell)
   if (!start) throw wrongValue('shell', "must be 'echo', 'sh' or a function")
+  if (multiUser && release !== 'open-terminal@0.14.5') {
+    throw wrongValue('multiUser', `must be left out: only open-terminal@0.14.5 has it, not ${release}`)
+  }
   const { idleTimeout } = options
   if (idleTimeout !== undefined) {
     if (!behaviour.orchestrator) throw wrongValue('idleTimeout', `must be left out: ${release} has no containers`)
@@ -123,6 +132,7 @@ export function createState(options: TestUpstreamOptions, closing: AbortSignal):
   return {
     behaviour,
     key,
+    multiUser,
     authTimeout: options.authTimeout ?? 10_000,
     redialDelay: options.redialDelay ?? 1_000,
     sessions,

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RawData, WebSocketServer } from 'ws'
 import { decode, findSession, isPolicyKnown, SILENT_DROP, type Frame } from './attach.ts'
-import { applyFault, resetForgotten, wait, type TestFault } from './faults.ts'
+import { applyFault, resetForgotten, wait, type AppliedFault } from './faults.ts'
 import { readJson } from './json.ts'
 import type { Behaviour } from './releases.ts'
 import { recordRequest, prune, visibleSessions, type RequestRecord, type Route, type ServerState } from './server.ts'
@@ -59,7 +59,7 @@ function admit(
   state: ServerState,
   { query }: RequestRecord,
   route: Route | undefined,
-  fault: TestFault | undefined,
+  fault: AppliedFault | undefined,
 ): HandshakeRefusal | Route {
   const { behaviour, key } = state
   if (typeof fault === 'object' && 'refuse' in fault && fault.refuse < 1000) return { ...fault, status: fault.refuse }

@@ -40,7 +40,8 @@ export interface TestUpstream extends AsyncDisposable {
  * ```
  *
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when `release`, `inner`, `shell` or the operation of a fault is unknown, or
- * when `inner` or `idleTimeout` comes with a release that is not an orchestrator.
+ * when `inner` or `idleTimeout` comes with a release that is not an orchestrator, or `multiUser` with one that is not
+ * `open-terminal@0.14.5`.
  * @throws {RangeError} ERR_OUT_OF_RANGE when `idleTimeout` is not a whole number of ms, at least 1.
  * @see https://github.com/open-webui/terminals and https://github.com/open-webui/open-terminal, whose code it follows
  */

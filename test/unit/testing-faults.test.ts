@@ -1,7 +1,18 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import type { TestFault, TestFaults, TestOperation, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
-import { API, ask, attach, create, dial, next, roundTrip, start, type RawSocket } from '../support/raw-client.ts'
+import {
+  API,
+  ask,
+  attach,
+  create,
+  dial,
+  next,
+  roundTrip,
+  start,
+  withDefaults,
+  type RawSocket,
+} from '../support/raw-client.ts'
 
 type RestAnswer = Awaited<ReturnType<typeof ask>>
 
@@ -190,5 +201,27 @@ describe('a list of faults', () => {
     expect((await ask(upstream, 'GET'))[0]).toBe(502)
     delete faults.list
     expect((await ask(upstream, 'GET'))[0]).toBe(200)
+  })
+})
+
+// PROTOCOL 2.3
+describe('the two senders of 429', () => {
+  it('are the server, which is full, and a proxy, which limits the rate of requests', async () => {
+    const upstream = await start({ faults: { create: ['full', 'rate-limit'] } })
+    const send = (): Promise<Response> => fetch(upstream.url + API, { method: 'POST', headers: withDefaults({}) })
+    const full = await send()
+    expect([full.status, full.headers.get('content-type')]).toEqual([429, 'application/json'])
+    expect(await full.json()).toEqual({ error: 'Maximum number of terminal sessions (16) reached' })
+    const limited = await send()
+    expect([limited.status, limited.headers.get('content-type')]).toEqual([429, 'text/html'])
+    expect(await limited.text()).toContain('429 Too Many Requests')
+    expect(upstream.sessions).toEqual([])
+    expect((await send()).status).toBe(200)
+  })
+
+  it('can also refuse a handshake', async () => {
+    const { upstream, faults, id } = await started()
+    faults.attach = ['rate-limit']
+    expect(await dial(upstream, id).ended).toBe('HTTP 429')
   })
 })

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { TestRelease } from '../../src/testing.ts'
 import {
+  API,
+  ask,
   authFrame,
   create,
   dial,
@@ -279,5 +281,31 @@ describe('a handshake', () => {
     const socket = dial(upstream, id, { options: { perMessageDeflate: true } })
     expect(await outcome(socket)).toBe('attached')
     expect(socket.ws.extensions).toBe('permessage-deflate')
+  })
+})
+
+// PROTOCOL 2.18
+describe('multiUser', () => {
+  it.each([undefined, ''])('requires a user of a POST: %j', async (user) => {
+    const upstream = await start({ release: 'open-terminal@0.14.5', multiUser: true })
+    const missing = [400, { detail: 'X-User-Id is required in multi-user mode' }]
+    expect(await ask(upstream, 'POST', API, { 'x-user-id': user })).toEqual(missing)
+    expect(await ask(upstream, 'GET', API, { 'x-user-id': user })).toEqual([200, []])
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it('keeps the sessions of each user apart', async () => {
+    const upstream = await start({ release: 'open-terminal@0.14.5', multiUser: true })
+    const { id } = await create(upstream)
+    expect(await ask(upstream, 'GET', API, { 'x-user-id': 'bob' })).toEqual([200, []])
+    expect((await ask(upstream, 'GET', `${API}/${id}`, { 'x-user-id': 'bob' }))[0]).toBe(404)
+    expect((await ask(upstream, 'GET', `${API}/${id}`))[0]).toBe(200)
+  })
+
+  it('is for one release', async () => {
+    await expect(start({ release: 'open-terminal@0.14.2', multiUser: true })).rejects.toMatchObject({
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: '`multiUser` must be left out: only open-terminal@0.14.5 has it, not open-terminal@0.14.2',
+    })
   })
 })
