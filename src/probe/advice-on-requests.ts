@@ -55,8 +55,14 @@ const REJECTIONS: readonly Rule<Rejection>[] = [
   [({ status, reason }) => status === 429 && /maximum number/i.test(reason),
     'Delete sessions that are not in use, or restart the server: it has as many sessions as it allows, often because clients left theirs behind.'],
   [({ status }) => status === 429, 'Wait, or raise the limit on requests: there were too many (HTTP 429).'],
+  [({ status, html }) => status === 500 && !html,
+    "Read the server's log for the cause: it fails itself (HTTP 500), as Open Terminal does when it cannot add an account for `userId` or when the directory of the chat is gone, and Terminals when it cannot start a container."],
   [({ status }) => status >= 500,
     'Check that the terminal server runs and that its reverse proxy can reach it, and try again in a minute: a container may be starting.'],
+  [({ status, reason }) => status === 422 || (status === 400 && /X-User-Id is required/.test(reason)),
+    'Configure the reverse proxy to forward the X-User-Id header: the server does not get it.'],
+  [({ status, login }) => status === 401 && login !== undefined,
+    ({ login, url }) => `Take the ${login} login of the reverse proxy off this path of ${url.host}: the header Authorization carries \`key\` or a password, and not both.`],
   [({ checks }) => checks.has('session'),
     ({ status }) => `Configure the reverse proxy to allow POST requests to /api/terminals: the answer to them is HTTP ${status}, although GET works.`],
   [({ status, html, url }) => status === 400 && html && url.protocol === 'http:',
@@ -83,8 +89,6 @@ const REJECTIONS: readonly Rule<Rejection>[] = [
     'Set OPEN_TERMINAL_ENABLE_TERMINAL=true on the server: its terminals are turned off.'],
   [({ status }) => status === 404,
     'Check the path of the URL: there is no /api/terminals under it, which Open Terminal from 0.8.1 on and Terminals have.'],
-  [({ status }) => status === 422,
-    'Configure the reverse proxy to forward the X-User-Id header: the server does not get it.'],
 ]
 
 /** Says what to do about a request that fails. */

@@ -73,6 +73,8 @@ export interface RejectedRequest {
   readonly status: number
   /** Whether the answer is a web page. */
   readonly html: boolean
+  /** How a proxy in front wants a login, such as `Basic`. A terminal server wants none of these. */
+  readonly login?: string | undefined
   /** The server's own reason, or from `createTerminalSession` the `why` of its error, which quotes that reason. */
   readonly reason: string
   /** Where the answer redirects to, without a query; `base` if that is a list of sessions, as a terminal server has it. */

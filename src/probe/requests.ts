@@ -40,9 +40,15 @@ function readRejection({ status, header, json }: Reply, context: Context): Rejec
   return {
     status,
     html: isHtml(header('content-type')),
+    login: readLogin(header('www-authenticate')),
     reason: context.upstream.redact(serverMessage(json)),
     redirect: location === undefined ? undefined : readLocation(location, context),
   }
+}
+
+/** Returns which login an answer wants, if a browser would ask for it. */
+function readLogin(challenge = ''): string | undefined {
+  return ['Basic', 'Digest', 'Negotiate', 'NTLM'].find((scheme) => new RegExp(`^${scheme}\\b`, 'i').test(challenge))
 }
 
 function readLocation(location: string, { listUrl, target, upstream }: Context): RejectedRequest['redirect'] {
@@ -59,8 +65,9 @@ function readLocation(location: string, { listUrl, target, upstream }: Context):
   return listPlace.endsWith(path) ? { place, base: listPlace.slice(0, -path.length) } : { place }
 }
 
-function describeRejection({ html, reason, redirect }: RejectedRequest): string {
+function describeRejection({ html, login, reason, redirect }: RejectedRequest): string {
   if (redirect) return `redirected to ${redirect.place}`
+  if (login !== undefined) return `wants a ${login} login`
   return html ? 'a web page' : reason
 }
 

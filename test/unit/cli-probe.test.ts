@@ -64,6 +64,14 @@ describe('probe', () => {
     expect(stdout).toMatch(/^release +could not be told$/m)
   })
 
+  it.each([
+    [[], 'Pass the key: this server requires one.'],
+    [['--auth-type', 'none'], 'Pass the key, and another --auth-type than none: this server requires a key.'],
+  ])('advises a key in plain words (%j)', async (flags, advice) => {
+    const { stdout } = await probe({}, [...quick, '--key', ' ', ...flags])
+    expect(stdout).toContain(`what to do                          ${advice}\n`)
+  })
+
   it('waits as long as --idle says, and keeps the key out of URLs with --token-in-url never', async () => {
     const flags = ['--idle', '0.05', '--timeout', '9', '--token-in-url', 'never']
     const { status, stdout, upstream } = await probe({ release: 'terminals@0.2.2' }, flags)

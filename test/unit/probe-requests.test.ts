@@ -110,6 +110,16 @@ const answers: Array<[what: string, status: number, body: string, headers: Recor
   ],
   ['a missing user', 422, '{"detail":[]}', {}, /forward the X-User-Id header/],
   ['an unknown error', 400, '{}', {}, /no release answers like this/],
+  [
+    'a basic login',
+    401,
+    '<html>',
+    { 'www-authenticate': 'Basic realm="x"', 'content-type': 'text/html' },
+    /the Basic login/,
+  ],
+  ['a login with Kerberos', 401, '', { 'www-authenticate': 'Negotiate' }, /the Negotiate login/],
+  ['an error of the server', 500, 'Internal Server Error', { 'content-type': 'text/plain' }, /^Read the server's log/],
+  ['an error of a proxy', 500, '<html>', { 'content-type': 'text/html' }, /its reverse proxy can reach it/],
   ['too many sessions', 429, '{"error":"Maximum number of terminal sessions (16) reached"}', {}, /Delete sessions/],
   ['too many requests', 429, '<html>', { 'content-type': 'text/html' }, /limit on requests/],
   ['a gateway error', 502, '<html>', { 'content-type': 'text/html' }, /its reverse proxy can reach it/],
@@ -142,9 +152,28 @@ describe('probeUpstream', () => {
   })
 
   it('reports a server that runs as many sessions as it allows', async () => {
-    const full = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
-    const { url } = await upstreamOf({ ...QUICK, faults: { create: full } })
+    const { url } = await upstreamOf({ ...QUICK, faults: { create: 'full' } })
     expect(await failing(url)).toEqual(['session failed', expect.stringMatching(/Delete sessions/)])
+  })
+
+  // PROTOCOL 2.18
+  it('reports a proxy that removes the user in front of a server in multi-user mode', async () => {
+    const upstream = await upstreamOf({ ...QUICK, release: NEWEST, multiUser: true })
+    const base = await gateway(upstream, { change: ({ headers }) => delete headers['x-user-id'] })
+    expect(await failing(base)).toEqual(['session failed', expect.stringMatching(/forward the X-User-Id header/)])
+    expect(await probe(upstream.url)).toMatchObject({ ok: true, family: 'open-terminal@>=0.12.4' })
+  })
+
+  it('tells the limit of a proxy from a server that is full', async () => {
+    const { url } = await upstreamOf({ ...QUICK, faults: { create: ['full', 'rate-limit'] } })
+    expect((await failing(url))[1]).toMatch(/^Delete sessions/)
+    expect((await failing(url))[1]).toMatch(/^Wait, or raise the limit on requests/)
+  })
+
+  it('advises to read the log of a server that fails at a POST', async () => {
+    const broken = { refuse: 500, body: 'Internal Server Error', headers: { 'content-type': 'text/plain' } }
+    const { url } = await upstreamOf({ ...QUICK, faults: { create: broken } })
+    expect(await failing(url)).toEqual(['session failed', expect.stringMatching(/^Read the server's log/)])
   })
 
   it('quotes the whole reason of a server that cannot create a session', async () => {
