@@ -10,8 +10,10 @@ export const PROBE: Syntax = {
   name: 'probe',
   summary: `Finds out which server answers, what it requires of a client and what is wrong, and says what to do.
 
-Creates up to eight sessions for --user, and deletes them. The key is in one or two URLs, and the server's log shows one
-attempt with a wrong key. The exit status is 0 if a terminal opens and nothing else is wrong.`,
+Creates up to nine sessions for --user, and deletes them. The key is in one or two URLs. The server's log shows one attempt with a wrong key,
+and on an Open Terminal one as a second user, who must not reach the sessions of --user.
+
+The exit status is 0 if a terminal opens and nothing else is wrong.`,
   takesUrl: true,
   flags: [...TARGET_FLAGS, 'token-in-url', 'idle', 'json'],
   help: { 'token-in-url': 'whether the key may be in the URL: always (default) or never' },
@@ -30,6 +32,7 @@ const LABELS: Record<ProbeCheckName, string> = {
   'unknown-session': 'to a session that is not there',
   'unknown-policy': 'to a policy that is not there',
   token: 'without the auth frame',
+  'other-user': 'from another user',
   idle: 'left silent',
   cleanup: 'sessions deleted',
 }

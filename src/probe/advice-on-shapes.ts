@@ -1,6 +1,6 @@
 import { NOT_REACHABLE } from '../upstream/failures.ts'
 import { isBare403, outcomeOf, type Facts, type ProbeCheck } from './facts.ts'
-import { isBehindOpenWebUI, requiresHeaders } from './family.ts'
+import { isBehindOpenWebUI, separatesUsers } from './family.ts'
 import { firstAdvice, type Rule } from './rules.ts'
 
 /** The facts and the fields of the check that failed to attach. */
@@ -29,7 +29,7 @@ const FAILED_ATTACHES: readonly Rule<FailedAttach>[] = [
     'Configure the reverse proxy to forward WebSocket upgrades: they get no answer, although requests do.'],
   [({ chatId, orchestrator }) => chatId !== undefined && orchestrator === true,
     'Leave `chatId` out, as connectTerminal does by itself: Terminals does not forward it with the WebSocket, and the Open Terminal behind it requires it.'],
-  [(facts) => isClosedByOpenWebUI(facts) && (facts.version === undefined || requiresHeaders(facts.version)),
+  [(facts) => isClosedByOpenWebUI(facts) && (facts.version === undefined || separatesUsers(facts)),
     'Upgrade Open WebUI: up to 0.11.3 it does not forward X-User-Id with WebSockets, and Open Terminal from 0.12.4 on requires it.'],
   [isClosedByOpenWebUI,
     "Set the auth type of this terminal server to bearer in Open WebUI's settings: Open WebUI does not authenticate its WebSocket with another type."],
@@ -69,6 +69,8 @@ const REMARKS: readonly Rule<Facts>[] = [
     'Use a client that sends the key in the URL as well as in the auth frame, as connectTerminal does.'],
   [(facts) => outcomeOf(facts, 'wrong-key') === 'attached',
     'Give the server a key: it accepts every client, whatever key the client sends.'],
+  [(facts) => outcomeOf(facts, 'other-user') === 'attached',
+    'Upgrade Open Terminal to 0.12.4, or put Terminals or a gateway of this package in front of it, if it has more than one user: connectTerminal attaches, but this release keeps no users apart, so everybody with the key can use every shell.'],
   [({ checks }) => checks.get('no-headers')?.closeCode === 4004,
     'All is well for clients that send X-User-Id in the handshake, as connectTerminal does in Node; browsers cannot, and Open WebUI up to 0.11.3 does not: upgrade Open WebUI if users see the terminal close.'],
   [(facts) => !['attached', 'skipped', undefined].includes(outcomeOf(facts, 'no-headers')),

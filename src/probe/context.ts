@@ -6,7 +6,7 @@ import { Lease } from '../terminal/lease.ts'
 import type { RequestControl } from '../upstream/http.ts'
 import { exchange, type Reply } from '../upstream/requests.ts'
 import { readUpstream, resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
-import { deleteSession as deleteAtServer } from '../upstream/sessions.ts'
+import { deleteSession as deleteAtServer, lookUpSession } from '../upstream/sessions.ts'
 
 /** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
@@ -127,8 +127,20 @@ async function deleteSession(context: Context, sessionId: string, mayBeGone: boo
   }
 }
 
+/** Whether the server finds the session; `undefined` when the server does not say. */
+export async function isSessionFound(
+  { target, timeout, signal }: Pick<Context, 'target' | 'timeout' | 'signal'>,
+  sessionId: string,
+): Promise<boolean | undefined> {
+  return lookUpSession({ ...target, sessionId }, timeout, signal).then(
+    (session) => session !== undefined,
+    // The 404 of a proxy counts, too: the session was created a moment ago.
+    (error: unknown) => (isNotFound(error) ? false : undefined),
+  )
+}
+
 /** Whether the answer was a 404 that is not the terminal server's own. */
-export function isNotFound(error: unknown): boolean {
+function isNotFound(error: unknown): boolean {
   return hasCode(error, 'ERR_TERMINAL_NOT_FOUND')
 }
 

@@ -15,8 +15,11 @@ import type { AuthType } from '../upstream/auth.ts'
 export type ProbeShape =
   'frame' | 'token+frame' | 'token' | 'no-user' | 'no-headers' | 'wrong-key' | 'unknown-session' | 'unknown-policy'
 
-/** What a probe checks. `cleanup` is whether the probe could delete every session that it created. */
-export type ProbeCheckName = 'reachable' | 'tls' | 'rest' | 'session' | ProbeShape | 'idle' | 'cleanup'
+/**
+ * What a probe checks. `other-user` is whether a second user, `<userId>-probe`, can reach a session of the first; `cleanup` is
+ * whether the probe could delete every session that it created.
+ */
+export type ProbeCheckName = 'reachable' | 'tls' | 'rest' | 'session' | ProbeShape | 'other-user' | 'idle' | 'cleanup'
 
 /** Every check, in the order of the report. */
 export const CHECKS: readonly ProbeCheckName[] = [
@@ -32,6 +35,7 @@ export const CHECKS: readonly ProbeCheckName[] = [
   'unknown-session',
   'unknown-policy',
   'token',
+  'other-user',
   'idle',
   'cleanup',
 ]
@@ -62,6 +66,12 @@ export interface ProbeCheck extends ProbeOutcome {
   /** How long the check took, in ms. */
   readonly ms: number
 }
+
+/** An outcome; `ms` if the time of the check is not the time from its start to its end. */
+export type Found = ProbeOutcome & { readonly ms?: number }
+
+/** Makes one check. Resolves with whether the outcome is good; rejects only after an abort. */
+export type Check = (name: ProbeCheckName, act: () => Promise<Found>) => Promise<boolean>
 
 /** Whether a handshake got the 403 of a terminal server, which has no body. Proxies add a body. */
 export function isBare403(check: Partial<ProbeCheck> | undefined): boolean {
@@ -96,6 +106,8 @@ export interface Facts {
   rejected?: RejectedRequest
   /** Whether the server is an orchestrator: only orchestrators require X-User-Id of requests. */
   orchestrator?: boolean
+  /** Whether the server gives the output of the user's shell, as Open Terminal from 0.12.4 on does. */
+  knowsUserShell?: boolean | undefined
   /** Whether the orchestrator knows contexts. */
   contexts?: boolean
   /** The version that the server says it has. */

@@ -23,8 +23,8 @@ export function familyOf(facts: Facts): ProbeFamily | undefined {
   if (orchestrator || checks.get('no-user')?.closeCode === 4002) {
     return checks.get('token')?.closeCode === 4001 ? 'terminals@>=0.0.3 <0.2.0' : undefined
   }
-  if (checks.get('no-headers')?.closeCode === 4004) return 'open-terminal@>=0.12.4'
-  if (version !== undefined) return requiresHeaders(version) ? 'open-terminal@>=0.12.4' : 'open-terminal@<=0.12.3'
+  if (separatesUsers(facts)) return 'open-terminal@>=0.12.4'
+  if (version !== undefined) return 'open-terminal@<=0.12.3'
   const attachesWithoutHeaders = outcomeOf(facts, 'no-headers') === 'attached'
   return orchestrator === false && attachesWithoutHeaders ? 'open-terminal@<=0.12.3' : undefined
 }
@@ -34,12 +34,18 @@ export function isBehindOpenWebUI({ url }: Facts): boolean {
   return /\/api\/v1\/terminals\/[^/]+\/?$/.test(url.pathname)
 }
 
-/** The first Open Terminal that requires the user in a header of the handshake. */
-const FIRST_WITH_HEADERS = [0, 12, 4]
+/** Whether an orchestrator is in between: then each user has a container, which any request starts. */
+export function isOrchestrator(facts: Facts): boolean {
+  const isTerminals = familyOf(facts)?.startsWith('terminals') ?? false
+  return isTerminals || facts.orchestrator === true || facts.checks.get('no-user')?.closeCode === 4002
+}
 
-/** Whether an Open Terminal of this version requires the user in a header of the handshake. */
-export function requiresHeaders(version: string): boolean {
-  const numbers = version.split('.').map((part) => Number.parseInt(part, 10))
-  const differing = FIRST_WITH_HEADERS.findIndex((number, index) => numbers[index] !== number)
-  return differing < 0 || Number(numbers[differing]) > Number(FIRST_WITH_HEADERS[differing])
+/** Whether the server is an Open Terminal that keeps users apart, and so requires the user in a header of the handshake. */
+export function separatesUsers({ checks, knowsUserShell, version = '0' }: Facts): boolean {
+  return checks.get('no-headers')?.closeCode === 4004 || knowsUserShell === true || isAtLeast(version, '0.12.4')
+}
+
+/** Whether a version is the same as another, or later. */
+function isAtLeast(version: string, other: string): boolean {
+  return version.localeCompare(other, 'en', { numeric: true }) >= 0
 }

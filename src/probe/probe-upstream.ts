@@ -7,9 +7,10 @@ import { probe, type ProbeReport } from './report.ts'
  * front of it.
  *
  * Use it when users see "connection closed", and for health checks: it checks the connection, TLS, requests, every shape
- * of an attach, and silence, and says what to do. It creates up to eight sessions, at most three at a time, and deletes
- * them; an orchestrator starts a container for `userId`. One attach has a wrong key. Do not use a chat that a user has
- * open.
+ * of an attach, and silence, and says what to do. It creates up to nine sessions, at most three at a time, and deletes
+ * them; an orchestrator starts a container for `userId`. One attach has a wrong key. At an Open Terminal, one request and one
+ * attach are those of a second user, `<userId>-probe`, who must not reach the first one's session; nothing is created for
+ * them. Do not use a chat that a user has open.
  *
  * The report says everything that is wrong with the upstream; the promise rejects for wrong arguments and an abort.
  *

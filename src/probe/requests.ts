@@ -27,7 +27,10 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
   facts.contexts = (await tryGet(listUrl, { ...headers, 'X-Terminal-Context-Id': UNKNOWN_ID })).status === 400
   facts.orchestrator = facts.contexts || (await tryGet(listUrl, withoutUser)).status === 422
   // An orchestrator would start a container to answer this.
-  if (!facts.orchestrator) facts.version = versionIn(await tryGet(besideSessions(listUrl, '/openapi.json')))
+  if (!facts.orchestrator) {
+    facts.version = versionIn(await tryGet(besideSessions(listUrl, '/openapi.json')))
+    facts.knowsUserShell = saysUserShell(await tryGet(upstream.httpUrl('user', 'output')))
+  }
   const { chatId } = facts
   facts.chatIsOpen = chatId !== undefined && json.some((session: unknown) => asRecord(session)['id'] === chatId)
   // Every terminal server adds `uvicorn`. Only the names of proxies are of interest.
@@ -81,6 +84,12 @@ function besideSessions(listUrl: string, path: string): string {
 /** Whether an Open Terminal says that its terminals are turned off. */
 function saysTerminalsOff({ json }: Partial<Reply>): boolean {
   return asRecord(asRecord(json)['features'])['terminal'] === false
+}
+
+/** Whether an answer is about the user's shell; `undefined` if it is no answer of a terminal server (PROTOCOL 2.17). */
+function saysUserShell({ json }: Partial<Reply>): boolean | undefined {
+  if ('output' in asRecord(json) || serverMessage(json) === 'No connected user shell') return true
+  return serverMessage(json) === 'Not Found' ? false : undefined
 }
 
 /** Returns the version that an Open Terminal says it has. */

@@ -33,6 +33,8 @@ const PROBLEMS: readonly Rule<Facts>[] = [
   [({ sessionFailure }) => sessionFailure !== undefined,
     ({ sessionFailure }) => `Probe again when the server is less busy: not every session could be created (${sessionFailure}).`],
   [(facts) => workingShape(facts) === undefined, adviseOnAttach],
+  [(facts) => outcomeOf(facts, 'other-user') === 'failed',
+    'Configure the reverse proxy to pass X-User-Id on with requests and WebSockets: the server does not get it, or another one in its place, so every user can use the shells of every other.'],
   [(facts) => !['attached', 'skipped', undefined].includes(outcomeOf(facts, 'token+frame')),
     "Use `tokenInUrl` 'never' or 'fallback', or configure the reverse proxy to allow WebSockets with the key in the URL: only WebSockets without it attach."],
   [(facts) => outcomeOf(facts, 'idle') === 'failed', adviseOnSilence],

@@ -89,6 +89,11 @@ describe('probe', () => {
     expect(stdout).toMatch(/^user_id, then auth frame +silence/m)
   })
 
+  it('says in its help that there is a second user', async () => {
+    const { stdout } = await run(['probe', '--help'])
+    expect(stdout).toContain('as a second user')
+  })
+
   it('shows the version that the server says it has', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: 'open-terminal@0.14.5' })
     const answer: Habits['answer'] = ({ url }, response) => {

@@ -19,9 +19,15 @@ const MODERN = {
   'wrong-key': 'closed 4001',
   token: 'closed 4001',
 }
-const ORCHESTRATED = { ...MODERN, 'no-user': 'closed 4002', 'unknown-policy': 'closed 4004' }
-const OWN = { ...MODERN, 'no-user': 'attached', 'unknown-session': 'refused 403', 'unknown-policy': 'refused 403' }
-const STRICT = { ...OWN, 'no-headers': 'closed 4004' }
+const ORCHESTRATED = { ...MODERN, 'no-user': 'closed 4002', 'unknown-policy': 'closed 4004', 'other-user': 'skipped' }
+const OWN = {
+  ...MODERN,
+  'no-user': 'attached',
+  'unknown-session': 'refused 403',
+  'unknown-policy': 'refused 403',
+  'other-user': 'attached',
+}
+const STRICT = { ...OWN, 'no-headers': 'closed 4004', 'other-user': 'ok' }
 
 const releases: Expected[] = [
   [
@@ -36,6 +42,7 @@ const releases: Expected[] = [
       'unknown-session': 'closed 1006',
       'unknown-policy': 'refused 403',
       token: 'attached',
+      'other-user': 'skipped',
     },
   ],
   [

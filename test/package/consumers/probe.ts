@@ -11,7 +11,14 @@ import {
 
 export const options: ProbeOptions[] = [
   { base: 'http://127.0.0.1:8000', userId: 'ada' },
-  { base: new URL('http://h'), key: async () => 'sk-1', userId: 'ada', tokenInUrl: 'never', timeout: 1, idle: 0 },
+  {
+    base: new URL('http://h'),
+    key: async () => 'sk-1',
+    userId: 'ada',
+    tokenInUrl: 'never',
+    timeout: 1,
+    idle: 0,
+  },
   // @ts-expect-error -- a probe always tries both
   { base: 'http://h', userId: 'ada', tokenInUrl: 'fallback' },
   // @ts-expect-error -- `userId` is required
@@ -38,7 +45,7 @@ const shapes = {
   'unknown-policy': true,
 } satisfies Record<ProbeShape, true>
 
-const names: ProbeCheckName[] = ['reachable', 'tls', 'rest', 'session', 'idle', 'cleanup']
+const names: ProbeCheckName[] = ['reachable', 'tls', 'rest', 'session', 'other-user', 'idle', 'cleanup']
 
 export async function use(): Promise<unknown[]> {
   const report: ProbeReport = await probeUpstream({ base: 'http://h', userId: 'ada' })
