@@ -7,6 +7,10 @@ import { UNKNOWN_ID } from './requests.ts'
 import { dialShape, type Shape } from './shapes.ts'
 
 const OTHER_SHAPES = ['no-headers', 'no-user', 'wrong-key', 'unknown-session', 'unknown-policy', 'token'] as const
+// If a server reads the key from the URL only, these are still dialled: connectTerminal, a page and a wrong key are of interest.
+const WORTH_A_KEY: readonly ProbeShape[] = ['token+frame', 'no-headers', 'wrong-key']
+const ONE_MORE_URL = skipped('it would have the key in one more URL')
+
 /** The shape that attaches. */
 type Works = 'frame' | 'token+frame' | undefined
 
@@ -22,10 +26,13 @@ export async function checkShapes(context: Context, facts: Facts, check: Check):
   const idling = mayIdle && facts.chatId === undefined ? checkSilence() : undefined
   // An abort rejects it while nothing waits for it yet.
   idling?.catch(() => {})
+  const needsKey = works === 'token+frame'
   try {
     for (const shape of OTHER_SHAPES) {
-      // If a shape attaches without the key in the URL, only `token`, which is about that key, has it there.
-      await check(shape, () => checkShape(context, facts, shape, shape === 'token' || !attachesWithoutKey))
+      // Where no shape attaches, or one without the key in the URL, only `token`, which is about that key, has it there.
+      const keyInUrl = needsKey || shape === 'token'
+      const isSkipped = needsKey && !WORTH_A_KEY.includes(shape)
+      await check(shape, async () => (isSkipped ? ONE_MORE_URL : checkShape(context, facts, shape, keyInUrl)))
     }
     await check('other-user', () => checkOtherUser(context, facts, works))
     if (mayIdle) await (idling ?? checkSilence())
@@ -80,14 +87,11 @@ async function checkOtherUser(context: Context, facts: Facts, works: Works): Pro
   if (works === undefined) return skipped('no shape attaches')
   if (isBehindOpenWebUI(facts)) return skipped('not tested: Open WebUI itself knows who the user is')
   if (isOrchestrator(facts)) return skipped('not tested: the orchestrator would start a container for that user')
-  const { keyMayShow } = context
+  if (works === 'token+frame') return ONE_MORE_URL
   const other = { userId: `${context.target.userId}-probe` }
   return inNewSession(context, facts, async (sessionId) => {
     const finds = await isSessionFound({ ...context, target: { ...context.target, ...other } }, sessionId)
-    const { outcome } = await dialBriefly(
-      context,
-      await shapeOf(context, works, sessionId, works === 'token+frame' && keyMayShow, other),
-    )
+    const { outcome } = await dialBriefly(context, await shapeOf(context, 'frame', sessionId, false, other))
     const does = [finds && 'finds', outcome === 'attached' && 'attaches to'].filter(Boolean).join(' and ')
     if (does === '') return ok('neither finds nor attaches to it')
     if (separatesUsers(facts)) return failed(`${does} it`)

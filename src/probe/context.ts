@@ -11,8 +11,8 @@ import { deleteSession as deleteAtServer, lookUpSession } from '../upstream/sess
 /** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
   /**
-   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. `'never'` skips
-   * the shapes that have the key there. Default: `'always'`.
+   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. With `'always'` two
+   * attempts have it there, or three if none without it succeeds. `'never'` skips them. Default: `'always'`.
    */
   tokenInUrl?: 'always' | 'never' | undefined
   /**

@@ -89,8 +89,9 @@ describe('probe', () => {
     expect(stdout).toMatch(/^user_id, then auth frame +silence/m)
   })
 
-  it('says in its help that there is a second user', async () => {
+  it('says in its help how many URLs have the key, and that there is a second user', async () => {
     const { stdout } = await run(['probe', '--help'])
+    expect(stdout).toContain('The key is in two URLs, or in three if')
     expect(stdout).toContain('as a second user')
   })
 

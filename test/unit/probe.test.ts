@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { probeUpstream, type ProbeOptions, type ProbeReport } from '../../src/probe.ts'
 import type { TestRelease } from '../../src/testing.ts'
 import { prompting } from '../support/attach.ts'
-import { gateway, page } from '../support/gateway.ts'
+import { gateway, page, refuse, type Habits } from '../support/gateway.ts'
 import { OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS, who } from '../support/probe.ts'
 import { runningTimers } from '../support/timers.ts'
 import { nobody, rejection, upstreamOf } from '../support/upstream.ts'
@@ -37,11 +37,11 @@ const releases: Expected[] = [
       ...EVERYWHERE,
       frame: 'refused 403',
       'no-headers': 'attached',
-      'no-user': 'refused 403',
+      'no-user': 'skipped',
       'wrong-key': 'refused 403',
-      'unknown-session': 'closed 1006',
-      'unknown-policy': 'refused 403',
-      token: 'attached',
+      'unknown-session': 'skipped',
+      'unknown-policy': 'skipped',
+      token: 'skipped',
       'other-user': 'skipped',
     },
   ],
@@ -110,10 +110,23 @@ describe('probeUpstream', () => {
     expect(upstream.requests.filter(({ query }) => query['token'] === 'sk-canary')).toEqual([])
   })
 
-  it('puts the key into two URLs if a shape attaches without it', async () => {
+  it.each(releases)('puts the key of %s into two URLs, or three if it is read nowhere else', async (release) => {
+    const upstream = await upstreamOf({ ...QUICK, release })
+    await probe(upstream.url, { idle: 20 })
+    const withKey = upstream.requests.filter(({ query }) => query['token'] === 'sk-canary')
+    expect(withKey).toHaveLength(release === OLDEST ? 3 : 2)
+  })
+
+  it('puts the key into two URLs behind a proxy that does not forward upgrades', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
-    await probe(upstream.url)
-    expect(upstream.requests.filter(({ query }) => query['token'] === 'sk-canary')).toHaveLength(2)
+    const urls: string[] = []
+    const upgrade: Habits['upgrade'] = ({ url = '' }, socket) => {
+      urls.push(url)
+      refuse(socket, 200, 'application/json')
+    }
+    expect(await probe(await gateway(upstream, { upgrade }), { idle: 20 })).toMatchObject({ ok: false })
+    expect(urls.length).toBeGreaterThan(6)
+    expect(urls.filter((url) => url.includes('canary'))).toHaveLength(2)
   })
 
   it('checks the silence with the key in the URL if no shape attaches without it', async () => {
