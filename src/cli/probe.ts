@@ -44,6 +44,7 @@ const FAMILIES: Record<ProbeFamily, string> = {
   'terminals@>=0.2.0': 'Terminals from 0.2.0 on',
   'open-terminal@<=0.12.3': 'Open Terminal up to 0.12.3',
   'open-terminal@>=0.12.4': 'Open Terminal from 0.12.4 on',
+  gateway: 'a gateway of terminal-upstream',
   'open-webui': 'Open WebUI, in front of a terminal server',
 }
 

@@ -20,7 +20,7 @@ export async function checkShapes(context: Context, facts: Facts, check: Check):
   const attachesWithKey = await check('token+frame', () => checkShape(context, facts, 'token+frame', true))
   const works: Works = attachesWithoutKey ? 'frame' : attachesWithKey ? 'token+frame' : undefined
   const mayIdle = context.idle > 0 && works !== undefined
-  const checkSilence = (): Promise<unknown> => check('idle', () => checkIdle(context, works ?? 'frame'))
+  const checkSilence = (): Promise<unknown> => check('idle', () => checkIdle(context, facts, works ?? 'frame'))
   // The silence takes longest, so the other checks go on meanwhile. But where the chat is the id of the session, a second
   // session of the chat would replace the silent one.
   const idling = mayIdle && facts.chatId === undefined ? checkSilence() : undefined
@@ -47,7 +47,7 @@ async function checkShape(context: Context, facts: Facts, name: ProbeShape, keyI
   if (name === 'token+frame' && !keyMayShow) return skipped('no key that may go into the URL')
   if (name === 'wrong-key' && facts.authType === 'none') return skipped('no key is sent')
   const dial = async (sessionId: string): Promise<ProbeOutcome> => {
-    const shape = await shapeOf(context, name, sessionId, keyInUrl && keyMayShow)
+    const shape = await shapeOf(context, facts, name, sessionId, keyInUrl && keyMayShow)
     return dialBriefly(context, shape)
   }
   if (name.startsWith('unknown')) return dial(UNKNOWN_ID)
@@ -85,13 +85,14 @@ async function inNewSession(
  */
 async function checkOtherUser(context: Context, facts: Facts, works: Works): Promise<ProbeOutcome> {
   if (works === undefined) return skipped('no shape attaches')
+  if (facts.isGateway) return skipped('not tested: the gateway itself knows who the user is')
   if (isBehindOpenWebUI(facts)) return skipped('not tested: Open WebUI itself knows who the user is')
   if (isOrchestrator(facts)) return skipped('not tested: the orchestrator would start a container for that user')
   if (works === 'token+frame') return ONE_MORE_URL
   const other = { userId: `${context.target.userId}-probe` }
   return inNewSession(context, facts, async (sessionId) => {
     const finds = await isSessionFound({ ...context, target: { ...context.target, ...other } }, sessionId)
-    const { outcome } = await dialBriefly(context, await shapeOf(context, 'frame', sessionId, false, other))
+    const { outcome } = await dialBriefly(context, await shapeOf(context, facts, 'frame', sessionId, false, other))
     const does = [finds && 'finds', outcome === 'attached' && 'attaches to'].filter(Boolean).join(' and ')
     if (does === '') return ok('neither finds nor attaches to it')
     if (separatesUsers(facts)) return failed(`${does} it`)
@@ -110,6 +111,7 @@ interface Changes {
 
 async function shapeOf(
   context: Context,
+  facts: Facts,
   name: ProbeShape,
   sessionId: string,
   keyInUrl: boolean,
@@ -123,18 +125,20 @@ async function shapeOf(
   return {
     url: url.href,
     headers: name === 'no-headers' ? { ...context.target.headers } : headers,
-    message: name === 'token' ? undefined : message,
+    // PROTOCOL 8.1: real servers ignore the offset, and a gateway answers to it.
+    message: name === 'token' ? undefined : JSON.stringify({ ...JSON.parse(message), offset: null }),
     // A `key` function may return another key each time. The server may quote both.
     redact: (text) => redact(context.upstream.redact(text)),
+    onGateway: () => void (facts.isGateway = true),
   }
 }
 
 /** Leaves a terminal silent for a while, and then checks that it still answers. */
-async function checkIdle(context: Context, name: 'frame' | 'token+frame'): Promise<Found> {
+async function checkIdle(context: Context, facts: Facts, name: 'frame' | 'token+frame'): Promise<Found> {
   const { timeout, signal, idle } = context
   const sessionId = await openSession(context)
   return useSession(context, sessionId, true, async () => {
-    const shape = await shapeOf(context, name, sessionId, name === 'token+frame')
+    const shape = await shapeOf(context, facts, name, sessionId, name === 'token+frame')
     return dialShape(shape, timeout, signal, async ({ outcome, wait, pressEnter }): Promise<Found> => {
       if (outcome.outcome !== 'attached') return skipped('this attach failed')
       const began = performance.now()

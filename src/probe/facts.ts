@@ -106,6 +106,8 @@ export interface Facts {
   rejected?: RejectedRequest
   /** Whether the server is an orchestrator: only orchestrators require X-User-Id of requests. */
   orchestrator?: boolean
+  /** Whether a gateway of this package answers. */
+  isGateway?: boolean
   /** Whether the server gives the output of the user's shell, as Open Terminal from 0.12.4 on does. */
   knowsUserShell?: boolean | undefined
   /** Whether the orchestrator knows contexts. */

@@ -1,6 +1,6 @@
 import { isBare403, outcomeOf, type Facts } from './facts.ts'
 
-/** A range of releases that require the same of a client. */
+/** A range of releases that require the same of a client; `gateway` is one of this package. */
 export type ProbeFamily =
   | 'terminals@<=0.0.2'
   | 'terminals@>=0.0.3 <0.2.0'
@@ -8,10 +8,12 @@ export type ProbeFamily =
   | 'open-terminal@<=0.12.3'
   | 'open-terminal@>=0.12.4'
   | 'open-webui'
+  | 'gateway'
 
 /** Returns the family that the server behaves as. Where behaviour does not tell, the version that the server says counts. */
 export function familyOf(facts: Facts): ProbeFamily | undefined {
   const { orchestrator, contexts, version, checks } = facts
+  if (facts.isGateway) return 'gateway'
   if (isBehindOpenWebUI(facts)) return 'open-webui'
   // Only Terminals up to 0.0.2 check the key during the handshake, and only they do not wait for the auth frame.
   if (isBare403(checks.get('frame')) && (orchestrator || outcomeOf(facts, 'token+frame') === 'attached')) {

@@ -8,6 +8,7 @@ import { withoutSecrets, type Redact } from '../lib/errors.ts'
 import type { Ending } from '../terminal/ending.ts'
 import { Link } from '../terminal/link.ts'
 import { type SocketConstructor } from '../terminal/websocket.ts'
+import { asRecord, parseJson } from '../upstream/requests.ts'
 import { failed, type ProbeOutcome } from './facts.ts'
 
 /** What an attach sends. */
@@ -18,6 +19,8 @@ export interface Shape {
   readonly message: string | undefined
   /** Removes secrets from what the server says. */
   readonly redact: Redact
+  /** Called if a gateway of this package answers. */
+  readonly onGateway: () => void
 }
 
 /** A terminal that has been dialled, with the connection still there if the server has not ended it. */
@@ -40,7 +43,7 @@ const attached: ProbeOutcome = { outcome: 'attached', detail: '' }
 
 /** Dials, calls `use` with the terminal, and closes the connection. */
 export async function dialShape<T>(
-  { url, headers, message, redact }: Shape,
+  { url, headers, message, redact, onGateway }: Shape,
   timeout: number,
   signal: AbortSignalLike | undefined,
   use: (terminal: DialledTerminal) => Promise<T>,
@@ -50,7 +53,11 @@ export async function dialShape<T>(
   const Socket = webSocketWith((refusal) => (body = describeBody(refusal)))
   const output = new EventEmitter()
   const nextOutput = (): Promise<unknown> => once(output, 'data')
-  const link = new Link(Socket, url, headers, () => ({ push: () => output.emit('data') }))
+  const push = (data: Uint8Array, isBinary: boolean): void => {
+    if (!isBinary && isGatewaysAnswer(data)) onGateway()
+    output.emit('data')
+  }
+  const link = new Link(Socket, url, headers, () => ({ push }))
   const [opened, closed] = [new Deferred(), new Deferred<Ending>()]
   link.observe({ onOpen: opened.resolve, onMessage() {}, onPong() {}, onEnd: closed.resolve })
   const done = new AbortController()
@@ -84,6 +91,12 @@ export async function dialShape<T>(
     link.close(false)
     await ended
   }
+}
+
+/** PROTOCOL 8.2: only a gateway answers to the offset in the auth frame. */
+function isGatewaysAnswer(data: Uint8Array): boolean {
+  const { type, offset } = asRecord(parseJson(new TextDecoder().decode(data)))
+  return type === 'attached' && typeof offset === 'number'
 }
 
 /** Returns a WebSocket class that passes the headers of a refused handshake to `onRefusal`. */

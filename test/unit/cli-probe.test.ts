@@ -7,6 +7,7 @@ import { prompting } from '../support/attach.ts'
 import { gateway, type Habits } from '../support/gateway.ts'
 import { brokenPipe, run, start, type HostOptions } from '../support/host.ts'
 import { mute } from '../support/shells.ts'
+import { startGateway } from '../support/terminal-gateway.ts'
 import { nobody, releases, until, upstreamOf } from '../support/upstream.ts'
 
 const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5, policies: [] }
@@ -87,6 +88,14 @@ describe('probe', () => {
     const { status, stdout } = await probe({ shell: mute }, [...quick, '--timeout', '0.3'])
     expect(status).toBe(1)
     expect(stdout).toMatch(/^user_id, then auth frame +silence/m)
+  })
+
+  it('recognizes a gateway', async () => {
+    const { base } = await startGateway({ authTimeout: 50 }, { shell: prompting })
+    const asUser = ['--user', 'ada', '--auth-type', 'session', '--key', 'jwt-ada', ...quick]
+    const { status, stdout } = await run(['probe', base, ...asUser])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^release +a gateway of terminal-upstream$/m)
   })
 
   it('says in its help how many URLs have the key, and that there is a second user', async () => {

@@ -32,6 +32,7 @@ const families = {
   'open-terminal@<=0.12.3': true,
   'open-terminal@>=0.12.4': true,
   'open-webui': true,
+  gateway: true,
 } satisfies Record<ProbeFamily, true>
 
 const shapes = {
