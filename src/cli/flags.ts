@@ -20,7 +20,17 @@ type TargetFlag =
 
 /** The flags of all commands. */
 export type FlagName =
-  TargetFlag | 'session' | 'show-key' | 'token-in-url' | 'keep-alive' | 'idle' | 'json' | 'all' | 'help' | 'version'
+  | TargetFlag
+  | 'session'
+  | 'show-key'
+  | 'token-in-url'
+  | 'keep-alive'
+  | 'idle'
+  | 'origin'
+  | 'json'
+  | 'all'
+  | 'help'
+  | 'version'
 
 interface Flag {
   /** The value in the help; absent for a flag without a value. */
@@ -53,6 +63,7 @@ const FLAGS: Record<FlagName, Flag> = {
   },
   timeout: { value: 'SECONDS', help: 'how long to wait for the server; default: 30' },
   idle: { value: 'SECONDS', help: 'how long to keep a connection silent, to see whether it is cut; default: 65' },
+  origin: { value: 'URL', help: 'test as a page at this address does, such as https://chat.example; default: no page' },
   json: { help: 'print JSON' },
   all: { help: 'delete every session that list shows' },
   help: { help: 'print this help' },

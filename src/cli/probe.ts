@@ -16,7 +16,7 @@ and on an Open Terminal one as a second user, who must not reach the sessions of
 
 The exit status is 0 if a terminal opens and nothing else is wrong.`,
   takesUrl: true,
-  flags: [...TARGET_FLAGS, 'token-in-url', 'idle', 'json'],
+  flags: [...TARGET_FLAGS, 'token-in-url', 'idle', 'origin', 'json'],
   help: { 'token-in-url': 'whether the key may be in the URL: always (default) or never' },
 }
 
@@ -53,7 +53,7 @@ export async function runProbe(call: Call, host: Host, signal: AbortSignal): Pro
   const { flags } = call
   const tokenInUrl = oneOf('--token-in-url', ['always', 'never'], flags['token-in-url'])
   const times = { timeout: millisecondsOf(call, 'timeout', 0.001), idle: millisecondsOf(call, 'idle', 0) }
-  const options = { ...(await readTarget(call, host, signal)), ...times, tokenInUrl }
+  const options = { ...(await readTarget(call, host, signal)), ...times, tokenInUrl, origin: flags.origin }
   const json = flags.json !== undefined
   const paint = paintFor(host.stdout, host)
   const print = (text: string): void => void host.stdout.write(`${text}\n`)

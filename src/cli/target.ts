@@ -78,6 +78,7 @@ const FLAG_OF: Record<string, string> = {
   keepAlive: '--keep-alive',
   timeout: '--timeout',
   idle: '--idle',
+  origin: '--origin',
 }
 
 /** Replaces the library's options in a message by the flags of the command. */

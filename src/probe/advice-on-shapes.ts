@@ -71,6 +71,7 @@ const REMARKS: readonly Rule<Facts>[] = [
     'Give the server a key: it accepts every client, whatever key the client sends.'],
   [(facts) => outcomeOf(facts, 'other-user') === 'attached',
     'Upgrade Open Terminal to 0.12.4, or put Terminals or a gateway of this package in front of it, if it has more than one user: connectTerminal attaches, but this release keeps no users apart, so everybody with the key can use every shell.'],
+  [({ origin }) => origin !== undefined, ({ origin }) => `All is well: connectTerminal attaches, also in pages of ${origin}.`],
   [({ checks }) => checks.get('no-headers')?.closeCode === 4004,
     'All is well for clients that send X-User-Id in the handshake, as connectTerminal does in Node; browsers cannot, and Open WebUI up to 0.11.3 does not: upgrade Open WebUI if users see the terminal close.'],
   [(facts) => !['attached', 'skipped', undefined].includes(outcomeOf(facts, 'no-headers')),

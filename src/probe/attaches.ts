@@ -46,8 +46,8 @@ async function checkShape(context: Context, facts: Facts, name: ProbeShape, keyI
   const { keyMayShow } = context
   if (name === 'token+frame' && !keyMayShow) return skipped('no key that may go into the URL')
   if (name === 'wrong-key' && facts.authType === 'none') return skipped('no key is sent')
-  const dial = async (sessionId: string): Promise<ProbeOutcome> => {
-    const shape = await shapeOf(context, facts, name, sessionId, keyInUrl && keyMayShow)
+  const dial = async (sessionId: string, changes: Changes = {}): Promise<ProbeOutcome> => {
+    const shape = await shapeOf(context, facts, name, sessionId, keyInUrl && keyMayShow, changes)
     return dialBriefly(context, shape)
   }
   if (name.startsWith('unknown')) return dial(UNKNOWN_ID)
@@ -56,6 +56,9 @@ async function checkShape(context: Context, facts: Facts, name: ProbeShape, keyI
     // Not after a handshake that succeeded: the end of the connection has ended the session.
     if (name.endsWith('frame') && outcome.outcome === 'refused') {
       facts.sessionFound = await isSessionFound(context, sessionId)
+      if (facts.origin !== undefined && outcome.status === 403) {
+        facts.worksWithoutOrigin ||= (await dial(sessionId, { origin: undefined })).outcome === 'attached'
+      }
     }
     return outcome
   })
@@ -107,6 +110,7 @@ function dialBriefly({ timeout, signal }: Context, shape: Shape): Promise<ProbeO
 /** What a dial changes of the caller's options. */
 interface Changes {
   readonly userId?: string
+  readonly origin?: undefined
 }
 
 async function shapeOf(
@@ -122,9 +126,10 @@ async function shapeOf(
   const { headers, message, redact, wsUrl } = await resolveUpstream(target)
   const url = new URL(wsUrl(sessionId, keyInUrl))
   if (name === 'no-user') url.searchParams.delete('user_id')
+  const { Origin } = headers
   return {
     url: url.href,
-    headers: name === 'no-headers' ? { ...context.target.headers } : headers,
+    headers: name === 'no-headers' ? { ...context.target.headers, ...(Origin !== undefined && { Origin }) } : headers,
     // PROTOCOL 8.1: real servers ignore the offset, and a gateway answers to it.
     message: name === 'token' ? undefined : JSON.stringify({ ...JSON.parse(message), offset: null }),
     // A `key` function may return another key each time. The server may quote both.

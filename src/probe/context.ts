@@ -5,7 +5,13 @@ import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { Lease } from '../terminal/lease.ts'
 import type { RequestControl } from '../upstream/http.ts'
 import { exchange, type Reply } from '../upstream/requests.ts'
-import { readUpstream, resolveUpstream, type Upstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import {
+  readUpstream,
+  resolveUpstream,
+  type PageOptions,
+  type Upstream,
+  type UpstreamOptions,
+} from '../upstream/resolve.ts'
 import { deleteSession as deleteAtServer, lookUpSession } from '../upstream/sessions.ts'
 
 /** The options of {@link probeUpstream}. */
@@ -25,6 +31,12 @@ export interface ProbeOptions extends UpstreamOptions {
    * 0, the probe skips this check and takes about 20 s. Default: 65 000.
    */
   idle?: number | undefined
+  /**
+   * The address of a page, such as `https://chat.example`: requests and handshakes then carry its `Origin`, as those of the
+   * page's browser do. A gateway, and many a reverse proxy, refuses pages of other sites. Default: none, and pages are not
+   * tested.
+   */
+  origin?: string | undefined
 }
 
 /** Everything that the checks share. */
@@ -33,7 +45,7 @@ export interface Context {
   /** The URL of all sessions. */
   readonly listUrl: string
   /** The caller's options, without the signal: sessions must be deleted after an abort, too. */
-  readonly target: UpstreamOptions & { readonly base: string }
+  readonly target: PageOptions & { readonly base: string }
   /** Whether there is a key that may be in the URL. */
   readonly keyMayShow: boolean
   readonly timeout: number
@@ -55,7 +67,7 @@ interface Leftover {
 export async function createContext(options: ProbeOptions): Promise<Context> {
   assertObject('options', options)
   // Read before the wait for the key: meanwhile, the caller may change its URL.
-  const read = readUpstream(options)
+  const read = { ...readUpstream(options), origin: readOrigin(options.origin) }
   const upstream = await resolveUpstream(read)
   const { tokenInUrl = 'always', timeout = 30_000, idle = 65_000, signal, ...target } = read
   if (!['always', 'never'].includes(tokenInUrl)) throw wrongValue('tokenInUrl', "must be 'always' or 'never'")
@@ -64,6 +76,15 @@ export async function createContext(options: ProbeOptions): Promise<Context> {
   const listUrl = upstream.httpUrl()
   const keyMayShow = upstream.keyMayBeInUrl && tokenInUrl === 'always'
   return { upstream, listUrl, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: new Map() }
+}
+
+/** Returns the origin of a page's address, as a browser spells it. */
+function readOrigin(address: string | undefined): string | undefined {
+  if (address === undefined) return undefined
+  const { origin = '' } = URL.canParse(address) ? new URL(address) : {}
+  if (!/^https?:/.test(origin))
+    throw wrongValue('origin', 'must be the address of a page, such as https://chat.example')
+  return origin
 }
 
 /** Sends a GET request; waits for `longest` ms, but never longer than for other answers. */

@@ -97,6 +97,8 @@ export interface Facts {
   readonly url: URL
   readonly authType: AuthType
   readonly hasKey: boolean
+  /** The page that the probe asks for. */
+  readonly origin?: string | undefined
   readonly chatId: string | undefined
   readonly policyId: string | undefined
   readonly contextId: string | undefined
@@ -110,6 +112,10 @@ export interface Facts {
   isGateway?: boolean
   /** Whether the server gives the output of the user's shell, as Open Terminal from 0.12.4 on does. */
   knowsUserShell?: boolean | undefined
+  /** Whether the same request, or handshake, succeeds without the page's `Origin`. */
+  worksWithoutOrigin?: boolean
+  /** Why a page of another site cannot read the answers. */
+  hiddenFromPages?: string | undefined
   /** Whether the orchestrator knows contexts. */
   contexts?: boolean
   /** The version that the server says it has. */

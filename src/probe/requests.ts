@@ -1,6 +1,7 @@
 import { asRecord, serverMessage, type Reply } from '../upstream/requests.ts'
 import { sendGet, type Context } from './context.ts'
 import { count, failed, ok, type Facts, type ProbeOutcome, type RejectedRequest } from './facts.ts'
+import { whyHiddenFromPages } from './pages.ts'
 import { isHtml } from './shapes.ts'
 
 /** An id that no session has. It also tells readers of the server's log where the request comes from. */
@@ -20,9 +21,13 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
   if (status !== 200 || !Array.isArray(json)) {
     const rejected = readRejection(reply, context)
     facts.rejected = rejected
+    const { Origin, ...asNoPage } = headers
+    if (Origin !== undefined) facts.worksWithoutOrigin = (await tryGet(listUrl, asNoPage)).status === 200
     if (status === 404) facts.terminalsOff = saysTerminalsOff(await tryGet(besideSessions(listUrl, '/api/config')))
     return { ...failed(describeRejection(rejected)), status }
   }
+  facts.hiddenFromPages = await whyHiddenFromPages(context, reply)
+  if (facts.hiddenFromPages !== undefined) return failed(facts.hiddenFromPages)
   const { 'X-User-Id': _, ...withoutUser } = headers
   facts.contexts = (await tryGet(listUrl, { ...headers, 'X-Terminal-Context-Id': UNKNOWN_ID })).status === 400
   facts.orchestrator = facts.contexts || (await tryGet(listUrl, withoutUser)).status === 422

@@ -60,9 +60,9 @@ export async function gatherFacts(options: ProbeOptions, listener: ProbeListener
 }
 
 function startFacts({ upstream, target }: Context): Facts {
-  const { base, authType = 'bearer', chatId, policyId, contextId } = target
+  const { base, authType = 'bearer', origin, chatId, policyId, contextId } = target
   const url = new URL(trimSlashes(whereOf(base)).replace(/^ws/, 'http'))
-  return { url, authType, hasKey: upstream.hasKey, chatId, policyId, contextId, checks: new Map() }
+  return { url, authType, hasKey: upstream.hasKey, origin, chatId, policyId, contextId, checks: new Map() }
 }
 
 function createCheck(context: Context, facts: Facts, listener: ProbeListener): Check {

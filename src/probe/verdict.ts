@@ -1,3 +1,4 @@
+import { adviseOnOrigin, adviseOnPages, adviseOnReading, UNTESTED_PAGES } from './advice-on-pages.ts'
 import { adviseOnReachable, adviseOnRequest, adviseOnTls } from './advice-on-requests.ts'
 import { adviseOnAttach, adviseOnSilence, adviseOnSuccess } from './advice-on-shapes.ts'
 import { outcomeOf, type Facts } from './facts.ts'
@@ -15,7 +16,7 @@ export interface Verdict {
   readonly works?: 'frame' | 'token+frame'
   /** The releases that the server behaves as. Absent when the probe cannot tell. */
   readonly family?: ProbeFamily
-  /** What to do, in one sentence. */
+  /** What to do, in one sentence, and for a gateway in a second one that pages were not tested, if they were not. */
   readonly advice: string
 }
 
@@ -23,6 +24,8 @@ export interface Verdict {
 const PROBLEMS: readonly Rule<Facts>[] = [
   [(facts) => outcomeOf(facts, 'reachable') === 'failed', adviseOnReachable],
   [(facts) => outcomeOf(facts, 'tls') === 'failed', adviseOnTls],
+  [({ worksWithoutOrigin }) => worksWithoutOrigin === true, adviseOnOrigin],
+  [({ hiddenFromPages }) => hiddenFromPages !== undefined, adviseOnReading],
   [(facts) => outcomeOf(facts, 'session') === 'failed' && facts.sessionFound === false,
     'Configure the load balancer to send all requests for a session to the same server, or check why the shell ends at once: the server does not find the session that it created.'],
   [(facts) => outcomeOf(facts, 'cleanup') === 'failed',
@@ -37,6 +40,8 @@ const PROBLEMS: readonly Rule<Facts>[] = [
     'Configure the reverse proxy to pass X-User-Id on with requests and WebSockets: the server does not get it, or another one in its place, so every user can use the shells of every other.'],
   [(facts) => !['attached', 'skipped', undefined].includes(outcomeOf(facts, 'token+frame')),
     "Use `tokenInUrl` 'never' or 'fallback', or configure the reverse proxy to allow WebSockets with the key in the URL: only WebSockets without it attach."],
+  [(facts) => facts.origin !== undefined && !['attached', 'skipped'].includes(String(outcomeOf(facts, 'no-headers'))),
+    adviseOnPages],
   [(facts) => outcomeOf(facts, 'idle') === 'failed', adviseOnSilence],
 ]
 
@@ -45,7 +50,8 @@ export function conclude(facts: Facts): Verdict {
   const problem = firstAdvice(PROBLEMS, facts, undefined)
   const works = workingShape(facts)
   const family = familyOf(facts)
-  const advice = problem ?? adviseOnSuccess(facts)
+  const untested = family === 'gateway' && facts.origin === undefined ? ` ${UNTESTED_PAGES}` : ''
+  const advice = (problem ?? adviseOnSuccess(facts)) + untested
   return { ok: problem === undefined, ...(works && { works }), ...(family && { family }), advice }
 }
 

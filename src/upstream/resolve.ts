@@ -52,6 +52,12 @@ export interface UpstreamOptions {
   signal?: AbortSignalLike | undefined
 }
 
+/** Options that ask as a page does. */
+export interface PageOptions extends UpstreamOptions {
+  /** The `Origin` that the page's browser sends. */
+  readonly origin?: string | undefined
+}
+
 /** The URLs and credentials of one request or one dial. All of them are derived here, so that they cannot differ. */
 export interface Upstream extends UpstreamAuth {
   readonly hasKey: boolean
@@ -69,9 +75,9 @@ export function readUpstream<T extends UpstreamOptions>(options: T): T & { reado
 }
 
 /** Asks for the key, and derives the URLs, the headers and the auth frame from it. */
-export async function resolveUpstream(options: UpstreamOptions): Promise<Upstream> {
+export async function resolveUpstream(options: PageOptions): Promise<Upstream> {
   assertObject('options', options)
-  const { authType = 'bearer', userId, cookie, signal } = options
+  const { authType = 'bearer', userId, cookie, signal, origin } = options
   assertSignal(signal)
   // Read before the wait for the key: a caller that changes its URL meanwhile must not send the key to another server.
   const { url } = parseBase(options.base)
@@ -82,8 +88,10 @@ export async function resolveUpstream(options: UpstreamOptions): Promise<Upstrea
   const { token, urlToken } = credential
   const secrets = [cookie ?? '', ...Object.values({ ...headers })].flatMap(secretsIn)
   secrets.push(...url.searchParams.values())
+  const auth = authFor(credential, { ...options, headers })
+  if (origin) auth.headers['Origin'] = origin
   return {
-    ...authFor(credential, { ...options, headers }),
+    ...auth,
     hasKey: token !== '',
     keyMayBeInUrl: urlToken !== '',
     redact: createRedact([token, ...secrets.filter(mayBeSecret)]),

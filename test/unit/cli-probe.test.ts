@@ -90,18 +90,24 @@ describe('probe', () => {
     expect(stdout).toMatch(/^user_id, then auth frame +silence/m)
   })
 
-  it('recognizes a gateway', async () => {
+  it('recognizes a gateway, and names --origin', async () => {
     const { base } = await startGateway({ authTimeout: 50 }, { shell: prompting })
     const asUser = ['--user', 'ada', '--auth-type', 'session', '--key', 'jwt-ada', ...quick]
     const { status, stdout } = await run(['probe', base, ...asUser])
     expect(status).toBe(0)
     expect(stdout).toMatch(/^release +a gateway of terminal-upstream$/m)
+    expect(stdout).toContain('Pages were not tested: probe again with the address of one as --origin.')
+    const refused = await run(['probe', base, ...asUser, '--origin', 'https://chat.example'])
+    expect(refused.status).toBe(1)
+    expect(refused.stdout).toMatch(/^what to do +Configure the reverse proxy to pass the Host of the page on/m)
+    expect((await run(['probe', base, ...asUser, '--origin', 'chat.example'])).stderr).toContain('--origin must be')
   })
 
   it('says in its help how many URLs have the key, and that there is a second user', async () => {
     const { stdout } = await run(['probe', '--help'])
     expect(stdout).toContain('The key is in two URLs, or in three if')
     expect(stdout).toContain('as a second user')
+    expect(stdout).toContain('--origin URL')
   })
 
   it('shows the version that the server says it has', async () => {

@@ -18,6 +18,7 @@ export const options: ProbeOptions[] = [
     tokenInUrl: 'never',
     timeout: 1,
     idle: 0,
+    origin: 'https://h',
   },
   // @ts-expect-error -- a probe always tries both
   { base: 'http://h', userId: 'ada', tokenInUrl: 'fallback' },
