@@ -1,10 +1,16 @@
 import { NOT_REACHABLE } from '../upstream/failures.ts'
 import { isBare403, outcomeOf, type Facts, type ProbeCheck } from './facts.ts'
-import { isBehindOpenWebUI, separatesUsers } from './family.ts'
+import { isAtLeast, isBehindOpenWebUI, separatesUsers } from './family.ts'
 import { firstAdvice, type Rule } from './rules.ts'
 
 /** The facts and the fields of the check that failed to attach. */
 type FailedAttach = Facts & Partial<ProbeCheck>
+
+/** Whether the Open WebUI does not forward the user, to an Open Terminal that requires it (PROTOCOL 7.4). */
+function isOldOpenWebUI(facts: FailedAttach): boolean {
+  if (facts.openWebUi !== undefined && isAtLeast(facts.openWebUi, '0.11.4')) return false
+  return separatesUsers(facts) || (facts.version ?? facts.knowsUserShell) === undefined
+}
 
 const isClosedByOpenWebUI = (facts: FailedAttach): boolean => isBehindOpenWebUI(facts) && facts.closeCode === 1000
 
@@ -29,10 +35,12 @@ const FAILED_ATTACHES: readonly Rule<FailedAttach>[] = [
     'Configure the reverse proxy to forward WebSocket upgrades: they get no answer, although requests do.'],
   [({ chatId, orchestrator }) => chatId !== undefined && orchestrator === true,
     'Leave `chatId` out, as connectTerminal does by itself: Terminals does not forward it with the WebSocket, and the Open Terminal behind it requires it.'],
-  [(facts) => isClosedByOpenWebUI(facts) && (facts.version === undefined || separatesUsers(facts)),
+  [(facts) => isClosedByOpenWebUI(facts) && facts.orchestrator === true,
+    "Upgrade Terminals to 0.0.3 or later, or put a gateway of this package between Open WebUI and Terminals: up to 0.0.2 it reads the key from the URL, where Open WebUI does not send it; if it is a later release, set its auth type to bearer in Open WebUI's settings."],
+  [(facts) => isClosedByOpenWebUI(facts) && isOldOpenWebUI(facts),
     'Upgrade Open WebUI: up to 0.11.3 it does not forward X-User-Id with WebSockets, and Open Terminal from 0.12.4 on requires it.'],
   [isClosedByOpenWebUI,
-    "Set the auth type of this terminal server to bearer in Open WebUI's settings: Open WebUI does not authenticate its WebSocket with another type."],
+    "Set the auth type of this terminal server to bearer in Open WebUI's settings, and check its key there: with another type Open WebUI does not authenticate its WebSocket to Open Terminal, which then ends it."],
   [({ closeCode, hasKey }) => closeCode === 4001 && !hasKey, 'Set `key`: this server requires one for WebSockets.'],
   [({ closeCode }) => closeCode === 4001,
     ({ authType }) => `Check that no proxy changes messages, and that the server accepts this key (${authType}) for WebSockets, too: it refuses the auth frame.`],

@@ -112,6 +112,8 @@ export interface Facts {
   isGateway?: boolean
   /** Whether the server gives the output of the user's shell, as Open Terminal from 0.12.4 on does. */
   knowsUserShell?: boolean | undefined
+  /** The version of the Open WebUI in front of the server. */
+  openWebUi?: string | undefined
   /** Whether the same request, or handshake, succeeds without the page's `Origin`. */
   worksWithoutOrigin?: boolean
   /** Why a page of another site cannot read the answers. */

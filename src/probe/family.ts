@@ -31,9 +31,12 @@ export function familyOf(facts: Facts): ProbeFamily | undefined {
   return orchestrator === false && attachesWithoutHeaders ? 'open-terminal@<=0.12.3' : undefined
 }
 
-/** Whether the URL has the path under which Open WebUI passes requests to a terminal server. */
+/** The end of a URL under which Open WebUI passes requests to a terminal server. */
+export const SERVER_PATH: RegExp = /\/api\/v1\/terminals\/[^/]+\/?$/
+
+/** Whether Open WebUI passes the requests on. */
 export function isBehindOpenWebUI({ url }: Facts): boolean {
-  return /\/api\/v1\/terminals\/[^/]+\/?$/.test(url.pathname)
+  return SERVER_PATH.test(url.pathname)
 }
 
 /** Whether an orchestrator is in between: then each user has a container, which any request starts. */
@@ -48,6 +51,6 @@ export function separatesUsers({ checks, knowsUserShell, version = '0' }: Facts)
 }
 
 /** Whether a version is the same as another, or later. */
-function isAtLeast(version: string, other: string): boolean {
+export function isAtLeast(version: string, other: string): boolean {
   return version.localeCompare(other, 'en', { numeric: true }) >= 0
 }

@@ -1,6 +1,7 @@
 import { asRecord, serverMessage, type Reply } from '../upstream/requests.ts'
 import { sendGet, type Context } from './context.ts'
 import { count, failed, ok, type Facts, type ProbeOutcome, type RejectedRequest } from './facts.ts'
+import { isBehindOpenWebUI, SERVER_PATH } from './family.ts'
 import { whyHiddenFromPages } from './pages.ts'
 import { isHtml } from './shapes.ts'
 
@@ -31,6 +32,13 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
   const { 'X-User-Id': _, ...withoutUser } = headers
   facts.contexts = (await tryGet(listUrl, { ...headers, 'X-Terminal-Context-Id': UNKNOWN_ID })).status === 400
   facts.orchestrator = facts.contexts || (await tryGet(listUrl, withoutUser)).status === 422
+  if (isBehindOpenWebUI(facts)) {
+    facts.openWebUi = versionOfOpenWebUI(
+      await tryGet(new URL(facts.url.href.replace(SERVER_PATH, '/api/version')).href, {}),
+    )
+    // It adds the user itself, and passes the other headers of the answer on (PROTOCOL 2.16).
+    facts.orchestrator = reply.header('x-request-id') !== undefined
+  }
   // An orchestrator would start a container to answer this.
   if (!facts.orchestrator) {
     facts.version = versionIn(await tryGet(besideSessions(listUrl, '/openapi.json')))
@@ -40,7 +48,8 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
   facts.chatIsOpen = chatId !== undefined && json.some((session: unknown) => asRecord(session)['id'] === chatId)
   // Every terminal server adds `uvicorn`. Only the names of proxies are of interest.
   const proxies = (reply.header('server') ?? '').replaceAll(/uvicorn(?:, )?/g, '')
-  return ok(`accepted, ${count(json.length, 'session')}${proxies === '' ? '' : `, through ${redact(proxies)}`}`)
+  const through = [facts.openWebUi && `Open WebUI ${facts.openWebUi}`, redact(proxies)].filter(Boolean).join(' and ')
+  return ok(`accepted, ${count(json.length, 'session')}${through === '' ? '' : `, through ${through}`}`)
 }
 
 function readRejection({ status, header, json }: Reply, context: Context): RejectedRequest {
@@ -100,6 +109,15 @@ function saysUserShell({ json }: Partial<Reply>): boolean | undefined {
 /** Returns the version that an Open Terminal says it has. */
 function versionIn({ json }: Partial<Reply>): string | undefined {
   const { title, version } = asRecord(asRecord(json)['info'])
+  return title === 'Open Terminal' ? versionNumber(version) : undefined
+}
+
+/** Returns the version that an Open WebUI says it has (PROTOCOL 7.6). */
+function versionOfOpenWebUI({ json }: Partial<Reply>): string | undefined {
+  return versionNumber(asRecord(json)['version'])
+}
+
+function versionNumber(version: unknown): string | undefined {
   const [number] = /^\d+\.\d+\.\d+\w{0,9}$/.exec(String(version)) ?? []
-  return title === 'Open Terminal' ? number : undefined
+  return number
 }

@@ -243,28 +243,3 @@ describe('probeUpstream', () => {
     expect(outcomes(report)).toMatchObject({ frame: 'attached', idle: 'skipped' })
   })
 })
-
-// PROTOCOL 7.4
-describe('probeUpstream behind Open WebUI', () => {
-  const path = '/api/v1/terminals/main'
-  const session = { authType: 'session' } as const
-
-  it('advises to upgrade Open WebUI when it does not forward the user to an Open Terminal that requires it', async () => {
-    const base = await serverWith((socket) => socket.close(1000), { version: '0.14.5' })
-    const report = await probe(base + path, session)
-    expect(report).toMatchObject({ ok: false, family: 'open-webui', version: '0.14.5' })
-    expect(report.advice).toContain('Upgrade Open WebUI')
-  })
-
-  it('advises the auth type bearer when Open WebUI does not authenticate its WebSocket', async () => {
-    const base = await serverWith((socket) => socket.close(1000), { version: '0.11.34' })
-    expect((await probe(base + path, session)).advice).toContain('auth type of this terminal server to bearer')
-  })
-
-  it('reports that Open WebUI works when it authenticates its WebSocket', async () => {
-    const base = await serverWith((socket) => socket.send('$ '), { version: '0.11.34' })
-    const report = await probe(base + path, session)
-    expect(report).toMatchObject({ ok: true, works: 'frame', family: 'open-webui' })
-    expect(outcomes(report)).toMatchObject({ 'token+frame': 'skipped' })
-  })
-})
