@@ -4,15 +4,17 @@ const entryPoints = ['index', 'gateway', 'probe', 'proxy', 'testing', 'xterm']
 const entries = Object.fromEntries(entryPoints.map((name) => [name, `src/${name}.ts`]))
 
 const library = defineConfig({
-  // The last three are not public. websocket.ts isolates isomorphic-ws, whose import bundlers never drop. `#http` in
-  // package.json chooses one of the two transports by condition.
+  // The last five are not public. websocket.ts isolates isomorphic-ws, whose import bundlers never drop. `#http` and
+  // `#advice` in package.json choose one of two files by condition.
   entry: {
     ...entries,
     websocket: 'src/terminal/websocket.ts',
     'http-node': 'src/upstream/http-node.ts',
     'http-fetch': 'src/upstream/http-fetch.ts',
+    'advice-for-servers': 'src/upstream/advice-for-servers.ts',
+    'advice-for-browsers': 'src/upstream/advice-for-browsers.ts',
   },
-  external: ['#http'],
+  external: ['#http', '#advice'],
   format: ['esm', 'cjs'],
   target: 'es2022',
   // The root entry and everything that it imports run in browsers: tsup must not add code for Node.
@@ -39,7 +41,7 @@ const command = defineConfig({
   target: 'node20',
   splitting: false,
   esbuildOptions(options) {
-    options.alias = { '#http': './src/upstream/http-node.ts' }
+    options.alias = { '#http': './src/upstream/http-node.ts', '#advice': './src/upstream/advice-for-servers.ts' }
   },
 })
 

@@ -4,8 +4,11 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     root: fileURLToPath(new URL('..', import.meta.url)),
-    // In the package, a condition of package.json chooses the transport.
-    alias: { '#http': fileURLToPath(new URL('../src/upstream/http-node.ts', import.meta.url)) },
+    // In the package, a condition of package.json chooses these.
+    alias: {
+      '#http': fileURLToPath(new URL('../src/upstream/http-node.ts', import.meta.url)),
+      '#advice': fileURLToPath(new URL('../src/upstream/advice-for-servers.ts', import.meta.url)),
+    },
     // At most the shortest time limit of the library, 10 s: a test that runs into that limit fails.
     testTimeout: 10_000,
     expect: { poll: { timeout: 4_000 } },

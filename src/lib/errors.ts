@@ -5,8 +5,8 @@
  * | --- | --- |
  * | `ERR_TERMINAL_INVALID_URL` | `base` is no http(s) or ws(s) URL |
  * | `ERR_TERMINAL_UNAUTHORIZED` | 401, close 4001, or a handshake answered 401 or 403 while the session is there |
- * | `ERR_TERMINAL_FORBIDDEN` | a request answered 403, or a close 4003 that denies access |
- * | `ERR_TERMINAL_MISSING_USER` | 422, close 4002 |
+ * | `ERR_TERMINAL_FORBIDDEN` | a request answered 403 or 409, or a close 4003 that denies access |
+ * | `ERR_TERMINAL_MISSING_USER` | 422, 400 "X-User-Id is required", close 4002 |
  * | `ERR_TERMINAL_NOT_FOUND` | 404, close 4004, or a handshake answered 403 while the session is not there |
  * | `ERR_TERMINAL_IN_USE` | close 4009 |
  * | `ERR_TERMINAL_LIMIT` | the server's own 429 to a POST |
@@ -213,13 +213,16 @@ export function errorCode(error: unknown): string | undefined {
     .find((code) => typeof code === 'string')
 }
 
+// OpenSSL surrounds the reason with file names and numbers.
+const OPENSSL = /^.*:SSL routines:[^:]*:([^:]+):.*$/s
+
 /**
  * Returns a copy of a foreign error for `cause`, with a message and a code only. Runtimes attach requests, responses and
  * sockets to their errors, and those hold credentials.
  */
 export function withoutSecrets(error: unknown, redact: Redact): Error {
   const { message = String(error) } = chainOf(error).at(-1) ?? {}
-  const copy = new Error(redact(String(message)))
+  const copy = new Error(redact(String(message).replace(OPENSSL, '$1')))
   const code = errorCode(error)
   copy.stack = `${copy.name}: ${copy.message}`
   return code === undefined ? copy : Object.assign(copy, { code })

@@ -42,11 +42,7 @@ async function visit<S extends Socket>(
 ): Promise<string> {
   const visited = new Promise<string>((resolve, reject) => {
     socket.once(event, () => resolve(describe(socket)))
-    socket.on('error', (error) => {
-      // OpenSSL's message surrounds the reason with file names and numbers.
-      if ('reason' in error) error.message = String(error.reason)
-      reject(error)
-    })
+    socket.on('error', reject)
   })
   return abortable(visited, signal).finally(() => socket.destroy())
 }

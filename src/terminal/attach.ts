@@ -29,6 +29,8 @@ export async function attachTerminal<S extends Sink>(
   const { signal, where, timeout, retry } = settings
   // Replaced by options without `chatId` when the server cannot attach to a session that has a chat.
   let upstreamOptions = settings.upstream
+  // Why it could not.
+  let chatError: unknown
   const deadline = startDeadline(timeout, signal, () => {
     const { step, lastError } = progress
     const advice = lastError && `The last try: ${lastError.message}`
@@ -49,13 +51,17 @@ export async function attachTerminal<S extends Sink>(
       progress.step = 'waiting to try again'
       if (remedy === 'no chat' && (await lease.release())) {
         upstreamOptions = { ...upstreamOptions, chatId: undefined }
+        chatError = error
         continue
       }
       // A server that restarts has lost the session that was just created. So has a server that ends a session whose
       // connection drops, and another replica never had it.
       const mayHelp =
         isTransient(error) || remedy === 'another replica' || (remedy === 'another session' && lease.lose())
-      if (tryNumber >= retry.attempts || !mayHelp || !(error instanceof TerminalError)) throw error
+      if (tryNumber >= retry.attempts || !mayHelp || !(error instanceof TerminalError)) {
+        // An Open WebUI in between may want the chat (PROTOCOL 2.19).
+        throw chatError && hasCode(error, 'ERR_TERMINAL_FORBIDDEN') ? chatError : error
+      }
       progress.lastError = error
       await delay(Math.max(delayAfter(tryNumber, retry), retryAfter(error)), deadline)
       tryNumber += 1

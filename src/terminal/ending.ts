@@ -13,8 +13,8 @@ export interface Ending {
   readonly opened: boolean
   /** The HTTP status of the handshake, if the runtime tells. */
   readonly status: number | undefined
-  /** The header `Retry-After` of a refused handshake, if the runtime tells. */
-  readonly retryAfter?: string | undefined
+  /** Returns a header of the answer that refused the handshake; absent if the runtime does not tell. */
+  readonly header?: ((name: string) => string | undefined) | undefined
   /** The error of the runtime, if it tells. */
   readonly failure: unknown
 }

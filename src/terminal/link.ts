@@ -40,7 +40,7 @@ const LINK = Symbol('link')
 
 interface HandshakeAnswer {
   readonly statusCode: number
-  readonly headers: { readonly 'retry-after'?: string }
+  readonly headers: Readonly<Record<string, string | undefined>>
 }
 
 interface LinkedSocket {
@@ -161,8 +161,8 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
   #finish(code: number, reason: string): void {
     if (this.#ending) return
     const { statusCode: status, headers } = this.#refusal ?? {}
-    const retryAfter = headers?.['retry-after']
-    this.#ending = { code, reason, opened: this.#opened, status, retryAfter, failure: this.#failure }
+    const header = headers && ((name: string) => headers[name])
+    this.#ending = { code, reason, opened: this.#opened, status, header, failure: this.#failure }
     this.#refusal = undefined
     this.#patience?.stop()
     this.#observer?.onEnd(this.#ending)

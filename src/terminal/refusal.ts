@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../lib/cancellation.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
+import { evidenceOf, type Evidence } from '../upstream/advice.ts'
 import {
-  adviceOnKey,
   closeError,
   failureError,
   isBareClose,
@@ -27,8 +27,7 @@ export interface Refusal {
   readonly remedy?: 'another session' | 'another replica' | 'key in URL' | 'no chat' | false
 }
 
-const REPLICAS =
-  'The session was just created. Perhaps several servers answer at `base`: lead all requests of a user to the same one.'
+const THERE = ', although the session exists'
 
 // ms. A server without REST, such as a bare WebSocket server, may never answer.
 const LOOK_UP_TIMEOUT = 2_000
@@ -47,12 +46,16 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
     const found = await lookUpSession(session, LOOK_UP_TIMEOUT, session.signal)
     if (!found) return sessionGone(attempt, status)
     // PROTOCOL 3.3 and 3.8: an Open Terminal answers so only if it does not know the session, and needs no key in the URL.
-    if (status === 403 && attempt.origin === 'server')
+    if (status === 403 && attempt.origin === 'server') {
+      // PROTOCOL 3.13: a proxy that allows no WebSockets.
+      const isProxys = failure.header && failure.header('content-length') !== '0'
+      if (isProxys) return { error: errorFor(failure, attempt, THERE) }
       return { error: elsewhere(attempt, status), remedy: 'another replica' }
+    }
     // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
     const dropChat = opened && code === 1000 && session.chatId !== undefined && 'no chat'
     return {
-      error: errorFor(failure, attempt, ', although the session exists'),
+      error: errorFor(failure, attempt, THERE),
       remedy: (!wasCut(failure) && addKey) || dropChat,
     }
   } catch (problem) {
@@ -67,15 +70,13 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
 
 function elsewhere({ action }: Attempt, status: number): TerminalError {
   const why = `HTTP ${status} to the handshake, although the session exists`
-  return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { status, advice: REPLICAS })
+  return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { status, evidence: { isElsewhere: true } })
 }
 
 function sessionGone({ action, origin }: Attempt, status?: number): Refusal {
   const why = 'the session does not exist, or has ended'
-  const error = terminalError('ERR_TERMINAL_NOT_FOUND', action, why, {
-    status,
-    advice: origin === 'named' ? undefined : REPLICAS,
-  })
+  const evidence = { isElsewhere: origin !== 'named' }
+  const error = terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { status, evidence })
   return { error, remedy: 'another session' }
 }
 
@@ -98,37 +99,42 @@ function wasCut({ opened, failure }: Ending): boolean {
 const KEY_REFUSALS = [400, 401, 403]
 
 function saysWhy(ending: Ending, attempt: Attempt): boolean {
-  const { code, status, failure } = ending
+  const { code, status, failure, reason } = ending
   if (status !== undefined) return !KEY_REFUSALS.includes(status)
   if (failure !== undefined) return !(canAddKey(attempt) && wasCut(ending))
+  // PROTOCOL 2.22: "Invalid token" may also mean that Terminals cannot check the token now.
+  if (code === 4001) return !reason.startsWith('Invalid token')
   // PROTOCOL 3.8: Terminals 0.2.2 says "not reachable" also of a session that does not exist.
   return !isBareClose(code) && !(code === 4003 && isUnavailable(errorFor(ending, attempt)))
 }
 
 /** Returns the error for an ending; `found` completes the reason with the result of the look-up. */
-function errorFor({ code, reason, status, retryAfter, failure }: Ending, attempt: Attempt, found = ''): TerminalError {
-  const { action, upstream, keyInUrl } = attempt
-  if (status === 401 || status === 403) {
-    const advice = keyInUrl
-      ? 'Check `key`, and that every proxy on the way passes WebSockets on, with the key in the URL.'
-      : 'Terminals up to 0.0.2 wants a `bearer` key in the URL: check `key`, `authType` and `tokenInUrl`.'
-    const why = `HTTP ${status} to the handshake${found}`
-    return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, why, { status, advice })
+function errorFor(
+  ending: Ending,
+  { action, upstream, session, keyInUrl, origin, settings }: Attempt,
+  found = '',
+): TerminalError {
+  const { code, reason, status, header, failure, opened } = ending
+  const evidence: Evidence = {
+    ...(header && evidenceOf(header)),
+    step: 'handshake',
+    hasKey: upstream.hasKey,
+    keyInUrl,
+    chatId: session.chatId,
+    isNew: origin !== 'named',
+    isThere: found === THERE && !opened,
+    sendsHeaders: sendsHeaders(settings.Socket),
   }
-  if (status !== undefined) return statusError(action, status, { retryAfter })
+  if (status === 401 || status === 403) {
+    return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, `HTTP ${status} to the handshake${found}`, {
+      status,
+      evidence,
+    })
+  }
+  if (status !== undefined) return statusError(action, status, evidence)
   // ws has no code for an answer that is no handshake.
   if (failure !== undefined) {
-    return failureError(action, withoutSecrets(failure, upstream.redact), 'ERR_TERMINAL_PROTOCOL')
+    return failureError(action, withoutSecrets(failure, upstream.redact), 'ERR_TERMINAL_PROTOCOL', evidence)
   }
-  return closeError(action, code, reason, upstream.redact, adviceOnClose(code, attempt))
-}
-
-function adviceOnClose(code: number, { settings, upstream }: Attempt): string | undefined {
-  if (code === 4001) return adviceOnKey(upstream.hasKey)
-  if (code === 1000) {
-    return 'Behind an orchestrator, another client has the session, or it has a `chatId`: leave `sessionId` out.'
-  }
-  // PROTOCOL 3.2
-  if (code !== 4004 || sendsHeaders(settings.Socket)) return undefined
-  return 'Open Terminal from 0.12.4 on wants X-User-Id, which cannot be sent by this WebSocket: connect from a server.'
+  return closeError(action, code, reason, upstream.redact, evidence)
 }

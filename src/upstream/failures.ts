@@ -6,6 +6,7 @@ import {
   type TerminalErrorCode,
   type TerminalErrorOptions,
 } from '../lib/errors.ts'
+import { adviceOn, type Evidence } from './advice.ts'
 
 /** The codes of errors that a server or the network causes. */
 type Failure = Exclude<TerminalErrorCode, 'ERR_TERMINAL_INVALID_URL'>
@@ -34,52 +35,38 @@ const ADVICE: Record<Failure, string> = {
  */
 export const NOT_ACCEPTED = 'Not accepted by the terminal server'
 
+// What an error does not show of the failure that it stands for.
+const evidences = new WeakMap<object, Evidence>()
+
 /** Returns an error whose message has the form "what failed and where: why. What to do." */
 export function terminalError(
   code: Failure,
   action: string,
   why: string,
-  { advice, ...options }: TerminalErrorOptions & { advice?: string | undefined } = {},
+  { evidence, advice, ...options }: TerminalErrorOptions & { evidence?: Evidence; advice?: string | undefined } = {},
 ): TerminalError {
-  advice ??= why.includes(NOT_ACCEPTED) ? 'Only its operator can mend that: its log says how.' : ADVICE[code]
-  return new TerminalError(code, `${action}: ${why}. ${advice}`, { why, ...options })
-}
-
-/** What is known of an answer beside its status. */
-export interface AnswerDetails {
-  /** The reason that the server gave in JSON, already redacted. A proxy on the way gives none. */
-  readonly message?: string
-  readonly hasKey?: boolean
-  /** Whether the answer is to a POST, which alone can find the server full. */
-  readonly isPost?: boolean
-  /** The header `Retry-After`. */
-  readonly retryAfter?: string | undefined
-}
-
-// What an error does not show of the answer that it stands for.
-const answers = new WeakMap<object, AnswerDetails>()
-
-/** Returns the error for an HTTP status (PROTOCOL 2.3). */
-export function statusError(action: string, status: number, details: AnswerDetails = {}): TerminalError {
-  const { message = '', hasKey = true, isPost = false } = details
-  const why = `HTTP ${status}${afterComma(message)}`
-  let code = STATUSES[status] ?? (status < 500 ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE')
-  let advice = adviceOnStatus(action, status, hasKey)
-  if (status === 429) {
-    if (isPost && FULL.test(message)) code = 'ERR_TERMINAL_LIMIT'
-    else advice = 'A proxy limits the rate. Retry-After is heeded.'
-  }
-  const error = terminalError(code, action, why, { status, advice })
-  answers.set(error, details)
+  const { status, closeCode } = options
+  const known = { ...evidence, code, action, status, closeCode }
+  const error = new TerminalError(code, `${action}: ${why}. ${advice ?? adviceOn(known) ?? ADVICE[code]}`, {
+    why,
+    ...options,
+  })
+  evidences.set(error, known)
   return error
 }
 
-function adviceOnStatus(action: string, status: number, hasKey: boolean): string | undefined {
-  // The path stands there twice when people copy it with the base.
-  if (status === 404 && action.includes('/api/terminals/api/terminals')) {
-    return 'Leave /api/terminals out at the end of `base`.'
-  }
-  return status === 401 ? adviceOnKey(hasKey) : undefined
+/** Returns what is known of the failure that an error stands for. */
+export function evidenceIn(error: unknown): Evidence {
+  return evidences.get(Object(error)) ?? {}
+}
+
+/** Returns the error for an HTTP status (PROTOCOL 2.3). */
+export function statusError(action: string, status: number, evidence: Evidence = {}): TerminalError {
+  const { says = '', step } = evidence
+  const isFull = step === 'POST' && status === 429 && FULL.test(says)
+  const otherwise = status >= 500 || status === 429 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
+  const code = isFull ? 'ERR_TERMINAL_LIMIT' : NO_USER.test(says) ? STATUSES[422] : STATUSES[status]
+  return terminalError(code ?? otherwise, action, `HTTP ${status}${afterComma(says)}`, { status, evidence })
 }
 
 // What the servers themselves say with 401 (PROTOCOL 2.3). A proxy on the way, such as one of an SSO, says something else.
@@ -88,7 +75,7 @@ const REFUSALS = ['Invalid API key', 'Invalid token', 'Missing Authorization hea
 /** Whether it is the server itself that does not accept the key, by its answer or a close frame, and not a proxy on the way. */
 export function isOwnRefusal(error: unknown): boolean {
   if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED')) return false
-  return error.closeCode !== undefined || REFUSALS.includes(answers.get(error)?.message ?? '')
+  return error.closeCode !== undefined || REFUSALS.includes(evidenceIn(error).says ?? '')
 }
 
 // ms. A server that wants a longer pause is asked more often.
@@ -96,25 +83,23 @@ const LONGEST_RETRY_AFTER = 8_000
 
 /** Returns the ms that the server wants a client to wait before it tries again, at most 8 000; 0 if it does not say. */
 export function retryAfter(error: unknown): number {
-  const { retryAfter: header = '' } = answers.get(Object(error)) ?? {}
+  const { retryAfter: header = '' } = evidenceIn(error)
   const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now()
   return Math.min(Math.max(ms, 0) || 0, LONGEST_RETRY_AFTER)
-}
-
-/** Returns the advice for a key that was not accepted; `undefined` for the usual one. */
-export function adviceOnKey(hasKey: boolean): string | undefined {
-  return hasKey ? undefined : 'No key was sent: check `key` and `authType`.'
 }
 
 const STATUSES: Partial<Record<number, Failure>> = {
   401: 'ERR_TERMINAL_UNAUTHORIZED',
   403: 'ERR_TERMINAL_FORBIDDEN',
   404: 'ERR_TERMINAL_NOT_FOUND',
+  // PROTOCOL 2.19
+  409: 'ERR_TERMINAL_FORBIDDEN',
   422: 'ERR_TERMINAL_MISSING_USER',
-  429: 'ERR_TERMINAL_UNAVAILABLE',
 }
 // Any other 429 comes from a limit on requests, and passes.
 const FULL = /^Maximum number of terminal sessions/
+// PROTOCOL 2.18: it is 400.
+const NO_USER = /^X-User-Id is required/
 
 function afterComma(message: string): string {
   return message === '' ? '' : `, "${message}"`
@@ -134,11 +119,15 @@ export function closeError(
   closeCode: number,
   reason: string,
   redact: Redact,
-  advice?: string,
+  evidence: Evidence = {},
 ): TerminalError {
   const closeReason = redact(reason)
   const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${afterComma(closeReason)}`
-  return terminalError(codeForClose(closeCode, reason), action, why, { closeCode, closeReason, advice })
+  return terminalError(codeForClose(closeCode, reason), action, why, {
+    closeCode,
+    closeReason,
+    evidence: { ...evidence, says: closeReason },
+  })
 }
 
 // Also described in PROTOCOL 6.1, in the table of TerminalErrorCode and in README.
@@ -167,10 +156,15 @@ export function failureError(
   action: string,
   cause: Error,
   withoutCode: Failure = 'ERR_TERMINAL_UNAVAILABLE',
+  evidence: Evidence = {},
 ): TerminalError {
   const reported = errorCode(cause)
   const known = /^(?:WS_ERR|HPE)_/.test(reported ?? '') ? 'ERR_TERMINAL_PROTOCOL' : 'ERR_TERMINAL_UNAVAILABLE'
-  return terminalError(reported === undefined ? withoutCode : known, action, cause.message, { cause })
+  const failure = `${reported}: ${cause.message}`
+  return terminalError(reported === undefined ? withoutCode : known, action, cause.message, {
+    cause,
+    evidence: { ...evidence, failure },
+  })
 }
 
 // The codes of Node, undici and Bun for a connection that ended before the answer.

@@ -3,6 +3,7 @@ import { sendHttp } from '#http'
 import { assertSegment } from '../lib/arguments.ts'
 import { abortable } from '../lib/deadline.ts'
 import { withoutSecrets } from '../lib/errors.ts'
+import { evidenceOf } from './advice.ts'
 import { failureError, isCut, statusError, terminalError } from './failures.ts'
 import type { HttpAnswer, HttpRequest, RequestControl } from './http.ts'
 import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
@@ -53,9 +54,9 @@ export async function request(what: string, options: UpstreamOptions, plan: Requ
   if (status === 0 || (status >= 300 && status < 400)) {
     throw unexpected(answer, `redirected to ${redact(answer.header('location') ?? 'elsewhere')}`)
   }
-  const message = redact(serverMessage(json))
-  const isPost = method === 'POST'
-  throw statusError(action, status, { message, hasKey, isPost, retryAfter: answer.header('retry-after') })
+  const says = redact(serverMessage(json))
+  const { contextId } = options
+  throw statusError(action, status, { step: method, says, hasKey, contextId, ...evidenceOf(answer.header) })
 }
 
 /**
@@ -101,8 +102,8 @@ export function parseJson(text: string): unknown {
 }
 
 /** Returns the error for an answer that no terminal server gives. */
-export function unexpected({ action, status }: SessionReply, problem: string): Error {
-  return terminalError('ERR_TERMINAL_PROTOCOL', action, problem, { status })
+export function unexpected({ action, status, header }: SessionReply, problem: string): Error {
+  return terminalError('ERR_TERMINAL_PROTOCOL', action, problem, { status, evidence: evidenceOf(header) })
 }
 
 /** Returns the reason that the server gave, or `''`. It is in `detail` or `error` (PROTOCOL 2.6). */

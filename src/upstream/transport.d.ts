@@ -2,3 +2,8 @@
 declare module '#http' {
   export const sendHttp: import('./http.ts').SendHttp
 }
+
+// A condition of package.json chooses advice-for-servers.ts or advice-for-browsers.ts.
+declare module '#advice' {
+  export const SERVER_CAUSES: readonly import('./advice.ts').Cause[]
+}

@@ -44,10 +44,8 @@ describe('the tarball', () => {
       .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1))
       .map((path) => path.replace(/(chunk|connection|resolve|settings)-[\w-]+/, '$1'))
     const entryPoints = ['index', 'gateway', 'probe', 'proxy', 'testing', 'xterm']
-    const code = ['chunk', 'http-fetch', 'http-node', 'websocket', ...entryPoints].flatMap((name) => [
-      `${name}.js`,
-      `${name}.cjs`,
-    ])
+    const chosen = ['http-fetch', 'http-node', 'advice-for-servers', 'advice-for-browsers']
+    const code = ['chunk', 'websocket', ...chosen, ...entryPoints].flatMap((name) => [`${name}.js`, `${name}.cjs`])
     const types = ['connection', 'resolve', 'settings', ...entryPoints].flatMap((name) => [
       `${name}.d.ts`,
       `${name}.d.cts`,

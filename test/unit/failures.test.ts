@@ -25,9 +25,9 @@ describe('statusError', () => {
   })
 
   it.each<[string, object, string]>([
-    ['the own 429 of a server to a POST', { message: FULL, isPost: true }, 'ERR_TERMINAL_LIMIT'],
-    ['the same words in an answer to another request', { message: FULL }, 'ERR_TERMINAL_UNAVAILABLE'],
-    ['429 to a POST for another reason', { message: 'slow down', isPost: true }, 'ERR_TERMINAL_UNAVAILABLE'],
+    ['the own 429 of a server to a POST', { says: FULL, step: 'POST' }, 'ERR_TERMINAL_LIMIT'],
+    ['the same words in an answer to another request', { says: FULL }, 'ERR_TERMINAL_UNAVAILABLE'],
+    ['429 to a POST for another reason', { says: 'slow down', step: 'POST' }, 'ERR_TERMINAL_UNAVAILABLE'],
   ])('maps %s to the right code', (_what, details, code) => {
     expect(statusError('Cannot x', 429, details)).toMatchObject({ code, status: 429 })
   })
@@ -44,15 +44,8 @@ describe('statusError', () => {
     expect(retryAfter(statusError('Cannot x', 429, { retryAfter: header }))).toBe(ms)
   })
 
-  it('says of a 429 that is no word of the server that a proxy limits the rate', () => {
-    expect(statusError('Cannot x at http://h/', 429).message).toBe(
-      'Cannot x at http://h/: HTTP 429. A proxy limits the rate. Retry-After is heeded.',
-    )
-    expect(statusError('Cannot x', 429, { message: FULL, isPost: true }).message).not.toContain('limits the rate')
-  })
-
   it('has a message with the action, the reason and advice', () => {
-    expect(statusError('Cannot x at http://h/', 401, { message: 'Invalid API key' }).message).toBe(
+    expect(statusError('Cannot x at http://h/', 401, { says: 'Invalid API key' }).message).toBe(
       'Cannot x at http://h/: HTTP 401, "Invalid API key". Check `key` and `authType`.',
     )
   })
@@ -98,7 +91,7 @@ it.each<[string, boolean, unknown]>([
   ['HTTP 500', false, statusError('x', 500)],
   ['HTTP 401', false, statusError('x', 401)],
   ['HTTP 429', true, statusError('x', 429)],
-  ['HTTP 429 of a full server', false, statusError('x', 429, { message: FULL, isPost: true })],
+  ['HTTP 429 of a full server', false, statusError('x', 429, { says: FULL, step: 'POST' })],
   ['a dropped connection', true, closeError('x', 1006, '', String)],
   ['close 1012', true, closeError('x', 1012, '', String)],
   ['close 1013', true, closeError('x', 1013, '', String)],

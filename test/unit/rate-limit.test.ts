@@ -61,5 +61,5 @@ it('the operator of a gateway is told that a proxy limits the rate', async () =>
   const gateway = await startGateway({ retry: { attempts: 1 } }, { faults: { create: LIMITED } })
   expect((await ask(gateway, 'POST')).status).toBe(503)
   expect(refusals).toMatchObject([{ reason: 'upstream', error: { status: 429, code: 'ERR_TERMINAL_UNAVAILABLE' } }])
-  expect(String(refusals[0]?.error)).toContain('HTTP 429. A proxy limits the rate. Retry-After is heeded.')
+  expect(String(refusals[0]?.error)).toContain('HTTP 429. A proxy limits the rate of requests')
 })

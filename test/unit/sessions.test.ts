@@ -146,7 +146,7 @@ describe('an unexpected answer', () => {
     const faults = { list: { refuse: 302, headers: { location: `${target.url}/?token=sk-canary` } } }
     const client = clientOf(await upstreamOf({ faults }))
     const { message } = await rejection(listTerminalSessions(client))
-    expect(message).toContain(`redirected to ${target.url}/?[redacted]. Check that \`base\` leads to`)
+    expect(message).toContain(`redirected to ${target.url}/?[redacted]. Use that address`)
     expect(target.requests).toEqual([])
   })
 
@@ -206,7 +206,9 @@ describe('listTerminalSessions', () => {
     const error = await rejection(listTerminalSessions({ base: await nobody(), userId: 'ada' }))
     expect(error).toMatchObject({
       code: 'ERR_TERMINAL_UNAVAILABLE',
-      message: expect.stringMatching(/^Cannot list the terminal sessions at http.+: connect ECONNREFUSED .+\. Check /),
+      message: expect.stringMatching(
+        /^Cannot list the terminal sessions at http.+: connect ECONNREFUSED .+\. Start the server/,
+      ),
       cause: { code: 'ECONNREFUSED' },
     })
   })

@@ -1,0 +1,91 @@
+import type { Cause } from './advice.ts'
+
+/**
+ * The causes that only servers see, or can do something about. A browser tells a page neither why a connection failed nor
+ * how a handshake was answered, and pages reach a terminal server through a gateway or Open WebUI.
+ */
+export const SERVER_CAUSES: readonly Cause[] = [
+  [{ failure: /ENOTFOUND|EAI_/ }, "Check the host name, and this machine's DNS: it does not resolve."],
+  [{ failure: /ECONNREFUSED|ConnectionRefused/ }, 'Start the server, or correct the port: nothing listens there.'],
+  [
+    { failure: /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/ },
+    'Check the address, and the firewalls on the way: there is no answer.',
+  ],
+  [
+    { failure: /wrong.version.number|packet.length|http.request|InvalidContentType/i },
+    'Use http:// instead of https://: the server does not speak TLS there.',
+  ],
+  [{ failure: /CERT_HAS_EXPIRED/ }, 'Renew the certificate: it has expired.'],
+  [
+    { failure: /CERT_ALTNAME_INVALID|NotValidForName/ },
+    'Use a host name that the certificate is for, or get a certificate for this one.',
+  ],
+  [
+    { failure: /CERT(?!IFICATE)|SIGNATURE|ISSUER|UnknownIssuer/ },
+    'Trust the authority that signed the certificate (NODE_EXTRA_CA_CERTS), and configure the server to send the whole certificate chain.',
+  ],
+  // RFC 9110, section 11.6.1
+  [
+    { challenge: /^basic/i, hasKey: true },
+    'Take HTTP basic auth off this path, or the key: a request has one Authorization header, and each of them needs it.',
+  ],
+  [{ challenge: /^basic/i }, 'Send the name and password of HTTP basic auth in `headers`, or take it off this path.'],
+  // PROTOCOL 2.11
+  [{ says: /^Policy / }, 'Check `policyId`: the orchestrator has no such policy.'],
+  // PROTOCOL 3.7
+  [{ status: 400, contextId: /./ }, 'Check `contextId`: the server does not accept it.'],
+  // PROTOCOL 2.20
+  [
+    { status: 500, type: /^(?:text\/plain|application\/json)/, says: /^(?!Not accepted)/ },
+    'Read the log of the server, which has failed itself, perhaps to add an account for this user or to start a container.',
+  ],
+  // PROTOCOL 2.22
+  [
+    { says: /Open WebUI/, status: 502 },
+    'Check on the orchestrator that it reaches Open WebUI (TERMINALS_OPEN_WEBUI_URL), which checks its keys.',
+  ],
+  [
+    { status: 401, says: /missing authorization/i, hasKey: true },
+    'Configure the reverse proxy to forward the Authorization header: the server does not get it.',
+  ],
+  [
+    { status: 400, type: /^text\/html/i, action: /(?:http|ws):/ },
+    'Use https:// instead of http://: the server requires TLS.',
+  ],
+  // PROTOCOL 3.8: its own 404, and not that of a proxy, which says nothing about the header.
+  [
+    { closeCode: 4004, isNew: true, sendsHeaders: true, says: /^(?:Session not found)?$/ },
+    'Configure the reverse proxy to forward X-User-Id and X-Session-Id with WebSockets, too: the server does not get them.',
+  ],
+  // PROTOCOL 3.13
+  [
+    { step: 'handshake', status: /^(?:401|403|407|511)$/, length: /[^0]/ },
+    'Configure the reverse proxy to allow WebSockets to this path: it refuses them, although it allows requests.',
+  ],
+  // PROTOCOL 3.3
+  [
+    { step: 'handshake', status: /^40[13]$/, keyInUrl: true },
+    'Check `key`, and that every proxy on the way passes WebSockets on, with the key in the URL.',
+  ],
+  [
+    { step: 'handshake', status: /^40[13]$/, keyInUrl: false },
+    'Terminals up to 0.0.2 wants a `bearer` key in the URL: check `key`, `authType` and `tokenInUrl`.',
+  ],
+  [
+    { step: 'handshake', status: /^5/, isNew: true },
+    'Check that the reverse proxy can reach the server with WebSockets, too: the proxy answers in its place.',
+  ],
+  [
+    { step: 'handshake', status: /^(?:[23]|400|404|405|426)/ },
+    'Configure the reverse proxy to forward WebSocket upgrades (nginx: proxy_http_version 1.1, and the headers Upgrade and Connection): the server gets ordinary requests.',
+  ],
+  [
+    { step: 'handshake', failure: /ECONNRESET|EPIPE|hang up/, isNew: true },
+    'Configure the reverse proxy to forward WebSocket upgrades: they get no answer, although requests do.',
+  ],
+  // PROTOCOL 6.3
+  [
+    { says: /not reachable|failed to resolve/i },
+    'Check on the orchestrator or gateway why it cannot start or reach the terminal server behind it.',
+  ],
+]
