@@ -61,6 +61,8 @@ const REJECTIONS: readonly Rule<Rejection>[] = [
     'Check that the terminal server runs and that its reverse proxy can reach it, and try again in a minute: a container may be starting.'],
   [({ status, reason }) => status === 422 || (status === 400 && /X-User-Id is required/.test(reason)),
     'Configure the reverse proxy to forward the X-User-Id header: the server does not get it.'],
+  [({ status, login, hasKey }) => status === 401 && login === 'Basic' && !hasKey,
+    'Send the password in `headers` (Authorization: Basic …), with the `authType` none: the reverse proxy wants a Basic login.'],
   [({ status, login }) => status === 401 && login !== undefined,
     ({ login, url }) => `Take the ${login} login of the reverse proxy off this path of ${url.host}: the header Authorization carries \`key\` or a password, and not both.`],
   [({ checks }) => checks.has('session'),

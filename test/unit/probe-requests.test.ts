@@ -146,6 +146,12 @@ describe('probeUpstream', () => {
     expect((await failing(url, { authType: 'none' }))[1]).toContain('so `authType` cannot be none')
   })
 
+  it('advises a header for a basic login where no key needs the same one', async () => {
+    const challenge = { 'www-authenticate': 'Basic realm="x"' }
+    const [, advice] = await failing(await answering(401, '', challenge), { authType: 'none' })
+    expect(advice).toMatch(/^Send the password in `headers`/)
+  })
+
   it('reports an unknown policy', async () => {
     const { url } = await upstreamOf({ ...QUICK, policies: [] })
     expect((await failing(url, { policyId: 'gold' }))[1]).toContain('Check `policyId`')
