@@ -66,8 +66,8 @@ describe('probe', () => {
   })
 
   it.each([
-    [[], 'Pass the key: this server requires one.'],
-    [['--auth-type', 'none'], 'Pass the key, and another --auth-type than none: this server requires a key.'],
+    [[], 'Set the key: this server requires one.'],
+    [['--auth-type', 'none'], 'Set the key: this server requires one, so --auth-type cannot be none.'],
   ])('advises a key in plain words (%j)', async (flags, advice) => {
     const { stdout } = await probe({}, [...quick, '--key', ' ', ...flags])
     expect(stdout).toContain(`what to do                          ${advice}\n`)
