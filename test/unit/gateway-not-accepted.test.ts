@@ -5,7 +5,7 @@ import { recordRefusals } from '../support/gateway-events.ts'
 import { ask, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { afterwards, clientOf, rejection, until, upstreamOf } from '../support/upstream.ts'
 
-const ADVICE = 'Only its operator can mend that: its log says how.'
+const ADVICE = 'Ask the operator of the gateway: its log says why.'
 
 // PROTOCOL 8.8
 describe('what only the operator of a gateway can mend', () => {
@@ -14,7 +14,7 @@ describe('what only the operator of a gateway can mend', () => {
     const gateway = await startGateway({ authorize: () => ({ base: upstream.url, key: 'wrong', userId: 'ada' }) })
     const error = await rejection(connectTerminal(pageOf(gateway)))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 500 })
-    expect(error.message).toMatch(/: HTTP 500, "Not accepted by the terminal server"\. Only its operator /)
+    expect(error.message).toMatch(/: HTTP 500, "Not accepted by the terminal server"\. Ask the operator /)
     expect(error.message).toContain(ADVICE)
     expect(upstream.requests.map(({ status }) => status)).toEqual([401])
   })

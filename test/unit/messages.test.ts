@@ -15,7 +15,7 @@ it('a base that has the path of the sessions already is told to leave it out', a
   const base = `${upstream.url}/api/terminals`
   const { message } = await rejection(createTerminalSession({ ...clientOf(upstream), base }))
   expect(message).toContain('/api/terminals/api/terminals: HTTP 404')
-  expect(message).toMatch(/Leave \/api\/terminals out at the end of `base`\.$/)
+  expect(message).toMatch(/Leave \/api\/terminals out of `base`: it is added\.$/)
   expect(statusError('Cannot x at http://h/api/terminals', 404).message).not.toContain('Leave')
 })
 

@@ -20,8 +20,12 @@ async function run(change: (code: string) => string, upstream: string, key: stri
   const { outputFiles } = await build({
     // Any free port, which it then prints.
     stdin: { contents: change(server).replace('${PORT}`', '${server.address().port}`'), resolveDir: process.cwd() },
-    alias: { 'terminal-upstream': src('index.ts'), 'terminal-upstream/gateway': src('gateway.ts') },
-    conditions: ['node'],
+    alias: {
+      'terminal-upstream': src('index.ts'),
+      'terminal-upstream/gateway': src('gateway.ts'),
+      '#http': src('upstream/http-node.ts'),
+      '#advice': src('upstream/advice-for-servers.ts'),
+    },
     bundle: true,
     platform: 'node',
     format: 'cjs',
