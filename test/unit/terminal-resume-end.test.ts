@@ -104,6 +104,16 @@ describe('a terminal behind a gateway that cannot be resumed', () => {
     await until(() => gateway.upstream.sessions.length === 0)
   })
 
+  it('is closed by its owner as soon as it is told of the cut, and its session is deleted', async () => {
+    const { terminal, relay, gateway } = await openResumable({ reconnect: { delay: 60_000 } })
+    terminal.onStatus((status) => {
+      if (status === 'reconnecting') void terminal.close()
+    })
+    relay.cut('reset')
+    expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'local' })
+    await until(() => gateway.upstream.sessions.length === 0)
+  })
+
   it('is closed by its owner while it reconnects, and its session is deleted', async () => {
     const opened = await openResumable({ reconnect: { delay: 2_000 } })
     await cut(opened)
