@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { abortable } from '../lib/deadline.ts'
-import { connectTerminal } from '../terminal/connect.ts'
+import { openTerminal } from '../terminal/connect.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import type { TerminalConnection } from '../terminal/connection.ts'
+import { advise } from './advise.ts'
+import { printRetry } from './failure.ts'
 import { millisecondsOf, type Call, type Syntax } from './flags.ts'
 import type { Host, OutputStream } from './host.ts'
-import { adviseOnKey } from './key.ts'
 import { followSize, sizeOf, takeTerminal } from './local.ts'
 import type { ReadOutput } from './modes.ts'
 import { startProgress, type Progress } from './screen.ts'
@@ -33,14 +34,23 @@ export async function attach(call: Call, host: Host, signal: AbortSignal): Promi
   const timeout = millisecondsOf(call, 'timeout', 0.001)
   const keepAlive = millisecondsOf(call, 'keep-alive', 0)
   const target = await readTarget(call, host, signal)
-  const progress = startProgress(host, 'Waiting for the terminal')
+  let progress = startProgress(host, 'Waiting for the terminal')
+  let hasRetried = false
+  const onRetry = (error: TerminalError): void => {
+    // The first says enough.
+    if (hasRetried) return
+    hasRetried = true
+    progress.stop()
+    printRetry(host, error)
+    progress = startProgress(host, 'Trying again')
+  }
   const options = { ...target, sessionId, tokenInUrl, timeout, keepAlive, size: sizeOf(host) }
-  const terminal = await connectTerminal(options)
-    .catch((error: unknown) => {
-      throw adviseOnKey(error, target)
-    })
+  const status = await openTerminal(options, onRetry)
     .finally(() => progress.stop())
-  const status = await join(terminal, host, signal)
+    .then((terminal) => join(terminal, host, signal))
+    .catch((error: unknown) => {
+      throw advise(error, call, target)
+    })
   if (status === DETACHED) host.stderr.write('Detached.\n')
   if (status === EXITED && host.stdin.isTTY) host.stderr.write('The shell has ended.\n')
   return status

@@ -27,3 +27,8 @@ export function exitStatusOf(error: ExpectedError): number {
 export function printError({ stderr }: Host, { code, message }: ExpectedError): void {
   stderr.write(`terminal-upstream: ${code}: ${withFlagNames(message)}\n`)
 }
+
+/** Prints why a try has failed, if the command goes on trying. */
+export function printRetry({ stderr }: Host, { message }: ExpectedError): void {
+  stderr.write(`terminal-upstream: ${withFlagNames(message)} Trying again.\n`)
+}

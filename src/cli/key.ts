@@ -1,7 +1,6 @@
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { abortable } from '../lib/deadline.ts'
-import { hasCode, TerminalError } from '../lib/errors.ts'
 import { CommandError, type Call } from './flags.ts'
 import type { Host } from './host.ts'
 import { readSecretFile } from './secret-file.ts'
@@ -42,17 +41,4 @@ async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<
     lines.close()
     stderr.write('\n')
   }
-}
-
-/** The part of a target that {@link adviseOnKey} reads. */
-interface KeySource {
-  readonly authType: string
-  readonly key: string | undefined
-}
-
-/** Adds where a key can come from to the refusal of a command that has no key; returns every other error unchanged. */
-export function adviseOnKey(error: unknown, { authType, key = '' }: KeySource): unknown {
-  if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') || authType === 'none' || key.trim() !== '') return error
-  const { code, message, why } = error
-  return new TerminalError(code, `${message} Set TERMINAL_UPSTREAM_KEY, or use --key-file.`, { why, cause: error })
 }

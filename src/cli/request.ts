@@ -1,9 +1,9 @@
 import { withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { advise } from './advise.ts'
 import { millisecondsOf, type Call } from './flags.ts'
 import type { Host } from './host.ts'
-import { adviseOnKey } from './key.ts'
 import { startProgress } from './screen.ts'
 import { readTarget } from './target.ts'
 
@@ -28,7 +28,7 @@ export async function prepareRequests(call: Call, host: Host, signal: AbortSigna
     try {
       return await withDeadline(timeout, signal, (limit) => request({ ...target, signal: limit }), expired)
     } catch (error) {
-      throw adviseOnKey(error, target)
+      throw advise(error, call, target)
     } finally {
       progress.stop()
     }

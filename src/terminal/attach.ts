@@ -63,6 +63,7 @@ export async function attachTerminal<S extends Sink>(
         throw chatError && hasCode(error, 'ERR_TERMINAL_FORBIDDEN') ? chatError : error
       }
       progress.lastError = error
+      settings.onRetry?.(error)
       await delay(Math.max(delayAfter(tryNumber, retry), retryAfter(error)), deadline)
       tryNumber += 1
     }

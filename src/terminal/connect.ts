@@ -1,7 +1,7 @@
 import { withCallSite } from '../lib/call-site.ts'
 import type { TerminalConnection } from './connection.ts'
 import { ResumableTerminal } from './resumable-terminal.ts'
-import { readSettings, type ConnectTerminalOptions } from './settings.ts'
+import { readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
 
 // The way to an open terminal: attach.ts makes the tries, each with a session from lease.ts, a dial of dial.ts over a
 // socket of link.ts, and an explanation of refusal.ts when it fails. core.ts is the terminal over one connection;
@@ -43,5 +43,13 @@ import { readSettings, type ConnectTerminalOptions } from './settings.ts'
  * @throws The `reason` of `signal` when the signal aborts.
  */
 export async function connectTerminal(options: ConnectTerminalOptions): Promise<TerminalConnection> {
-  return withCallSite(() => ResumableTerminal.open(readSettings(options)))
+  return withCallSite(() => openTerminal(options))
+}
+
+/** Opens a terminal as {@link connectTerminal} does, and tells of each try that has failed if another follows. */
+export async function openTerminal(
+  options: ConnectTerminalOptions,
+  onRetry?: Settings['onRetry'],
+): Promise<TerminalConnection> {
+  return ResumableTerminal.open({ ...readSettings(options), onRetry })
 }

@@ -1,6 +1,7 @@
 import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
+import type { TerminalError } from '../lib/errors.ts'
 import { sendsCookies } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
@@ -103,6 +104,8 @@ export interface Settings {
   readonly tokenInUrl: 'always' | 'never' | 'fallback'
   readonly timeout: number
   readonly retry: Tries
+  /** Hears of each try to connect that has failed, if another follows. */
+  readonly onRetry?: ((error: TerminalError) => void) | undefined
   readonly settle: number
   readonly keepAlive: number
   readonly maxBuffered: number

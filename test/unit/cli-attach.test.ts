@@ -29,9 +29,9 @@ describe('attach', () => {
     ['2.5', 2_500],
     [undefined, undefined],
   ])('turns --keep-alive %s into the keepAlive %s', async (seconds, keepAlive) => {
-    const connectTerminal = vi.fn<typeof import('../../src/terminal/connect.ts').connectTerminal>()
-    connectTerminal.mockRejectedValue(new TerminalError('ERR_TERMINAL_LIMIT', 'Cannot attach.'))
-    vi.doMock('../../src/terminal/connect.ts', () => ({ connectTerminal }))
+    const openTerminal = vi.fn<typeof import('../../src/terminal/connect.ts').openTerminal>()
+    openTerminal.mockRejectedValue(new TerminalError('ERR_TERMINAL_LIMIT', 'Cannot attach.'))
+    vi.doMock('../../src/terminal/connect.ts', () => ({ openTerminal }))
     onTestFinished(() => {
       vi.doUnmock('../../src/terminal/connect.ts')
     })
@@ -44,7 +44,7 @@ describe('attach', () => {
       new AbortController().signal,
     )
     await expect(attaching).rejects.toThrow('Cannot attach.')
-    expect(connectTerminal).toHaveBeenCalledWith(expect.objectContaining({ keepAlive }))
+    expect(openTerminal).toHaveBeenCalledWith(expect.objectContaining({ keepAlive }), expect.any(Function))
   })
 
   /** Creates a session, and attaches to it. */
@@ -72,7 +72,12 @@ describe('attach', () => {
   })
 
   const failures: Array<[what: string, server: TestUpstreamOptions, flags: string[], error: RegExp]> = [
-    ['the key is wrong', {}, ['--key', 'sk-2'], /ERR_TERMINAL_UNAUTHORIZED: .* Check the key and --auth-type\.$/m],
+    [
+      'the key is wrong',
+      {},
+      ['--key', 'sk-2'],
+      /ERR_TERMINAL_UNAUTHORIZED: .* Check the key and --auth-type\. To find out more, run: terminal-upstream probe http\S+ --user ada$/m,
+    ],
     ['the session does not exist', {}, ['--session', 's1'], /ERR_TERMINAL_NOT_FOUND: .* its own --user and --chat/],
     [
       'the server hides that the session does not exist',
@@ -106,7 +111,9 @@ describe('attach', () => {
   it('ends with 1 and says why when there is no server', async () => {
     const { status, stderr } = await run(['attach', await nobody(), ...user, '--timeout', '1'])
     expect(status).toBe(1)
-    expect(stderr).toMatch(/^terminal-upstream: ERR_TERMINAL_TIMEOUT: .*ECONNREFUSED.*\n$/)
+    const [first, last] = stderr.split('\n')
+    expect(first).toMatch(/^terminal-upstream: Cannot create .*ECONNREFUSED.*nothing listens there\. Trying again\.$/)
+    expect(last).toMatch(/^terminal-upstream: ERR_TERMINAL_TIMEOUT: .*ECONNREFUSED.*$/)
   })
 
   it.each<[what: string, end: (session: Seated['session']) => void, error: RegExp]>([

@@ -122,12 +122,11 @@ it('list ends with 1 when no server listens', async () => {
 })
 
 it('list ends with 1 when the server does not answer in time', async () => {
-  const { status, stderr } = await list(await upstreamOf({ faults: { list: 'stall' } }), ['--timeout', '0.05'])
-  expect({ status, stderr }).toEqual({
-    status: 1,
-    stderr:
-      'terminal-upstream: ERR_TERMINAL_TIMEOUT: Cannot list the sessions: no answer in 0.05 s. Try again later, or with a longer --timeout.\n',
-  })
+  const upstream = await upstreamOf({ faults: { list: 'stall' } })
+  const { status, stderr } = await list(upstream, ['--timeout', '0.05'])
+  const why = 'Cannot list the sessions: no answer in 0.05 s. Try again later, or with a longer --timeout.'
+  const more = `To find out more, run: terminal-upstream probe ${upstream.url} --user ada`
+  expect({ status, stderr }).toEqual({ status: 1, stderr: `terminal-upstream: ERR_TERMINAL_TIMEOUT: ${why} ${more}\n` })
 })
 
 it('list ends with 130 at Ctrl-C while it waits for the server', async () => {

@@ -84,7 +84,7 @@ it('rm ends with 1 when a session cannot be deleted, says why in one line, and d
   expect({ status, stdout }).toEqual({ status: 1, stdout: `deleted ${first}\n` })
   expect(stderr.split('\n')).toEqual([
     expect.stringMatching(new RegExp(`^terminal-upstream: ERR_TERMINAL_UNAVAILABLE: .*${second}: HTTP 500`)),
-    `terminal-upstream: ERR_TERMINAL_TIMEOUT: Cannot delete the session ${third}: no answer in 0.2 s. Try again later, or with a longer --timeout.`,
+    `terminal-upstream: ERR_TERMINAL_TIMEOUT: Cannot delete the session ${third}: no answer in 0.2 s. Try again later, or with a longer --timeout. To find out more, run: terminal-upstream probe ${upstream.url} --user ada`,
     '',
   ])
   expect(left(upstream)).toEqual([second, third])

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import { TerminalError } from '../../src/index.ts'
+import { advise } from '../../src/cli/advise.ts'
+import { run, start } from '../support/host.ts'
+import { nobody, upstreamOf } from '../support/upstream.ts'
+
+describe('attach', () => {
+  it.each([true, false])(
+    'says after the first try why it failed, and goes on trying (on a terminal: %j)',
+    async (tty) => {
+      const { host, status } = start(['attach', await nobody(), '--user', 'ada'], { tty })
+      await host.stderr.shows('nothing listens there. Trying again.\n')
+      host.emit('SIGINT', 'SIGINT')
+      expect(await status).toBe(130)
+      expect(host.stderr.text.match(/Trying again\./g)).toHaveLength(1)
+    },
+  )
+})
+
+describe('a command that fails', () => {
+  it.each([
+    ['attach', '--user', "o'neil", '--chat', 'c 1', '--key', 'sk-canary-2', '--token-in-url', 'never'],
+    ['list', '--user', "o'neil", '--chat', 'c 1', '--key', 'sk-canary-2', '--timeout', '9'],
+    ['rm', 's1', '--user', "o'neil", '--chat', 'c 1', '--key', 'sk-canary-2', '--header', 'X-A: canary'],
+  ])('ends with the command that finds out more, with its flags and without secrets: %s', async (name, ...rest) => {
+    const { url } = await upstreamOf()
+    const { stderr } = await run([name, `${url}?pass=canary`, ...rest])
+    const header = rest.includes('--header') ? " --header 'X-A: ***'" : ''
+    expect(stderr).toMatch(/ERR_TERMINAL_UNAUTHORIZED: /)
+    expect(
+      stderr.endsWith(` run: terminal-upstream probe '${url}?***' --user 'o'\\''neil' --chat 'c 1'${header}\n`),
+    ).toBe(true)
+    expect(stderr).not.toContain('canary')
+  })
+})
+
+describe('advise', () => {
+  const call = { url: 'http://h', ids: [], flags: {}, headers: [] }
+  const source = { authType: 'bearer', key: 'sk-1' }
+
+  it.each([
+    new TerminalError('ERR_TERMINAL_LIMIT', 'full'),
+    new TerminalError('ERR_TERMINAL_IN_USE', 'in use'),
+    new TypeError('wrong'),
+    'text',
+  ])('changes nothing of %s, of which a probe knows no more', (error) => {
+    expect(advise(error, call, source)).toBe(error)
+  })
+
+  it('changes nothing of a session that is gone', () => {
+    const error = new TerminalError('ERR_TERMINAL_NOT_FOUND', 'gone')
+    expect(advise(error, { ...call, flags: { session: 's1' } }, source)).toBe(error)
+    expect(advise(error, call, source)).toMatchObject({
+      message: 'gone To find out more, run: terminal-upstream probe http://h',
+    })
+  })
+})
