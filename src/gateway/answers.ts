@@ -58,6 +58,9 @@ const FULL: Refusal = {
   reason: 'full',
 }
 
+/** The upstream does not accept what the gateway sends. */
+export const REFUSED: Refusal = { ...FOR_OPERATOR, reason: 'upstream' }
+
 const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Refusal>> = {
   // A proxy on the way limits the rate of requests: that passes.
   ERR_TERMINAL_LIMIT: { ...UNREACHABLE, status: 503 },
@@ -65,10 +68,11 @@ const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Refusal>> = {
   ERR_TERMINAL_TIMEOUT: { ...UNREACHABLE, status: 504 },
   ERR_TERMINAL_UNAVAILABLE: { ...UNREACHABLE, status: 503 },
   // The key is the gateway's, and no fault of the client.
-  ERR_TERMINAL_UNAUTHORIZED: { ...FOR_OPERATOR, reason: 'upstream' },
-  ERR_TERMINAL_FORBIDDEN: UNREACHABLE,
-  ERR_TERMINAL_MISSING_USER: UNREACHABLE,
-  ERR_TERMINAL_PROTOCOL: UNREACHABLE,
+  ERR_TERMINAL_UNAUTHORIZED: REFUSED,
+  // What it sends, and where to, is the gateway's, too.
+  ERR_TERMINAL_FORBIDDEN: REFUSED,
+  ERR_TERMINAL_MISSING_USER: REFUSED,
+  ERR_TERMINAL_PROTOCOL: REFUSED,
   ERR_TERMINAL_IN_USE: UNREACHABLE,
 }
 
@@ -104,6 +108,8 @@ export function isRefused(thrown: unknown): boolean {
 export function answerForUpstream(thrown: unknown, areUsers: boolean): Refusal {
   const answerTo = (error: TerminalError): Refusal | undefined => {
     if (isFull(error)) return FULL
+    // A path or a policy that is not there (PROTOCOL 2.11 and 2.21). The session that the client wants is not there yet.
+    if (error.status === 404) return REFUSED
     return areUsers && hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') ? OF_USER : find(OF_UPSTREAM, error)
   }
   return answerFrom(answerTo, thrown, FOR_OPERATOR)

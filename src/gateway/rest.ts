@@ -11,6 +11,7 @@ import {
   isAnswered,
   NOT_FOUND,
   refuse,
+  REFUSED,
   sendAnswer,
   TAKEN_OVER,
   WrongReturn,
@@ -166,6 +167,7 @@ function refuseForUpstream(
   const areOwn = areUsers(upstream)
   warnings.onRefusal(base, error, areOwn)
   const refusal = answerForUpstream(error, areOwn)
+  if (refusal === REFUSED) warnings.onNotAccepted(base, error)
   if (refusal.reason !== 'unauthorized') return refuse(response, refusal, { userId, error })
   // What is no TerminalError comes from the function that `authorize` has returned as `key`.
   const wrong = new WrongReturn(`\`key\` has failed: ${kindOf(error)}`, error)

@@ -1,5 +1,5 @@
 import { typeName } from '../lib/arguments.ts'
-import { hasCode } from '../lib/errors.ts'
+import { hasCode, TerminalError } from '../lib/errors.ts'
 
 // ms in which a warning is not repeated.
 const PAUSE = 60_000
@@ -26,6 +26,12 @@ export class Warnings {
       `An upstream refuses the credentials of a terminal gateway. ${message}`,
       base,
     )
+  }
+
+  /** Warns if an upstream does not accept a new session for another reason, such as a path or a policy that is not there. */
+  onNotAccepted(base: string, error: unknown): void {
+    if (!(error instanceof TerminalError) || error.code === 'ERR_TERMINAL_UNAUTHORIZED') return
+    this.warn(error.code, `An upstream does not accept what a terminal gateway sends. ${error.message}`, base)
   }
 
   /** Warns, at most once a minute for each code and upstream. The message holds no secret. */

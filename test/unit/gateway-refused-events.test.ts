@@ -144,7 +144,7 @@ describe('the event of a refusal has as its reason', () => {
   })
 
   it.each([
-    [404, 'not-found', 404],
+    [404, 'upstream', 500],
     [500, 'upstream', 503],
   ])('for a %i of the upstream %j', async (refused, reason, status) => {
     const refusals = recordRefusals()

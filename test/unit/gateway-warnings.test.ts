@@ -72,6 +72,21 @@ describe('an upstream that refuses the credentials', () => {
     expect(warnings.filter(({ code }) => code === 'ERR_TERMINAL_UNAUTHORIZED')).toHaveLength(count)
   })
 
+  // PROTOCOL 2.11, 2.18 and 2.21
+  it.each([
+    [404, 'Not Found', /Check the path of the URL/],
+    [404, "Policy 'gold' not found", /Check `policyId`/],
+    [400, 'X-User-Id is required in multi-user mode', /passes X-User-Id/],
+  ])('or something else for a new session (%i, %s) is a warning, too', async (refuse, detail, advice) => {
+    const warnings = recordWarnings()
+    const gateway = await startGateway({}, { faults: { create: { refuse, body: JSON.stringify({ detail }) } } })
+    expect(await ask(gateway, 'POST')).toMatchObject({ status: 500, body: { error: NOT_ACCEPTED } })
+    await warned()
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]?.message).toMatch(/^An upstream does not accept what a terminal gateway sends\. /)
+    expect(warnings[0]?.message).toMatch(advice)
+  })
+
   it('with a DELETE is a warning, too: the shell lives', async () => {
     const warnings = recordWarnings()
     const faults: TestFaults = {}

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import { connectTerminal } from '../../src/index.ts'
+import { browserSocket } from '../support/browser-socket.ts'
+import { gateway as proxy, type Habits } from '../support/gateway.ts'
+import { operations } from '../support/requests.ts'
+import { createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { clientOf, rejection, upstreamOf } from '../support/upstream.ts'
+
+// The page of these proxies. Node sends no `Origin` of its own.
+const PAGE = 'http://chat.example:8080'
+const HOST_ADVICE = /"Origin not allowed"\. Let the proxy pass `Host` on unchanged .*, or name the page in `origins`/
+
+describe('connectTerminal in front of a gateway says what to do about', () => {
+  // PROTOCOL 8.9
+  it.each<[what: string, change: NonNullable<Habits['change']>]>([
+    [
+      'the port off Host (nginx $host)',
+      ({ headers }) => Object.assign(headers, { origin: PAGE, host: 'chat.example' }),
+    ],
+    [
+      'its own Host (Vite changeOrigin)',
+      ({ headers }) => Object.assign(headers, { origin: PAGE, host: '127.0.0.1:1' }),
+    ],
+  ])('a proxy that passes on %s', async (_what, change) => {
+    const served = await startGateway()
+    const base = await proxy({ url: served.server }, { change })
+    const error = await rejection(connectTerminal(pageOf({ base })))
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_FORBIDDEN', status: 403 })
+    expect(error.message).toMatch(HOST_ADVICE)
+    expect(served.upstream.requests).toEqual([])
+  })
+
+  it('the same for a page that comes back to its session: a browser adds no Origin to the GET', async () => {
+    const served = await startGateway()
+    const sessionId = await createAs(served)
+    const change: Habits['change'] = ({ headers }, isUpgrade) => isUpgrade && Object.assign(headers, { origin: PAGE })
+    const base = await proxy({ url: served.server }, { change })
+    const options = { ...pageOf({ base }), sessionId, WebSocket: browserSocket, retry: { attempts: 1 } }
+    expect((await rejection(connectTerminal(options))).message).toMatch(
+      /the connection dropped\. Let the proxy in between pass WebSockets on, with `Host` unchanged/,
+    )
+  })
+
+  // PROTOCOL 8.8
+  it('the wrong key of the gateway, after a single try', async () => {
+    const upstream = await upstreamOf()
+    const authorize = () => ({ ...clientOf(upstream), key: 'sk-canary-2' })
+    const served = await startGateway({ authorize })
+    const error = await rejection(connectTerminal(pageOf(served)))
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 500 })
+    expect(error.message).toMatch(/"Not accepted by the terminal server"\. Only its operator can mend that/)
+    expect(operations(upstream)).toEqual(['POST'])
+  })
+})
