@@ -11,6 +11,8 @@ export default defineConfig({
     },
     // At most the shortest time limit of the library, 10 s: a test that runs into that limit fails.
     testTimeout: 10_000,
+    // What gateways warn of is what the tests are about.
+    execArgv: ['--disable-warning=TerminalGatewayWarning'],
     expect: { poll: { timeout: 4_000 } },
     coverage: { include: ['src/**/*.ts'], thresholds: { lines: 99.5, branches: 98.5 } },
   },

@@ -51,6 +51,8 @@ export interface ModelShell {
    * - `ended`.
    */
   state: 'alive' | 'unseen' | 'ended'
+  /** Whether its owner has deleted it, and was told that it is not certain yet that it is gone. */
+  isBeingDeleted: boolean
   /** The client that is joined to it. */
   holder: ModelClient | undefined
   /** When its last client left, by a counter; `undefined` before that. */

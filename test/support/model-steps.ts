@@ -69,6 +69,7 @@ async function makeSession(
     user: user.index,
     witness,
     state: 'alive',
+    isBeingDeleted: false,
     holder: undefined,
     leftAt: undefined,
     createdAt,
@@ -306,10 +307,11 @@ export async function remove(world: World, user: User, shell: ModelShell): Promi
     return
   }
   // An upstream that refuses is asked again in the background. The client may be told that it is not certain yet.
-  const mayBeLate = isInTrouble && shell.state === 'alive' && status >= 500
+  const mayBeLate = isInTrouble && (shell.state === 'alive' || shell.isBeingDeleted) && status >= 500
   // The gateway may not have noticed yet that the shell has ended.
-  const allowed = { alive: [200], unseen: [200, 404], ended: [404] }[shell.state]
+  const allowed = { alive: [200], unseen: [200, 404], ended: [shell.isBeingDeleted ? 200 : 404] }[shell.state]
   if (!mayBeLate && !allowed.includes(status)) throw new Error(`DELETE was answered with ${status}`)
+  shell.isBeingDeleted = mayBeLate
   shell.state = 'ended'
   if (shell.holder) await wasTold(world, shell.holder, DELETED)
 }
