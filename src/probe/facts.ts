@@ -1,3 +1,4 @@
+import type { Evidence } from '../upstream/advice.ts'
 import type { AuthType } from '../upstream/auth.ts'
 
 /**
@@ -87,6 +88,8 @@ export interface RejectedRequest {
   readonly login?: string | undefined
   /** The server's own reason, or from `createTerminalSession` the `why` of its error, which quotes that reason. */
   readonly reason: string
+  /** What the table of causes reads. */
+  readonly evidence: Evidence
   /** Where the answer redirects to, without a query; `base` if that is a list of sessions, as a terminal server has it. */
   readonly redirect?: { readonly base?: string; readonly place: string } | undefined
 }

@@ -1,4 +1,7 @@
+import { evidenceOf } from '../upstream/advice.ts'
+import { statusError } from '../upstream/failures.ts'
 import { asRecord, serverMessage, type Reply } from '../upstream/requests.ts'
+import { whereOf } from '../upstream/url.ts'
 import { sendGet, type Context } from './context.ts'
 import { count, failed, ok, type Facts, type ProbeOutcome, type RejectedRequest } from './facts.ts'
 import { isBehindOpenWebUI, SERVER_PATH } from './family.ts'
@@ -54,11 +57,17 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
 
 function readRejection({ status, header, json }: Reply, context: Context): RejectedRequest {
   const location = header('location')
+  const says = context.upstream.redact(serverMessage(json))
+  const { contextId } = context.target
+  const { hasKey } = context.upstream
+  const action = `Cannot list the terminal sessions at ${whereOf(context.listUrl)}`
+  const { code } = statusError(action, status)
   return {
     status,
     html: isHtml(header('content-type')),
     login: readLogin(header('www-authenticate')),
-    reason: context.upstream.redact(serverMessage(json)),
+    reason: says,
+    evidence: { code, action, status, step: 'GET', says, hasKey, contextId, ...evidenceOf(header) },
     redirect: location === undefined ? undefined : readLocation(location, context),
   }
 }

@@ -2,6 +2,7 @@ import { throwIfAborted } from '../lib/cancellation.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { errorCode, TerminalError } from '../lib/errors.ts'
 import { trimSlashes } from '../lib/slashes.ts'
+import { evidenceIn } from '../upstream/failures.ts'
 import { whereOf } from '../upstream/url.ts'
 import { checkShapes } from './attaches.ts'
 import {
@@ -27,6 +28,7 @@ import {
 } from './facts.ts'
 import { endpointOf, reach, shakeHands } from './network.ts'
 import { checkRequests } from './requests.ts'
+import { isHtml } from './shapes.ts'
 
 /** Follows a probe: hears of each check when it starts, and when it has an outcome. */
 export interface ProbeListener {
@@ -87,7 +89,8 @@ function createCheck(context: Context, facts: Facts, listener: ProbeListener): C
 function noteError(facts: Facts, error: unknown): void {
   facts.code = errorCode(error instanceof TerminalError ? (error.cause ?? error) : error)
   if (!(error instanceof TerminalError) || error.status === undefined) return
-  facts.rejected = { status: error.status, html: false, reason: error.why }
+  const evidence = evidenceIn(error)
+  facts.rejected = { status: error.status, html: isHtml(evidence.type), reason: error.why, evidence }
 }
 
 async function checkSession(context: Context, facts: Facts): Promise<ProbeOutcome> {

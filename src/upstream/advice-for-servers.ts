@@ -37,7 +37,7 @@ export const SERVER_CAUSES: readonly Cause[] = [
   // PROTOCOL 2.20
   [
     { status: 500, type: /^(?:text\/plain|application\/json)/, says: /^(?!Not accepted)/ },
-    'Read the log of the server, which has failed itself, perhaps to add an account for this user or to start a container.',
+    "Read the server's log for the cause: it fails itself (HTTP 500), as Open Terminal does when it cannot add an account for `userId` or when the directory of the chat is gone, and Terminals when it cannot start a container.",
   ],
   // PROTOCOL 2.22
   [
@@ -51,6 +51,10 @@ export const SERVER_CAUSES: readonly Cause[] = [
   [
     { status: 400, type: /^text\/html/i, action: /(?:http|ws):/ },
     'Use https:// instead of http://: the server requires TLS.',
+  ],
+  [
+    { status: 400, type: /^text\/html/i, step: /GET|POST|DELETE/ },
+    'Check what the server requires of every client, such as a certificate: its answer is a web page with HTTP 400.',
   ],
   // PROTOCOL 3.8: its own 404, and not that of a proxy, which says nothing about the header.
   [

@@ -55,7 +55,7 @@ const answers: Row[] = [
     { create: { refuse: 500, body: 'Internal Server Error', headers: TEXT } },
     {},
     'ERR_TERMINAL_UNAVAILABLE',
-    /HTTP 500\. Read the log of the server, which has failed itself/,
+    /HTTP 500\. Read the server's log for the cause: it fails itself/,
   ],
   [
     'terminals that are switched off',
@@ -304,12 +304,16 @@ describe('adviceOn', () => {
     expect(adviceOn({ failure })).toMatch(advice)
   })
 
+  it('knows a web page with HTTP 400 from a port with TLS', () => {
+    expect(adviceOn({ status: 400, type: 'text/html', step: 'GET' })).toMatch(/such as a certificate/)
+  })
+
   it.each<[what: string, evidence: Evidence]>([
     ['nothing', {}],
     ['a close without a reason', { closeCode: 1011 }],
     ['a session that is gone', { status: 404, step: 'POST', says: 'Session not found' }],
     ['a server error of a proxy', { status: 502, step: 'POST', type: 'text/html' }],
-    ['a client certificate that is missing', { failure: 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: x' }],
+    ['a client certificate that OpenSSL misses', { failure: 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: x' }],
   ])('knows no cause of %s', (_what, evidence) => {
     expect(adviceOn(evidence)).toBeUndefined()
   })

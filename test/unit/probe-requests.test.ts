@@ -39,7 +39,7 @@ describe('probeUpstream', () => {
 
   it('reports a host name that does not resolve', async () => {
     const outcome = await failing('http://nowhere.invalid')
-    expect(outcome).toEqual(['reachable failed', expect.stringMatching(/nowhere\.invalid does not resolve/)])
+    expect(outcome).toEqual(['reachable failed', expect.stringMatching(/it does not resolve/)])
   })
 
   it('reports a certificate of an unknown authority', async () => {
@@ -60,7 +60,7 @@ describe('probeUpstream', () => {
 
   it('reports https:// in the URL of a server without TLS', async () => {
     const base = (await answering(200, '[]')).replace('http:', 'https:')
-    expect(await failing(base)).toEqual(['tls failed', expect.stringMatching(/Use http:\/\/ for/)])
+    expect(await failing(base)).toEqual(['tls failed', expect.stringMatching(/^Use http:\/\/ instead/)])
     expect((await probe(base)).checks.at(-1)?.detail).toBe('wrong version number')
   })
 
@@ -98,6 +98,7 @@ const answers: Array<[what: string, status: number, body: string, headers: Recor
     {},
     /forward the Authorization header/,
   ],
+  ['a server that fails itself', 500, 'Internal Server Error', { 'content-type': 'text/plain' }, /it fails itself/],
   ['a user without access', 403, '{"error":"Access denied"}', {}, /who may use it/],
   ['a wrong path', 404, '{"detail":"Not Found"}', {}, /path of the URL/],
   ['terminals that are turned off', 404, '{"features":{"terminal":false}}', {}, /OPEN_TERMINAL_ENABLE_TERMINAL/],
@@ -190,6 +191,16 @@ describe('probeUpstream', () => {
       outcome: 'failed',
       detail: 'HTTP 500, "Failed. Ask the admin"',
     })
+  })
+
+  // PROTOCOL 2.18 and 2.20
+  it.each<[refuse: number, body: string, type: string, advice: RegExp]>([
+    [400, '{"detail":"X-User-Id is required in multi-user mode"}', 'application/json', /forward the X-User-Id header/],
+    [500, 'Internal Server Error', 'text/plain', /it fails itself/],
+  ])('reports a server that answers a POST with %i', async (status, body, type, advice) => {
+    const create = { refuse: status, body, headers: { 'content-type': type } }
+    const { url } = await upstreamOf({ ...QUICK, faults: { create } })
+    expect(await failing(url)).toEqual(['session failed', expect.stringMatching(advice)])
   })
 
   it('reports a proxy that does not allow POST', async () => {

@@ -23,11 +23,11 @@ function factsOf(outcomes: Partial<Record<ProbeCheckName, Partial<ProbeOutcome>>
 
 describe('conclude', () => {
   it.each([
-    ['ENOTFOUND', "Check the host name, and this machine's DNS: h:8000 does not resolve."],
-    ['EAI_AGAIN', "Check the host name, and this machine's DNS: h:8000 does not resolve."],
-    ['ECONNREFUSED', 'Start the server, or correct the port: nothing listens at h:8000.'],
-    ['ETIMEDOUT', 'Check the address, and the firewalls on the way: h:8000 does not answer.'],
-    ['EHOSTUNREACH', 'Check the address, and the firewalls on the way: h:8000 does not answer.'],
+    ['ENOTFOUND', "Check the host name, and this machine's DNS: it does not resolve."],
+    ['EAI_AGAIN', "Check the host name, and this machine's DNS: it does not resolve."],
+    ['ECONNREFUSED', 'Start the server, or correct the port: nothing listens there.'],
+    ['ETIMEDOUT', 'Check the address, and the firewalls on the way: there is no answer.'],
+    ['EHOSTUNREACH', 'Check the address, and the firewalls on the way: there is no answer.'],
     ['EACCES', 'Check what listens at h:8000: the connection fails.'],
     [undefined, 'Check what listens at h:8000: the connection fails.'],
   ])('advises on a connection that fails with %s', (code, advice) => {
@@ -44,7 +44,7 @@ describe('conclude', () => {
     ['ERR_TLS_CERT_ALTNAME_INVALID', /host name that the certificate is for/],
     ['DEPTH_ZERO_SELF_SIGNED_CERT', /NODE_EXTRA_CA_CERTS/],
     ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', /whole certificate chain/],
-    ['ERR_SSL_WRONG_VERSION_NUMBER', /^Use http:\/\/ for h:8000/],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', /^Use http:\/\/ instead/],
     ['ECONNRESET', /^Check which TLS versions/],
     ['ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL', /offers HTTP\/1\.1/],
     ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', /client certificates/],
@@ -88,12 +88,22 @@ describe('conclude', () => {
   })
 
   it('advises on a context that the server refuses', () => {
-    const rejected = { status: 400, html: false, reason: 'context_id is too long' }
+    const rejected = {
+      status: 400,
+      html: false,
+      reason: 'context_id is too long',
+      evidence: { status: 400, contextId: 'x' },
+    }
     expect(conclude(factsOf({ rest: {} }, { rejected, contextId: 'x' })).advice).toContain('Check `contextId`')
   })
 
   it('advises on a server that requires a client certificate', () => {
-    const rejected = { status: 400, html: true, reason: '' }
+    const rejected = {
+      status: 400,
+      html: true,
+      reason: '',
+      evidence: { status: 400, type: 'text/html', step: 'GET' } as const,
+    }
     expect(conclude(factsOf({ rest: {} }, { rejected })).advice).toContain('such as a certificate')
   })
 })
