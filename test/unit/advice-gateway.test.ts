@@ -48,7 +48,7 @@ describe('connectTerminal in front of a gateway says what to do about', () => {
     const served = await startGateway({ authorize })
     const error = await rejection(connectTerminal(pageOf(served)))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 500 })
-    expect(error.message).toMatch(/"Not accepted by the terminal server"\. Only its operator can mend that/)
+    expect(error.message).toMatch(/"Not accepted by the terminal server"\. Ask the operator of the gateway/)
     expect(operations(upstream)).toEqual(['POST'])
   })
 })
