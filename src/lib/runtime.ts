@@ -3,7 +3,7 @@
  * belongs together has to come from the same one, because Node's `fetch` refuses an `AbortSignal` of jsdom.
  */
 export function globalWith(name: 'fetch' | 'setImmediate' | 'TextDecoder' | 'TextEncoder'): typeof globalThis {
-  return globalThis[name] ? globalThis : process.getBuiltinModule('vm').runInThisContext('globalThis')
+  return globalThis[name] ? globalThis : globalThis.process.getBuiltinModule('vm').runInThisContext('globalThis')
 }
 
 /** Returns a text as UTF-8. */
