@@ -30,6 +30,11 @@ export const SERVER_CAUSES: readonly Cause[] = [
     'Take HTTP basic auth off this path, or the key: a request has one Authorization header, and each of them needs it.',
   ],
   [{ challenge: /^basic/i }, 'Send the name and password of HTTP basic auth in `headers`, or take it off this path.'],
+  // PROTOCOL 2.3: the servers answer with JSON.
+  [
+    { step: /GET|POST|DELETE/, status: /^40[13]$/, type: /^text\/html/i },
+    'Pass what the proxy in front wants in `headers`, or let it pass this path on: it answers with a web page of its own.',
+  ],
   // PROTOCOL 2.11
   [{ says: /^Policy / }, 'Check `policyId`: the orchestrator has no such policy.'],
   // PROTOCOL 3.7

@@ -93,6 +93,13 @@ const answers: Row[] = [
     /Ask the operator of the gateway/,
   ],
   [
+    'a proxy in front that lets nobody pass who does not send its headers',
+    { create: { refuse: 403, headers: HTML, body: '<h1>Access denied' } },
+    {},
+    'ERR_TERMINAL_FORBIDDEN',
+    /Pass what the proxy in front wants in `headers`/,
+  ],
+  [
     'HTTP basic auth, with a key',
     { create: { refuse: 401, headers: { ...HTML, 'www-authenticate': 'Basic realm="private"' }, body: '<h1>' } },
     {},
