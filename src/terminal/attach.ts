@@ -1,6 +1,7 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { delay, startDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
+import type { Evidence } from '../upstream/advice.ts'
 import { isTransient, retryAfter, terminalError } from '../upstream/failures.ts'
 import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
@@ -16,6 +17,8 @@ export interface OpenTerminal<S extends Sink> {
   readonly core: TerminalCore
   readonly sink: S
 }
+
+const ASKING = 'asking for a session'
 
 /**
  * Opens a terminal as `connectTerminal` does, with any kind of sink for its output. Each dial gets a new sink. `progress` tells
@@ -35,7 +38,12 @@ export async function attachTerminal<S extends Sink>(
     const { step, lastError } = progress
     const advice = lastError && `The last try: ${lastError.message}`
     const why = `still ${step} after ${timeout} ms`
-    return terminalError('ERR_TERMINAL_TIMEOUT', `Cannot attach at ${where}`, why, { cause: lastError, advice })
+    const evidence: Evidence = { step: step === ASKING ? 'POST' : 'handshake' }
+    return terminalError('ERR_TERMINAL_TIMEOUT', `Cannot attach at ${where}`, why, {
+      cause: lastError,
+      advice,
+      evidence,
+    })
   })
   const lease = new Lease(settings.sessionId, settings.deleteOnClose)
   try {
@@ -100,7 +108,7 @@ async function tryOnce<S extends Sink>(
   signal: AbortSignalLike,
   progress: AttachProgress,
 ): Promise<OpenTerminal<S> | Refusal> {
-  progress.step = 'asking for a session'
+  progress.step = ASKING
   const sessionId = await lease.acquire(upstreamOptions, signal)
   const session = { ...upstreamOptions, sessionId, signal }
 

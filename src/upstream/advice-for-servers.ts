@@ -4,7 +4,7 @@ import type { Cause } from './advice.ts'
  * The causes that only servers see, or can do something about. A browser tells a page neither why a connection failed nor
  * how a handshake was answered, and pages reach a terminal server through a gateway or Open WebUI.
  */
-export const SERVER_CAUSES: readonly Cause[] = [
+export const RUNTIME_CAUSES: readonly Cause[] = [
   [{ failure: /ENOTFOUND|EAI_/ }, "Check the host name, and this machine's DNS: it does not resolve."],
   [{ failure: /ECONNREFUSED|ConnectionRefused/ }, 'Start the server, or correct the port: nothing listens there.'],
   [

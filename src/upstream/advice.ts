@@ -1,4 +1,4 @@
-import { SERVER_CAUSES } from '#advice'
+import { RUNTIME_CAUSES } from '#advice'
 import type { TerminalErrorCode } from '../lib/errors.ts'
 
 /** What is known of a failure. What is absent is not known. */
@@ -110,8 +110,8 @@ const CAUSES: readonly Cause[] = [
 ]
 
 /** Returns what to do about a failure; `undefined` if nothing is known but its code. */
-export function adviceOn(evidence: Evidence): string | undefined {
-  return [...SERVER_CAUSES, ...CAUSES].find(([when]) => fits(when, evidence))?.[1]
+export function adviceOn(evidence: Evidence, ofRuntime: readonly Cause[] = RUNTIME_CAUSES): string | undefined {
+  return [...ofRuntime, ...CAUSES].find(([when]) => fits(when, evidence))?.[1]
 }
 
 function fits(when: Cause[0], evidence: Evidence): boolean {

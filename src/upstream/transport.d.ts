@@ -5,5 +5,5 @@ declare module '#http' {
 
 // A condition of package.json chooses advice-for-servers.ts or advice-for-browsers.ts.
 declare module '#advice' {
-  export const SERVER_CAUSES: readonly import('./advice.ts').Cause[]
+  export const RUNTIME_CAUSES: readonly import('./advice.ts').Cause[]
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connectTerminal, listTerminalSessions, type ConnectTerminalOptions } from '../../src/index.ts'
 import type { TestFaults, TestRelease } from '../../src/testing.ts'
+import { RUNTIME_CAUSES } from '../../src/upstream/advice-for-browsers.ts'
 import { adviceOn, type Evidence } from '../../src/upstream/advice.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { certificate, privateKey } from '../support/certificate.ts'
@@ -324,4 +325,15 @@ describe('adviceOn', () => {
   ])('knows no cause of %s', (_what, evidence) => {
     expect(adviceOn(evidence)).toBeUndefined()
   })
+})
+
+it.each<[what: string, evidence: Evidence, advice: RegExp]>([
+  [
+    'a request waits for the password of basic auth',
+    { code: 'ERR_TERMINAL_TIMEOUT', step: 'POST' },
+    /asks for a password/,
+  ],
+  ['a login has expired', { step: 'POST', status: 403, type: 'text/html' }, /^Sign in again/],
+])('adviceOn says what to do in a page in which %s', (_what, evidence, advice) => {
+  expect(adviceOn(evidence, RUNTIME_CAUSES)).toMatch(advice)
 })

@@ -85,7 +85,7 @@ describe('probeUpstream', () => {
 
 const answers: Array<[what: string, status: number, body: string, headers: Record<string, string>, advice: RegExp]> = [
   ['a web page', 200, '<html>', { 'content-type': 'text/html' }, /a web site or a login/],
-  ['a login page', 403, '<html>', { 'content-type': 'text/html' }, /a web site or a login/],
+  ['a refusal of an access proxy', 403, '<html>', { 'content-type': 'text/html' }, /wants in `headers`/],
   ['a web page about TLS', 400, '<html>', { 'content-type': 'text/html' }, /Use https:/],
   ['a redirect to a login', 302, '', { location: 'https://sso.example/login?next=canary' }, /a web site or a login/],
   ['a redirect to a URL that cannot be parsed', 302, '', { location: 'http://[' }, /a web site or a login/],
