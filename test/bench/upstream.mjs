@@ -23,7 +23,9 @@ let pushed = 0
 
 const server = createServer((request, response) => {
   const session = { id: randomUUID(), created_at: new Date().toISOString(), pid: 1 }
-  const body = request.method === 'DELETE' ? { status: 'deleted' } : session
+  // PROTOCOL 2.17: an old server would be sent no more input than it repeats.
+  const isOutput = request.url.includes('/user/output')
+  const body = isOutput ? { output: '' } : request.method === 'DELETE' ? { status: 'deleted' } : session
   response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
 })
 
