@@ -27,8 +27,8 @@ interface Waiting {
   /** Whether what waits before it is thrown away. */
   readonly isFlush: boolean
   sent: number
-  resolve(): void
-  reject(error: unknown): void
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
 }
 
 // ms without a proof that the program reads, after which input is refused.
@@ -176,10 +176,7 @@ export class Input {
     // The size of the window does not wait for a program.
     for (const text of this.#queue.filter((other) => typeof other.data === 'string')) {
       this.#remove(text)
-      this.#owner.send(String(text.data)).then(
-        () => text.resolve(),
-        (error: unknown) => text.reject(error),
-      )
+      this.#owner.send(String(text.data)).then(text.resolve, text.reject)
     }
     const rest = Math.max(since, this.#limited.lastProof) + PROOF_TIMEOUT - performance.now()
     // Nobody's word: on such a server, more input may end a shell that lives.

@@ -142,7 +142,7 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertSignal(signal)
   if (typeof deleteOnClose !== 'boolean') throw wrongType('deleteOnClose', 'a boolean', deleteOnClose)
-  const retry = readTries('retry', retrying, 5, 1_000)
+  const retry = readRetry(retrying)
   const reconnect = resuming === false ? undefined : readReconnect(resuming)
   assertWhole('settle', settle, 0, LONGEST_TIMER)
   assertWhole('keepAlive', keepAlive, 0, LONGEST_TIMER)
@@ -181,10 +181,10 @@ function readReconnect(given: object): NonNullable<Settings['reconnect']> {
   return { delay, timeout }
 }
 
-function readTries(name: string, given: object, mostTries: number, firstDelay: number): Tries {
-  assertObject(name, given)
-  const { attempts = mostTries, delay = firstDelay }: Partial<Tries> = given
-  assertWhole(`${name}.attempts`, attempts, 0, Number.MAX_SAFE_INTEGER)
-  assertWhole(`${name}.delay`, delay, 0, LONGEST_TIMER)
+function readRetry(given: object): Tries {
+  assertObject('retry', given)
+  const { attempts = 5, delay = 1_000 }: Partial<Tries> = given
+  assertWhole('retry.attempts', attempts, 0, Number.MAX_SAFE_INTEGER)
+  assertWhole('retry.delay', delay, 0, LONGEST_TIMER)
   return { attempts, delay }
 }

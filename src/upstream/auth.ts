@@ -66,10 +66,9 @@ function carrierOf(authType: AuthType): Carrier {
   throw wrongValue('authType', `must be one of ${Object.keys(carriers).join(', ')}`)
 }
 
-// Set by this package, or by the runtime.
-const RESERVED = /^(?:x-(?:user|session|terminal-context)-id$|content-|proxy-|sec-)/
-// Set by the runtime, and anew by each server on the way.
-const OF_ONE_HOP = /^(?:host|origin|connection|upgrade|keep-alive|te|trailer|transfer-encoding|expect)$/
+// Set by this package or the runtime, or anew by each server on the way.
+const RESERVED =
+  /^(?:content-|proxy-|sec-|(?:x-(?:user|session|terminal-context)-id|host|origin|connection|upgrade|keep-alive|te|trailer|transfer-encoding|expect)$)/
 // RFC 9110, section 5.6.2.
 const NAME = /^[\w!#$%&'*+.^`|~-]+$/
 
@@ -88,7 +87,7 @@ export function readHeaders(given: unknown, authType: AuthType = 'bearer'): Reco
     if (lower === 'authorization' && sendsKey) {
       throw refusal(`${name}, which carries \`key\`: take one of the two off this path, or use \`authType\` 'none'`)
     }
-    const isSet = RESERVED.test(lower) || OF_ONE_HOP.test(lower) || (lower === 'cookie' && sendsCookie)
+    const isSet = RESERVED.test(lower) || (lower === 'cookie' && sendsCookie)
     if (isSet) throw refusal(`${name}, which is set for you`)
     if (names.has(lower)) throw refusal(`${name} twice`)
     names.add(lower)
