@@ -6,6 +6,7 @@ import { assertWhole } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { ClientSession, type ProxyEnd } from '../proxy/client-session.ts'
+import { CLOSE_RESTART } from '../upstream/close-codes.ts'
 import { BUSY, CLOSING, NOT_FOUND, refuse } from './answers.ts'
 import { Authorizer } from './authorization.ts'
 import { Deletions } from './deletions.ts'
@@ -84,7 +85,7 @@ export function createTerminalGateway(options: TerminalGatewayOptions): Terminal
 const LARGEST_MESSAGE = 16 * 1024 * 1024
 // ms
 const DRAIN = 5_000
-const RESTART: ProxyEnd = { endedBy: 'proxy', code: 1012, reason: 'Service restart' }
+const RESTART: ProxyEnd = { endedBy: 'proxy', code: CLOSE_RESTART, reason: 'Service restart' }
 
 class Gateway implements TerminalGateway {
   readonly #state: GatewayState

@@ -1,24 +1,38 @@
 import type { ProxyEnd } from '../proxy/client-session.ts'
 import { withoutAddresses } from '../proxy/closing.ts'
 import type { TerminalClose } from '../terminal/connection.ts'
+import {
+  CLOSE_BAD_GATEWAY,
+  CLOSE_DENIED,
+  CLOSE_DROPPED,
+  CLOSE_GOING_AWAY,
+  CLOSE_IN_USE,
+  CLOSE_MISSING_USER,
+  CLOSE_NORMAL,
+  CLOSE_NOT_FOUND,
+  CLOSE_UNAUTHORIZED,
+} from '../upstream/close-codes.ts'
 import { NOT_ACCEPTED } from '../upstream/failures.ts'
 import { parseBase } from '../upstream/url.ts'
 
 /** How a client ends when another one of the owner has come: the owner's word, as both are. */
-export const TAKEN_OVER: ProxyEnd = { endedBy: 'proxy', code: 4009, reason: 'Taken over' }
+export const TAKEN_OVER: ProxyEnd = { endedBy: 'proxy', code: CLOSE_IN_USE, reason: 'Taken over' }
 
 /** How a client ends that has got the last output of a shell that had ended before it came (PROTOCOL 8.7). */
-export const EXITED: ProxyEnd = { endedBy: 'upstream', code: 1000, reason: 'exited' }
+export const EXITED: ProxyEnd = { endedBy: 'upstream', code: CLOSE_NORMAL, reason: 'exited' }
 
 /** Whether a client with this close code may come again (PROTOCOL 8.5): its page has gone, or its connection was cut. */
 export function isCutOff(code: number): boolean {
-  return code === 1001 || code === 1006
+  return code === CLOSE_GOING_AWAY || code === CLOSE_DROPPED
 }
 
-const BAD_GATEWAY = { code: 1014, reason: '' }
+const BAD_GATEWAY = { code: CLOSE_BAD_GATEWAY, reason: '' }
 // The upstream does not accept the token of the user, or what the operator has given it (PROTOCOL 8.8).
-const OF_USER = { code: 4001, reason: 'Not authorized' }
-const FOR_OPERATOR = { code: 4003, reason: NOT_ACCEPTED }
+const OF_USER = { code: CLOSE_UNAUTHORIZED, reason: 'Not authorized' }
+const FOR_OPERATOR = { code: CLOSE_DENIED, reason: NOT_ACCEPTED }
+
+// PROTOCOL 6.1: these are about what the gateway has sent, and would blame the client.
+const ABOUT_GATEWAY = [CLOSE_MISSING_USER, CLOSE_DENIED, CLOSE_NOT_FOUND]
 
 /** How a client ends whose `authorize` has returned what cannot be used. */
 export function endOfWrongReturn(error: Error): ProxyEnd {
@@ -31,8 +45,7 @@ export function endOf(close: TerminalClose, base: string, areUsers: boolean): Pr
 }
 
 function frameFor({ code, reason }: TerminalClose, base: string, areUsers: boolean): Pick<ProxyEnd, 'code' | 'reason'> {
-  if (code === 4001) return areUsers ? OF_USER : FOR_OPERATOR
-  // PROTOCOL 6.1: these are about what the gateway has sent, and would blame the client.
-  if (code >= 4002 && code <= 4004) return BAD_GATEWAY
+  if (code === CLOSE_UNAUTHORIZED) return areUsers ? OF_USER : FOR_OPERATOR
+  if (ABOUT_GATEWAY.includes(code)) return BAD_GATEWAY
   return { code, reason: withoutAddresses(reason, parseBase(base).url.hostname) }
 }

@@ -5,6 +5,7 @@ import { receiveAuth } from '../proxy/authorize.ts'
 import type { ClientSession, JoinedTerminal, ProxyEnd } from '../proxy/client-session.ts'
 import { explainThrown } from '../proxy/closing.ts'
 import type { FirstMessage } from '../proxy/commands.ts'
+import { CLOSE_TRY_AGAIN } from '../upstream/close-codes.ts'
 import { terminalError } from '../upstream/failures.ts'
 import { answerForAuthorize, isRefused, WrongReturn } from './answers.ts'
 import { endOfWrongReturn, TAKEN_OVER } from './ends.ts'
@@ -14,7 +15,7 @@ import type { GatewayState } from './state.ts'
 import { Visit } from './visit.ts'
 import { describeClient } from './visitor.ts'
 
-const NOT_NOW: ProxyEnd = { endedBy: 'proxy', code: 1013, reason: 'Not authorized, try again later' }
+const NOT_NOW: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason: 'Not authorized, try again later' }
 
 /** Authorizes a client, finds its session, and joins it. */
 export async function joinSession(

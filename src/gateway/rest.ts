@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { finished } from 'node:stream'
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
-import { GOING_AWAY } from '../proxy/client-session.ts'
+import { CLOSE_GOING_AWAY, CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import {
   answerForAuthorize,
   answerForUpstream,
@@ -86,7 +86,7 @@ async function end(
   const repeated = deletions.find(id, owner)
   const deletion = session?.isOpen ? deletions.add(session) : repeated
   // On the word of its owner, also if the shell has ended and only its last output is left.
-  if (!isOld) await session?.end(1000, 'Session deleted')
+  if (!isOld) await session?.end(CLOSE_NORMAL, 'Session deleted')
   if (!deletion) return refuse(response, NOT_FOUND, { userId: owner.userId })
   try {
     await deletion.access.assertGone(deletion.sessionId, deletion.chatId, deletion === repeated)
@@ -148,13 +148,13 @@ async function create(
   }
   if (!sessions.mayStay(session)) {
     // On the word of a limit that is documented: `sessionsPerUser`. Nobody knows the session.
-    await session.end(GOING_AWAY, error)
+    await session.end(CLOSE_GOING_AWAY, error)
     return refuse(response, tooMany, { userId })
   }
   const isSent = sendAnswer(response, { status: 200, body: toJson(session) })
   if (isSent && (await hasLeft(response))) return sessions.makeRoom(owner)
   // On the word of the client, which has left, or of the framework that has answered it: nobody knows the session.
-  await session.end(GOING_AWAY, 'Nobody has been told of it')
+  await session.end(CLOSE_GOING_AWAY, 'Nobody has been told of it')
 }
 
 /** Refuses a client whose upstream has failed, and warns the operator of what nobody else can mend. */

@@ -1,7 +1,7 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import { hasCode } from '../lib/errors.ts'
-import { GOING_AWAY } from '../proxy/client-session.ts'
+import { CLOSE_GOING_AWAY } from '../upstream/close-codes.ts'
 import { isSameUser, keyOf, type Owner } from './owner.ts'
 import type { Session } from './session.ts'
 
@@ -87,7 +87,7 @@ export class Room {
     if (!parked) throw full
     const since = performance.now()
     // On the word of a limit: the upstream's own, whose place must be free before it can be taken.
-    await parked.end(GOING_AWAY, MADE_ROOM)
+    await parked.end(CLOSE_GOING_AWAY, MADE_ROOM)
     try {
       return await attach()
     } catch (error) {

@@ -1,9 +1,9 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
-import { GOING_AWAY } from '../proxy/client-session.ts'
 import { attachTerminal, type AttachProgress, type OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalClose } from '../terminal/connection.ts'
 import { readSettings } from '../terminal/settings.ts'
+import { CLOSE_GOING_AWAY, CLOSE_IN_USE } from '../upstream/close-codes.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { RenewedOptions } from '../upstream/credentials.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
@@ -77,7 +77,7 @@ export class Sessions implements SessionObserver {
     parked.sort((one, other) => Number(one.isOpen) - Number(other.isOpen) || byTime(one, other))
     const tooMany = Math.max(0, lasting.length - this.#settings.sessionsPerUser)
     // On the word of a limit that is documented: `sessionsPerUser`.
-    for (const session of parked.slice(0, tooMany)) void session.end(GOING_AWAY, MADE_ROOM)
+    for (const session of parked.slice(0, tooMany)) void session.end(CLOSE_GOING_AWAY, MADE_ROOM)
   }
 
   #of(user: Owner): Session[] {
@@ -133,7 +133,7 @@ export class Sessions implements SessionObserver {
     let terminal = await this.#room.open(owner, signal, attach)
     const older = [...this].find((session) => session.owner.base === owner.base && isSameTerminal(session, terminal))
     if (older) {
-      await Promise.all([older.end(4009, 'Session already connected'), terminal.core.close()])
+      await Promise.all([older.end(CLOSE_IN_USE, 'Session already connected'), terminal.core.close()])
       terminal = await attach()
     }
     const session = new Session(owner, terminal, access, this.#settings, this)

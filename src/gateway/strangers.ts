@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { ClientSession, ProxyEnd } from '../proxy/client-session.ts'
+import { CLOSE_TRY_AGAIN } from '../upstream/close-codes.ts'
 
-const TRY_AGAIN: ProxyEnd = { endedBy: 'proxy', code: 1013, reason: 'Too many clients are waiting' }
+const TRY_AGAIN: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason: 'Too many clients are waiting' }
 
 /**
  * The WebSockets and requests that `authorize` has not let in, or not yet. A WebSocket counts until it is let in or its

@@ -1,5 +1,6 @@
 import type { ClientSession, ProxySummary } from '../proxy/client-session.ts'
 import type { Counters } from '../proxy/counters.ts'
+import { CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_TRY_AGAIN } from '../upstream/close-codes.ts'
 import { publish, type ParkedEvent, type RefusedReason } from './events.ts'
 
 /** A client of a gateway, and what the events say of it. */
@@ -53,7 +54,11 @@ export class Visit {
 
 // What ends a client whatever it waits for, and is no error: the gateway closes, there are too many strangers, or it has
 // sent too much.
-const OF_GATEWAY: Partial<Record<number, RefusedReason>> = { 1012: 'closing', 1013: 'busy', 1009: 'bad-request' }
+const OF_GATEWAY: Partial<Record<number, RefusedReason>> = {
+  [CLOSE_RESTART]: 'closing',
+  [CLOSE_TRY_AGAIN]: 'busy',
+  [CLOSE_TOO_LARGE]: 'bad-request',
+}
 
 /** Returns what the events say of the counters. */
 function moved({

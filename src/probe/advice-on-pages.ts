@@ -1,3 +1,4 @@
+import { CLOSE_NOT_FOUND } from '../upstream/close-codes.ts'
 import type { Facts } from './facts.ts'
 
 /** Says what to do about a server that refuses the page's `Origin`, and nothing else. */
@@ -12,7 +13,7 @@ export function adviseOnReading({ origin, hiddenFromPages }: Facts): string {
 
 /** Says what to do about a server that attaches clients, but no page. */
 export function adviseOnPages({ checks }: Facts): string {
-  return checks.get('no-headers')?.closeCode === 4004
+  return checks.get('no-headers')?.closeCode === CLOSE_NOT_FOUND
     ? 'Put a gateway of this package in front of the server: pages cannot send X-User-Id with a WebSocket, and Open Terminal from 0.12.4 on requires it.'
     : 'Configure the reverse proxy to accept WebSockets without headers such as Authorization: pages cannot send them.'
 }

@@ -1,3 +1,10 @@
+import {
+  CLOSE_DENIED,
+  CLOSE_MISSING_USER,
+  CLOSE_NORMAL,
+  CLOSE_NOT_FOUND,
+  CLOSE_UNAUTHORIZED,
+} from '../upstream/close-codes.ts'
 import { NOT_REACHABLE } from '../upstream/failures.ts'
 import { isBare403, outcomeOf, type Facts, type ProbeCheck } from './facts.ts'
 import { isAtLeast, isBehindOpenWebUI, separatesUsers } from './family.ts'
@@ -12,7 +19,8 @@ function isOldOpenWebUI(facts: FailedAttach): boolean {
   return separatesUsers(facts) || (facts.version ?? facts.knowsUserShell) === undefined
 }
 
-const isClosedByOpenWebUI = (facts: FailedAttach): boolean => isBehindOpenWebUI(facts) && facts.closeCode === 1000
+const isClosedByOpenWebUI = (facts: FailedAttach): boolean =>
+  isBehindOpenWebUI(facts) && facts.closeCode === CLOSE_NORMAL
 
 // prettier-ignore
 const FAILED_ATTACHES: readonly Rule<FailedAttach>[] = [
@@ -41,16 +49,16 @@ const FAILED_ATTACHES: readonly Rule<FailedAttach>[] = [
     'Upgrade Open WebUI: up to 0.11.3 it does not forward X-User-Id with WebSockets, and Open Terminal from 0.12.4 on requires it.'],
   [isClosedByOpenWebUI,
     "Set the auth type of this terminal server to bearer in Open WebUI's settings, and check its key there: with another type Open WebUI does not authenticate its WebSocket to Open Terminal, which then ends it."],
-  [({ closeCode, hasKey }) => closeCode === 4001 && !hasKey, 'Set `key`: this server requires one for WebSockets.'],
-  [({ closeCode }) => closeCode === 4001,
+  [({ closeCode, hasKey }) => closeCode === CLOSE_UNAUTHORIZED && !hasKey, 'Set `key`: this server requires one for WebSockets.'],
+  [({ closeCode }) => closeCode === CLOSE_UNAUTHORIZED,
     ({ authType }) => `Check that no proxy changes messages, and that the server accepts this key (${authType}) for WebSockets, too: it refuses the auth frame.`],
-  [({ closeCode }) => closeCode === 4002,
+  [({ closeCode }) => closeCode === CLOSE_MISSING_USER,
     'Configure the reverse proxy to forward the query of the URL: the server does not get user_id.'],
-  [({ closeCode, detail = '' }) => closeCode === 4003 && (detail === '' || NOT_REACHABLE.test(detail)),
+  [({ closeCode, detail = '' }) => closeCode === CLOSE_DENIED && (detail === '' || NOT_REACHABLE.test(detail)),
     'Check on the orchestrator why it cannot start or reach the container of this user.'],
-  [({ closeCode }) => closeCode === 4003,
+  [({ closeCode }) => closeCode === CLOSE_DENIED,
     ({ detail }) => `Check who may use this terminal: the server says "${detail}".`],
-  [({ closeCode }) => closeCode === 4004,
+  [({ closeCode }) => closeCode === CLOSE_NOT_FOUND,
     'Configure the reverse proxy to forward X-User-Id and X-Session-Id with WebSockets, too: the server does not get them.'],
   [({ closeCode }) => closeCode === undefined,
     'Check that the terminal server runs and that no proxy holds messages back: the WebSocket opens, but no message comes.'],
@@ -80,7 +88,7 @@ const REMARKS: readonly Rule<Facts>[] = [
   [(facts) => outcomeOf(facts, 'other-user') === 'attached',
     'Upgrade Open Terminal to 0.12.4, or put Terminals or a gateway of this package in front of it, if it has more than one user: connectTerminal attaches, but this release keeps no users apart, so everybody with the key can use every shell.'],
   [({ origin }) => origin !== undefined, ({ origin }) => `All is well: connectTerminal attaches, also in pages of ${origin}.`],
-  [({ checks }) => checks.get('no-headers')?.closeCode === 4004,
+  [({ checks }) => checks.get('no-headers')?.closeCode === CLOSE_NOT_FOUND,
     'All is well for clients that send X-User-Id in the handshake, as connectTerminal does in Node; browsers cannot, and Open WebUI up to 0.11.3 does not: upgrade Open WebUI if users see the terminal close.'],
   [(facts) => !['attached', 'skipped', undefined].includes(outcomeOf(facts, 'no-headers')),
     'All is well for clients that send headers in the handshake, as connectTerminal does in Node; clients that cannot, such as browsers, are refused.'],

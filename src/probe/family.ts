@@ -1,3 +1,4 @@
+import { CLOSE_MISSING_USER, CLOSE_NOT_FOUND, CLOSE_UNAUTHORIZED } from '../upstream/close-codes.ts'
 import { isBare403, outcomeOf, type Facts } from './facts.ts'
 
 /** A range of releases that require the same of a client; `gateway` is one of this package. */
@@ -22,8 +23,8 @@ export function familyOf(facts: Facts): ProbeFamily | undefined {
   if (orchestrator && outcomeOf(facts, 'token') === 'attached') return 'terminals@<=0.0.2'
   if (contexts) return 'terminals@>=0.2.0'
   // A proxy may add the user to the headers of every request and hide the orchestrator. It does not change the query.
-  if (orchestrator || checks.get('no-user')?.closeCode === 4002) {
-    return checks.get('token')?.closeCode === 4001 ? 'terminals@>=0.0.3 <0.2.0' : undefined
+  if (orchestrator || checks.get('no-user')?.closeCode === CLOSE_MISSING_USER) {
+    return checks.get('token')?.closeCode === CLOSE_UNAUTHORIZED ? 'terminals@>=0.0.3 <0.2.0' : undefined
   }
   if (separatesUsers(facts)) return 'open-terminal@>=0.12.4'
   if (version !== undefined) return 'open-terminal@<=0.12.3'
@@ -42,12 +43,14 @@ export function isBehindOpenWebUI({ url }: Facts): boolean {
 /** Whether an orchestrator is in between: then each user has a container, which any request starts. */
 export function isOrchestrator(facts: Facts): boolean {
   const isTerminals = familyOf(facts)?.startsWith('terminals') ?? false
-  return isTerminals || facts.orchestrator === true || facts.checks.get('no-user')?.closeCode === 4002
+  return isTerminals || facts.orchestrator === true || facts.checks.get('no-user')?.closeCode === CLOSE_MISSING_USER
 }
 
 /** Whether the server is an Open Terminal that keeps users apart, and so requires the user in a header of the handshake. */
 export function separatesUsers({ checks, knowsUserShell, version = '0' }: Facts): boolean {
-  return checks.get('no-headers')?.closeCode === 4004 || knowsUserShell === true || isAtLeast(version, '0.12.4')
+  return (
+    checks.get('no-headers')?.closeCode === CLOSE_NOT_FOUND || knowsUserShell === true || isAtLeast(version, '0.12.4')
+  )
 }
 
 /** Whether a version is the same as another, or later. */

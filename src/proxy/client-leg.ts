@@ -1,8 +1,8 @@
 import { Deferred } from '../lib/deferred.ts'
 import { Heartbeat, type HeartbeatOwner } from '../lib/heartbeat.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
+import { CLOSE_DROPPED } from '../upstream/close-codes.ts'
 import { CLOSED, OPEN, type ClientSocket } from './client-socket.ts'
-import { DROPPED } from './closing.ts'
 import { Inbox, type MessageReceiver } from './inbox.ts'
 import { ByteLimit, cutOff, hangUp, unsentBytes } from './tcp.ts'
 
@@ -91,7 +91,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
     this.#socket = socket
     this.#owner = owner
     this.#inbox = new Inbox(socket)
-    if (socket.readyState === CLOSED) queueMicrotask(() => this.#onEnd({ code: DROPPED, reason: '' }))
+    if (socket.readyState === CLOSED) queueMicrotask(() => this.#onEnd({ code: CLOSE_DROPPED, reason: '' }))
     Object.assign(socket, { [LEG]: this })
     for (const [event, listener] of Object.entries(ClientLeg.#listeners)) socket.on(event, listener)
     socket.binaryType = 'nodebuffer'
@@ -222,7 +222,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
     this.#heartbeat?.stop()
     this.#stopSigns()
     clearTimeout(this.#patience)
-    if (close.code === DROPPED) return this.#onEnd(close)
+    if (close.code === CLOSE_DROPPED) return this.#onEnd(close)
     // The upstream still gets what the client sent before it closed, if it takes that in time.
     this.#patience = setTimeout(() => this.#inbox.close(), CLOSE_PATIENCE)
     this.#inbox.end(() => {

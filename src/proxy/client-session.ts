@@ -1,6 +1,7 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { KEEP_ALIVE } from '../terminal/settings.ts'
+import { CLOSE_BAD_GATEWAY, CLOSE_GOING_AWAY, CLOSE_TOO_LARGE } from '../upstream/close-codes.ts'
 import { ClientLeg, type ClientClose, type LegOwner } from './client-leg.ts'
 import type { ClientSocket } from './client-socket.ts'
 import { explainThrown, relayClose } from './closing.ts'
@@ -48,10 +49,6 @@ export interface JoinedTerminal {
  */
 export type JoinTerminal = (session: ClientSession, signal: AbortSignalLike) => Promise<JoinedTerminal | undefined>
 
-// What one side is sent when the other side ended without a code that may be sent.
-export const GOING_AWAY = 1001
-const BAD_GATEWAY = 1014
-
 /** A client and, once it is found, the terminal that it is joined to. */
 export class ClientSession implements LegOwner, UplinkOwner {
   readonly summary: Deferred<ProxySummary> = new Deferred()
@@ -86,7 +83,7 @@ export class ClientSession implements LegOwner, UplinkOwner {
 
   /** Called by the leg and the uplink. */
   onOverflow(): void {
-    this.finish({ endedBy: 'proxy', code: 1009, reason: 'Too much input before the terminal was open' })
+    this.finish({ endedBy: 'proxy', code: CLOSE_TOO_LARGE, reason: 'Too much input before the terminal was open' })
   }
 
   /** Called by the leg. */
@@ -125,7 +122,9 @@ export class ClientSession implements LegOwner, UplinkOwner {
       leg.keepAlive(KEEP_ALIVE)
       await Promise.race([this.#joined.then((terminal) => terminal?.sink.drained()), leg.gone])
     }
-    const { code, reason } = relayClose(end.code, end.reason, end.endedBy === 'client' ? GOING_AWAY : BAD_GATEWAY)
+    // What this side is sent if the other side ended without a code that may be sent.
+    const substitute = end.endedBy === 'client' ? CLOSE_GOING_AWAY : CLOSE_BAD_GATEWAY
+    const { code, reason } = relayClose(end.code, end.reason, substitute)
     leg.close(code, reason)
     const terminal = await this.#joined
     await Promise.all([leg.gone, terminal?.leave(end, code, reason)])

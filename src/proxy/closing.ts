@@ -1,5 +1,16 @@
 import { TextDecoder } from 'node:util'
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
+import {
+  CLOSE_BAD_GATEWAY,
+  CLOSE_DENIED,
+  CLOSE_DROPPED,
+  CLOSE_IN_USE,
+  CLOSE_MISSING_USER,
+  CLOSE_NORMAL,
+  CLOSE_NOT_FOUND,
+  CLOSE_NO_CODE,
+  CLOSE_UNAUTHORIZED,
+} from '../upstream/close-codes.ts'
 
 /** The code and reason of a close frame. */
 export interface CloseFrame {
@@ -7,11 +18,6 @@ export interface CloseFrame {
   readonly code: number | undefined
   readonly reason: string
 }
-
-// Codes that are never sent: they stand for a close frame without a code, and for a connection that ended without a
-// close frame.
-const NO_CODE = 1005
-export const DROPPED = 1006
 
 /**
  * Returns the close frame for one leg after the other leg has ended with `code` and `reason`. Sends `substitute` instead
@@ -21,13 +27,19 @@ export const DROPPED = 1006
  */
 export function relayClose(code: number, reason: string, substitute: number): CloseFrame {
   // A close frame without a code has no reason.
-  if (code === NO_CODE) return { code: undefined, reason: '' }
+  if (code === CLOSE_NO_CODE) return { code: undefined, reason: '' }
   return { code: maySend(code) ? code : substitute, reason: cutReason(reason) }
 }
 
 function maySend(code: number): boolean {
   if (code >= 3000) return code < 5000
-  return code >= 1000 && code <= 1014 && code !== 1004 && code !== NO_CODE && code !== DROPPED
+  return (
+    code >= CLOSE_NORMAL &&
+    code <= CLOSE_BAD_GATEWAY &&
+    code !== 1004 &&
+    code !== CLOSE_NO_CODE &&
+    code !== CLOSE_DROPPED
+  )
 }
 
 // Bytes. A control frame carries at most 125 (RFC 6455, section 5.5), and the code takes two.
@@ -47,19 +59,19 @@ export interface ClientRefusal extends CloseFrame {
   readonly code: number
 }
 
-const DENIED: ClientRefusal = { code: 4003, reason: '' }
+const DENIED: ClientRefusal = { code: CLOSE_DENIED, reason: '' }
 
 // PROTOCOL 7.3
 const REFUSALS: Record<TerminalErrorCode, ClientRefusal> = {
-  ERR_TERMINAL_UNAUTHORIZED: { code: 4001, reason: 'Not authorized' },
-  ERR_TERMINAL_MISSING_USER: { code: 4002, reason: 'Missing user_id' },
-  ERR_TERMINAL_FORBIDDEN: { code: 4003, reason: 'Access denied' },
-  ERR_TERMINAL_NOT_FOUND: { code: 4004, reason: 'Session not found' },
-  ERR_TERMINAL_IN_USE: { code: 4009, reason: 'Session already connected' },
-  ERR_TERMINAL_LIMIT: { code: 4003, reason: 'Too many terminal sessions' },
-  ERR_TERMINAL_UNAVAILABLE: { code: 4003, reason: 'Terminal instance not reachable' },
-  ERR_TERMINAL_TIMEOUT: { code: 4003, reason: 'Terminal instance not reachable' },
-  ERR_TERMINAL_PROTOCOL: { code: 4003, reason: 'Terminal instance not reachable' },
+  ERR_TERMINAL_UNAUTHORIZED: { code: CLOSE_UNAUTHORIZED, reason: 'Not authorized' },
+  ERR_TERMINAL_MISSING_USER: { code: CLOSE_MISSING_USER, reason: 'Missing user_id' },
+  ERR_TERMINAL_FORBIDDEN: { code: CLOSE_DENIED, reason: 'Access denied' },
+  ERR_TERMINAL_NOT_FOUND: { code: CLOSE_NOT_FOUND, reason: 'Session not found' },
+  ERR_TERMINAL_IN_USE: { code: CLOSE_IN_USE, reason: 'Session already connected' },
+  ERR_TERMINAL_LIMIT: { code: CLOSE_DENIED, reason: 'Too many terminal sessions' },
+  ERR_TERMINAL_UNAVAILABLE: { code: CLOSE_DENIED, reason: 'Terminal instance not reachable' },
+  ERR_TERMINAL_TIMEOUT: { code: CLOSE_DENIED, reason: 'Terminal instance not reachable' },
+  ERR_TERMINAL_PROTOCOL: { code: CLOSE_DENIED, reason: 'Terminal instance not reachable' },
   ERR_TERMINAL_INVALID_URL: DENIED,
   ERR_TERMINAL_INPUT_STALLED: DENIED,
   ERR_TERMINAL_CLOSED: DENIED,

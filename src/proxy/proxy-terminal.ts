@@ -3,9 +3,10 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalCore } from '../terminal/core.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import { CLOSE_GOING_AWAY } from '../upstream/close-codes.ts'
 import { parseBase } from '../upstream/url.ts'
 import { authorizeClient, type AuthorizeOptions } from './authorize.ts'
-import { ClientSession, GOING_AWAY, type JoinedTerminal, type ProxyEnd, type ProxySummary } from './client-session.ts'
+import { ClientSession, type JoinedTerminal, type ProxyEnd, type ProxySummary } from './client-session.ts'
 import { isSocket, OPEN, type ClientSocket } from './client-socket.ts'
 import { explainThrown, withoutAddresses } from './closing.ts'
 import { Downlink } from './downlink.ts'
@@ -128,7 +129,7 @@ class Joined implements JoinedTerminal {
 function watchSignal(signal: AbortSignalLike | undefined, session: ClientSession): () => void {
   const onAbort = (): void => {
     const { error } = explainThrown(signal?.reason, false)
-    session.finish({ endedBy: 'proxy', code: GOING_AWAY, reason: '', error })
+    session.finish({ endedBy: 'proxy', code: CLOSE_GOING_AWAY, reason: '', error })
   }
   if (signal?.aborted) onAbort()
   else signal?.addEventListener('abort', onAbort)

@@ -4,6 +4,7 @@ import { Deferred } from '../lib/deferred.ts'
 import { hasCode, type Redact, type TerminalError } from '../lib/errors.ts'
 import { Heartbeat, type HeartbeatOwner } from '../lib/heartbeat.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
+import { CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import { terminalError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
 import { isKnownToTakeAllInput, takesAllInput } from '../upstream/input.ts'
@@ -130,7 +131,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     return stalledError(`Cannot type into the terminal at ${this.#where}`, reason, sent, size)
   }
 
-  /** Called by the link. */
   onMessage(data: Uint8Array): void {
     this.#messages += 1
     this.#input.onOutput(data)
@@ -140,7 +140,6 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     else if (this.#sink.isPaused()) this.#link.drop()
   }
 
-  /** Called by the link. */
   onEnd(ending: Ending): void {
     this.isOpen = false
     this.#exits.stop()
@@ -150,7 +149,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.#inputQuestion?.abort()
     this.#stopFarewell?.()
     this.#input.stop()
-    this.#isResumed = this.#sink.end(this.#ownCause === 'exited' ? 1000 : ending.code)
+    this.#isResumed = this.#sink.end(this.#ownCause === 'exited' ? CLOSE_NORMAL : ending.code)
     void this.#finish(ending).then(this.#closed.resolve)
   }
 

@@ -1,5 +1,6 @@
 import { TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
 import { MISSED_PINGS } from '../lib/heartbeat.ts'
+import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
 import type { TerminalSession } from '../upstream/sessions.ts'
 import type { TerminalClose } from './connection.ts'
@@ -34,14 +35,14 @@ export async function explainEnd(
   { code, reason, failure }: Ending,
   { ownCause, where, redact, lookUp }: EndContext,
 ): Promise<TerminalClose> {
-  if (ownCause === 'local' || ownCause === 'exited') return { code: 1000, reason: '', cause: ownCause }
+  if (ownCause === 'local' || ownCause === 'exited') return { code: CLOSE_NORMAL, reason: '', cause: ownCause }
   const close = { code, reason: redact(reason) }
   const action = `The terminal at ${where} has ended`
   const error = ownCause
     ? terminalError('ERR_TERMINAL_UNAVAILABLE', action, `no answer to ${MISSED_PINGS} pings`, { closeCode: code })
     : closeError(action, code, reason, redact)
   if (failure !== undefined) error.cause = withoutSecrets(failure, redact)
-  if (code === 1006) return { ...close, cause: 'lost', error }
+  if (code === CLOSE_DROPPED) return { ...close, cause: 'lost', error }
   // PROTOCOL 6.2 and 6.5: some releases close with 1000 when the shell ends, orchestrators for any reason.
   const session = isBareClose(code) ? await lookUp().catch((problem: unknown) => problem) : 'unknown'
   if (session === undefined) return { ...close, cause: 'exited' }

@@ -1,6 +1,7 @@
 import { bytesOf } from '../lib/runtime.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
+import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import type { Ending } from './ending.ts'
 import { sendsHeaders, type SocketConstructor, type SocketLike } from './websocket.ts'
 
@@ -129,7 +130,7 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     // The error of Node's own class says nothing.
     socket.addEventListener('error', () => this.#onError())
     // Deno's own class reports the code 0 for a connection that dropped.
-    socket.addEventListener('close', ({ code, reason }) => this.#finish(code || 1006, reason))
+    socket.addEventListener('close', ({ code, reason }) => this.#finish(code || CLOSE_DROPPED, reason))
   }
 
   onPong(): void {
@@ -155,7 +156,7 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     // would look like the end of the shell.
     if (this.#opened && this.#socket.on) this.drop()
     // Node's own class fires no close event when the handshake fails.
-    if (!this.#opened) this.#finish(1006, '')
+    if (!this.#opened) this.#finish(CLOSE_DROPPED, '')
   }
 
   #finish(code: number, reason: string): void {
@@ -222,10 +223,10 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
    * Starts the closing handshake, and ends the connection if the server does not answer in time. With `patient`, every
    * message of the server extends that time.
    */
-  close(patient: boolean, code = 1000, reason = ''): void {
+  close(patient: boolean, code: number = CLOSE_NORMAL, reason = ''): void {
     this.resume()
     // Other classes throw for the codes below 3000 except 1000.
-    this.#socket.close(this.#socket.on || code >= 3000 ? code : 1000, reason)
+    this.#socket.close(this.#socket.on || code >= 3000 ? code : CLOSE_NORMAL, reason)
     this.#isPatient = patient
     if (!this.#ending) this.#patience = new SilenceTimer([CLOSE_PATIENCE], this)
   }
@@ -239,6 +240,6 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
   drop(): void {
     if (this.#socket.terminate) this.#socket.terminate()
     else this.#socket.close()
-    this.#finish(1006, '')
+    this.#finish(CLOSE_DROPPED, '')
   }
 }

@@ -1,6 +1,7 @@
 import { wrongType } from '../lib/arguments.ts'
 import { globalWith } from '../lib/runtime.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
+import { CLOSE_DROPPED, CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN, CLOSE_UNAUTHORIZED } from '../upstream/close-codes.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
 import type { Sink } from './sink.ts'
 
@@ -31,7 +32,7 @@ function costOf(chunk: Uint8Array): number {
 
 // Close codes of a connection that the network or a proxy has ended, and not the session (PROTOCOL 8.5); and that of a key
 // that has expired, of which a fresh one may be had.
-const RESUMABLE_CLOSES = [1001, 1006, 1013, 4001]
+const RESUMABLE_CLOSES = [CLOSE_GOING_AWAY, CLOSE_DROPPED, CLOSE_TRY_AGAIN, CLOSE_UNAUTHORIZED]
 
 /**
  * The output of a terminal, over one connection after another, on its way to its readers. Keeps output until it is read,

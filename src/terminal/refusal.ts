@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../lib/cancellation.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { evidenceOf, type Evidence } from '../upstream/advice.ts'
+import { CLOSE_DENIED, CLOSE_NORMAL, CLOSE_UNAUTHORIZED } from '../upstream/close-codes.ts'
 import {
   closeError,
   failureError,
@@ -50,10 +51,13 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
       // PROTOCOL 3.13: a proxy that allows no WebSockets.
       const isProxys = failure.header && failure.header('content-length') !== '0'
       if (isProxys) return { error: errorFor(failure, attempt, THERE) }
-      return { error: elsewhere(attempt, status), remedy: 'another replica' }
+      const why = `HTTP ${status} to the handshake${THERE}`
+      const evidence = { isElsewhere: true }
+      const error = terminalError('ERR_TERMINAL_UNAVAILABLE', attempt.action, why, { status, evidence })
+      return { error, remedy: 'another replica' }
     }
     // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
-    const dropChat = opened && code === 1000 && session.chatId !== undefined && 'no chat'
+    const dropChat = opened && code === CLOSE_NORMAL && session.chatId !== undefined && 'no chat'
     return {
       error: errorFor(failure, attempt, THERE),
       remedy: (!wasCut(failure) && addKey) || dropChat,
@@ -66,11 +70,6 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
     if (problem instanceof TerminalError) return { error: problem, remedy }
     return { error: errorFor(failure, attempt, ', and no answer about the session'), remedy }
   }
-}
-
-function elsewhere({ action }: Attempt, status: number): TerminalError {
-  const why = `HTTP ${status} to the handshake, although the session exists`
-  return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { status, evidence: { isElsewhere: true } })
 }
 
 function sessionGone({ action, origin }: Attempt, status?: number): Refusal {
@@ -103,9 +102,9 @@ function saysWhy(ending: Ending, attempt: Attempt): boolean {
   if (status !== undefined) return !KEY_REFUSALS.includes(status)
   if (failure !== undefined) return !(canAddKey(attempt) && wasCut(ending))
   // PROTOCOL 2.22: "Invalid token" may also mean that Terminals cannot check the token now.
-  if (code === 4001) return !reason.startsWith('Invalid token')
+  if (code === CLOSE_UNAUTHORIZED) return !reason.startsWith('Invalid token')
   // PROTOCOL 3.8: Terminals 0.2.2 says "not reachable" also of a session that does not exist.
-  return !isBareClose(code) && !(code === 4003 && isUnavailable(errorFor(ending, attempt)))
+  return !isBareClose(code) && !(code === CLOSE_DENIED && isUnavailable(errorFor(ending, attempt)))
 }
 
 /** Returns the error for an ending; `found` completes the reason with the result of the look-up. */

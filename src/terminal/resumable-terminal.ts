@@ -3,6 +3,7 @@ import { withCallSite } from '../lib/call-site.ts'
 import { Cancellation } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
+import { CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import { encodeResize } from '../upstream/protocol.ts'
 import { attachTerminal } from './attach.ts'
 import type { TerminalClose, TerminalConnection, TerminalStatus } from './connection.ts'
@@ -132,7 +133,7 @@ export class ResumableTerminal {
     this.#output.end(close.code)
     const isLocal = this.#closing.aborted && !hasCode(problem, 'ERR_TERMINAL_IN_USE')
     await this.#core.giveUp(isLocal)
-    if (this.#closing.aborted) return { code: 1000, reason: '', cause: 'local' }
+    if (this.#closing.aborted) return { code: CLOSE_NORMAL, reason: '', cause: 'local' }
     return { ...close, cause: 'lost', ...(problem instanceof TerminalError && { error: problem }) }
   }
 

@@ -1,6 +1,7 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { delay } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
+import { CLOSE_DENIED } from '../upstream/close-codes.ts'
 import { isOwnRefusal, NOT_ACCEPTED, retryAfter } from '../upstream/failures.ts'
 import { delayAfter } from './attach.ts'
 import { watchWakes } from './wakes.ts'
@@ -95,6 +96,6 @@ export class Resuming {
     // The server's own 404 to a look-up is no error of that status: a 404 in an error comes from a proxy.
     if (code === 'ERR_TERMINAL_NOT_FOUND') return status !== 404
     // PROTOCOL 8.8: what only the operator can mend may be mended in time, and is no word about the session.
-    return code === 'ERR_TERMINAL_FORBIDDEN' && closeCode === 4003 && closeReason !== NOT_ACCEPTED
+    return code === 'ERR_TERMINAL_FORBIDDEN' && closeCode === CLOSE_DENIED && closeReason !== NOT_ACCEPTED
   }
 }

@@ -1,4 +1,5 @@
 import type { Cause } from './advice.ts'
+import { CLOSE_NOT_FOUND } from './close-codes.ts'
 
 /**
  * The causes that only servers see, or can do something about. A browser tells a page neither why a connection failed nor
@@ -63,7 +64,7 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
   ],
   // PROTOCOL 3.8: its own 404, and not that of a proxy, which says nothing about the header.
   [
-    { closeCode: 4004, isNew: true, sendsHeaders: true, says: /^(?:Session not found)?$/ },
+    { closeCode: CLOSE_NOT_FOUND, isNew: true, sendsHeaders: true, says: /^(?:Session not found)?$/ },
     'Configure the reverse proxy to forward X-User-Id and X-Session-Id with WebSockets, too: the server does not get them.',
   ],
   // PROTOCOL 3.13

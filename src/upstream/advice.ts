@@ -1,5 +1,6 @@
 import { RUNTIME_CAUSES } from '#advice'
 import type { TerminalErrorCode } from '../lib/errors.ts'
+import { CLOSE_DROPPED, CLOSE_NORMAL, CLOSE_NOT_FOUND } from './close-codes.ts'
 
 /** What is known of a failure. What is absent is not known. */
 export interface Evidence {
@@ -60,7 +61,7 @@ const CAUSES: readonly Cause[] = [
   [{ says: /^Not accepted by the terminal server/ }, 'Ask the operator of the gateway: its log says why.'],
   // A browser hides why a WebSocket does not open, and adds no `Origin` to a GET: a gateway may have refused the page.
   [
-    { step: 'handshake', closeCode: 1006, isThere: true },
+    { step: 'handshake', closeCode: CLOSE_DROPPED, isThere: true },
     'Let the proxy in between pass WebSockets on, with `Host` unchanged: requests arrive, and they do not.',
   ],
   [
@@ -94,17 +95,17 @@ const CAUSES: readonly Cause[] = [
   [{ code: 'ERR_TERMINAL_UNAUTHORIZED', hasKey: false }, 'No key was sent: check `key` and `authType`.'],
   // PROTOCOL 3.11
   [
-    { step: 'handshake', closeCode: 1000, chatId: /./, isNew: true },
+    { step: 'handshake', closeCode: CLOSE_NORMAL, chatId: /./, isNew: true },
     'Put a gateway of this package before Terminals: up to 0.2.2, it loses the chat of a WebSocket.',
   ],
   // PROTOCOL 3.11 and 3.12
   [
-    { step: 'handshake', closeCode: 1000 },
+    { step: 'handshake', closeCode: CLOSE_NORMAL },
     'Behind an orchestrator, another client has the session, or it has a `chatId`: leave `sessionId` out.',
   ],
   // PROTOCOL 3.2
   [
-    { closeCode: 4004, sendsHeaders: false },
+    { closeCode: CLOSE_NOT_FOUND, sendsHeaders: false },
     'Open Terminal from 0.12.4 on wants X-User-Id, which cannot be sent by this WebSocket: connect from a server.',
   ],
 ]

@@ -7,6 +7,21 @@ import {
   type TerminalErrorOptions,
 } from '../lib/errors.ts'
 import { adviceOn, type Evidence } from './advice.ts'
+import {
+  CLOSE_BAD_GATEWAY,
+  CLOSE_DENIED,
+  CLOSE_DROPPED,
+  CLOSE_GOING_AWAY,
+  CLOSE_IN_USE,
+  CLOSE_MISSING_USER,
+  CLOSE_NORMAL,
+  CLOSE_NOT_FOUND,
+  CLOSE_NO_CODE,
+  CLOSE_RESTART,
+  CLOSE_SERVER_ERROR,
+  CLOSE_TRY_AGAIN,
+  CLOSE_UNAUTHORIZED,
+} from './close-codes.ts'
 
 /** The codes of errors that a server or the network causes. */
 type Failure = Exclude<TerminalErrorCode, 'ERR_TERMINAL_INVALID_URL'>
@@ -110,7 +125,7 @@ function afterComma(message: string): string {
  * no code arrived.
  */
 export function isBareClose(closeCode: number): boolean {
-  return [1000, 1005, 1006].includes(closeCode)
+  return [CLOSE_NORMAL, CLOSE_NO_CODE, CLOSE_DROPPED].includes(closeCode)
 }
 
 /** Returns the error for a close (PROTOCOL 6.1). */
@@ -122,7 +137,8 @@ export function closeError(
   evidence: Evidence = {},
 ): TerminalError {
   const closeReason = redact(reason)
-  const why = closeCode === 1006 ? 'the connection dropped' : `closed with ${closeCode}${afterComma(closeReason)}`
+  const why =
+    closeCode === CLOSE_DROPPED ? 'the connection dropped' : `closed with ${closeCode}${afterComma(closeReason)}`
   return terminalError(codeForClose(closeCode, reason), action, why, {
     closeCode,
     closeReason,
@@ -130,22 +146,34 @@ export function closeError(
   })
 }
 
-// Also described in PROTOCOL 6.1, in the table of TerminalErrorCode and in README.
-const CLOSES: Partial<Record<number, Failure>> = {
-  4001: 'ERR_TERMINAL_UNAUTHORIZED',
-  4002: 'ERR_TERMINAL_MISSING_USER',
-  4003: 'ERR_TERMINAL_FORBIDDEN',
-  4004: 'ERR_TERMINAL_NOT_FOUND',
-  4009: 'ERR_TERMINAL_IN_USE',
-}
+// Also described in PROTOCOL 6.1, in the table of TerminalErrorCode and in README. (No object: bundlers keep one with
+// computed keys, also for a page that only builds URLs.)
+const CLOSES: readonly (readonly [closeCode: number, Failure])[] = [
+  [CLOSE_UNAUTHORIZED, 'ERR_TERMINAL_UNAUTHORIZED'],
+  [CLOSE_MISSING_USER, 'ERR_TERMINAL_MISSING_USER'],
+  [CLOSE_DENIED, 'ERR_TERMINAL_FORBIDDEN'],
+  [CLOSE_NOT_FOUND, 'ERR_TERMINAL_NOT_FOUND'],
+  [CLOSE_IN_USE, 'ERR_TERMINAL_IN_USE'],
+]
 // The server failed or is restarting. (1014 is a gateway's 502.)
-const UNAVAILABLE_CLOSES = [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014]
+const UNAVAILABLE_CLOSES = [
+  CLOSE_NORMAL,
+  CLOSE_GOING_AWAY,
+  CLOSE_NO_CODE,
+  CLOSE_DROPPED,
+  CLOSE_SERVER_ERROR,
+  CLOSE_RESTART,
+  CLOSE_TRY_AGAIN,
+  CLOSE_BAD_GATEWAY,
+]
 // PROTOCOL 6.3: 4003 with such a reason means that the container is not ready, not that access is denied.
 export const NOT_REACHABLE: RegExp = /not reachable|failed to resolve/i
 
 function codeForClose(closeCode: number, closeReason: string): Failure {
-  const unavailable = closeCode === 4003 ? NOT_REACHABLE.test(closeReason) : UNAVAILABLE_CLOSES.includes(closeCode)
-  return unavailable ? 'ERR_TERMINAL_UNAVAILABLE' : (CLOSES[closeCode] ?? 'ERR_TERMINAL_PROTOCOL')
+  const hasFailed =
+    closeCode === CLOSE_DENIED ? NOT_REACHABLE.test(closeReason) : UNAVAILABLE_CLOSES.includes(closeCode)
+  const known = CLOSES.find(([code]) => code === closeCode)
+  return hasFailed ? 'ERR_TERMINAL_UNAVAILABLE' : (known?.[1] ?? 'ERR_TERMINAL_PROTOCOL')
 }
 
 /**
@@ -177,7 +205,17 @@ export function isCut(error: unknown): boolean {
 }
 
 // HTTP statuses, close codes, and a code of the runtimes.
-const TRANSIENT: unknown[] = [429, 502, 503, 504, 1006, 1012, 1013, 4003, 'ECONNREFUSED']
+const TRANSIENT: unknown[] = [
+  429,
+  502,
+  503,
+  504,
+  CLOSE_DROPPED,
+  CLOSE_RESTART,
+  CLOSE_TRY_AGAIN,
+  CLOSE_DENIED,
+  'ECONNREFUSED',
+]
 
 /** Whether an error says that the server could not be reached or could not serve. */
 export function isUnavailable(error: unknown): error is TerminalError {

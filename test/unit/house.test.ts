@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import * as closeCodes from '../../src/upstream/close-codes.ts'
 
 /** The folders of `src` that a folder may import from, beside itself. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -15,6 +16,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   xterm: ['lib', 'terminal'],
   cli: ['lib', 'upstream', 'terminal', 'probe', 'testing'],
 }
+
+/** Close codes stand in one list. These have the numbers of terminal modes, and the servers for tests use nothing of the rest. */
+const LIST_OF_CLOSE_CODES = join('upstream', 'close-codes.ts')
+const OTHER_NUMBERS = ['terminal-modes.ts', 'replayable.ts'].map((name) => join('gateway', name))
 
 const LONGEST_SOURCE = 250
 const LONGEST_TEST = 400
@@ -64,6 +69,14 @@ describe('src', () => {
       done.add(path)
     }
     for (const path of files) visit(path, [])
+  })
+
+  it.each(
+    files.filter((path) => folderOf(path) !== 'testing' && ![LIST_OF_CLOSE_CODES, ...OTHER_NUMBERS].includes(path)),
+  )('%s takes its close codes from the list of them', (path) => {
+    const code = readFileSync(join(source, path), 'utf8').replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, '')
+    const numbers = [...code.matchAll(/(?<![\w.])\d{4}\b/g)].map(([number]) => Number(number))
+    expect(numbers.filter((number) => Object.values<number>(closeCodes).includes(number))).toEqual([])
   })
 
   it.each(files)(`%s has at most ${LONGEST_SOURCE} lines`, (path) => {
