@@ -1,5 +1,6 @@
 import { assertObject } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
+import { errorCode } from '../lib/errors.ts'
 import { askToAuthorize } from '../proxy/authorize.ts'
 import { buildUpstreamAuth } from '../upstream/auth.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
@@ -75,8 +76,9 @@ export class Authorizer {
     try {
       return check(upstream)
     } catch (error) {
-      // Says which field is wrong, and never shows a value.
-      throw new WrongReturn(error instanceof Error ? error.message : kindOf(error), error)
+      // What this package says names the field that is wrong, and shows no value. A getter may have thrown anything.
+      const isOwn = error instanceof Error && /^ERR_(?:INVALID_ARG|TERMINAL)_/.test(errorCode(error) ?? '')
+      throw new WrongReturn(isOwn ? error.message : kindOf(error), error)
     }
   }
 

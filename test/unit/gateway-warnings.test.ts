@@ -130,6 +130,24 @@ describe('an `authorize` that returns', () => {
     for (const each of refusals) expect(each).toMatchObject({ reason: 'unauthorized', error: { name: 'TypeError' } })
   })
 
+  it.each<[string, () => unknown, string]>([
+    ['an error', () => Object.assign(new Error('no token for sk-canary'), { code: 'EVAULT' }), 'Error EVAULT at '],
+    ['a string', () => 'sk-canary', 'a value of the type string'],
+  ])('headers whose getter throws %s is a warning, and does not show what it throws', async (_, thrown, kind) => {
+    const warnings = recordWarnings()
+    const headers = {
+      get cookie(): string {
+        throw thrown()
+      },
+    }
+    const gateway = await startGateway({ authorize: () => ({ base: 'http://127.0.0.1:9', userId: 'ada', headers }) })
+    expect(await ask(gateway, 'POST')).toMatchObject({ status: 500, body: { error: NOT_ACCEPTED } })
+    await warned()
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]?.message).toContain(`has returned what cannot be used: ${kind}`)
+    expect(warnings[0]?.message).not.toContain('canary')
+  })
+
   it('a `key()` that throws is a warning, and does not show what it throws', async () => {
     const warnings = recordWarnings()
     const upstream = await upstreamOf()
