@@ -10,7 +10,7 @@ const TRY_AGAIN: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason: '
  */
 export class Strangers {
   readonly #most: number
-  #requests = 0
+  readonly #requests = new Set<ServerResponse>()
   // The WebSockets, and whether `authorize` is at work for them.
   readonly #clients = new Map<ClientSession, boolean>()
 
@@ -25,7 +25,7 @@ export class Strangers {
    * Nobody's word ends it but a documented limit, `unauthenticated`; a stranger has no session.
    */
   makeRoom(): boolean {
-    if (this.#requests + this.#clients.size < this.#most) return true
+    if (this.#requests.size + this.#clients.size < this.#most) return true
     const idle = [...this.#clients].flatMap(([client, isAsking]) => (isAsking ? [] : [client]))
     const client = idle[Math.floor(Math.random() * idle.length)]
     if (!client) return false
@@ -52,13 +52,8 @@ export class Strangers {
 
   /** Counts a request, until the function that is returned is called or its answer has left. */
   enter(response: ServerResponse): () => void {
-    let isInside = true
-    const leave = (): void => {
-      if (isInside) this.#requests -= 1
-      isInside = false
-      response.off('close', leave)
-    }
-    this.#requests += 1
+    const leave = (): void => void this.#requests.delete(response)
+    this.#requests.add(response)
     response.once('close', leave)
     return leave
   }
