@@ -19,11 +19,11 @@ export async function checkShapes(context: Context, facts: Facts, check: Check):
   const attachesWithoutKey = await check('frame', () => checkShape(context, facts, 'frame', false))
   const attachesWithKey = await check('token+frame', () => checkShape(context, facts, 'token+frame', true))
   const works: Works = attachesWithoutKey ? 'frame' : attachesWithKey ? 'token+frame' : undefined
-  const mayIdle = context.idle > 0 && works !== undefined
-  const checkSilence = (): Promise<unknown> => check('idle', () => checkIdle(context, facts, works ?? 'frame'))
+  const checkSilence =
+    context.idle > 0 && works !== undefined ? () => check('idle', () => checkIdle(context, facts, works)) : undefined
   // The silence takes longest, so the other checks go on meanwhile. But where the chat is the id of the session, a second
   // session of the chat would replace the silent one.
-  const idling = mayIdle && facts.chatId === undefined ? checkSilence() : undefined
+  const idling = facts.chatId === undefined ? checkSilence?.() : undefined
   // An abort rejects it while nothing waits for it yet.
   idling?.catch(() => {})
   const needsKey = works === 'token+frame'
@@ -35,7 +35,7 @@ export async function checkShapes(context: Context, facts: Facts, check: Check):
       await check(shape, async () => (isSkipped ? ONE_MORE_URL : checkShape(context, facts, shape, keyInUrl)))
     }
     await check('other-user', () => checkOtherUser(context, facts, works))
-    if (mayIdle) await (idling ?? checkSilence())
+    await (idling ?? checkSilence?.())
   } finally {
     await idling?.catch(() => {})
   }
