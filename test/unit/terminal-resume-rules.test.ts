@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
+import { watchWakes } from '../../src/terminal/wakes.ts'
 import { afterwards, outputWith, serve, until } from '../support/upstream.ts'
 
 interface Scripted {
@@ -209,6 +210,18 @@ describe('a page that wakes', () => {
     page.dispatchEvent(new Event(type))
     await until(() => terminal.status === 'open')
     expect([...counts.values()]).toEqual([0, 0])
+  })
+
+  it('does not wake when it is hidden', () => {
+    const { page } = fakePage()
+    let wakes = 0
+    const stop = watchWakes(() => (wakes += 1))
+    for (const visibilityState of ['hidden', 'visible', 'hidden']) {
+      Object.assign(page, { visibilityState })
+      page.dispatchEvent(new Event('visibilitychange'))
+    }
+    stop()
+    expect(wakes).toBe(1)
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { showsInterrupt } from '../../src/terminal/interrupts.ts'
 import { UnreadInput } from '../../src/terminal/unread-input.ts'
 
 // Nothing is compared before so many bytes are unread.
@@ -249,5 +250,19 @@ describe('clear', () => {
     unread.clear()
     unread.push(bytesOf(`ijkl${FILLER}`))
     expect(print(unread, 'ijkl')).toBe(false)
+  })
+})
+
+describe('showsInterrupt', () => {
+  it.each([
+    ['^C', true],
+    ['$ sleep 9\r\n^Z', true],
+    ['2^8 ^\\', true],
+    ['2^8', false],
+    ['^D', false],
+    ['^', false],
+    ['C', false],
+  ])('%j: %s', (output, shows) => {
+    expect(showsInterrupt(bytesOf(output))).toBe(shows)
   })
 })
