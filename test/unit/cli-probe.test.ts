@@ -91,7 +91,7 @@ describe('probe', () => {
   })
 
   it('recognizes a gateway, and names --origin', async () => {
-    const { base } = await startGateway({ authTimeout: 50 }, { shell: prompting })
+    const { base } = await startGateway({ authTimeout: 250 }, { shell: prompting })
     const asUser = ['--user', 'ada', '--auth-type', 'session', '--key', 'jwt-ada', ...quick]
     const { status, stdout } = await run(['probe', base, ...asUser])
     expect(status).toBe(0)

@@ -73,7 +73,7 @@ describe('the end of a terminal of an orchestrator', () => {
     const { terminal, session, upstream } = await open({ release: 'terminals@0.2.2' })
     session.stall()
     expect(await terminal.close()).toMatchObject({ cause: 'local' })
-    expect(upstream.sessions).toEqual([])
+    await until(() => upstream.sessions.length === 0)
   })
 
   it.each([undefined, false])(

@@ -152,10 +152,11 @@ describe('a client of the owner that `authorize` lets in', () => {
     const gateway = await start('terminals@0.2.2', faults)
     expect((await ask(gateway, 'POST', '', as('one'))).status).toBeGreaterThan(400)
     expect(gateway.upstream.sessions.length).toBe(1)
-    faults.delete = undefined
     gateway.valid.add('two')
     await ask(gateway, 'GET', '', as('two'))
     gateway.valid.delete('one')
+    // Only now: a DELETE goes on in the background all the time.
+    faults.delete = undefined
     await until(() => gateway.upstream.sessions.length === 0)
     expect(gateway.asked.at(-1)).toBe('DELETE two c=two')
   })
@@ -170,6 +171,7 @@ describe('a client of the owner that `authorize` lets in', () => {
     gateway.upstream.sessions[0]?.exit()
     await until(() => gateway.gateway.sessions.length === 0)
     expect(await (await attachAs(gateway, id, { token: 'two' })).closed).toEqual({ code: 1000, reason: 'exited' })
+    await until(() => gateway.asked.length >= 3)
     expect(gateway.asked).toEqual(['GET one c=one', 'GET two c=two', 'DELETE two c=two'])
   })
 

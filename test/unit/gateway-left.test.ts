@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { recordRefusals } from '../support/gateway-events.ts'
 import { ask, startGateway } from '../support/terminal-gateway.ts'
@@ -9,12 +10,16 @@ describe('when a client leaves before its upstream has answered, the operator is
     const base = await nobody()
     const gateway = await startGateway({ retry: { delay: 60_000 }, authorize: () => ({ base, userId: 'ada' }) })
     // Nothing tells when the first try has failed: a client that was too early comes again.
+    let patience = 50
     await expect
-      .poll(async () => {
-        const signal = AbortSignal.timeout(100)
-        await expect(fetch(`${gateway.base}/api/terminals`, { method: 'POST', signal })).rejects.toThrow()
-        return refusals.at(-1)
-      })
+      .poll(
+        async () => {
+          const signal = AbortSignal.timeout((patience *= 2))
+          await expect(fetch(`${gateway.base}/api/terminals`, { method: 'POST', signal })).rejects.toThrow()
+          return refusals.at(-1)
+        },
+        { timeout: 9_000 },
+      )
       .toMatchObject({
         reason: 'upstream',
         status: 503,
@@ -46,8 +51,10 @@ describe('when a client leaves before its upstream has answered, the operator is
     const refusals = recordRefusals()
     const upstream = await upstreamOf()
     const letIn: Array<() => void> = []
+    const sockets: Socket[] = []
     const gateway = await startGateway({
-      authorize: async () => {
+      authorize: async ({ request }) => {
+        sockets.push(request.socket)
         await new Promise<void>((resolve) => letIn.push(resolve))
         return clientOf(upstream)
       },
@@ -57,6 +64,7 @@ describe('when a client leaves before its upstream has answered, the operator is
     await until(() => letIn.length === 1)
     leaving.abort()
     await expect(left).rejects.toThrow()
+    await until(() => sockets[0]?.destroyed === true)
     const next = ask(gateway, 'GET')
     await until(() => letIn.length === 2)
     for (const each of letIn) each()

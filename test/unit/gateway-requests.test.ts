@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { describe, expect, it, vi } from 'vitest'
 import { createTerminalGateway, type TerminalGateway } from '../../src/gateway.ts'
 import { Deferred } from '../../src/lib/deferred.ts'
@@ -83,18 +83,21 @@ describe('a client that hangs up', () => {
   it('while `authorize` works gets no session', async () => {
     const { wait, open, asked } = gate()
     const upstream = await upstreamOf()
+    let socket: Socket | undefined
     const gateway = await startGateway({
-      async authorize({ userId = 'ada' }) {
-        if (userId === 'ada') await wait()
+      async authorize({ userId = 'ada', request: { socket: used } }) {
+        if (userId === 'ada') {
+          socket = used
+          await wait()
+        }
         return { ...clientOf(upstream), userId }
       },
     })
     const request = httpRequest(`${gateway.base}/api/terminals`, { method: 'POST', headers: as('ada'), agent: false })
     request.on('error', () => {}).end()
     await asked
-    await new Promise((resolve) => request.once('close', resolve).destroy())
-    // By then, the gateway has noticed.
-    await ask(gateway, 'GET', '', { 'X-User-Id': 'eve' })
+    request.destroy()
+    await until(() => socket?.destroyed === true)
     open()
     await ask(gateway, 'GET', '', { 'X-User-Id': 'eve' })
     expect([upstream.requests, gateway.gateway.sessions]).toEqual([[], []])

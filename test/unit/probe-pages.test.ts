@@ -24,7 +24,7 @@ describe('probeUpstream in front of a gateway', () => {
   it.each([TERMINALS, NEWEST, 'open-terminal@0.11'] as const)(
     'recognizes it, with %s behind it, and says that pages were not tested',
     async (release) => {
-      const served = await startGateway({ authTimeout: 50 }, { ...QUICK_SHELL, release })
+      const served = await startGateway({ authTimeout: 250 }, { ...QUICK_SHELL, release })
       const report = await probe(served.base, userOf(served))
       expect(report).toMatchObject({ ok: true, works: 'frame', family: 'gateway' })
       expect(report.advice.endsWith(UNTESTED)).toBe(true)
@@ -33,21 +33,21 @@ describe('probeUpstream in front of a gateway', () => {
   )
 
   it('does not test a second user: `authorize` knows who the user is', async () => {
-    const served = await startGateway({ authTimeout: 50 }, QUICK_SHELL)
+    const served = await startGateway({ authTimeout: 250 }, QUICK_SHELL)
     const { checks } = await probe(served.base, userOf(served))
     const detail = 'not tested: the gateway itself knows who the user is'
     expect(checks.find(({ name }) => name === 'other-user')).toMatchObject({ outcome: 'skipped', detail })
   })
 
   it('says that pages were not tested beside a problem, too', async () => {
-    const served = await startGateway({ authTimeout: 50 }, QUICK_SHELL)
+    const served = await startGateway({ authTimeout: 250 }, QUICK_SHELL)
     const base = await gateway({ url: served.base }, { cutAfter: 1_200 })
     const report = await probe(base, { ...userOf(served), idle: 10_000 })
     expect(report.advice).toMatch(/^Set `keepAlive` .* Pages were not tested/)
   })
 
   it('finds that it refuses the page', async () => {
-    const served = await startGateway({ authTimeout: 50 }, QUICK_SHELL)
+    const served = await startGateway({ authTimeout: 250 }, QUICK_SHELL)
     const [last, advice] = await failing(served.base, { ...userOf(served), ...PAGE })
     expect(last).toBe('rest failed 403')
     expect(advice).toMatch(/pass the Host of the page on .* add https:\/\/chat\.example to the `origins`/)
@@ -55,7 +55,7 @@ describe('probeUpstream in front of a gateway', () => {
   })
 
   it('finds that it refuses the page because a proxy changes the host of WebSockets only', async () => {
-    const served = await startGateway({ authTimeout: 50 }, QUICK_SHELL)
+    const served = await startGateway({ authTimeout: 250 }, QUICK_SHELL)
     const host = new URL(PAGE.origin).host
     const base = await gateway(
       { url: served.base },
@@ -75,7 +75,7 @@ describe('probeUpstream in front of a gateway', () => {
     ['of another site, whatever it is', { origins: 'any' }, PAGE.origin],
     ['of its own site', { origins: 'same' }, undefined],
   ] as const)('finds that it serves a page %s', async (_which, options, origin) => {
-    const served = await startGateway({ ...options, authTimeout: 50 }, QUICK_SHELL)
+    const served = await startGateway({ ...options, authTimeout: 250 }, QUICK_SHELL)
     const report = await probe(served.base, { ...userOf(served), origin: origin ?? `${served.base}/chat?id=1` })
     expect(report).toMatchObject({
       ok: true,
