@@ -16,7 +16,8 @@ describe('a terminal behind a gateway that cannot be resumed', () => {
     stop()
     const close = await opened.terminal.closed
     expect(close).toMatchObject({ code: 1006, cause: 'lost', error: { code: 'ERR_TERMINAL_NOT_FOUND' } })
-    expect(close.error?.message).toContain('Session not found')
+    // By the close frame, or by the answer to the look-up, which comes first on a slow machine.
+    expect(close.error?.message).toMatch(/Session not found|the session does not exist, or has ended/)
     expect(opened.terminal.status).toBe('closed')
     expect(await rejection(opened.terminal.write('x'))).toMatchObject({ code: 'ERR_TERMINAL_CLOSED' })
     for await (const _ of opened.terminal);
