@@ -23,9 +23,8 @@ export function tcpSocketOf(client: ClientSocket): TcpSocket | undefined {
  * until all of it has been taken; the handle of Node counts its bytes.
  */
 export function unsentBytes(client: ClientSocket): number {
-  const handle: unknown = Reflect.get(tcpSocketOf(client) ?? {}, '_handle')
-  const size: unknown =
-    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'writeQueueSize') : undefined
+  const handle: unknown = Reflect.get(Object(tcpSocketOf(client)), '_handle')
+  const size: unknown = Reflect.get(Object(handle), 'writeQueueSize')
   return typeof size === 'number' && size > 0 ? size : client.bufferedAmount
 }
 
