@@ -55,7 +55,7 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
     'Configure the reverse proxy to forward the Authorization header: the server does not get it.',
   ],
   [
-    { status: 400, type: /^text\/html/i, action: /(?:http|ws):/ },
+    { status: 400, type: /^text\/html/i, step: /GET|POST|DELETE/, action: /http:/ },
     'Use https:// instead of http://: the server requires TLS.',
   ],
   [

@@ -205,6 +205,12 @@ const fronts: Array<[what: string, habits: Habits, options: Partial<ConnectTermi
     {},
     /forward WebSocket upgrades \(nginx/,
   ],
+  [
+    'answers upgrades with a page of its own',
+    { upgrade: refuses(400, 'text/html', '<p>') },
+    {},
+    /: HTTP 400\. .*forward WebSocket upgrades/,
+  ],
   ['does not know upgrades', { upgrade: refuses(404, 'text/html', '<p>') }, once, /forward WebSocket upgrades \(nginx/],
   ['hangs up on upgrades', { upgrade: (_request, socket) => socket.destroy() }, once, /they get no answer/],
   ['allows no WebSockets', { upgrade: refuses(403, 'text/html', '<p>No') }, {}, /allow WebSockets to this path/],
