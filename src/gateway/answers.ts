@@ -64,7 +64,9 @@ export const REFUSED: Refusal = { ...FOR_OPERATOR, reason: 'upstream' }
 const OF_UPSTREAM: Partial<Record<TerminalErrorCode, Refusal>> = {
   // A proxy on the way limits the rate of requests: that passes.
   ERR_TERMINAL_LIMIT: { ...UNREACHABLE, status: 503 },
-  ERR_TERMINAL_NOT_FOUND: NOT_FOUND,
+  // A path or a policy that is not there (PROTOCOL 2.11 and 2.21), or a proxy that loses the user (PROTOCOL 3.8). The session
+  // that the client wants is not there yet.
+  ERR_TERMINAL_NOT_FOUND: REFUSED,
   ERR_TERMINAL_TIMEOUT: { ...UNREACHABLE, status: 504 },
   ERR_TERMINAL_UNAVAILABLE: { ...UNREACHABLE, status: 503 },
   // The key is the gateway's, and no fault of the client.
@@ -108,8 +110,6 @@ export function isRefused(thrown: unknown): boolean {
 export function answerForUpstream(thrown: unknown, areUsers: boolean): Refusal {
   const answerTo = (error: TerminalError): Refusal | undefined => {
     if (isFull(error)) return FULL
-    // A path or a policy that is not there (PROTOCOL 2.11 and 2.21). The session that the client wants is not there yet.
-    if (error.status === 404) return REFUSED
     return areUsers && hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') ? OF_USER : find(OF_UPSTREAM, error)
   }
   return answerFrom(answerTo, thrown, FOR_OPERATOR)

@@ -5,6 +5,7 @@ import { gateway as proxy, type Habits } from '../support/gateway.ts'
 import { operations } from '../support/requests.ts'
 import { createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { clientOf, rejection, upstreamOf } from '../support/upstream.ts'
+import { recordWarnings, warned } from '../support/warnings.ts'
 
 // The page of these proxies. Node sends no `Origin` of its own.
 const PAGE = 'http://chat.example:8080'
@@ -42,6 +43,21 @@ describe('connectTerminal in front of a gateway says what to do about', () => {
   })
 
   // PROTOCOL 8.8
+  it('a proxy between the gateway and the server that loses X-User-Id with WebSockets: the operator has to mend it', async () => {
+    const change: Habits['change'] = ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id']
+    const base = await proxy(await upstreamOf({ release: 'open-terminal@0.14.5' }), { change })
+    const { key, userId } = clientOf({ url: base })
+    const served = await startGateway({ authorize: () => ({ base, key, userId }) })
+    const warnings = recordWarnings()
+    const error = await rejection(connectTerminal(pageOf(served)))
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 500 })
+    expect(error.message).toMatch(/"Not accepted by the terminal server"\. Ask the operator of the gateway/)
+    await warned()
+    expect(warnings.map(({ message }) => message)).toEqual([
+      expect.stringContaining('forward X-User-Id and X-Session-Id with WebSockets'),
+    ])
+  })
+
   it('the wrong key of the gateway, after a single try', async () => {
     const upstream = await upstreamOf()
     const authorize = () => ({ ...clientOf(upstream), key: 'sk-canary-2' })
