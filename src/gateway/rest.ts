@@ -23,6 +23,7 @@ import type { GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'
 import type { Session } from './session.ts'
 import type { GatewayState } from './state.ts'
+import { ORIGIN_NOT_ALLOWED } from './upgrade.ts'
 import { kindOf, type Warnings } from './warnings.ts'
 import { describeClient, findForbiddenOrigin } from './visitor.ts'
 
@@ -191,7 +192,7 @@ function admitPage(request: IncomingMessage, response: ServerResponse, { origins
   response.setHeader('Vary', 'Origin')
   const compared = findForbiddenOrigin(request, origins)
   if (compared) {
-    refuse(response, { status: 403, body: { detail: 'Origin not allowed' }, reason: 'origin' }, compared)
+    refuse(response, { status: 403, body: { detail: ORIGIN_NOT_ALLOWED }, reason: 'origin' }, compared)
     return false
   }
   if (origin !== undefined) response.setHeader('Access-Control-Allow-Origin', origin)

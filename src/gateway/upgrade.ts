@@ -2,6 +2,9 @@ import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { publish, type RefusedEvent } from './events.ts'
 
+/** What a page is told that may not use the gateway (PROTOCOL 8.9). */
+export const ORIGIN_NOT_ALLOWED = 'Origin not allowed'
+
 /** Whether a request wants another protocol than WebSocket, such as `h2c` of Java's client. A server may ignore that. */
 export function wantsOtherProtocol({ headers }: IncomingMessage): boolean {
   return headers.upgrade !== undefined && headers.upgrade.toLowerCase() !== 'websocket'
@@ -22,11 +25,12 @@ export function respondOn(socket: Duplex, request: IncomingMessage): ServerRespo
   return response
 }
 
-/** Refuses a handshake with an HTTP status, and ends the connection. */
+/** Refuses a handshake with an HTTP status, and ends the connection. Says to a page in the reason phrase why it may not. */
 export function refuseUpgrade(socket: Duplex, event: RefusedEvent & { readonly status: number }): void {
-  const { status } = event
+  const { status, reason } = event
+  const phrase = reason === 'origin' ? ORIGIN_NOT_ALLOWED : STATUS_CODES[status]
   publish('refused', event)
   socket.on('error', () => {})
   socket.once('finish', () => socket.destroy())
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  socket.end(`HTTP/1.1 ${status} ${phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

@@ -9,6 +9,7 @@ import type { TerminalClose } from './connection.ts'
 export interface Ending {
   /** The close code, 1006 when there was no close frame. */
   readonly code: number
+  /** The reason of the close frame, or the reason phrase of the answer that refused the handshake. */
   readonly reason: string
   /** Whether the handshake had succeeded before. */
   readonly opened: boolean

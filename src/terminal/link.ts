@@ -41,6 +41,7 @@ const LINK = Symbol('link')
 
 interface HandshakeAnswer {
   readonly statusCode: number
+  readonly statusMessage?: string
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 
@@ -161,9 +162,9 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
 
   #finish(code: number, reason: string): void {
     if (this.#ending) return
-    const { statusCode: status, headers } = this.#refusal ?? {}
+    const { statusCode: status, statusMessage = reason, headers } = this.#refusal ?? {}
     const header = headers && ((name: string) => headers[name])
-    this.#ending = { code, reason, opened: this.#opened, status, header, failure: this.#failure }
+    this.#ending = { code, reason: statusMessage, opened: this.#opened, status, header, failure: this.#failure }
     this.#refusal = undefined
     this.#patience?.stop()
     this.#observer?.onEnd(this.#ending)

@@ -51,10 +51,7 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
       // PROTOCOL 3.13: a proxy that allows no WebSockets.
       const isProxys = failure.header && failure.header('content-length') !== '0'
       if (isProxys) return { error: errorFor(failure, attempt, THERE) }
-      const why = `HTTP ${status} to the handshake${THERE}`
-      const evidence = { isElsewhere: true }
-      const error = terminalError('ERR_TERMINAL_UNAVAILABLE', attempt.action, why, { status, evidence })
-      return { error, remedy: 'another replica' }
+      return { error: elsewhere(attempt, failure), remedy: 'another replica' }
     }
     // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
     const dropChat = opened && code === CLOSE_NORMAL && session.chatId !== undefined && 'no chat'
@@ -70,6 +67,12 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
     if (problem instanceof TerminalError) return { error: problem, remedy }
     return { error: errorFor(failure, attempt, ', and no answer about the session'), remedy }
   }
+}
+
+function elsewhere({ action, upstream }: Attempt, { status, reason }: Ending): TerminalError {
+  const why = `HTTP ${status} to the handshake${THERE}`
+  const evidence = { isElsewhere: true, says: upstream.redact(reason) }
+  return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { status, evidence })
 }
 
 function sessionGone({ action, origin }: Attempt, status?: number): Refusal {
@@ -127,7 +130,8 @@ function errorFor(
   if (status === 401 || status === 403) {
     return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, `HTTP ${status} to the handshake${found}`, {
       status,
-      evidence,
+      // PROTOCOL 8.9
+      evidence: { ...evidence, says: upstream.redact(reason) },
     })
   }
   if (status !== undefined) return statusError(action, status, evidence)

@@ -1,6 +1,9 @@
 import type { Cause } from './advice.ts'
 import { CLOSE_NOT_FOUND } from './close-codes.ts'
 
+// A gateway refuses a page, and not a key (PROTOCOL 8.9).
+const NOT_OF_ORIGIN = /^(?!Origin)/
+
 /**
  * The causes that only servers see, or can do something about. A browser tells a page neither why a connection failed nor
  * how a handshake was answered, and pages reach a terminal server through a gateway or Open WebUI.
@@ -74,11 +77,11 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
   ],
   // PROTOCOL 3.3
   [
-    { step: 'handshake', status: /^40[13]$/, keyInUrl: true },
+    { step: 'handshake', status: /^40[13]$/, keyInUrl: true, says: NOT_OF_ORIGIN },
     'Check `key`, and that every proxy on the way passes WebSockets on, with the key in the URL.',
   ],
   [
-    { step: 'handshake', status: /^40[13]$/, keyInUrl: false },
+    { step: 'handshake', status: /^40[13]$/, keyInUrl: false, says: NOT_OF_ORIGIN },
     'Terminals up to 0.0.2 wants a `bearer` key in the URL: check `key`, `authType` and `tokenInUrl`.',
   ],
   [

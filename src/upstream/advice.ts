@@ -15,7 +15,10 @@ export interface Evidence {
   readonly closeCode?: number | undefined
   /** The code and the message of the runtime's error. */
   readonly failure?: string | undefined
-  /** The reason that the server gave in JSON or in a close frame, already redacted. A proxy on the way gives none. */
+  /**
+   * The reason that the server gave in JSON or in a close frame, or the reason phrase of a 401 or 403 to a handshake; already
+   * redacted. A proxy on the way gives none, but for such a phrase.
+   */
   readonly says?: string | undefined
   /** The headers `Content-Type`, `WWW-Authenticate`, `Content-Length` and `Retry-After`. */
   readonly type?: string | undefined

@@ -43,6 +43,21 @@ describe('connectTerminal in front of a gateway says what to do about', () => {
   })
 
   // PROTOCOL 8.8
+  // PROTOCOL 8.9
+  it.each(['new', 'kept'])(
+    'the same with the WebSocket of a client that sends an Origin only there (%s session)',
+    async (which) => {
+      const served = await startGateway()
+      const sessionId = which === 'kept' ? await createAs(served) : undefined
+      const change: Habits['change'] = ({ headers }, isUpgrade) => isUpgrade && Object.assign(headers, { origin: PAGE })
+      const base = await proxy({ url: served.server }, { change })
+      const error = await rejection(connectTerminal({ ...pageOf({ base }), sessionId, retry: { attempts: 1 } }))
+      expect(error.message).toMatch(
+        /HTTP 403 to the handshake, although the session exists\. Let the proxy pass `Host` on/,
+      )
+    },
+  )
+
   it('a proxy between the gateway and the server that loses X-User-Id with WebSockets: the operator has to mend it', async () => {
     const change: Habits['change'] = ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id']
     const base = await proxy(await upstreamOf({ release: 'open-terminal@0.14.5' }), { change })
