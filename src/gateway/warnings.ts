@@ -21,11 +21,7 @@ export class Warnings {
   onRefusal(base: string, error: unknown, areUsers: boolean): void {
     const message = areUsers ? undefined : messageOfRefusal(error)
     if (message === undefined) return
-    this.warn(
-      'ERR_TERMINAL_UNAUTHORIZED',
-      `An upstream refuses the credentials of a terminal gateway. ${message}`,
-      base,
-    )
+    this.warn('ERR_TERMINAL_UNAUTHORIZED', `An upstream does not let a terminal gateway in. ${message}`, base)
   }
 
   /** Warns if an upstream does not accept a new session for another reason, such as a path or a policy that is not there. */

@@ -32,7 +32,7 @@ describe('an upstream that refuses the credentials', () => {
       expect(warnings).toHaveLength(1)
       expect(warnings[0]?.code).toBe('ERR_TERMINAL_UNAUTHORIZED')
       expect(warnings[0]?.message).toMatch(
-        /^An upstream refuses the credentials of a terminal gateway\. Cannot create a terminal session at http:\/\/127\.0\.0\.1:\d+\/api\/terminals: HTTP 401, "[\w ]+"\. .*`key`/,
+        /^An upstream does not let a terminal gateway in\. Cannot create a terminal session at http:\/\/127\.0\.0\.1:\d+\/api\/terminals: HTTP 401, "[\w ]+"\. .*`key`/,
       )
       expect(refusals[0]).toMatchObject({
         reason: 'upstream',

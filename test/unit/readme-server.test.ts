@@ -51,7 +51,7 @@ it.each<[string, (code: string) => string, string, RegExp]>([
     'its own key is wrong',
     (code) => code,
     'wrong-canary',
-    /\[ERR_TERMINAL_UNAUTHORIZED\] TerminalGatewayWarning: An upstream refuses .* at http:\/\/127\.0\.0\.1:\d+\/api\/terminals: HTTP 401, "Invalid API key"\. .*`key`/,
+    /\[ERR_TERMINAL_UNAUTHORIZED\] TerminalGatewayWarning: An upstream does not let .* at http:\/\/127\.0\.0\.1:\d+\/api\/terminals: HTTP 401, "Invalid API key"\. .*`key`/,
   ],
   [
     'a `userId` is a number',
