@@ -1,3 +1,4 @@
+import { adviceOn } from '../upstream/advice.ts'
 import {
   CLOSE_DENIED,
   CLOSE_MISSING_USER,
@@ -50,6 +51,9 @@ const FAILED_ATTACHES: readonly Rule<FailedAttach>[] = [
   [isClosedByOpenWebUI,
     "Set the auth type of this terminal server to bearer in Open WebUI's settings, and check its key there: with another type Open WebUI does not authenticate its WebSocket to Open Terminal, which then ends it."],
   [({ closeCode, hasKey }) => closeCode === CLOSE_UNAUTHORIZED && !hasKey, 'Set `key`: this server requires one for WebSockets.'],
+  // PROTOCOL 2.22: requests with the key work.
+  [({ closeCode, detail = '' }) => closeCode === CLOSE_UNAUTHORIZED && detail.startsWith('Invalid token'),
+    'Check on the orchestrator that it reaches Open WebUI (TERMINALS_OPEN_WEBUI_URL), which checks its keys: it accepts the key with requests, and not with WebSockets.'],
   [({ closeCode }) => closeCode === CLOSE_UNAUTHORIZED,
     ({ authType }) => `Check that no proxy changes messages, and that the server accepts this key (${authType}) for WebSockets, too: it refuses the auth frame.`],
   [({ closeCode }) => closeCode === CLOSE_MISSING_USER,
@@ -57,7 +61,7 @@ const FAILED_ATTACHES: readonly Rule<FailedAttach>[] = [
   [({ closeCode, detail = '' }) => closeCode === CLOSE_DENIED && (detail === '' || NOT_REACHABLE.test(detail)),
     'Check on the orchestrator why it cannot start or reach the container of this user.'],
   [({ closeCode }) => closeCode === CLOSE_DENIED,
-    ({ detail }) => `Check who may use this terminal: the server says "${detail}".`],
+    ({ detail }) => adviceOn({ says: detail }) ?? `Check who may use this terminal: the server says "${detail}".`],
   [({ closeCode }) => closeCode === CLOSE_NOT_FOUND,
     'Configure the reverse proxy to forward X-User-Id and X-Session-Id with WebSockets, too: the server does not get them.'],
   [({ closeCode }) => closeCode === undefined,

@@ -162,8 +162,16 @@ describe('probeUpstream', () => {
   })
 
   it('quotes the reason of a server that closes every WebSocket', async () => {
-    const base = await serverWith((socket) => socket.close(4003, 'A saved chat is required'))
-    expect((await probe(base)).advice).toContain('says "A saved chat is required"')
+    const base = await serverWith((socket) => socket.close(4003, 'Access denied'))
+    expect((await probe(base)).advice).toContain('says "Access denied"')
+  })
+
+  // PROTOCOL 2.19 and 2.22
+  it.each<[code: number, reason: string, advice: RegExp]>([
+    [4003, 'A saved chat is required', /^Give the `chatId` of a chat that is saved/],
+    [4001, 'Invalid token', /^Check on the orchestrator that it reaches Open WebUI/],
+  ])('advises on a server that closes every WebSocket with %i, %s', async (code, reason, advice) => {
+    expect((await probe(await serverWith((socket) => socket.close(code, reason)))).advice).toMatch(advice)
   })
 
   it('shows none of the keys of a `key` function that the server repeats', async () => {
