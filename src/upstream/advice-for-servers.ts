@@ -96,6 +96,10 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
     { step: 'handshake', failure: /ECONNRESET|EPIPE|hang up/, isNew: true },
     'Configure the reverse proxy to forward WebSocket upgrades: they get no answer, although requests do.',
   ],
+  [
+    { failure: /ECONNRESET|EPIPE|hang up/, action: /http:/ },
+    'Check what listens there, and whether it requires https://: it ends the connection without an answer.',
+  ],
   // PROTOCOL 6.3
   [
     { says: /not reachable|failed to resolve/i },

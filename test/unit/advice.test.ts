@@ -265,6 +265,12 @@ describe('connectTerminal says what to do about', () => {
     expect(upstream.sessions).toEqual([])
   })
 
+  it('a port that ends plain connections without an answer', async () => {
+    const base = await serve((server) => server.on('request', ({ socket }) => socket.destroy()))
+    const { message } = await rejection(listTerminalSessions(clientOf({ url: base })))
+    expect(message).toMatch(/Check what listens there, and whether it requires https:/)
+  })
+
   it('a port at which nothing listens', async () => {
     const { message } = await rejection(connectTerminal({ ...clientOf({ url: await nobody() }), ...once }))
     expect(message).toMatch(/ECONNREFUSED .*\. Start the server, or correct the port: nothing listens there\.$/)
