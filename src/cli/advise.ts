@@ -1,4 +1,5 @@
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
+import { evidenceIn } from '../upstream/failures.ts'
 import { whereOf } from '../upstream/url.ts'
 import type { Call, FlagName } from './flags.ts'
 
@@ -25,7 +26,9 @@ export function advise(error: unknown, call: Call, { authType, key = '' }: KeySo
   const { code, message, why } = error
   // The session has ended, or never was there: there is no more to know.
   if (code === 'ERR_TERMINAL_NOT_FOUND' && call.flags.session !== undefined) return error
-  const isKeyMissing = code === 'ERR_TERMINAL_UNAUTHORIZED' && authType !== 'none' && key.trim() === ''
+  // A proxy on the way that wants a login gives no reason, and no key would help.
+  const isServers = evidenceIn(error).says
+  const isKeyMissing = code === 'ERR_TERMINAL_UNAUTHORIZED' && authType !== 'none' && key.trim() === '' && isServers
   const more = isKeyMissing
     ? 'Set TERMINAL_UPSTREAM_KEY, or use --key-file.'
     : `To find out more, run: ${probeCommand(call)}`

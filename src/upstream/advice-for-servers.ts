@@ -33,7 +33,10 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
     { challenge: /^basic/i, hasKey: true },
     'Take HTTP basic auth off this path, or the key: a request has one Authorization header, and each of them needs it.',
   ],
-  [{ challenge: /^basic/i }, 'Send the name and password of HTTP basic auth in `headers`, or take it off this path.'],
+  [
+    { challenge: /^basic/i },
+    'Send the name and password of HTTP basic auth in `headers` (Authorization: Basic …), with the `authType` none, or take it off this path.',
+  ],
   // PROTOCOL 2.3: the servers answer with JSON.
   [
     { step: /GET|POST|DELETE/, status: /^40[13]$/, type: /^text\/html/i },

@@ -82,7 +82,7 @@ const CAUSES: readonly Cause[] = [
   ],
   [
     { status: /^(?:0|3..)$/ },
-    'Use that address, unless it is a login page. Redirects are not followed: the other server would get the key.',
+    'Use that address, or get past its login page with `headers`. Redirects are not followed: the other server would get the key.',
   ],
   [
     { status: /^[24]/, type: /^text\/html/i },

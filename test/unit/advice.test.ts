@@ -112,7 +112,7 @@ const answers: Row[] = [
     { create: { refuse: 401, headers: { ...HTML, 'www-authenticate': 'Basic realm="private"' }, body: '<h1>' } },
     { authType: 'none' },
     'ERR_TERMINAL_UNAUTHORIZED',
-    /basic auth in `headers`, or take it off this path/,
+    /basic auth in `headers` \(Authorization: Basic …\), with the `authType` none, or take it off this path/,
   ],
   [
     'a login page',
@@ -126,7 +126,7 @@ const answers: Row[] = [
     { create: { refuse: 302, headers: { location: 'https://sso.example/' } } },
     {},
     'ERR_TERMINAL_PROTOCOL',
-    /redirected to https:\/\/sso\.example\/\. Use that address, unless it is a login page/,
+    /redirected to https:\/\/sso\.example\/\. Use that address, or get past its login page with `headers`/,
   ],
   [
     'plain HTTP to a port with TLS',

@@ -34,6 +34,26 @@ describe('a command that fails', () => {
   })
 })
 
+describe('a command without a key', () => {
+  it.each([['attach'], ['list'], ['rm', 's1']])(
+    'does not ask for one where a proxy wants a login: %s',
+    async (command, ...ids) => {
+      const refused = {
+        refuse: 401,
+        headers: { 'www-authenticate': 'Basic realm="private"', 'content-type': 'text/html' },
+      }
+      const { url } = await upstreamOf({ faults: { create: refused, list: refused, delete: refused } })
+      const { stderr } = await run([command, url, ...ids, '--user', 'ada'], {
+        env: { TERMINAL_UPSTREAM_KEY: undefined },
+      })
+      expect(stderr).toMatch(
+        /basic auth in --header .*, with the --auth-type none, or take it off this path\. To find out more/,
+      )
+      expect(stderr).not.toContain('TERMINAL_UPSTREAM_KEY')
+    },
+  )
+})
+
 describe('advise', () => {
   const call = { url: 'http://h', ids: [], flags: {}, headers: [] }
   const source = { authType: 'bearer', key: 'sk-1' }

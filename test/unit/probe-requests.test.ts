@@ -87,7 +87,13 @@ const answers: Array<[what: string, status: number, body: string, headers: Recor
   ['a web page', 200, '<html>', { 'content-type': 'text/html' }, /a web site or a login/],
   ['a refusal of an access proxy', 403, '<html>', { 'content-type': 'text/html' }, /wants in `headers`/],
   ['a web page about TLS', 400, '<html>', { 'content-type': 'text/html' }, /Use https:/],
-  ['a redirect to a login', 302, '', { location: 'https://sso.example/login?next=canary' }, /a web site or a login/],
+  [
+    'a redirect to a login',
+    302,
+    '',
+    { location: 'https://sso.example/login?next=canary' },
+    /with `headers`: a web site or a login/,
+  ],
   ['a redirect to a URL that cannot be parsed', 302, '', { location: 'http://[' }, /a web site or a login/],
   ['a redirect', 307, '', { location: 'https://h/base/api/terminals?token=canary' }, /^Use https:\/\/h\/base instead/],
   ['a wrong key', 401, '{"detail":"Invalid API key"}', {}, /Check `key` and `authType`/],
@@ -116,7 +122,7 @@ const answers: Array<[what: string, status: number, body: string, headers: Recor
     401,
     '<html>',
     { 'www-authenticate': 'Basic realm="x"', 'content-type': 'text/html' },
-    /the Basic login/,
+    /HTTP basic auth off this path, or the key/,
   ],
   ['a login with Kerberos', 401, '', { 'www-authenticate': 'Negotiate' }, /the Negotiate login/],
   ['an error of the server', 500, 'Internal Server Error', { 'content-type': 'text/plain' }, /^Read the server's log/],
@@ -150,7 +156,7 @@ describe('probeUpstream', () => {
   it('advises a header for a basic login where no key needs the same one', async () => {
     const challenge = { 'www-authenticate': 'Basic realm="x"' }
     const [, advice] = await failing(await answering(401, '', challenge), { authType: 'none' })
-    expect(advice).toMatch(/^Send the password in `headers`/)
+    expect(advice).toMatch(/^Send the name and password of HTTP basic auth in `headers`/)
   })
 
   it('reports an unknown policy', async () => {
