@@ -149,7 +149,8 @@ export function parseBase(base: string | URL): Base {
     // Without a cause: the runtime's error quotes the input, which may hold a password or a token.
     return invalidBase('it cannot be parsed as one')
   }
-  if (url.username !== '' || url.password !== '') return invalidBase('it holds a user name or password')
+  if (url.username !== '' || url.password !== '')
+    return invalidBase('it holds a user name or password, which belong in `headers`')
   return (lastParsed = { spellings: [String(base), url.href], url, query: foreignParameters(url.search) })
 }
 

@@ -130,7 +130,7 @@ it('attach says what is wrong with the URL without showing it', async () => {
   expect({ status, stderr }).toEqual({
     status: 2,
     stderr:
-      'terminal-upstream: ERR_TERMINAL_INVALID_URL: the URL must be an absolute http(s) or ws(s) URL: it holds a user name or password\n',
+      'terminal-upstream: ERR_TERMINAL_INVALID_URL: the URL must be an absolute http(s) or ws(s) URL: it holds a user name or password, which belong in --header\n',
   })
 })
 
