@@ -9,6 +9,11 @@ const NOT_OF_ORIGIN = /^(?!Origin)/
  * how a handshake was answered, and pages reach a terminal server through a gateway or Open WebUI.
  */
 export const RUNTIME_CAUSES: readonly Cause[] = [
+  // The first, because its message quotes names of the other side's choice: none of them may pass for another cause.
+  [
+    { failure: /CERT_ALTNAME_INVALID|NotValidForName/ },
+    'Use a host name that the certificate is for, or get a certificate for this one.',
+  ],
   [{ failure: /ENOTFOUND|EAI_/ }, "Check the host name, and this machine's DNS: it does not resolve."],
   [{ failure: /ECONNREFUSED|ConnectionRefused/ }, 'Start the server, or correct the port: nothing listens there.'],
   [
@@ -20,10 +25,6 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
     'Use http:// instead of https://: the server does not speak TLS there.',
   ],
   [{ failure: /CERT_HAS_EXPIRED/ }, 'Renew the certificate: it has expired.'],
-  [
-    { failure: /CERT_ALTNAME_INVALID|NotValidForName/ },
-    'Use a host name that the certificate is for, or get a certificate for this one.',
-  ],
   [
     { failure: /CERT(?!IFICATE)|SIGNATURE|ISSUER|UnknownIssuer/ },
     'Trust the authority that signed the certificate (NODE_EXTRA_CA_CERTS), and configure the server to send the whole certificate chain.',

@@ -320,6 +320,12 @@ describe('adviceOn', () => {
     ['SELF_SIGNED_CERT_IN_CHAIN: self-signed certificate in certificate chain', /NODE_EXTRA_CA_CERTS/],
     ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unable to get local issuer certificate', /NODE_EXTRA_CA_CERTS/],
     ['ERR_SSL_WRONG_VERSION_NUMBER: x', /^Use http:/],
+    // Who answers in the place of the server must not talk its users out of TLS.
+    [
+      "ERR_TLS_CERT_ALTNAME_INVALID: Host: a. is not in the cert's altnames: DNS:http-request.b",
+      /^Use a host name that/,
+    ],
+    ['undefined: valid for DnsName("InvalidContentType") (NotValidForName)', /^Use a host name that/],
   ])('knows the failure %s', (failure, advice) => {
     expect(adviceOn({ failure })).toMatch(advice)
   })
