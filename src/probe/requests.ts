@@ -127,6 +127,6 @@ function versionOfOpenWebUI({ json }: Partial<Reply>): string | undefined {
 }
 
 function versionNumber(version: unknown): string | undefined {
-  const [number] = /^\d+\.\d+\.\d+\w{0,9}$/.exec(String(version)) ?? []
+  const [number] = /^\d+\.\d+\.\d+\w{0,9}$/.exec(typeof version === 'string' ? version : '') ?? []
   return number
 }

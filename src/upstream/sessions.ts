@@ -204,11 +204,11 @@ function parseSessions(answer: SessionReply): TerminalSession[] {
 }
 
 function parseSession(answer: SessionReply, json: unknown): TerminalSession {
-  const { id, created_at: createdAt = '', pid = 0 } = asRecord(json)
+  const { id, created_at: createdAt, pid } = asRecord(json)
   try {
     assertSegment('id', id)
   } catch {
     throw unexpected(answer, 'the answer is no session')
   }
-  return { id, createdAt: String(createdAt), pid: Number(pid) }
+  return { id, createdAt: typeof createdAt === 'string' ? createdAt : '', pid: typeof pid === 'number' ? pid : 0 }
 }

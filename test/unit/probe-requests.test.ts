@@ -298,4 +298,15 @@ describe('probeUpstream', () => {
     ])
     expect(upstream.sessions).toHaveLength(1)
   })
+
+  it('takes a version that is no text for none', async () => {
+    const answer: Habits['answer'] = ({ url = '' }, response) => {
+      if (!url.endsWith('openapi.json')) return false
+      response.end('{"info":{"title":"Open Terminal","version":{"toString":1}}}')
+      return true
+    }
+    const report = await probe(await gateway(await upstreamOf({ ...QUICK, release: NEWEST }), { answer }))
+    expect(report).toMatchObject({ ok: true, family: 'open-terminal@>=0.12.4' })
+    expect(report.version).toBeUndefined()
+  })
 })

@@ -155,6 +155,12 @@ describe('an unexpected answer', () => {
     expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt: '', pid: 0 })
   })
 
+  it('with a date and a process id of another kind is a session, too', async () => {
+    const body = '{"id":"s1","created_at":{"toString":1},"pid":{"valueOf":1,"toString":1}}'
+    const client = clientOf(await upstreamOf({ faults: { create: { refuse: 200, body } } }))
+    expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt: '', pid: 0 })
+  })
+
   it('in HTML makes deleteTerminalSession reject with ERR_TERMINAL_PROTOCOL', async () => {
     const client = clientOf(await upstreamOf({ faults: { delete: { refuse: 200, body: '<html>OK</html>' } } }))
     const error = await rejection(deleteTerminalSession({ ...client, sessionId: 's1' }))
