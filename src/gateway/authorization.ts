@@ -85,7 +85,8 @@ export class Authorizer {
   #warnOfOthers(names: readonly string[]): void {
     if (names.length === 0 || this.#hasWarned) return
     this.#hasWarned = true
-    const list = names.slice(0, 5).map((name) => `\`${name}\``)
+    // A name may come from a client, if `authorize` returns a copy of what it has sent.
+    const list = names.slice(0, 5).map((name) => (/^\w{1,40}$/.test(name) ? `\`${name}\`` : 'a field of another name'))
     this.#warnings.warn(
       'TERMINAL_GATEWAY_AUTHORIZE',
       `\`authorize\` of a terminal gateway returned ${list.join(', ')}, which has no effect. It may return ${READ.join(', ')}.`,

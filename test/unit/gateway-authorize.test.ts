@@ -62,6 +62,18 @@ describe('what `authorize` returns', () => {
     expect(upstream.sessions).toEqual([])
   })
 
+  it('may be a copy of what a client has sent, whose names control no terminal of the operator', async () => {
+    const upstream = await upstreamOf()
+    const gateway = await startGateway({
+      authorize: () => ({ ...clientOf(upstream), ...JSON.parse('{"\\u001b[2J\\n\\u009b":1}') }),
+    })
+    const warned = once(process, 'warning')
+    await ask(gateway, 'GET')
+    const [{ message }] = (await warned) as [Error]
+    expect(message).toMatch(/ returned `settle`, a field of another name, which has no effect\. /)
+    expect(message).not.toMatch(/\p{Cc}/u)
+  })
+
   it.each([
     ['a slash at the end', (base: string) => `${base}/`],
     ['another scheme', (base: string) => base.replace('http:', 'ws:')],
