@@ -62,11 +62,11 @@ export function kindOf(thrown: unknown): string {
     const words =
       [name, code].filter((word) => typeof word === 'string' && /^\w{1,60}$/.test(word)).join(' ') ||
       `a value of the type ${typeName(thrown)}`
-    const frames = String(stack ?? '')
-      .replace(String(message), '')
-      .split('\n')
+    const [said, all] = [String(message), String(stack ?? '')]
+    // A message that has changed since does not show where the frames begin, and a client may have chosen its words.
+    const frames = all.includes(said) ? all.slice(all.indexOf(said) + said.length).split('\n') : []
     const places = frames.flatMap(
-      (frame) => /^ *at (?:async )?(?:.*\()?(?!node:)([^()]+:\d+:\d+)\)?$/.exec(frame)?.[1] ?? [],
+      (frame) => /^ *at (?:async )?(?:.*\()?(?!node:)([^()\p{Cc}]+:\d+:\d+)\)?$/u.exec(frame)?.[1] ?? [],
     )
     return places[0] === undefined ? words : `${words} at ${places[0]}`
   } catch {

@@ -183,6 +183,21 @@ describe('an `authorize` that', () => {
       /ERR_TERMINAL_PROTOCOL at /,
     ],
     ['a string', () => 'sk-canary', /failed: a value of the type string\. /],
+    [
+      'an Error whose message has changed after its stack was made',
+      () => {
+        const error = new Error('no user\n    at sk-canary:1:1')
+        Object.assign(error, { stack: String(error.stack) })
+        error.message = `denied: ${error.message}`
+        return error
+      },
+      /failed: Error\. /,
+    ],
+    [
+      'an Error with frames that control a terminal',
+      () => Object.assign(new Error(''), { stack: 'Error\n    at \u001b[2J:1:1\n    at f (/a.js:1:2)' }),
+      /failed: Error at \/a\.js:1:2\. /,
+    ],
     ['nothing', () => undefined, /failed: a value of the type undefined\. /],
   ])('throws %s is a warning that does not show what it says', async (_, thrown, message) => {
     const warnings = recordWarnings()
