@@ -35,7 +35,8 @@ export class Warnings {
     const now = performance.now()
     const key = `${code} ${base}`
     for (const [each, at] of this.#given) if (now - at >= PAUSE) this.#given.delete(each)
-    if (this.#given.has(key) || this.#given.size >= MOST) return
+    // A warning that is about no upstream is about all clients. There are few of them, and none must be crowded out.
+    if (this.#given.has(key) || (base !== '' && this.#given.size >= MOST)) return
     this.#given.set(key, now)
     // Not every runtime has it.
     globalThis.process?.emitWarning?.(message, { type: 'TerminalGatewayWarning', code })

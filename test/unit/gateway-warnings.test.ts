@@ -280,6 +280,15 @@ describe('a warning', () => {
     }
   })
 
+  it('about all clients is given, however many upstreams there are warnings about', async () => {
+    const given = recordWarnings()
+    const warnings = new Warnings()
+    for (let count = 0; count < 1_000; count += 1) warnings.warn('A', 'refused', `http://user-${count}`)
+    for (let count = 0; count < 3; count += 1) warnings.warn('B', 'authorize fails')
+    await warned()
+    expect(given.filter(({ code }) => code === 'B')).toHaveLength(1)
+  })
+
   it('is left out where the process cannot warn', () => {
     vi.stubGlobal('process', {})
     try {
