@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../lib/cancellation.ts'
+import { sendsCookies } from '../upstream/auth.ts'
 import { resolveUpstream } from '../upstream/resolve.ts'
 import { deleteLeftovers, describeFailure, isSessionFound, openSession, useSession, type Context } from './context.ts'
 import { failed, ok, skipped, type Check, type Facts, type Found, type ProbeOutcome, type ProbeShape } from './facts.ts'
@@ -90,6 +91,8 @@ async function checkOtherUser(context: Context, facts: Facts, works: Works): Pro
   if (works === undefined) return skipped('no shape attaches')
   if (facts.isGateway) return skipped('not tested: the gateway itself knows who the user is')
   if (isBehindOpenWebUI(facts)) return skipped('not tested: Open WebUI itself knows who the user is')
+  // An Open WebUI whose path a proxy in front has changed.
+  if (sendsCookies(facts.authType)) return skipped('not tested: the token itself says who the user is')
   if (isOrchestrator(facts)) return skipped('not tested: the orchestrator would start a container for that user')
   if (works === 'token+frame') return ONE_MORE_URL
   const other = { userId: `${context.target.userId}-probe` }

@@ -32,8 +32,8 @@ export function familyOf(facts: Facts): ProbeFamily | undefined {
   return orchestrator === false && attachesWithoutHeaders ? 'open-terminal@<=0.12.3' : undefined
 }
 
-/** The end of a URL under which Open WebUI passes requests to a terminal server. */
-export const SERVER_PATH: RegExp = /\/api\/v1\/terminals\/[^/]+\/?$/
+/** The end of a URL under which Open WebUI passes requests to a terminal server: the id of the server, and perhaps a chat. */
+export const SERVER_PATH: RegExp = /\/api\/v1\/terminals\/.+$/
 
 /** Whether Open WebUI passes the requests on. */
 export function isBehindOpenWebUI({ url }: Facts): boolean {

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { TestRelease } from '../../src/testing.ts'
 import { openWebUi, type OpenWebUiOptions } from '../support/open-webui.ts'
+import { gateway, type Habits } from '../support/gateway.ts'
 import { NEWEST, OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS } from '../support/probe.ts'
 import { upstreamOf } from '../support/upstream.ts'
 
@@ -46,6 +47,23 @@ describe('probeUpstream behind Open WebUI', () => {
     expect(outcomes(report)).toMatchObject({ 'token+frame': 'skipped', 'other-user': 'skipped' })
     const { detail = '' } = report.checks.find(({ name }) => name === 'rest') ?? {}
     expect(detail).toBe(`accepted, 0 sessions, through Open WebUI ${server.version}`)
+  })
+
+  it.each([
+    ['with a chat in its path', '/api/v1/terminals/main/chats/c1', 'open-webui', /Open WebUI itself knows/],
+    ['whose path a proxy has changed', '/shell', 'open-terminal@>=0.12.4', /the token itself says/],
+  ])('%s raises no alarm about other users', async (_what, path, family, detail) => {
+    const upstream = await upstreamOf({ ...QUICK, release: NEWEST })
+    const { origin, pathname } = new URL(await openWebUi(upstream, NEW))
+    const change: Habits['change'] = (request) => {
+      request.url = request.url?.replace(path, pathname)
+    }
+    const report = await probe((await gateway({ url: origin }, { change })) + path, JWT)
+    expect(report).toMatchObject({ ok: true, family })
+    expect(report.checks.find(({ name }) => name === 'other-user')).toMatchObject({
+      outcome: 'skipped',
+      detail: expect.stringMatching(detail) as string,
+    })
   })
 
   it('advises to leave out a chat that the Terminals behind it does not forward', async () => {
