@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   connectTerminal,
   createTerminalSession,
@@ -71,7 +71,39 @@ describe('the stack of an error', () => {
   })
 
   it('stays as it is when the error is frozen', async () => {
-    const frozen = Object.freeze(Object.assign(new Error('no'), { code: 'ERR_NO' }))
+    const frozen = Object.freeze(Object.assign(new Error('no'), { code: 'ERR_INVALID_ARG_VALUE' }))
     expect(await rejection(lineOfTheCaller(() => withCallSite(() => Promise.reject(frozen))))).toBe(frozen)
+  })
+
+  it('stays as it is when a function of the caller has thrown the error, whatever its code', async () => {
+    const thrown = Object.assign(new Error('"exp" claim timestamp check failed'), { code: 'ERR_JWT_EXPIRED' })
+    const { stack } = thrown
+    const key = (): never => {
+      throw thrown
+    }
+    expect(await rejection(lineOfTheCaller(() => listTerminalSessions({ base: 'http://h', userId: 'a', key })))).toBe(
+      thrown,
+    )
+    expect(thrown.stack).toBe(stack)
+  })
+
+  it('does not hide an error that cannot be asked', async () => {
+    const trap = (): never => {
+      throw new Error('asked')
+    }
+    const hostile = new Proxy({}, { get: trap, has: trap, set: trap })
+    const caught = withCallSite(() => Promise.reject(hostile)).catch((error: unknown) => error === hostile)
+    expect(await caught).toBe(true)
+  })
+
+  it('does not hide an error when the stack of the caller cannot be made', async () => {
+    const error = Object.assign(new Error('no'), { code: 'ERR_TERMINAL_CLOSED', stack: 'Error: no' })
+    const { prepareStackTrace } = Error
+    onTestFinished(() => void Object.assign(Error, { prepareStackTrace }))
+    Error.prepareStackTrace = () => {
+      throw new Error('no stack')
+    }
+    expect(await withCallSite(() => Promise.reject(error)).catch((caught: unknown) => caught)).toBe(error)
+    Object.assign(Error, { prepareStackTrace })
   })
 })
