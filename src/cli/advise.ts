@@ -42,9 +42,10 @@ function probeCommand({ url, flags, headers }: Call): string {
   const place = whereOf(url)
   const words = PROBE_FLAGS.flatMap((flag) => (flags[flag] === undefined ? [] : [`--${flag}`, flags[flag]]))
   const names = headers.flatMap((header) => ['--header', `${header.replace(/:.*/s, '')}: ***`])
-  return ['terminal-upstream probe', ...[place === url ? url : `${place}?***`, ...words, ...names].map(quoted)].join(
-    ' ',
-  )
+  // By itself, a probe puts the key into URLs.
+  const limits = flags['token-in-url'] === 'never' ? ['--token-in-url', 'never'] : []
+  const shown = [place === url ? url : `${place}?***`, ...words, ...limits, ...names]
+  return `terminal-upstream probe ${shown.map(quoted).join(' ')}`
 }
 
 /** Quotes a word for a shell. */
