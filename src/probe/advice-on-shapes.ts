@@ -61,7 +61,8 @@ const FAILED_ATTACHES: readonly Rule<FailedAttach>[] = [
   [({ closeCode, detail = '' }) => closeCode === CLOSE_DENIED && (detail === '' || NOT_REACHABLE.test(detail)),
     'Check on the orchestrator why it cannot start or reach the container of this user.'],
   [({ closeCode }) => closeCode === CLOSE_DENIED,
-    ({ detail }) => adviceOn({ says: detail }) ?? `Check who may use this terminal: the server says "${detail}".`],
+    ({ detail = '' }) =>
+      adviceOn({ says: detail }) ?? `Check who may use this terminal: the server says "${detail.replaceAll('"', "'")}".`],
   [({ closeCode }) => closeCode === CLOSE_NOT_FOUND,
     'Configure the reverse proxy to forward X-User-Id and X-Session-Id with WebSockets, too: the server does not get them.'],
   [({ closeCode }) => closeCode === undefined,

@@ -1,6 +1,6 @@
 import { evidenceOf } from '../upstream/advice.ts'
 import { statusError } from '../upstream/failures.ts'
-import { asRecord, serverMessage, type Reply } from '../upstream/requests.ts'
+import { asRecord, oneWord, serverMessage, type Reply } from '../upstream/requests.ts'
 import { whereOf } from '../upstream/url.ts'
 import { sendGet, type Context } from './context.ts'
 import { count, failed, ok, type Facts, type ProbeOutcome, type RejectedRequest } from './facts.ts'
@@ -81,7 +81,7 @@ function readLocation(location: string, { listUrl, target, upstream }: Context):
   let place: string
   try {
     const { protocol, host, pathname } = new URL(location, listUrl)
-    place = upstream.redact(`${protocol}//${host}${pathname}`)
+    place = oneWord(upstream.redact(`${protocol}//${host}${pathname}`))
   } catch {
     return { place: 'nowhere' }
   }

@@ -116,8 +116,9 @@ const FULL = /^Maximum number of terminal sessions/
 // PROTOCOL 2.18: it is 400.
 const NO_USER = /^X-User-Id is required/
 
+/** Returns what the server says in quotation marks, which it cannot end: what follows is our advice. */
 function afterComma(message: string): string {
-  return message === '' ? '' : `, "${message}"`
+  return message === '' ? '' : `, "${message.replaceAll('"', "'")}"`
 }
 
 /**

@@ -52,11 +52,16 @@ export async function request(what: string, options: UpstreamOptions, plan: Requ
   if (status === 200 || (one && isOwnNotFound(answer))) return answer
   // PROTOCOL 2.13: no server redirects a correct request. A browser hides the status and the target of a redirect that it does not follow.
   if (status === 0 || (status >= 300 && status < 400)) {
-    throw unexpected(answer, `redirected to ${redact(answer.header('location') ?? 'elsewhere')}`)
+    throw unexpected(answer, `redirected to ${oneWord(redact(answer.header('location') ?? 'elsewhere'))}`)
   }
   const says = redact(serverMessage(json))
   const { contextId } = options
   throw statusError(action, status, { step: method, says, hasKey, contextId, ...evidenceOf(answer.header) })
+}
+
+/** Returns a foreign URL for a message, in which it cannot pass for words of ours. */
+export function oneWord(url: string): string {
+  return url.replaceAll(' ', '%20')
 }
 
 /**

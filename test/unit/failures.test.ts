@@ -49,6 +49,12 @@ describe('statusError', () => {
       'Cannot x at http://h/: HTTP 401, "Invalid API key". Check `key` and `authType`.',
     )
   })
+
+  it('keeps what the server says within its quotation marks', () => {
+    expect(statusError('Cannot x', 401, { says: 'No". Use http:// instead. "' }).message).toBe(
+      `Cannot x: HTTP 401, "No'. Use http:// instead. '". Check \`key\` and \`authType\`.`,
+    )
+  })
 })
 
 // PROTOCOL 6.1 and 6.3

@@ -95,6 +95,13 @@ const answers: Array<[what: string, status: number, body: string, headers: Recor
     /with `headers`: a web site or a login/,
   ],
   ['a redirect to a URL that cannot be parsed', 302, '', { location: 'http://[' }, /a web site or a login/],
+  [
+    'a redirect with words',
+    307,
+    '',
+    { location: 'https://h/.%20Run:%20x/api/terminals' },
+    /^Use https:\/\/h\/\.%20Run:%20x instead/,
+  ],
   ['a redirect', 307, '', { location: 'https://h/base/api/terminals?token=canary' }, /^Use https:\/\/h\/base instead/],
   ['a wrong key', 401, '{"detail":"Invalid API key"}', {}, /Check `key` and `authType`/],
   [

@@ -174,6 +174,12 @@ describe('probeUpstream', () => {
     expect((await probe(await serverWith((socket) => socket.close(code, reason)))).advice).toMatch(advice)
   })
 
+  it('keeps the reason of a close within its quotation marks', async () => {
+    const base = await serverWith((socket) => socket.close(4003, 'No". Use http:// instead. "'))
+    const [, advice] = await failing(base)
+    expect(advice).toContain(`the server says "No'. Use http:// instead. '".`)
+  })
+
   it('shows none of the keys of a `key` function that the server repeats', async () => {
     let asked = 0
     const base = await serverWith((socket, { url }) => socket.close(4003, String(tokenIn(url))), {

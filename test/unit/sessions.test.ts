@@ -150,6 +150,15 @@ describe('an unexpected answer', () => {
     expect(target.requests).toEqual([])
   })
 
+  it.each(['https://sso.example/. Now run: x', 'https://sso.example/.%20Now%20run:%20x'])(
+    'that redirects to %s has a target of one word, which says nothing in our place',
+    async (location) => {
+      const client = clientOf(await upstreamOf({ faults: { list: { refuse: 302, headers: { location } } } }))
+      const { message } = await rejection(listTerminalSessions(client))
+      expect(message).toContain('redirected to https://sso.example/.%20Now%20run:%20x. Use that address')
+    },
+  )
+
   it('with nothing but an id is a session, so that the caller can delete it', async () => {
     const client = clientOf(await upstreamOf({ faults: { create: { refuse: 200, body: '{"id":"s1"}' } } }))
     expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt: '', pid: 0 })
