@@ -94,6 +94,8 @@ async function checkOtherUser(context: Context, facts: Facts, works: Works): Pro
   // An Open WebUI whose path a proxy in front has changed.
   if (sendsCookies(facts.authType)) return skipped('not tested: the token itself says who the user is')
   if (isOrchestrator(facts)) return skipped('not tested: the orchestrator would start a container for that user')
+  if (facts.orchestrator === undefined)
+    return skipped('not tested: the server may be an orchestrator, and start a container')
   if (works === 'token+frame') return ONE_MORE_URL
   const other = { userId: `${context.target.userId}-probe` }
   return inNewSession(context, facts, async (sessionId) => {

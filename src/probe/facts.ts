@@ -109,8 +109,8 @@ export interface Facts {
   /** The code of the network error that ended the checks. */
   code?: string | undefined
   rejected?: RejectedRequest
-  /** Whether the server is an orchestrator: only orchestrators require X-User-Id of requests. */
-  orchestrator?: boolean
+  /** Whether the server is an orchestrator: only orchestrators require X-User-Id of requests. Absent if it could not be told. */
+  orchestrator?: boolean | undefined
   /** Whether a gateway of this package answers. */
   isGateway?: boolean
   /** Whether the server gives the output of the user's shell, as Open Terminal from 0.12.4 on does. */

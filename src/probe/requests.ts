@@ -34,7 +34,7 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
   if (facts.hiddenFromPages !== undefined) return failed(facts.hiddenFromPages)
   const { 'X-User-Id': _, ...withoutUser } = headers
   facts.contexts = (await tryGet(listUrl, { ...headers, 'X-Terminal-Context-Id': UNKNOWN_ID })).status === 400
-  facts.orchestrator = facts.contexts || (await tryGet(listUrl, withoutUser)).status === 422
+  facts.orchestrator = facts.contexts || requiresUser(await tryGet(listUrl, withoutUser))
   if (isBehindOpenWebUI(facts)) {
     facts.openWebUi = versionOfOpenWebUI(
       await tryGet(new URL(facts.url.href.replace(SERVER_PATH, '/api/version')).href, {}),
@@ -42,8 +42,8 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
     // It adds the user itself, and passes the other headers of the answer on (PROTOCOL 2.16).
     facts.orchestrator = reply.header('x-request-id') !== undefined
   }
-  // An orchestrator would start a container to answer this.
-  if (!facts.orchestrator) {
+  // An orchestrator would start a container to answer this, also one that could not be recognized.
+  if (facts.orchestrator === false) {
     facts.version = versionIn(await tryGet(besideSessions(listUrl, '/openapi.json')))
     facts.knowsUserShell = saysUserShell(await tryGet(upstream.httpUrl('user', 'output')))
   }
@@ -53,6 +53,12 @@ export async function checkRequests(context: Context, facts: Facts): Promise<Pro
   const proxies = (reply.header('server') ?? '').replaceAll(/uvicorn(?:, )?/g, '')
   const through = [facts.openWebUi && `Open WebUI ${facts.openWebUi}`, redact(proxies)].filter(Boolean).join(' and ')
   return ok(`accepted, ${count(json.length, 'session')}${through === '' ? '' : `, through ${through}`}`)
+}
+
+/** Whether the answer to a request without a user is that of an orchestrator; `undefined` if it is nobody's, or a proxy's. */
+function requiresUser({ status = 0 }: Partial<Reply>): boolean | undefined {
+  if (status === 422) return true
+  return status === 0 || status === 429 || status >= 500 ? undefined : false
 }
 
 function readRejection({ status, header, json }: Reply, context: Context): RejectedRequest {

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { ProbeReport } from '../../src/probe.ts'
 import type { TestRelease, TestUpstream } from '../../src/testing.ts'
-import { gateway, type Habits } from '../support/gateway.ts'
+import { gateway, page, refuse, type Habits } from '../support/gateway.ts'
 import { NEWEST, OLDEST, outcomes, probe, QUICK, TERMINALS } from '../support/probe.ts'
 import { until, upstreamOf } from '../support/upstream.ts'
 
@@ -104,6 +104,23 @@ describe('a second user of the probe', () => {
     })
     expect(requestsOfOther(upstream)).toEqual([])
     expect(report.ok).toBe(true)
+  })
+
+  it('is not tested where a limit on requests hides whether the server is an orchestrator', async () => {
+    const upstream = await upstreamOf({ ...QUICK, release: 'terminals@0.0.3' })
+    const hidden: Habits['answer'] = ({ headers }, response) => !headers['x-user-id'] && page(response, 429)
+    const base = await gateway(upstream, {
+      answer: hidden,
+      upgrade: (_request, socket) => refuse(socket, 429),
+      passes: ({ url = '' }) => url.includes('user_id'),
+    })
+    const report = await probe(base)
+    expect(otherUserOf(report)).toMatchObject({
+      outcome: 'skipped',
+      detail: 'not tested: the server may be an orchestrator, and start a container',
+    })
+    expect(requestsOfOther(upstream)).toEqual([])
+    expect(upstream.requests.filter(({ path }) => path.endsWith('/openapi.json'))).toEqual([])
   })
 
   it('is not tested where no shape attaches', async () => {
