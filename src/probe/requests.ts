@@ -63,7 +63,7 @@ function requiresUser({ status = 0 }: Partial<Reply>): boolean | undefined {
 
 function readRejection({ status, header, json }: Reply, context: Context): RejectedRequest {
   const location = header('location')
-  const says = context.upstream.redact(serverMessage(json))
+  const says = serverMessage(json)
   const { contextId } = context.target
   const { hasKey } = context.upstream
   const action = `Cannot list the terminal sessions at ${whereOf(context.listUrl)}`
@@ -72,7 +72,7 @@ function readRejection({ status, header, json }: Reply, context: Context): Rejec
     status,
     html: isHtml(header('content-type')),
     login: readLogin(header('www-authenticate')),
-    reason: says,
+    reason: context.upstream.redact(says),
     evidence: { code, action, status, step: 'GET', says, hasKey, contextId, ...evidenceOf(header) },
     redirect: location === undefined ? undefined : readLocation(location, context),
   }

@@ -16,8 +16,9 @@ export interface Evidence {
   /** The code and the message of the runtime's error. */
   readonly failure?: string | undefined
   /**
-   * The reason that the server gave in JSON or in a close frame, or the reason phrase of a 401 or 403 to a handshake; already
-   * redacted. A proxy on the way gives none, but for such a phrase.
+   * The reason that the server gave in JSON or in a close frame, or the reason phrase of a 401 or 403 to a handshake; for
+   * patterns and never shown: it may have secrets, and without them it would be other words if a secret is one of them. A
+   * proxy on the way gives none, but for such a phrase.
    */
   readonly says?: string | undefined
   /** The headers `Content-Type`, `WWW-Authenticate`, `Content-Length` and `Retry-After`. */

@@ -75,13 +75,18 @@ export function evidenceIn(error: unknown): Evidence {
   return evidences.get(Object(error)) ?? {}
 }
 
-/** Returns the error for an HTTP status (PROTOCOL 2.3). */
-export function statusError(action: string, status: number, evidence: Evidence = {}): TerminalError {
+/** Returns the error for an HTTP status (PROTOCOL 2.3). `shown` is what the server says, without secrets. */
+export function statusError(
+  action: string,
+  status: number,
+  evidence: Evidence = {},
+  shown: string = evidence.says ?? '',
+): TerminalError {
   const { says = '', step } = evidence
   const isFull = step === 'POST' && status === 429 && FULL.test(says)
   const otherwise = status >= 500 || status === 429 ? 'ERR_TERMINAL_UNAVAILABLE' : 'ERR_TERMINAL_PROTOCOL'
   const code = isFull ? 'ERR_TERMINAL_LIMIT' : NO_USER.test(says) ? STATUSES[422] : STATUSES[status]
-  return terminalError(code ?? otherwise, action, `HTTP ${status}${afterComma(says)}`, { status, evidence })
+  return terminalError(code ?? otherwise, action, `HTTP ${status}${afterComma(shown)}`, { status, evidence })
 }
 
 // What the servers themselves say with 401 (PROTOCOL 2.3). A proxy on the way, such as one of an SSO, says something else.
@@ -143,7 +148,7 @@ export function closeError(
   return terminalError(codeForClose(closeCode, reason), action, why, {
     closeCode,
     closeReason,
-    evidence: { ...evidence, says: closeReason },
+    evidence: { ...evidence, says: reason },
   })
 }
 

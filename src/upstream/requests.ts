@@ -54,9 +54,10 @@ export async function request(what: string, options: UpstreamOptions, plan: Requ
   if (status === 0 || (status >= 300 && status < 400)) {
     throw unexpected(answer, `redirected to ${oneWord(redact(answer.header('location') ?? 'elsewhere'))}`)
   }
-  const says = redact(serverMessage(json))
+  const says = serverMessage(json)
   const { contextId } = options
-  throw statusError(action, status, { step: method, says, hasKey, contextId, ...evidenceOf(answer.header) })
+  const evidence = { step: method, says, hasKey, contextId, ...evidenceOf(answer.header) }
+  throw statusError(action, status, evidence, redact(says))
 }
 
 /** Returns a foreign URL for a message, in which it cannot pass for words of ours. */

@@ -82,6 +82,11 @@ describe('closeError', () => {
   })
 })
 
+it('closeError gives advice on the reason of a close before it redacts it', () => {
+  const { message } = closeError('x', 4003, 'A saved chat is required', () => '[redacted]')
+  expect(message).toBe('x: closed with 4003, "[redacted]". Give the `chatId` of a chat that is saved.')
+})
+
 it('closeError reads the reason of a close before it redacts it', () => {
   const error = closeError('x', 4003, 'Terminal instance not reachable', () => '[redacted]')
   expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeReason: '[redacted]' })

@@ -159,6 +159,16 @@ describe('an unexpected answer', () => {
     },
   )
 
+  it('that says that the server is full is known as that, also if one of its words counts as a secret', async () => {
+    const body = '{"error":"Maximum number of terminal sessions (16) reached"}'
+    const client = clientOf(await upstreamOf({ faults: { create: { refuse: 429, body } } }))
+    const error = await rejection(createTerminalSession({ ...client, base: `${client.base}?app=terminal` }))
+    expect(error).toMatchObject({
+      code: 'ERR_TERMINAL_LIMIT',
+      message: expect.stringContaining('"Maximum number of [redacted] sessions (16) reached"') as string,
+    })
+  })
+
   it('with nothing but an id is a session, so that the caller can delete it', async () => {
     const client = clientOf(await upstreamOf({ faults: { create: { refuse: 200, body: '{"id":"s1"}' } } }))
     expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt: '', pid: 0 })
