@@ -20,10 +20,16 @@ Open Terminal up to 0.11 lists the sessions of all users. Later releases list th
 /** Resolves with the exit status. */
 export async function list(call: Call, host: Host, signal: AbortSignal): Promise<number> {
   const sessions = await findSessions(await prepareRequests(call, host, signal))
-  if (call.flags.json !== undefined) host.stdout.write(`${JSON.stringify(sessions, undefined, 2)}\n`)
+  if (call.flags.json !== undefined) host.stdout.write(`${jsonOf(sessions)}\n`)
   else if (sessions.length === 0) printNoSessions(host)
   else host.stdout.write(tableOf(sessions, host))
   return 0
+}
+
+/** Returns JSON in which also the control characters are escaped that JSON allows as they are: some control a terminal. */
+function jsonOf(sessions: readonly TerminalSession[]): string {
+  const json = JSON.stringify(sessions, undefined, 2)
+  return json.replaceAll(/[\x7f-\x9f]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`)
 }
 
 /** Gets all sessions of the user. */

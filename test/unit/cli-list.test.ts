@@ -76,6 +76,12 @@ it('list says on stderr that there are no sessions', async () => {
   expect(await list(await upstreamOf())).toEqual({ status: 0, stdout: '', stderr: 'No sessions.\n' })
 })
 
+it('list --json escapes what controls a terminal', async () => {
+  const { stdout } = await list(await answering(uneven), ['--json'])
+  expect(stdout).not.toMatch(/[^\n\P{Cc}]/u)
+  expect(JSON.parse(stdout)).toMatchObject([{}, {}, { createdAt: uneven[2]?.created_at }])
+})
+
 it('list --json prints an empty array when there are no sessions', async () => {
   expect(await list(await upstreamOf(), ['--json'])).toEqual({ status: 0, stdout: '[]\n', stderr: '' })
 })
