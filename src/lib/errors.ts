@@ -127,26 +127,28 @@ const SHORTEST_PART = 8
 
 /** Returns a function that removes the secrets and every query string from a foreign text, and cuts it to one line. */
 export function createRedact(secrets: Iterable<string>): Redact {
-  // Created for the first text: most requests have no text to redact, and a cookie may have hundreds of values.
-  let spellings: Set<string> | undefined
+  // The spellings by their beginnings, and how long those are. Created for the first text: most requests have none to redact.
+  let spellings: Map<string, string[]> | undefined
+  let sizes: Set<number>
   return (text) => {
-    spellings ??= new Set([...secrets].flatMap(spellingsOf))
-    const decoded = visible(decodePercents(text.slice(0, LONGEST_TEXT)))
-    // How many characters to remove at each place where a secret begins.
-    const lengths: number[] = []
-    for (const spelling of spellings) {
-      const beginning = spelling.slice(0, SHORTEST_PART)
-      for (let at = -1; beginning !== '' && (at = decoded.indexOf(beginning, at + 1)) >= 0;) {
-        let { length } = beginning
-        while (length < spelling.length && decoded[at + length] === spelling[length]) length += 1
-        lengths[at] = Math.max(lengths[at] ?? 0, length)
-      }
+    if (!spellings) {
+      spellings = groupByBeginning(new Set([...secrets].flatMap(spellingsOf)))
+      sizes = new Set([...spellings.keys()].map(({ length }) => length))
     }
+    const decoded = visible(decodePercents(text.slice(0, LONGEST_TEXT)))
     let clean = ''
+    // Reads no place twice for the same secret: a user may choose both the text and hundreds of secrets.
     for (let at = 0; at < decoded.length;) {
-      const length = lengths[at]
-      clean += length ? '[redacted]' : decoded.charAt(at)
-      at += length ?? 1
+      let length = 0
+      for (const size of sizes) {
+        for (const spelling of spellings.get(decoded.slice(at, at + size)) ?? []) {
+          let same = size
+          while (same < spelling.length && decoded[at + same] === spelling[same]) same += 1
+          length = Math.max(length, same)
+        }
+      }
+      clean += length > 0 ? '[redacted]' : decoded.charAt(at)
+      at += length || 1
     }
     const line = clean
       .replaceAll(/\?[^\s"'<>]+/g, '?[redacted]')
@@ -154,6 +156,17 @@ export function createRedact(secrets: Iterable<string>): Redact {
       .trim()
     return line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)}…` : line
   }
+}
+
+function groupByBeginning(spellings: Iterable<string>): Map<string, string[]> {
+  const groups = new Map<string, string[]>()
+  for (const spelling of spellings) {
+    const beginning = spelling.slice(0, SHORTEST_PART)
+    const group = groups.get(beginning)
+    if (group) group.push(spelling)
+    else if (beginning !== '') groups.set(beginning, [spelling])
+  }
+  return groups
 }
 
 /** Returns the spellings of a secret as plain text, in JSON and in a form. Percent-encodings are decoded in the text instead. */

@@ -86,6 +86,11 @@ it('createRedact stays fast with a cookie of 14 KB and texts of 4 KB', () => {
   expect(redact(`was: ${values[999]}`)).toBe('was: [redacted]')
 })
 
+it('createRedact stays fast when a user has chosen the text and a thousand cookies alike', () => {
+  const redact = createRedact(Array.from({ length: 1_000 }, (_item, index) => 'a'.repeat(8 + index)))
+  for (let count = 0; count < 20; count += 1) expect(redact('a'.repeat(4_096))).toMatch(/^(\[redacted\])+$/)
+})
+
 describe('withoutSecrets', () => {
   it('keeps the innermost message and its code, and no other field', () => {
     const deep = Object.assign(new Error('connect ECONNREFUSED key'), {
