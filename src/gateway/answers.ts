@@ -58,6 +58,9 @@ const FULL: Refusal = {
   reason: 'full',
 }
 
+/** The user has named a chat that is somebody else's, and learns nothing of that. */
+export const CHAT_TAKEN = "the chat is the id of another user's session"
+
 /** The upstream does not accept what the gateway sends. */
 export const REFUSED: Refusal = { ...FOR_OPERATOR, reason: 'upstream' }
 
@@ -110,6 +113,7 @@ export function isRefused(thrown: unknown): boolean {
 export function answerForUpstream(thrown: unknown, areUsers: boolean): Refusal {
   const answerTo = (error: TerminalError): Refusal | undefined => {
     if (isFull(error)) return FULL
+    if (error.why === CHAT_TAKEN) return NOT_FOUND
     return areUsers && hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED') ? OF_USER : find(OF_UPSTREAM, error)
   }
   return answerFrom(answerTo, thrown, FOR_OPERATOR)

@@ -8,6 +8,7 @@ import { terminalError } from '../upstream/failures.ts'
 import type { RenewedOptions } from '../upstream/credentials.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { Access, Keyring } from './access.ts'
+import { CHAT_TAKEN } from './answers.ts'
 import type { Authorization } from './authorization.ts'
 import type { GatewaySettings } from './options.ts'
 import { isSameChat, isSameUser, mayUse, type Owner } from './owner.ts'
@@ -126,8 +127,7 @@ export class Sessions implements SessionObserver {
     const sameChat = [...this.#openings].filter((other) => chatId !== undefined && isSameChat(other.owner, owner))
     await Promise.allSettled(sameChat.map(({ done }) => done))
     if (chatId !== undefined && this.#isTaken(owner, chatId)) {
-      const why = "the chat is the id of another user's session"
-      throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', why)
+      throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', CHAT_TAKEN)
     }
     const attach = (): Promise<OpenTerminal<SessionOutput>> => this.#attach(access, signal)
     let terminal = await this.#room.open(owner, signal, attach)

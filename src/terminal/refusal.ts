@@ -69,9 +69,9 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
   }
 }
 
-function elsewhere({ action, upstream }: Attempt, { status, reason }: Ending): TerminalError {
+function elsewhere({ action }: Attempt, { status, reason }: Ending): TerminalError {
   const why = `HTTP ${status} to the handshake${THERE}`
-  const evidence = { isElsewhere: true, says: upstream.redact(reason) }
+  const evidence = { isElsewhere: true, says: reason }
   return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { status, evidence })
 }
 
@@ -131,7 +131,7 @@ function errorFor(
     return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, `HTTP ${status} to the handshake${found}`, {
       status,
       // PROTOCOL 8.9
-      evidence: { ...evidence, says: upstream.redact(reason) },
+      evidence: { ...evidence, says: reason },
     })
   }
   if (status !== undefined) return statusError(action, status, evidence)

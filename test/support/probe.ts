@@ -6,7 +6,7 @@ import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { prompting } from './attach.ts'
 import { serve, withoutCanary } from './upstream.ts'
 
-export const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5 }
+export const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 400, redialDelay: 5 }
 export const who = { key: 'sk-canary', userId: 'ada', idle: 0, timeout: 2_000 }
 
 export const TERMINALS = 'terminals@0.2.2'

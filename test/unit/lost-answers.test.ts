@@ -123,7 +123,7 @@ describe('a kept-alive connection that the server has dropped', () => {
       await terminal.close()
       expect(upstream.sessions).toEqual([])
     }
-  }, 60_000)
+  }, 120_000)
 })
 
 describe('a session that connectTerminal created', () => {

@@ -197,7 +197,7 @@ describe('an unfinished message', () => {
     ws.send(Buffer.alloc(3 * MIB, 'x'))
     ws.send(Buffer.from('over'))
     await printed('over')
-  })
+  }, 30_000)
 })
 
 /** Returns the bytes of messages that ws holds because they are not finished. */

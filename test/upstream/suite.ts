@@ -123,7 +123,7 @@ function describeClient({ name, url: base, standIn, flood }: Subject): void {
     }
     const printed = Buffer.concat(chunks).subarray(start + 6, start + 6 + flood)
     expect(sha256(printed)).toBe(sha256(LINE.repeat(Math.ceil(flood / LINE.length)).slice(0, flood)))
-  })
+  }, 30_000)
 
   it('reads characters that are split between messages', async () => {
     const terminal = await connect()
