@@ -77,7 +77,7 @@ export class Authorizer {
       return check(upstream)
     } catch (error) {
       // What this package says names the field that is wrong, and shows no value. A getter may have thrown anything.
-      const isOwn = error instanceof Error && /^ERR_(?:INVALID_ARG|TERMINAL)_/.test(errorCode(error) ?? '')
+      const isOwn = error instanceof Error && /^ERR_(?:INVALID_ARG|TERMINAL)_/.test(String(errorCode(error)))
       throw new WrongReturn(isOwn ? error.message : kindOf(error), error)
     }
   }
