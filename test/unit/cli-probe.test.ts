@@ -10,7 +10,7 @@ import { mute } from '../support/shells.ts'
 import { startGateway } from '../support/terminal-gateway.ts'
 import { nobody, releases, until, upstreamOf } from '../support/upstream.ts'
 
-const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 50, redialDelay: 5, policies: [] }
+const QUICK: TestUpstreamOptions = { shell: prompting, authTimeout: 250, redialDelay: 5, policies: [] }
 
 /** Runs `probe` on a new server, and checks that it deletes its sessions and does not show the key. */
 async function probe(server: TestUpstreamOptions = {}, flags: string[] = [], options: HostOptions = {}) {
