@@ -98,7 +98,7 @@ describe('the stack of an error', () => {
 
   it('does not hide an error when the stack of the caller cannot be made', async () => {
     const error = Object.assign(new Error('no'), { code: 'ERR_TERMINAL_CLOSED', stack: 'Error: no' })
-    const { prepareStackTrace } = Error
+    const prepareStackTrace: unknown = Reflect.get(Error, 'prepareStackTrace')
     onTestFinished(() => void Object.assign(Error, { prepareStackTrace }))
     Error.prepareStackTrace = () => {
       throw new Error('no stack')
