@@ -1,4 +1,4 @@
-import { startTicking, stopTicking, type Ticking } from './clock.ts'
+import { SilenceTimer, type SilenceObserver } from './silence-timer.ts'
 
 /** The owner of a {@link Heartbeat}: it reaches the other side. */
 export interface HeartbeatOwner {
@@ -13,30 +13,22 @@ export interface HeartbeatOwner {
 /** Pings without an answer, after which the connection counts as lost. */
 export const MISSED_PINGS = 2
 
-/**
- * Pings after every `interval` ms of silence, to find out whether the other side is still there. 0 never pings. Each session
- * has one on both sides, so it is one small object with no timer of its own.
- */
-export class Heartbeat implements Ticking {
-  readonly #interval: number
+/** Pings after every `interval` ms of silence, to find out whether the other side is still there. 0 never pings. */
+export class Heartbeat implements SilenceObserver {
   readonly #owner: HeartbeatOwner
-  // The time at which the silence began.
-  #since = performance.now()
-  // Whether the silence has been broken since the last tick.
-  #broken = false
+  readonly #silence: SilenceTimer
   // Pings without an answer.
   #missed = 0
 
   constructor(interval: number, owner: HeartbeatOwner) {
-    this.#interval = interval
     this.#owner = owner
-    if (interval > 0) startTicking(this)
+    this.#silence = new SilenceTimer(interval === 0 ? [] : [interval], this)
   }
 
-  /** The other side has sent something: the silence begins anew. Only sets fields, because a flood does it for each message. */
+  /** The other side has sent something: the silence begins anew. */
   reset(): void {
     this.#missed = 0
-    this.#broken = true
+    this.#silence.reset()
   }
 
   /** The other side has shown that it is there, but this does not restart the silence. */
@@ -45,20 +37,14 @@ export class Heartbeat implements Ticking {
   }
 
   stop(): void {
-    stopTicking(this)
+    this.#silence.stop()
   }
 
-  tick(now: number): void {
-    if (this.#broken) this.#since = now
-    this.#broken = false
-    if (now - this.#since >= this.#interval) this.pingNow()
-  }
-
-  /** Pings, or reports that two pings were not answered. Also for an owner that cannot wait. */
-  pingNow(): void {
-    this.#broken = true
+  /** Pings now, or reports that two pings were not answered. Called by the timer, and by an owner that cannot wait. */
+  onSilence(): void {
     if (this.#owner.isPaused()) this.#missed = 0
     if (this.#missed === MISSED_PINGS) return this.#owner.onLost()
     if (this.#owner.ping()) this.#missed += 1
+    this.#silence.reset()
   }
 }

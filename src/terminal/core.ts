@@ -162,7 +162,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     // While a slow reader holds the server back, the shell's last output has not arrived.
     else if (this.#sink.isPaused()) return this.#exits.reset()
     // A network may drop the connection without a word. So a server that answers is asked soon after some traffic.
-    if (this.#sink.isKept) this.#heartbeat.pingNow()
+    if (this.#sink.isKept) this.#heartbeat.onSilence()
     else void this.#checkExit()
   }
 
