@@ -125,7 +125,7 @@ function isInstalled(file: string): boolean {
 const BUILD =
   'i=0; while :; do i=$((i+1)); printf "\\033[32m[%d/999]\\033[0m building grüße-%d €\\r\\n" $i $i; sleep 0.002; done'
 const programs: Array<[file: string, args: string[], keys: string[]]> = [
-  ['vim', ['-u', 'NONE', '/etc/services'], ['\x06', '\x02', 'iabc\x1b', ':set nu!\r', 'u', 'G', 'gg']],
+  ['vim', ['-u', 'NONE', '-n', '/etc/services'], ['\x06', '\x02', 'iabc\x1b', ':set nu!\r', 'u', 'G', 'gg']],
   ['htop', ['-d', '2'], ['\x1b[B', 't', 'P', 'M']],
   ['top', ['-d', '0.1'], ['M', 'P', 'c']],
   ['sh', ['-c', BUILD], []],

@@ -309,7 +309,7 @@ export async function remove(world: World, user: User, shell: ModelShell): Promi
   // An upstream that refuses is asked again in the background. The client may be told that it is not certain yet.
   const mayBeLate = isInTrouble && (shell.state === 'alive' || shell.isBeingDeleted) && status >= 500
   // The gateway may not have noticed yet that the shell has ended.
-  const allowed = { alive: [200], unseen: [200, 404], ended: [shell.isBeingDeleted ? 200 : 404] }[shell.state]
+  const allowed = { alive: [200], unseen: [200, 404], ended: shell.isBeingDeleted ? [200, 404] : [404] }[shell.state]
   if (!mayBeLate && !allowed.includes(status)) throw new Error(`DELETE was answered with ${status}`)
   shell.isBeingDeleted = mayBeLate
   shell.state = 'ended'
