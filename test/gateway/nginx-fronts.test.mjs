@@ -1,7 +1,5 @@
 // What a page in Chromium and the probe say behind nginx, in the forms that people copy, side by side.
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +11,7 @@ import { probeUpstream } from '../../src/probe.ts'
 import { launchBrowser } from '../runtimes/browser.mjs'
 import { clientOf, upstreamOf } from '../support/upstream.ts'
 import { hasNginx, startFront } from './nginx.ts'
+import { serveGateway } from './serve.mjs'
 
 const WEBSOCKETS =
   'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
@@ -76,18 +75,7 @@ async function startGateway() {
       return { ...clientOf(upstream), base: upstream.url }
     },
   })
-  const http = createServer((request, response) => {
-    gateway.handleRequest(request, response, () => void response.setHeader('Content-Type', 'text/html').end('<p>'))
-  })
-  http.on('upgrade', (request, socket, head) => void gateway.handleUpgrade(request, socket, head))
-  http.listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  onTestFinished(async () => {
-    await gateway.close({ drain: 0 })
-    http.closeAllConnections()
-    http.close()
-  })
-  return `http://127.0.0.1:${http.address().port}`
+  return serveGateway(gateway, (response) => response.setHeader('Content-Type', 'text/html').end('<p>'))
 }
 
 /** Connects in a page of this site. Returns "open", or why it is not. */

@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -11,6 +9,7 @@ import { TOKEN } from '../support/front.ts'
 import { run } from '../support/host.ts'
 import { clientOf, outputWith, upstreamOf } from '../support/upstream.ts'
 import { hasNginx, startAccess, startBasicAuth } from './nginx.ts'
+import { serveGateway } from './serve.mjs'
 
 const BASIC = { Authorization: `Basic ${Buffer.from('ada:canary word').toString('base64')}` }
 
@@ -30,16 +29,7 @@ async function expectShell(terminal) {
 /** Starts a gateway whose `authorize` returns these options. */
 async function startGateway(options) {
   const gateway = createTerminalGateway({ authorize: () => options })
-  const http = createServer((request, response) => void gateway.handleRequest(request, response))
-  http.on('upgrade', (request, socket, head) => void gateway.handleUpgrade(request, socket, head))
-  http.listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  onTestFinished(async () => {
-    await gateway.close({ drain: 0 })
-    http.closeAllConnections()
-    http.close()
-  })
-  return `http://127.0.0.1:${http.address().port}`
+  return serveGateway(gateway)
 }
 
 /** Writes the headers to a file for --header-file. */
