@@ -38,12 +38,13 @@ async function makeSession(
   const [leftFirst] = parkedOf(world.shells, user.index)
   const isQuiet = !world.isInTrouble && !world.isFull(user)
   const room = mayMakeRoom(world.shells, user.index, world.livingCounts())
-  const { fullAnswers } = world
+  const { fullAnswers, created } = world
   const createdAt = performance.now()
   const id = await make()
   const forRoom = world.fullAnswers > fullAnswers ? room : []
   if (isQuiet && (!isAtLimit || leftFirst) && id === undefined) throw new Error(`${user.name} got no session`)
-  const forLimit = id !== undefined && isAtLimit && leftFirst ? [leftFirst] : []
+  // A session that was made counts, also if its user could not attach to it then.
+  const forLimit = world.created > created && isAtLimit && leftFirst ? [leftFirst] : []
   if (forLimit[0]) {
     const [victim] = forLimit
     victim.state = 'ended'

@@ -70,6 +70,8 @@ export class World {
   abandon: { readonly during: 'authorize' | 'create'; readonly leave: () => Promise<unknown> } | undefined
   /** The answer to the last request of a client. */
   lastResponse: ServerResponse | undefined
+  /** How many sessions the gateway has told its clients of. */
+  created = 0
   upstream!: TestUpstream
   gateway!: TerminalGateway
   base!: string
@@ -119,6 +121,9 @@ export class World {
     })
     world.#server = createServer((request, response) => {
       world.lastResponse = response
+      response.once('finish', () => {
+        if (request.method === 'POST' && response.statusCode === 200) world.created += 1
+      })
       world.gateway.handleRequest(request, response, () => void response.writeHead(404).end())
     })
     world.#server.on('upgrade', (request, socket, head) => {
