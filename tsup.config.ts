@@ -8,7 +8,7 @@ const library = defineConfig({
   // `#advice` in package.json choose one of two files by condition.
   entry: {
     ...entries,
-    websocket: 'src/terminal/websocket.ts',
+    websocket: 'src/terminal/socket-class.ts',
     'http-node': 'src/upstream/http-node.ts',
     'http-fetch': 'src/upstream/http-fetch.ts',
     'advice-for-servers': 'src/upstream/advice-for-servers.ts',

@@ -15,9 +15,9 @@ export type { UpstreamOptions } from './upstream/resolve.ts'
 
 export { connectTerminal } from './terminal/connect.ts'
 export type { ConnectTerminalOptions } from './terminal/settings.ts'
-export type { TerminalClose, TerminalConnection, TerminalStatus } from './terminal/connection.ts'
+export type { TerminalClose, TerminalConnection, TerminalStatus } from './terminal/types.ts'
 export type { TerminalSize } from './upstream/protocol.ts'
-export type { SocketConstructor, SocketLike } from './terminal/websocket.ts'
+export type { SocketConstructor, SocketLike } from './terminal/socket-class.ts'
 
 export { TerminalError } from './lib/errors.ts'
 export type { TerminalErrorCode, TerminalErrorOptions } from './lib/errors.ts'

@@ -1,5 +1,5 @@
 export { proxyTerminal } from './proxy/proxy-terminal.ts'
 export type { AuthorizeOptions, ProxyOptions, ProxySummary } from './proxy/proxy-terminal.ts'
 
-export type { ClientSocket } from './proxy/client-socket.ts'
-export type { ClientAuth } from './proxy/commands.ts'
+export type { ClientSocket } from './client/socket.ts'
+export type { ClientAuth } from './client/messages.ts'

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws'
 import { connectTerminal } from '../terminal/connect.ts'
-import type { TerminalConnection } from '../terminal/connection.ts'
+import type { TerminalConnection } from '../terminal/types.ts'
 import type { TestRelease } from '../testing/releases.ts'
 import { startTestUpstream, type TestUpstream } from '../testing/start.ts'
 import { buildUpstreamAuth } from '../upstream/auth.ts'

@@ -1,4 +1,4 @@
-import type { TerminalConnection } from '../terminal/connection.ts'
+import type { TerminalConnection } from '../terminal/types.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import type { Host, OutputStream } from './host.ts'
 import { createModeTracker, type ReadOutput } from './modes.ts'

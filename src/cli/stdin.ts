@@ -1,6 +1,6 @@
 import { delay } from '../lib/deadline.ts'
 import { hasCode, type TerminalError } from '../lib/errors.ts'
-import type { TerminalConnection } from '../terminal/connection.ts'
+import type { TerminalConnection } from '../terminal/types.ts'
 import { createEscape } from './escape.ts'
 import type { InputStream } from './host.ts'
 

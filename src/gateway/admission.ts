@@ -1,6 +1,6 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
-import type { ClientSession } from '../proxy/client-session.ts'
+import type { ClientSession } from '../client/client.ts'
 
 // While a replay is made, all sessions wait. So those of one session take at most this part of the time.
 const SHARE = 1 / 20

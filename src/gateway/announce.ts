@@ -1,4 +1,4 @@
-import type { ClientSession } from '../proxy/client-session.ts'
+import type { ClientSession } from '../client/client.ts'
 import type { Replay } from './session-output.ts'
 
 /** The answer to a heartbeat (PROTOCOL 8.4). */

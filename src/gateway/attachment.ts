@@ -1,5 +1,5 @@
-import type { JoinedTerminal } from '../proxy/client-session.ts'
-import type { Downlink } from '../proxy/downlink.ts'
+import type { JoinedTerminal } from '../client/client.ts'
+import type { Downlink } from '../client/downlink.ts'
 import type { SessionInput } from './session-input.ts'
 import type { Visit } from './visit.ts'
 

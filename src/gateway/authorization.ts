@@ -1,7 +1,7 @@
 import { assertObject } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { errorCode } from '../lib/errors.ts'
-import { askToAuthorize } from '../proxy/authorize.ts'
+import { askToAuthorize } from '../client/authorize.ts'
 import { buildUpstreamAuth } from '../upstream/auth.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl } from '../upstream/url.ts'

@@ -1,6 +1,6 @@
-import type { ProxyEnd } from '../proxy/client-session.ts'
-import { withoutAddresses } from '../proxy/closing.ts'
-import type { TerminalClose } from '../terminal/connection.ts'
+import type { ProxyEnd } from '../client/client.ts'
+import { withoutAddresses } from '../client/closing.ts'
+import type { TerminalClose } from '../terminal/types.ts'
 import {
   CLOSE_BAD_GATEWAY,
   CLOSE_DENIED,

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { assertObject, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
-import { AUTH_TIMEOUT } from '../proxy/authorize.ts'
+import { AUTH_TIMEOUT } from '../client/authorize.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 

@@ -1,7 +1,7 @@
-import type { SignOfLife } from '../proxy/client-leg.ts'
-import type { Downlink } from '../proxy/downlink.ts'
-import type { InputTarget } from '../proxy/uplink.ts'
-import type { TerminalCore } from '../terminal/core.ts'
+import type { SignOfLife } from '../client/connection.ts'
+import type { Downlink } from '../client/downlink.ts'
+import type { InputTarget } from '../client/uplink.ts'
+import type { TerminalCore } from '../terminal/connection.ts'
 import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
 import { PONG } from './announce.ts'
 

@@ -1,8 +1,8 @@
 import type { OutputSource, Sink } from '../terminal/output.ts'
 import { ClientFlow, type StallObserver } from './client-flow.ts'
 import { History, type DropObserver } from './history.ts'
-import { ScreenState } from './screen-state.ts'
-import { buildTail } from './tail.ts'
+import { ScreenState } from '../screen/state.ts'
+import { buildTail } from '../screen/tail.ts'
 
 // Bytes that are kept for the first client, even if no output is kept later: it must see the prompt.
 const FIRST_OUTPUT = 64 * 1024

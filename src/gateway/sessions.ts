@@ -1,7 +1,7 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { attachTerminal, type AttachProgress, type OpenTerminal } from '../terminal/attach.ts'
-import type { TerminalClose } from '../terminal/connection.ts'
+import type { TerminalClose } from '../terminal/types.ts'
 import { readSettings } from '../terminal/settings.ts'
 import { CLOSE_GOING_AWAY, CLOSE_IN_USE } from '../upstream/close-codes.ts'
 import { terminalError } from '../upstream/failures.ts'

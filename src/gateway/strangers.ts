@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { ClientSession, ProxyEnd } from '../proxy/client-session.ts'
+import type { ClientSession, ProxyEnd } from '../client/client.ts'
 import { CLOSE_TRY_AGAIN } from '../upstream/close-codes.ts'
 
 const TRY_AGAIN: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason: 'Too many clients are waiting' }

@@ -1,5 +1,5 @@
-import type { ClientSession, ProxySummary } from '../proxy/client-session.ts'
-import type { Counters } from '../proxy/counters.ts'
+import type { ClientSession, ProxySummary } from '../client/client.ts'
+import type { Counters } from '../client/counters.ts'
 import { CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_TRY_AGAIN } from '../upstream/close-codes.ts'
 import { publish, type ParkedEvent, type RefusedReason } from './events.ts'
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { ClientAuth } from '../proxy/commands.ts'
+import type { ClientAuth } from '../client/messages.ts'
 import type { RefusedEvent } from './events.ts'
 import type { GatewayClient, GatewaySettings } from './options.ts'
 import type { Route } from './route.ts'

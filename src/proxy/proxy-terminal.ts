@@ -1,15 +1,15 @@
 import { assertObject, assertSignal, wrongType } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
-import type { TerminalCore } from '../terminal/core.ts'
+import type { TerminalCore } from '../terminal/connection.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { CLOSE_GOING_AWAY } from '../upstream/close-codes.ts'
 import { parseBase } from '../upstream/url.ts'
-import { authorizeClient, type AuthorizeOptions } from './authorize.ts'
-import { ClientSession, type JoinedTerminal, type ProxyEnd, type ProxySummary } from './client-session.ts'
-import { isSocket, OPEN, type ClientSocket } from './client-socket.ts'
-import { explainThrown, withoutAddresses } from './closing.ts'
-import { Downlink } from './downlink.ts'
+import { authorizeClient, type AuthorizeOptions } from '../client/authorize.ts'
+import { ClientSession, type JoinedTerminal, type ProxyEnd, type ProxySummary } from '../client/client.ts'
+import { isSocket, OPEN, type ClientSocket } from '../client/socket.ts'
+import { explainThrown, withoutAddresses } from '../client/closing.ts'
+import { Downlink } from '../client/downlink.ts'
 
 export type { AuthorizeOptions, ProxySummary }
 

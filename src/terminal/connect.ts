@@ -1,6 +1,6 @@
 import { withCallSite } from '../lib/call-site.ts'
-import type { TerminalConnection } from './connection.ts'
-import { ResumableTerminal } from './resumable-terminal.ts'
+import type { TerminalConnection } from './types.ts'
+import { ResumableTerminal } from './terminal.ts'
 import { readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
 
 // The way to an open terminal: attach.ts makes the tries, each with a session from lease.ts, a dial of dial.ts over a

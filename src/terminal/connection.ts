@@ -1,126 +1,248 @@
-import type { TerminalError } from '../lib/errors.ts'
+import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import { BRIEFLY } from '../lib/deadline.ts'
+import { Deferred } from '../lib/deferred.ts'
+import { hasCode, type Redact, type TerminalError } from '../lib/errors.ts'
+import { Heartbeat, type HeartbeatOwner } from '../lib/heartbeat.ts'
+import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
+import { CLOSE_NORMAL } from '../upstream/close-codes.ts'
+import { terminalError } from '../upstream/failures.ts'
+import { HEARTBEAT } from '../upstream/protocol.ts'
+import { isKnownToTakeAllInput, takesAllInput } from '../upstream/input.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { lookUpSession, type TerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { whereOf, wsUrlFor } from '../upstream/url.ts'
+import type { TerminalClose } from './types.ts'
+import type { Attempt } from './dial.ts'
+import { explainEnd, type Ending } from './ending.ts'
+import { endShell } from './farewell.ts'
+import { Input, type InputOwner } from './input.ts'
+import type { Lease } from './lease.ts'
+import type { Link, LinkObserver } from './socket.ts'
+import type { Sink } from './output.ts'
+import { stalledError, type StallReason } from './stalled.ts'
 
-/** Whether a terminal can be used: `reconnecting` while a connection that was cut off is being restored. */
-export type TerminalStatus = 'open' | 'reconnecting' | 'closed'
+// ms of silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would
+// keep an orchestrator from stopping an idle container (PROTOCOL 2.12).
+const EXIT_CHECKS = [1_000, 4_000, 16_000]
+// ms between two look-ups while there is traffic, which an orchestrator's idle reaper does not see. The reaper
+// stops a container after one minute at the earliest (PROTOCOL 2.12).
+const UPKEEP_INTERVAL = 45_000
 
-/** How a terminal ended. */
-export interface TerminalClose {
-  /** The close code (RFC 6455, section 7.4): 1000 when this side closed, 1006 when the connection dropped. */
-  readonly code: number
-  /** The reason that came with the code. */
-  readonly reason: string
-  /**
-   * - `local`: `close()` was called;
-   * - `exited`: the shell has ended. Most servers do not announce that, so the server is asked 1, 4 and 16 s after the
-   *   last output or input. Only a terminal server's own 404 counts, not that of a proxy on the way;
-   * - `remote`: the server closed the connection;
-   * - `lost`: the connection dropped, or the server stopped answering.
-   */
-  readonly cause: 'local' | 'exited' | 'remote' | 'lost'
-  /** The error; absent after a normal end. */
-  readonly error?: TerminalError
-}
-
-/**
- * An open terminal.
- *
- * `for await` yields its output, chunk by chunk, until the terminal closes. It never throws: `closed` tells how the
- * terminal ended. Each of several readers gets all output that comes while it reads. `break` only stops reading. A closed
- * terminal cannot be opened again.
- *
- * Most servers end the shell with the connection. A gateway of this package keeps it: then the terminal is `reconnecting`
- * when its connection drops, and goes on where it stopped. The gateway keeps a limited number of bytes. If it has not kept
- * all that is missing, the output goes on with a sequence that resets the screen, and with what it has kept.
- *
- * @example
- * ```ts
- * import type { TerminalConnection } from 'terminal-upstream'
- *
- * export async function makeTest(terminal: TerminalConnection): Promise<void> {
- *   const stop = terminal.onData((chunk) => process.stdout.write(chunk))
- *   terminal.resize(132, 50)
- *   await terminal.write('make test; exit\n')
- *   const { cause, error } = await terminal.closed
- *   stop()
- *   console.log(cause, error?.message)
- * }
- * ```
- */
-export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisposable {
-  /** The id of the session. */
+/** An open terminal without its output, which goes to the receiver of its link. */
+export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, SilenceObserver {
   readonly sessionId: string
-  /**
-   * The chat of the session. `undefined` if it has none, also when the server could not attach to a session with a chat:
-   * such a session is replaced by one without.
-   */
-  readonly chatId: string | undefined
-  /** Resolves when the terminal has ended, and its session is deleted if `deleteOnClose` says so. Never rejects. */
-  readonly closed: Promise<TerminalClose>
-  /**
-   * - `open`: the terminal can be used;
-   * - `reconnecting`: the connection was cut off, and the server keeps the session. There is no output, and `write` rejects;
-   * - `closed`: the terminal has ended, or is about to.
-   */
-  readonly status: TerminalStatus
-  /**
-   * Bytes of output of the session so far. What came again after a cut is counted once; what other clients got before this
-   * one is included if the server is a gateway.
-   */
-  readonly offset: number
-  /**
-   * Calls `listener` each time that `status` changes, with the new one. Use it to tell people that their terminal is
-   * reconnecting. Returns a function that removes the listener. An error that a listener throws becomes an uncaught
-   * exception.
-   *
-   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `listener` is no function.
-   */
-  onStatus(listener: (status: TerminalStatus) => void): () => void
-  /**
-   * Types into the terminal: strings as UTF-8, bytes unchanged.
-   *
-   * Resolves when the socket has taken all bytes; the program may read them later. At most 4096 bytes leave in 4 ms. Calls
-   * keep their order, even if they are not awaited. A call that is not awaited does not crash the process when the terminal
-   * closes.
-   *
-   * Open Terminal up to 0.12.3 ends a shell that does not read its input. There, 16 KB may be sent before the output repeats
-   * what was typed, and then 200 KB a second; a paste in brackets that the program has asked for leaves at 50 KB a second.
-   * Ctrl-C, Ctrl-Z and Ctrl-\ throw away what waits. A gateway of this package does this for its clients, and
-   * `write` resolves then although the input may still be refused there.
-   *
-   * On newer servers, if a program does not read its input for about 40 s, and more is sent than its PTY holds, the terminal
-   * may end: the server waits for the program and does not answer pings (1011, "keepalive ping timeout").
-   *
-   * @throws {TerminalError} ERR_TERMINAL_INPUT_STALLED when, on an old server, nothing has shown for 30 s that a program
-   * reads the input, or Ctrl-C was typed after it. The message says how much was not sent; the terminal stays open.
-   * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed, or closes before the socket has taken all.
-   * @throws {TerminalError} ERR_TERMINAL_RECONNECTING when the connection is cut off, or drops before the socket has taken
-   * all. The input is not kept for later: by then, the user may see another program.
-   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `data` is neither a string nor bytes.
-   */
-  write(data: string | Uint8Array): Promise<void>
-  /**
-   * Sets the size of the window, in character cells. Call it whenever the size changes, also while `status` is
-   * `reconnecting`.
-   *
-   * @throws {RangeError} ERR_OUT_OF_RANGE when `cols` or `rows` is no whole number from 1 to 65535.
-   * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed.
-   */
-  resize(cols: number, rows: number): void
-  /**
-   * Calls `listener` with each chunk of output. Chunks are raw bytes: a UTF-8 character may be split between two, and
-   * `chunk.buffer` may be larger than the chunk, so copy a chunk that you keep for long. A reader that
-   * starts while there is no other also gets the output that nobody has read. Returns a function that removes the listener.
-   *
-   * A listener cannot slow the server down; `for await` can. An error that a listener throws becomes an uncaught
-   * exception, and the terminal and its other readers go on.
-   *
-   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `listener` is no function.
-   */
-  onData(listener: (chunk: Uint8Array) => void): () => void
-  /**
-   * Closes the terminal, and deletes the session unless `deleteOnClose` is `false`. Resolves after that, with the value of
-   * `closed`. Waits at most 3 s for the server to delete the session. A DELETE that was refused is tried again in the
-   * background, for up to a minute; that does not keep the process alive.
-   */
-  close(): Promise<TerminalClose>
+  readonly #closed = new Deferred<TerminalClose>()
+  readonly #upstream: UpstreamOptions
+  readonly #link: Link<Sink>
+  readonly #lease: Lease
+  readonly #redact: Redact
+  readonly #input: Input
+  readonly #heartbeat: Heartbeat
+  readonly #exits = new SilenceTimer(EXIT_CHECKS, this)
+  /** Once false, nothing may be sent any more. */
+  isOpen = true
+  // Whether the session is resumed over another connection.
+  #isResumed = false
+  // Why this side ended the terminal; the close frame of the server does not tell.
+  #ownCause: 'local' | 'exited' | 'lost' | undefined
+  // Stops the question whether the server takes all input. Absent until that is asked.
+  #inputQuestion: Cancellation | undefined
+  // Stops the end of the shell. Absent unless that is under way.
+  #stopFarewell: (() => void) | undefined
+  // Cancels the look-up that is under way when the terminal ends. There is at most one.
+  #lookUpInProgress: Cancellation | undefined
+  // Counted, so that a look-up can tell whether output came while it was under way.
+  #messages = 0
+  // Runs for 45 s from the first traffic on. It is never reset.
+  #upkeep: SilenceTimer | undefined
+
+  /** Turns an accepted attempt into an open terminal. `upstream` are the options to look the session up with. */
+  constructor(link: Link<Sink>, lease: Lease, upstream: UpstreamOptions, attempt: Attempt) {
+    this.sessionId = attempt.session.sessionId
+    this.#upstream = upstream
+    this.#link = link
+    this.#lease = lease
+    this.#redact = attempt.upstream.redact
+    this.#input = new Input(this, isKnownToTakeAllInput(upstream))
+    this.#heartbeat = new Heartbeat(attempt.settings.keepAlive, this)
+    link.observe(this)
+  }
+
+  get closed(): Promise<TerminalClose> {
+    return this.#closed.promise
+  }
+
+  get chatId(): string | undefined {
+    return this.#upstream.chatId
+  }
+
+  /** Types as `write` of a connection does. With `isLent`, the caller does not change the bytes meanwhile. */
+  write(data: string | Uint8Array, isLent?: boolean): Promise<void> {
+    return this.#input.write(data, isLent)
+  }
+
+  /** Sends a text frame, in order with the calls of `write`. */
+  command(text: string): Promise<void> {
+    return this.#input.command(text)
+  }
+
+  /** Sends the text frame that sets the size at once. */
+  resize(frame: string): void {
+    this.assertOpen()
+    this.#onTraffic()
+    this.#link.sendText(frame)
+  }
+
+  /** Closes the terminal with a code that an endpoint may send. Default: 1000. */
+  close(code?: number, reason?: string): Promise<TerminalClose> {
+    this.#startClosing('local', code, reason)
+    return this.closed
+  }
+
+  /** Ends the terminal for good. Deletes the session, as `deleteOnClose` says, if `isOver`. */
+  async giveUp(isOver: boolean): Promise<void> {
+    this.#isResumed = false
+    if (isOver) await this.#lease.end(this.#session, this.#sink.generation)
+  }
+
+  assertOpen(): void {
+    if (!this.isOpen) throw this.#closedError()
+  }
+
+  async send(frame: string | ArrayBuffer): Promise<void> {
+    this.assertOpen()
+    // Only keystrokes count as traffic: a text frame cannot end the shell.
+    if (typeof frame !== 'string') this.#onTraffic()
+    await this.#link.send(frame).catch(() => {
+      throw this.#closedError()
+    })
+  }
+
+  isPaced(): boolean {
+    return this.#sink.isPaced === true
+  }
+
+  takesAllInput(): Promise<boolean> {
+    this.#inputQuestion = new Cancellation()
+    return takesAllInput(this.#upstream, this.#inputQuestion).catch(() => false)
+  }
+
+  stalledError(reason: StallReason, sent: number, size: number): TerminalError {
+    return stalledError(`Cannot type into the terminal at ${this.#where}`, reason, sent, size)
+  }
+
+  onMessage(data: Uint8Array): void {
+    this.#messages += 1
+    this.#input.onOutput(data)
+    this.#heartbeat.reset()
+    if (this.isOpen) this.#onTraffic()
+    // A server that floods a closing terminal must not fill the memory.
+    else if (this.#sink.isPaused()) this.#link.drop()
+  }
+
+  onEnd(ending: Ending): void {
+    this.isOpen = false
+    this.#exits.stop()
+    this.#heartbeat.stop()
+    this.#upkeep?.stop()
+    this.#lookUpInProgress?.abort()
+    this.#inputQuestion?.abort()
+    this.#stopFarewell?.()
+    this.#input.stop()
+    this.#isResumed = this.#sink.end(this.#ownCause === 'exited' ? CLOSE_NORMAL : ending.code)
+    void this.#finish(ending).then(this.#closed.resolve)
+  }
+
+  onPong(): void {
+    this.#heartbeat.onPong()
+  }
+
+  onSilence(timer: SilenceTimer): void {
+    if (timer === this.#upkeep) this.#upkeep = undefined
+    // While a slow reader holds the server back, the shell's last output has not arrived.
+    else if (this.#sink.isPaused()) return this.#exits.reset()
+    // A network may drop the connection without a word. So a server that answers is asked soon after some traffic.
+    if (this.#sink.isKept) this.#heartbeat.onSilence()
+    else void this.#checkExit()
+  }
+
+  ping(): boolean {
+    this.#link.sendText(HEARTBEAT)
+    return this.#link.ping() || this.#sink.isKept === true
+  }
+
+  isPaused(): boolean {
+    return this.#sink.isPaused()
+  }
+
+  onLost(): void {
+    this.#startClosing('lost')
+  }
+
+  get #session(): TerminalSessionOptions {
+    return { ...this.#upstream, sessionId: this.sessionId }
+  }
+
+  // Built when an error needs it: kept, it would hold a copy of the URL for each session.
+  get #where(): string {
+    return whereOf(wsUrlFor(this.#upstream.base, '', this.#upstream.userId, this.#session))
+  }
+
+  get #sink(): Sink {
+    return this.#link.receiver
+  }
+
+  #closedError(): TerminalError {
+    const action = `Cannot use the terminal at ${this.#where}`
+    // The socket may report that it cannot send before it reports its end.
+    if (!this.#isResumed && !(this.isOpen && this.#sink.isKept))
+      return terminalError('ERR_TERMINAL_CLOSED', action, 'it is closed')
+    return terminalError('ERR_TERMINAL_RECONNECTING', action, 'the connection was cut off, and is being restored')
+  }
+
+  #onTraffic(): void {
+    this.#exits.reset()
+    // A gateway asks its upstream itself.
+    if (!this.#sink.isKept) this.#upkeep ??= new SilenceTimer([UPKEEP_INTERVAL], this)
+  }
+
+  async #checkExit(): Promise<void> {
+    const before = this.#messages
+    if (this.#lookUpInProgress) return this.#exits.reset()
+    this.#lookUpInProgress = new Cancellation()
+    // A failed look-up says nothing about the shell.
+    const session = await this.#lookUp(this.#lookUpInProgress).catch(() => 'unknown')
+    this.#lookUpInProgress = undefined
+    // The last output is still coming, or waits for a slow reader: ask later.
+    if (this.#sink.isPaused() || this.#messages !== before) this.#exits.reset()
+    else if (session === undefined) this.#startClosing('exited')
+  }
+
+  #lookUp(outer?: AbortSignalLike): Promise<TerminalSession | undefined> {
+    return lookUpSession(this.#session, BRIEFLY, outer)
+  }
+
+  #startClosing(cause: 'local' | 'exited' | 'lost', code?: number, reason?: string): void {
+    // If the server has begun to close, or the connection has failed, that is how the terminal ends.
+    if (!this.isOpen || (cause !== 'local' && this.#link.isClosing())) return
+    this.isOpen = false
+    this.#ownCause = cause
+    if (cause === 'local') this.#sink.discard()
+    if (cause === 'lost') return this.#link.drop()
+    const close = (): void => this.#link.close(cause === 'exited', code, reason)
+    const endsShell = this.#lease.endsShell && !this.#sink.isKept && this.#link.isOpen()
+    if (endsShell) this.#stopFarewell = endShell(this.#link, close)
+    else close()
+  }
+
+  async #finish(ending: Ending): Promise<TerminalClose> {
+    const ownCause = this.#ownCause
+    const context = { ownCause, where: this.#where, redact: this.#redact, lookUp: () => this.#lookUp() }
+    const close = await explainEnd(ending, context)
+    if (this.#isResumed) return close
+    // On the word of the owner, or after the shell's end. Without a gateway, that of the connection is one (PROTOCOL 6.6).
+    const isOver = !this.#sink.isKept || close.cause === 'local' || close.cause === 'exited'
+    await this.giveUp(isOver && !hasCode(close.error, 'ERR_TERMINAL_IN_USE'))
+    return close
+  }
 }

@@ -9,7 +9,7 @@ import { asRecord, parseJson } from '../upstream/requests.ts'
 import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import type { Ending } from './ending.ts'
 import { endShell } from './farewell.ts'
-import { Link } from './link.ts'
+import { Link } from './socket.ts'
 import type { CreateSink, Sink } from './output.ts'
 import type { Settings } from './settings.ts'
 

@@ -3,7 +3,7 @@ import { MISSED_PINGS } from '../lib/heartbeat.ts'
 import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
 import type { TerminalSession } from '../upstream/sessions.ts'
-import type { TerminalClose } from './connection.ts'
+import type { TerminalClose } from './types.ts'
 
 /** How a socket ended. */
 export interface Ending {

@@ -1,5 +1,5 @@
 import { END_OF_SHELL, HEARTBEAT } from '../upstream/protocol.ts'
-import type { Link, Receiver } from './link.ts'
+import type { Link, Receiver } from './socket.ts'
 
 // An orchestrator notices the end of its connection when it has something to pass on (PROTOCOL 6.5).
 const HEARTBEAT_INTERVAL = 20

@@ -14,7 +14,7 @@ import {
 import { lookUpSession } from '../upstream/sessions.ts'
 import type { Attempt, DialFailure } from './dial.ts'
 import type { Ending } from './ending.ts'
-import { sendsHeaders } from './websocket.ts'
+import { sendsHeaders } from './socket-class.ts'
 
 /** What a failed attempt means, and what may help. */
 export interface Refusal {

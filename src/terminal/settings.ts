@@ -6,7 +6,7 @@ import { sendsCookies } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl, whereOf } from '../upstream/url.ts'
-import { sendsHeaders, WebSocket, type SocketConstructor } from './websocket.ts'
+import { sendsHeaders, WebSocket, type SocketConstructor } from './socket-class.ts'
 
 /** The options of `connectTerminal`. `base` and `userId` are required, and most servers want a `key`. */
 export interface ConnectTerminalOptions extends UpstreamOptions {

@@ -1,5 +1,5 @@
 import type { FlowControl } from '../lib/water-mark.ts'
-import type { Receiver } from './link.ts'
+import type { Receiver } from './socket.ts'
 
 /** Takes the output of a terminal. */
 export interface Sink extends Receiver {

@@ -1,5 +1,5 @@
 import { wrongType } from '../lib/arguments.ts'
-import type { TerminalConnection } from '../terminal/connection.ts'
+import type { TerminalConnection } from '../terminal/types.ts'
 
 /** What xterm.js returns for a listener: `dispose()` removes the listener. */
 interface XtermListener {

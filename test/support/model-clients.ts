@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket, type ClientOptions } from 'ws'
 import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
-import type { TerminalClose } from '../../src/terminal/connection.ts'
+import type { TerminalClose } from '../../src/terminal/types.ts'
 import { tcpOf } from './frames.ts'
 import type { ModelShell } from './model-shells.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { ScreenState } from '../../src/gateway/screen-state.ts'
-import { buildTail } from '../../src/gateway/tail.ts'
+import { ScreenState } from '../../src/screen/state.ts'
+import { buildTail } from '../../src/screen/tail.ts'
 
 const KIB = 1024
 

@@ -2,10 +2,10 @@ import { Terminal } from '@xterm/headless'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { History } from '../../src/gateway/history.ts'
-import { ScreenState } from '../../src/gateway/screen-state.ts'
-import { SequenceParser } from '../../src/gateway/sequence-parser.ts'
-import { nameOf } from '../../src/gateway/sequence.ts'
-import { buildTail } from '../../src/gateway/tail.ts'
+import { ScreenState } from '../../src/screen/state.ts'
+import { SequenceParser } from '../../src/screen/sequences.ts'
+import { nameOf } from '../../src/screen/sequence.ts'
+import { buildTail } from '../../src/screen/tail.ts'
 
 /** Returns the tail of some output, of which only the last bytes are kept. */
 function tailOf(output: string | Uint8Array, kept: number): Buffer {

@@ -7,19 +7,21 @@ import * as closeCodes from '../../src/upstream/close-codes.ts'
 /** The folders of `src` that a folder may import from, beside itself. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: [],
+  screen: ['lib'],
   upstream: ['lib'],
   terminal: ['lib', 'upstream'],
-  proxy: ['lib', 'upstream', 'terminal'],
-  gateway: ['lib', 'upstream', 'terminal', 'proxy'],
+  client: ['lib', 'upstream', 'terminal'],
+  proxy: ['lib', 'upstream', 'terminal', 'client'],
+  gateway: ['lib', 'screen', 'upstream', 'terminal', 'client'],
   probe: ['lib', 'upstream', 'terminal'],
   testing: ['lib'],
   xterm: ['lib', 'terminal'],
-  cli: ['lib', 'upstream', 'terminal', 'probe', 'testing'],
+  cli: ['lib', 'screen', 'upstream', 'terminal', 'probe', 'testing'],
 }
 
 /** Close codes stand in one list. These have the numbers of terminal modes, and the servers for tests use nothing of the rest. */
 const LIST_OF_CLOSE_CODES = join('upstream', 'close-codes.ts')
-const OTHER_NUMBERS = ['terminal-modes.ts', 'replayable.ts'].map((name) => join('gateway', name))
+const OTHER_NUMBERS = ['modes.ts', 'queries.ts'].map((name) => join('screen', name))
 
 const LONGEST_SOURCE = 250
 const LONGEST_TEST = 400

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { ClientLeg, type ClientClose } from '../../src/proxy/client-leg.ts'
-import type { ClientSocket } from '../../src/proxy/client-socket.ts'
+import { ClientLeg, type ClientClose } from '../../src/client/connection.ts'
+import type { ClientSocket } from '../../src/client/socket.ts'
 import { tcpOf } from '../support/frames.ts'
 import { connectBothSides } from '../support/proxy.ts'
 

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TerminalError, type TerminalErrorCode } from '../../src/lib/errors.ts'
-import { cutReason, explainThrown, relayClose, refusalFor, withoutAddresses } from '../../src/proxy/closing.ts'
+import { cutReason, explainThrown, relayClose, refusalFor, withoutAddresses } from '../../src/client/closing.ts'
 
 describe('relayClose', () => {
   it.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4001, 4999])(

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readCommand, readFirstMessage } from '../../src/proxy/commands.ts'
+import { readCommand, readFirstMessage } from '../../src/client/messages.ts'
 
 describe('readCommand', () => {
   it.each([

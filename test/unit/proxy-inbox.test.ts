@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { Inbox } from '../../src/proxy/inbox.ts'
+import { Inbox } from '../../src/client/turn-limit.ts'
 
 /** Creates an inbox that delivers to a list. */
 function inbox(): { delivered: string[]; isPaused: () => boolean; box: Inbox } {

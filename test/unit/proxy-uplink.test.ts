@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { Uplink } from '../../src/proxy/uplink.ts'
-import type { TerminalCore } from '../../src/terminal/core.ts'
+import { Uplink } from '../../src/client/uplink.ts'
+import type { TerminalCore } from '../../src/terminal/connection.ts'
 import { MIB } from '../support/proxy.ts'
 import { until } from '../support/upstream.ts'
 

@@ -1,4 +1,4 @@
-import type { ClientSocket } from './client-socket.ts'
+import type { ClientSocket } from './socket.ts'
 
 /** The part of a TCP or TLS socket that this package uses. */
 export interface TcpSocket {

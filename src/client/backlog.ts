@@ -1,6 +1,6 @@
 import type { FlowControl } from '../lib/water-mark.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
-import type { ClientSocket } from './client-socket.ts'
+import type { ClientSocket } from './socket.ts'
 
 const BINARY = { binary: true }
 const TEXT = { binary: false }

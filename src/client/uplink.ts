@@ -5,9 +5,9 @@ import type { TerminalSize } from '../upstream/protocol.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { unsentInput } from '../terminal/stalled.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
-import { LONGEST_TEXT, readCommand } from './commands.ts'
+import { LONGEST_TEXT, readCommand } from './messages.ts'
 import type { Counters } from './counters.ts'
-import type { MessageReceiver } from './inbox.ts'
+import type { MessageReceiver } from './turn-limit.ts'
 import { INPUT_SHARE } from './turn-share.ts'
 
 /** The owner of an {@link Uplink}. */

@@ -2,8 +2,8 @@ import { Deferred } from '../lib/deferred.ts'
 import { Heartbeat, type HeartbeatOwner } from '../lib/heartbeat.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSE_DROPPED } from '../upstream/close-codes.ts'
-import { CLOSED, OPEN, type ClientSocket } from './client-socket.ts'
-import { Inbox, type MessageReceiver } from './inbox.ts'
+import { CLOSED, OPEN, type ClientSocket } from './socket.ts'
+import { Inbox, type MessageReceiver } from './turn-limit.ts'
 import { ByteLimit, cutOff, hangUp, unsentBytes } from './tcp.ts'
 
 /** How the client's connection ended. */

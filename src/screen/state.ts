@@ -1,6 +1,6 @@
-import { SequenceParser, type SequenceHandler } from './sequence-parser.ts'
+import { SequenceParser, type SequenceHandler } from './sequences.ts'
 import type { Sequence } from './sequence.ts'
-import { TerminalModes } from './terminal-modes.ts'
+import { TerminalModes } from './modes.ts'
 
 // To read each sequence takes four times as long as to pass the output on. So a session may have this many bytes read at
 // once, and as many in each second. That takes 5 ms.

@@ -4,8 +4,8 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
-import type { ClientLeg } from './client-leg.ts'
-import { LONGEST_TEXT, readFirstMessage, type ClientAuth, type FirstMessage } from './commands.ts'
+import type { ClientLeg } from './connection.ts'
+import { LONGEST_TEXT, readFirstMessage, type ClientAuth, type FirstMessage } from './messages.ts'
 import type { Uplink } from './uplink.ts'
 
 /** How to find the upstream for a client from its first message. */

@@ -1,7 +1,7 @@
-import { mayReplay, withoutReports } from './replayable.ts'
-import { SequenceParser, type SequenceHandler } from './sequence-parser.ts'
+import { mayReplay, withoutReports } from './queries.ts'
+import { SequenceParser, type SequenceHandler } from './sequences.ts'
 import { nameOf, type Sequence } from './sequence.ts'
-import { TerminalModes } from './terminal-modes.ts'
+import { TerminalModes } from './modes.ts'
 
 const ENQ = 0x05
 const BEL = 0x07

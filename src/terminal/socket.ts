@@ -3,7 +3,7 @@ import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import type { Ending } from './ending.ts'
-import { sendsHeaders, type SocketConstructor, type SocketLike } from './websocket.ts'
+import { sendsHeaders, type SocketConstructor, type SocketLike } from './socket-class.ts'
 
 /** Takes the messages of a link. */
 export interface Receiver {
