@@ -43,8 +43,9 @@ async function makeSession(
   const id = await make()
   const forRoom = world.fullAnswers > fullAnswers ? room : []
   if (isQuiet && (!isAtLimit || leftFirst) && id === undefined) throw new Error(`${user.name} got no session`)
-  // A session that was made counts, also if its user could not attach to it then.
-  const forLimit = world.created > created && isAtLimit && leftFirst ? [leftFirst] : []
+  // A session that was made counts, also if its user could not attach to it then. One that has made room does not.
+  const isOver = isAtLimit && !forRoom.some((shell) => shell.user === user.index && shell.witness.hasEnded)
+  const forLimit = world.created > created && isOver && leftFirst ? [leftFirst] : []
   if (forLimit[0]) {
     const [victim] = forLimit
     victim.state = 'ended'
