@@ -26,7 +26,7 @@ export const UPSTREAM_FAULTS = {
 } satisfies Record<string, TestFault>
 
 /** ms that the gateway waits for `authorize`. */
-export const AUTH_TIMEOUT = 500
+export const AUTH_TIMEOUT = 1_000
 
 /** What can go wrong with `authorize`: it refuses, or it fails. */
 export const AUTHORIZE_FAULTS = {
