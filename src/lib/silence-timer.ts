@@ -1,4 +1,9 @@
-import { startTicking, stopTicking, type Ticking } from './clock.ts'
+// Fine enough for silences of a second and more, and cheap for thousands of sessions.
+const TICK_MS = 100
+
+// The timers whose silence is measured. One timer of the runtime for all of them: thousands cost memory and CPU.
+const running = new Set<SilenceTimer>()
+let clock: ReturnType<typeof setTimeout> | undefined
 
 /** Is told of a silence. */
 export interface SilenceObserver {
@@ -9,7 +14,7 @@ export interface SilenceObserver {
  * Calls `onSilence` of the observer after each of the `delays`, in ms since the last reset. After the last delay, only a
  * reset starts it again. A silence is measured in ticks of the clock, so it may last up to 200 ms longer.
  */
-export class SilenceTimer implements Ticking {
+export class SilenceTimer {
   readonly #delays: readonly number[]
   readonly #observer: SilenceObserver
   // The time at which the silence began.
@@ -24,7 +29,7 @@ export class SilenceTimer implements Ticking {
   constructor(delays: readonly number[], observer: SilenceObserver) {
     this.#delays = delays
     this.#observer = observer
-    if (delays.length > 0) startTicking(this)
+    if (delays.length > 0) this.#start()
   }
 
   /** Starts the silence anew. Only sets a flag, because a flood of messages does it a hundred thousand times a second. */
@@ -32,16 +37,16 @@ export class SilenceTimer implements Ticking {
     this.#broken = true
     if (!this.#resting) return
     this.#resting = false
-    startTicking(this)
+    this.#start()
   }
 
   /** Stops for good: a later `reset` does not restart it. */
   stop(): void {
     this.#resting = false
-    stopTicking(this)
+    this.#stop()
   }
 
-  tick(now: number): void {
+  #tick(now: number): void {
     if (this.#broken) {
       this.#broken = false
       this.#since = now
@@ -51,8 +56,27 @@ export class SilenceTimer implements Ticking {
     this.#step += 1
     if (this.#step === this.#delays.length) {
       this.#resting = true
-      stopTicking(this)
+      this.#stop()
     }
     this.#observer.onSilence(this)
+  }
+
+  #start(): void {
+    running.add(this)
+    clock ??= setTimeout(SilenceTimer.#tickAll, TICK_MS)
+  }
+
+  #stop(): void {
+    running.delete(this)
+    if (running.size > 0) return
+    clearTimeout(clock)
+    clock = undefined
+  }
+
+  static #tickAll(this: void): void {
+    // First, because a timer may stop the clock.
+    clock = setTimeout(SilenceTimer.#tickAll, TICK_MS)
+    const now = performance.now()
+    for (const timer of running) timer.#tick(now)
   }
 }
