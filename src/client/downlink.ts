@@ -75,9 +75,8 @@ export class Downlink implements Sink {
     if (!this.#discarding && this.#client.readyState === OPEN) this.#backlog.answer(text)
   }
 
-  end(): boolean {
+  end(): void {
     releaseOutputShare(this)
-    return false
   }
 
   discard(): void {

@@ -1,7 +1,7 @@
 import type { SignOfLife } from '../client/connection.ts'
 import type { Downlink } from '../client/downlink.ts'
 import type { InputTarget } from '../client/uplink.ts'
-import type { TerminalCore } from '../terminal/connection.ts'
+import type { UpstreamConnection } from '../terminal/connection.ts'
 import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
 import { PONG } from './announce.ts'
 
@@ -15,7 +15,7 @@ const NUDGE = 100
  * their screen again, by another size for a moment.
  */
 export class SessionInput implements InputTarget, SignOfLife {
-  readonly #core: TerminalCore
+  readonly #core: UpstreamConnection
   // Answers heartbeats. Absent for a client that would print the answer (PROTOCOL 7.2).
   readonly #answerer: Pick<Downlink, 'answer'> | undefined
   // The last size of the window.
@@ -26,7 +26,7 @@ export class SessionInput implements InputTarget, SignOfLife {
   #isNudged = false
 
   /** `size` is that of the client before. Without an `answerer`, heartbeats get no answer. */
-  constructor(core: TerminalCore, size: TerminalSize, isNudging: boolean, answerer?: Pick<Downlink, 'answer'>) {
+  constructor(core: UpstreamConnection, size: TerminalSize, isNudging: boolean, answerer?: Pick<Downlink, 'answer'>) {
     this.#core = core
     this.#size = size
     this.#answerer = answerer

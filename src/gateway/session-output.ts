@@ -1,4 +1,5 @@
-import type { OutputSource, Sink } from '../terminal/output.ts'
+import type { FlowControl } from '../lib/water-mark.ts'
+import type { Sink } from '../terminal/output.ts'
 import { ClientFlow, type StallObserver } from './client-flow.ts'
 import { History, type DropObserver } from './history.ts'
 import { ScreenState } from '../screen/state.ts'
@@ -38,7 +39,7 @@ export interface StallOwner {
 
 /** The output of a gateway's session. Keeps its last bytes, and passes it on to the client that is joined. */
 export class SessionOutput implements Sink, StallObserver, DropObserver {
-  readonly source: OutputSource
+  readonly source: FlowControl
   // The offset of the output that a slow client has not been given. Absent while it gets all as it comes.
   #behindFrom: number | undefined
   readonly #history = new History(FIRST_OUTPUT, this)
@@ -53,7 +54,7 @@ export class SessionOutput implements Sink, StallObserver, DropObserver {
   // Whether output is dropped, because the terminal has been closed from this side.
   #discarding = false
 
-  constructor(source: OutputSource) {
+  constructor(source: FlowControl) {
     this.source = source
   }
 
@@ -132,7 +133,7 @@ export class SessionOutput implements Sink, StallObserver, DropObserver {
   /** Passes no more output on to the client. The upstream does not wait for it any more. */
   part(): void {
     if (!this.#client) return
-    this.#client.sink.end(0)
+    this.#client.sink.end()
     this.#client.flow.close()
     this.#client = undefined
     this.#shown = this.#behindFrom ?? this.#history.end
@@ -143,10 +144,9 @@ export class SessionOutput implements Sink, StallObserver, DropObserver {
     return this.#client?.sink.isPaused() ?? false
   }
 
-  end(code: number): boolean {
+  end(): void {
     this.#catchUp()
-    this.#client?.sink.end(code)
-    return false
+    this.#client?.sink.end()
   }
 
   discard(): void {

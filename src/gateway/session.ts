@@ -4,7 +4,7 @@ import type { JoinedTerminal, ProxyEnd } from '../client/client.ts'
 import { Downlink } from '../client/downlink.ts'
 import type { OpenTerminal } from '../terminal/attach.ts'
 import type { TerminalClose } from '../terminal/types.ts'
-import type { TerminalCore } from '../terminal/connection.ts'
+import type { UpstreamConnection } from '../terminal/connection.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { Admission } from './admission.ts'
 import type { Access } from './access.ts'
@@ -33,7 +33,7 @@ export interface SessionObserver {
 export class Session implements SilenceObserver {
   readonly id: string = randomUUID()
   readonly owner: Owner
-  readonly core: TerminalCore
+  readonly core: UpstreamConnection
   readonly access: Access
   readonly admission: Admission = new Admission()
   readonly generations: Generations = new Generations()
@@ -64,21 +64,21 @@ export class Session implements SilenceObserver {
   /** `onGone` is called when nothing of it is left. */
   constructor(
     owner: Owner,
-    { core, sink }: OpenTerminal<SessionOutput>,
+    { connection, sink }: OpenTerminal<SessionOutput>,
     access: Access,
     settings: GatewaySettings,
     observer: SessionObserver,
   ) {
     this.owner = owner
     this.access = access
-    this.core = core
+    this.core = connection
     this.#output = sink
     this.#settings = settings
     this.#observer = observer
     this.#size = settings.connect.size ?? { cols: 80, rows: 24 }
     sink.keep(settings.replay)
     this.#timer = new SilenceTimer([UNATTACHED_LIMIT], this)
-    void core.closed.then((close) => this.#onClosed(close))
+    void connection.closed.then((close) => this.#onClosed(close))
   }
 
   /**

@@ -133,7 +133,7 @@ export class Sessions implements SessionObserver {
     let terminal = await this.#room.open(owner, signal, attach)
     const older = [...this].find((session) => session.owner.base === owner.base && isSameTerminal(session, terminal))
     if (older) {
-      await Promise.all([older.end(CLOSE_IN_USE, 'Session already connected'), terminal.core.close()])
+      await Promise.all([older.end(CLOSE_IN_USE, 'Session already connected'), terminal.connection.close()])
       terminal = await attach()
     }
     const session = new Session(owner, terminal, access, this.#settings, this)
@@ -179,6 +179,6 @@ function givenUp({ lastError, step = 'waiting' }: AttachProgress): TerminalError
   return lastError ?? terminalError('ERR_TERMINAL_TIMEOUT', 'Cannot open a terminal for a client', why)
 }
 
-function isSameTerminal(session: Session, { core }: OpenTerminal<SessionOutput>): boolean {
-  return !session.hasExited && session.core.sessionId === core.sessionId
+function isSameTerminal(session: Session, { connection }: OpenTerminal<SessionOutput>): boolean {
+  return !session.hasExited && session.core.sessionId === connection.sessionId
 }

@@ -5,8 +5,7 @@ import { WebSocket } from '../lib/ws.ts'
 import { abortable, delay } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { withoutSecrets, type Redact } from '../lib/errors.ts'
-import type { Ending } from '../terminal/ending.ts'
-import { Link } from '../terminal/socket.ts'
+import { UpstreamSocket, type SocketEnd } from '../terminal/socket.ts'
 import { type SocketConstructor } from '../terminal/socket-class.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
 import { failed, type ProbeOutcome } from './facts.ts'
@@ -48,7 +47,7 @@ export async function dialShape<T>(
   signal: AbortSignalLike | undefined,
   use: (terminal: DialledTerminal) => Promise<T>,
 ): Promise<T> {
-  // What came with the status of a refused handshake. The link keeps only the status.
+  // What came with the status of a refused handshake. The socket keeps only the status.
   let body = ''
   const Socket = webSocketWith((refusal) => (body = describeBody(refusal)))
   const output = new EventEmitter()
@@ -57,9 +56,10 @@ export async function dialShape<T>(
     if (!isBinary && isGatewaysAnswer(data)) onGateway()
     output.emit('data')
   }
-  const link = new Link(Socket, url, headers, () => ({ push }))
-  const [opened, closed] = [new Deferred(), new Deferred<Ending>()]
-  link.observe({ onOpen: opened.resolve, onMessage() {}, onPong() {}, onEnd: closed.resolve })
+  const socket = new UpstreamSocket(Socket, url, headers)
+  socket.receiver = { push }
+  const [opened, closed] = [new Deferred(), new Deferred<SocketEnd>()]
+  socket.observe({ onOpen: opened.resolve, onEnd: closed.resolve })
   const done = new AbortController()
   const ended = closed.promise.then((ending) => readEnding(ending, body, redact))
   const wait = (ms: number): Promise<ProbeOutcome | undefined> => Promise.race([ended, delay(ms, done.signal)])
@@ -71,7 +71,7 @@ export async function dialShape<T>(
   async function pressEnter(): Promise<ProbeOutcome> {
     const answer = nextOutput()
     // After the end of the connection, how it ended is the outcome.
-    await link.send(ENTER).catch(() => {})
+    await socket.send(ENTER).catch(() => {})
     return (await waitFor(answer, ENTER_TIMEOUT)) ?? { outcome: 'silence', detail: '' }
   }
 
@@ -79,7 +79,7 @@ export async function dialShape<T>(
     const answer = nextOutput()
     const state = await Promise.race([opened.promise.then(() => 'open' as const), wait(timeout)])
     if (state !== 'open') return state ?? failed(`no answer to the handshake in ${timeout} ms`)
-    if (message !== undefined) link.sendText(message)
+    if (message !== undefined) socket.sendText(message)
     return (await waitFor(answer, message === undefined ? AUTH_TIMEOUT : PROMPT_TIMEOUT)) ?? pressEnter()
   }
 
@@ -88,7 +88,7 @@ export async function dialShape<T>(
     return await abortable(attaching, signal)
   } finally {
     done.abort()
-    link.close(false)
+    socket.close(false)
     await ended
   }
 }
@@ -104,7 +104,7 @@ function webSocketWith(onRefusal: (headers: IncomingHttpHeaders) => void): Socke
   return class extends WebSocket {
     constructor(...parameters: ConstructorParameters<typeof WebSocket>) {
       super(...parameters)
-      // The link listens, too, and ends the connection. This listener comes first.
+      // The socket listens, too, and ends the connection. This listener comes first.
       this.once('unexpected-response', (_request, { headers }) => onRefusal(headers))
     }
   }
@@ -116,7 +116,7 @@ function describeBody({ 'content-type': type, 'content-length': length }: Incomi
   return isHtml(type) ? 'a web page' : 'with a text'
 }
 
-function readEnding({ opened, status, code, reason, failure }: Ending, body: string, redact: Redact): ProbeOutcome {
+function readEnding({ opened, status, code, reason, failure }: SocketEnd, body: string, redact: Redact): ProbeOutcome {
   if (status !== undefined) return { outcome: 'refused', status, detail: body }
   if (!opened) return failed(withoutSecrets(failure, redact).message)
   return { outcome: 'closed', closeCode: code, detail: redact(reason) }

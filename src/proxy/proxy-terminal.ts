@@ -1,7 +1,7 @@
 import { assertObject, assertSignal, wrongType } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
-import type { TerminalCore } from '../terminal/connection.ts'
+import type { UpstreamConnection } from '../terminal/connection.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { CLOSE_GOING_AWAY } from '../upstream/close-codes.ts'
 import { parseBase } from '../upstream/url.ts'
@@ -97,31 +97,31 @@ async function attach(
     stopWatching()
   }
   leg.keepAlive(keepAlive)
-  uplink.startSending(terminal.core)
-  watchTerminal(terminal.core, hostname, session)
+  uplink.startSending(terminal.connection)
+  watchTerminal(terminal.connection, hostname, session)
   return new Joined(terminal)
 }
 
 /** The terminal of a client. It lives as long as that, so it has no functions of its own, and keeps nothing of the attaching. */
 class Joined implements JoinedTerminal {
-  readonly #core: TerminalCore
+  readonly #connection: UpstreamConnection
   readonly sink: Downlink
 
-  constructor({ core, sink }: OpenTerminal<Downlink>) {
-    this.#core = core
+  constructor({ connection, sink }: OpenTerminal<Downlink>) {
+    this.#connection = connection
     this.sink = sink
   }
 
   get sessionId(): string {
-    return this.#core.sessionId
+    return this.#connection.sessionId
   }
 
   get chatId(): string | undefined {
-    return this.#core.chatId
+    return this.#connection.chatId
   }
 
   leave(_end: ProxyEnd, code: number | undefined, reason: string): Promise<unknown> {
-    return this.#core.close(code, reason)
+    return this.#connection.close(code, reason)
   }
 }
 
@@ -137,7 +137,7 @@ function watchSignal(signal: AbortSignalLike | undefined, session: ClientSession
 }
 
 /** Ends the proxying when the terminal closes. */
-function watchTerminal({ closed }: TerminalCore, hostname: string, session: ClientSession): void {
+function watchTerminal({ closed }: UpstreamConnection, hostname: string, session: ClientSession): void {
   void closed.then(({ code, reason, error }) => {
     session.finish({ endedBy: 'upstream', code, reason: withoutAddresses(reason, hostname), ...(error && { error }) })
   })

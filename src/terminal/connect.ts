@@ -1,12 +1,12 @@
 import { withCallSite } from '../lib/call-site.ts'
-import type { TerminalConnection } from './types.ts'
-import { ResumableTerminal } from './terminal.ts'
 import { readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
+import { ResumableTerminal } from './terminal.ts'
+import type { TerminalConnection } from './types.ts'
 
-// The way to an open terminal: attach.ts makes the tries, each with a session from lease.ts, a dial of dial.ts over a
-// socket of link.ts, and an explanation of refusal.ts when it fails. core.ts is the terminal over one connection;
-// resumable-terminal.ts opens the next one when it drops, and is what users get. output.ts joins the output of all
-// connections, and gives it to its readers.
+// The way to an open terminal: attach.ts makes the tries, each with a session of lease.ts, a dial of dial.ts over a socket of
+// socket.ts, and an explanation of refusal.ts when it fails. connection.ts is the terminal over one connection; terminal.ts
+// opens the next one when it drops, and is what users get. output.ts joins the output of all connections, and gives it to
+// its readers.
 
 /**
  * Opens a terminal: creates a session, and attaches to it in the way that every release understands. Resolves when the

@@ -1,82 +1,77 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { BRIEFLY } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
-import { hasCode, type Redact, type TerminalError } from '../lib/errors.ts'
-import { Heartbeat, type HeartbeatOwner } from '../lib/heartbeat.ts'
+import { hasCode, TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
+import { Heartbeat, MISSED_PINGS, type HeartbeatOwner } from '../lib/heartbeat.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
-import { CLOSE_NORMAL } from '../upstream/close-codes.ts'
-import { terminalError } from '../upstream/failures.ts'
+import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
+import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
 import { isKnownToTakeAllInput, takesAllInput } from '../upstream/input.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { lookUpSession, type TerminalSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import { whereOf, wsUrlFor } from '../upstream/url.ts'
-import type { TerminalClose } from './types.ts'
-import type { Attempt } from './dial.ts'
-import { explainEnd, type Ending } from './ending.ts'
+import type { Attempt, Dialled } from './dial.ts'
 import { endShell } from './farewell.ts'
 import { Input, type InputOwner } from './input.ts'
+import type { KeptSession } from './kept-session.ts'
 import type { Lease } from './lease.ts'
-import type { Link, LinkObserver } from './socket.ts'
 import type { Sink } from './output.ts'
-import { stalledError, type StallReason } from './stalled.ts'
+import type { SocketEnd, SocketObserver, UpstreamSocket } from './socket.ts'
+import type { TerminalClose } from './types.ts'
 
-// ms of silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would
-// keep an orchestrator from stopping an idle container (PROTOCOL 2.12).
-const EXIT_CHECKS = [1_000, 4_000, 16_000]
-// ms between two look-ups while there is traffic, which an orchestrator's idle reaper does not see. The reaper
-// stops a container after one minute at the earliest (PROTOCOL 2.12).
-const UPKEEP_INTERVAL = 45_000
+// Silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would keep an
+// orchestrator from stopping an idle container (PROTOCOL 2.12).
+const EXIT_CHECKS_MS = [1_000, 4_000, 16_000]
+// Between two look-ups while there is traffic, which an orchestrator's idle reaper does not see. The reaper stops a
+// container after one minute at the earliest (PROTOCOL 2.12).
+const UPKEEP_INTERVAL_MS = 45_000
 
-/** An open terminal without its output, which goes to the receiver of its link. */
-export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, SilenceObserver {
+/** An open terminal over one connection. Its output goes to a sink. */
+export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObserver, SilenceObserver {
   readonly sessionId: string
+  readonly chatId: string | undefined
   readonly #closed = new Deferred<TerminalClose>()
-  readonly #upstream: UpstreamOptions
-  readonly #link: Link<Sink>
+  readonly closed: Promise<TerminalClose> = this.#closed.promise
+  // Without the signal of connecting, which would be kept in memory.
+  readonly #sessionOptions: TerminalSessionOptions
+  readonly #socket: UpstreamSocket
+  readonly #sink: Sink
+  readonly #kept: KeptSession | undefined
   readonly #lease: Lease
   readonly #redact: Redact
   readonly #input: Input
   readonly #heartbeat: Heartbeat
-  readonly #exits = new SilenceTimer(EXIT_CHECKS, this)
+  readonly #exits = new SilenceTimer(EXIT_CHECKS_MS, this)
   /** Once false, nothing may be sent any more. */
   isOpen = true
-  // Whether the session is resumed over another connection.
+  // Whether it goes on over another connection.
   #isResumed = false
   // Why this side ended the terminal; the close frame of the server does not tell.
   #ownCause: 'local' | 'exited' | 'lost' | undefined
-  // Stops the question whether the server takes all input. Absent until that is asked.
-  #inputQuestion: Cancellation | undefined
-  // Stops the end of the shell. Absent unless that is under way.
+  // What the end of the terminal stops if it is under way: the end of the shell, and the look-up, of which there is one at most.
   #stopFarewell: (() => void) | undefined
-  // Cancels the look-up that is under way when the terminal ends. There is at most one.
   #lookUpInProgress: Cancellation | undefined
-  // Counted, so that a look-up can tell whether output came while it was under way.
+  // Counted, so that a look-up can tell whether output came meanwhile.
   #messages = 0
-  // Runs for 45 s from the first traffic on. It is never reset.
+  // Runs for 45 s from the first traffic on, and is never reset.
   #upkeep: SilenceTimer | undefined
 
-  /** Turns an accepted attempt into an open terminal. `upstream` are the options to look the session up with. */
-  constructor(link: Link<Sink>, lease: Lease, upstream: UpstreamOptions, attempt: Attempt) {
-    this.sessionId = attempt.session.sessionId
-    this.#upstream = upstream
-    this.#link = link
-    this.#lease = lease
+  constructor({ socket, sink }: Dialled<Sink>, attempt: Attempt) {
+    const { signal: _, ...sessionOptions } = attempt.sessionOptions
+    this.sessionId = sessionOptions.sessionId
+    this.chatId = sessionOptions.chatId
+    this.#sessionOptions = sessionOptions
+    this.#socket = socket
+    this.#sink = sink
+    this.#kept = attempt.settings.kept
+    this.#lease = attempt.lease
     this.#redact = attempt.upstream.redact
-    this.#input = new Input(this, isKnownToTakeAllInput(upstream))
+    this.#input = new Input(this, isKnownToTakeAllInput(sessionOptions))
     this.#heartbeat = new Heartbeat(attempt.settings.keepAlive, this)
-    link.observe(this)
+    socket.observe(this)
   }
 
-  get closed(): Promise<TerminalClose> {
-    return this.#closed.promise
-  }
-
-  get chatId(): string | undefined {
-    return this.#upstream.chatId
-  }
-
-  /** Types as `write` of a connection does. With `isLent`, the caller does not change the bytes meanwhile. */
+  /** Types as `write` of a terminal does. With `isLent`, the caller does not change the bytes meanwhile. */
   write(data: string | Uint8Array, isLent?: boolean): Promise<void> {
     return this.#input.write(data, isLent)
   }
@@ -90,7 +85,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   resize(frame: string): void {
     this.assertOpen()
     this.#onTraffic()
-    this.#link.sendText(frame)
+    this.#socket.sendText(frame)
   }
 
   /** Closes the terminal with a code that an endpoint may send. Default: 1000. */
@@ -102,7 +97,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   /** Ends the terminal for good. Deletes the session, as `deleteOnClose` says, if `isOver`. */
   async giveUp(isOver: boolean): Promise<void> {
     this.#isResumed = false
-    if (isOver) await this.#lease.end(this.#session, this.#sink.generation)
+    if (isOver) await this.#lease.end(this.#sessionOptions, this.#kept?.generation)
   }
 
   assertOpen(): void {
@@ -113,44 +108,48 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.assertOpen()
     // Only keystrokes count as traffic: a text frame cannot end the shell.
     if (typeof frame !== 'string') this.#onTraffic()
-    await this.#link.send(frame).catch(() => {
+    await this.#socket.send(frame).catch(() => {
       throw this.#closedError()
     })
   }
 
   isPaced(): boolean {
-    return this.#sink.isPaced === true
+    return this.#kept?.isPaced === true
   }
 
-  takesAllInput(): Promise<boolean> {
-    this.#inputQuestion = new Cancellation()
-    return takesAllInput(this.#upstream, this.#inputQuestion).catch(() => false)
+  takesAllInput(signal: AbortSignalLike): Promise<boolean> {
+    return takesAllInput(this.#sessionOptions, signal)
   }
 
-  stalledError(reason: StallReason, sent: number, size: number): TerminalError {
-    return stalledError(`Cannot type into the terminal at ${this.#where}`, reason, sent, size)
+  // Built when an error needs it: kept, it would hold a copy of the URL for each session.
+  get where(): string {
+    const { base, userId } = this.#sessionOptions
+    return whereOf(wsUrlFor(base, '', userId, this.#sessionOptions))
   }
 
-  onMessage(data: Uint8Array): void {
+  onMessage(data: Uint8Array, isBinary: boolean): void {
+    // The answer to a heartbeat.
+    if (this.#isKept && !isBinary) return this.onPong()
     this.#messages += 1
     this.#input.onOutput(data)
     this.#heartbeat.reset()
     if (this.isOpen) this.#onTraffic()
     // A server that floods a closing terminal must not fill the memory.
-    else if (this.#sink.isPaused()) this.#link.drop()
+    else if (this.#sink.isPaused()) this.#socket.drop()
   }
 
-  onEnd(ending: Ending): void {
+  onEnd(end: SocketEnd): void {
     this.isOpen = false
     this.#exits.stop()
     this.#heartbeat.stop()
     this.#upkeep?.stop()
     this.#lookUpInProgress?.abort()
-    this.#inputQuestion?.abort()
     this.#stopFarewell?.()
     this.#input.stop()
-    this.#isResumed = this.#sink.end(this.#ownCause === 'exited' ? CLOSE_NORMAL : ending.code)
-    void this.#finish(ending).then(this.#closed.resolve)
+    const isDone = this.#ownCause === 'local' || this.#ownCause === 'exited'
+    this.#isResumed = this.#kept?.end(end.code, isDone) === true
+    if (!this.#isResumed) this.#sink.end()
+    void this.#finish(end).then(this.#closed.resolve)
   }
 
   onPong(): void {
@@ -160,15 +159,15 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   onSilence(timer: SilenceTimer): void {
     if (timer === this.#upkeep) this.#upkeep = undefined
     // While a slow reader holds the server back, the shell's last output has not arrived.
-    else if (this.#sink.isPaused()) return this.#exits.reset()
+    else if (this.isPaused()) return this.#exits.reset()
     // A network may drop the connection without a word. So a server that answers is asked soon after some traffic.
-    if (this.#sink.isKept) this.#heartbeat.onSilence()
+    if (this.#isKept) this.#heartbeat.onSilence()
     else void this.#checkExit()
   }
 
   ping(): boolean {
-    this.#link.sendText(HEARTBEAT)
-    return this.#link.ping() || this.#sink.isKept === true
+    this.#socket.sendText(HEARTBEAT)
+    return this.#socket.ping() || this.#isKept
   }
 
   isPaused(): boolean {
@@ -179,23 +178,14 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     this.#startClosing('lost')
   }
 
-  get #session(): TerminalSessionOptions {
-    return { ...this.#upstream, sessionId: this.sessionId }
-  }
-
-  // Built when an error needs it: kept, it would hold a copy of the URL for each session.
-  get #where(): string {
-    return whereOf(wsUrlFor(this.#upstream.base, '', this.#upstream.userId, this.#session))
-  }
-
-  get #sink(): Sink {
-    return this.#link.receiver
+  get #isKept(): boolean {
+    return this.#kept?.isKept === true
   }
 
   #closedError(): TerminalError {
-    const action = `Cannot use the terminal at ${this.#where}`
+    const action = `Cannot use the terminal at ${this.where}`
     // The socket may report that it cannot send before it reports its end.
-    if (!this.#isResumed && !(this.isOpen && this.#sink.isKept))
+    if (!this.#isResumed && !(this.isOpen && this.#isKept))
       return terminalError('ERR_TERMINAL_CLOSED', action, 'it is closed')
     return terminalError('ERR_TERMINAL_RECONNECTING', action, 'the connection was cut off, and is being restored')
   }
@@ -203,7 +193,7 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
   #onTraffic(): void {
     this.#exits.reset()
     // A gateway asks its upstream itself.
-    if (!this.#sink.isKept) this.#upkeep ??= new SilenceTimer([UPKEEP_INTERVAL], this)
+    if (!this.#isKept) this.#upkeep ??= new SilenceTimer([UPKEEP_INTERVAL_MS], this)
   }
 
   async #checkExit(): Promise<void> {
@@ -211,38 +201,49 @@ export class TerminalCore implements HeartbeatOwner, InputOwner, LinkObserver, S
     if (this.#lookUpInProgress) return this.#exits.reset()
     this.#lookUpInProgress = new Cancellation()
     // A failed look-up says nothing about the shell.
-    const session = await this.#lookUp(this.#lookUpInProgress).catch(() => 'unknown')
+    const session = await lookUpSession(this.#sessionOptions, BRIEFLY, this.#lookUpInProgress).catch(() => 'unknown')
     this.#lookUpInProgress = undefined
     // The last output is still coming, or waits for a slow reader: ask later.
-    if (this.#sink.isPaused() || this.#messages !== before) this.#exits.reset()
+    if (this.isPaused() || this.#messages !== before) this.#exits.reset()
     else if (session === undefined) this.#startClosing('exited')
-  }
-
-  #lookUp(outer?: AbortSignalLike): Promise<TerminalSession | undefined> {
-    return lookUpSession(this.#session, BRIEFLY, outer)
   }
 
   #startClosing(cause: 'local' | 'exited' | 'lost', code?: number, reason?: string): void {
     // If the server has begun to close, or the connection has failed, that is how the terminal ends.
-    if (!this.isOpen || (cause !== 'local' && this.#link.isClosing())) return
+    if (!this.isOpen || (cause !== 'local' && this.#socket.isClosing())) return
     this.isOpen = false
     this.#ownCause = cause
     if (cause === 'local') this.#sink.discard()
-    if (cause === 'lost') return this.#link.drop()
-    const close = (): void => this.#link.close(cause === 'exited', code, reason)
-    const endsShell = this.#lease.endsShell && !this.#sink.isKept && this.#link.isOpen()
-    if (endsShell) this.#stopFarewell = endShell(this.#link, close)
+    if (cause === 'lost') return this.#socket.drop()
+    const close = (): void => this.#socket.close(cause === 'exited', code, reason)
+    const endsShell = this.#lease.endsShell && !this.#isKept && this.#socket.isOpen()
+    if (endsShell) this.#stopFarewell = endShell(this.#socket, close)
     else close()
   }
 
-  async #finish(ending: Ending): Promise<TerminalClose> {
-    const ownCause = this.#ownCause
-    const context = { ownCause, where: this.#where, redact: this.#redact, lookUp: () => this.#lookUp() }
-    const close = await explainEnd(ending, context)
+  async #finish(end: SocketEnd): Promise<TerminalClose> {
+    const close = await this.#explainEnd(end)
     if (this.#isResumed) return close
     // On the word of the owner, or after the shell's end. Without a gateway, that of the connection is one (PROTOCOL 6.6).
-    const isOver = !this.#sink.isKept || close.cause === 'local' || close.cause === 'exited'
+    const isOver = !this.#isKept || close.cause === 'local' || close.cause === 'exited'
     await this.giveUp(isOver && !hasCode(close.error, 'ERR_TERMINAL_IN_USE'))
     return close
+  }
+
+  async #explainEnd({ code, reason, failure }: SocketEnd): Promise<TerminalClose> {
+    const cause = this.#ownCause
+    if (cause === 'local' || cause === 'exited') return { code: CLOSE_NORMAL, reason: '', cause }
+    const close = { code, reason: this.#redact(reason) }
+    const action = `The terminal at ${this.where} has ended`
+    const error = cause
+      ? terminalError('ERR_TERMINAL_UNAVAILABLE', action, `no answer to ${MISSED_PINGS} pings`, { closeCode: code })
+      : closeError(action, code, reason, this.#redact)
+    if (failure !== undefined) error.cause = withoutSecrets(failure, this.#redact)
+    if (code === CLOSE_DROPPED) return { ...close, cause: 'lost', error }
+    if (!isBareClose(code)) return { ...close, cause: 'remote', error }
+    // PROTOCOL 6.2 and 6.5: some releases close with 1000 when the shell ends, orchestrators for any reason.
+    const session = await lookUpSession(this.#sessionOptions, BRIEFLY, undefined).catch((problem: unknown) => problem)
+    if (session === undefined) return { ...close, cause: 'exited' }
+    return { ...close, cause: 'remote', error: session instanceof TerminalError ? session : error }
   }
 }

@@ -7,76 +7,80 @@ import { HEARTBEAT } from '../upstream/protocol.ts'
 import type { Upstream } from '../upstream/resolve.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
 import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
-import type { Ending } from './ending.ts'
 import { endShell } from './farewell.ts'
-import { Link } from './socket.ts'
+import type { KeptSession } from './kept-session.ts'
+import type { Lease } from './lease.ts'
 import type { CreateSink, Sink } from './output.ts'
 import type { Settings } from './settings.ts'
+import { UpstreamSocket, type SocketEnd } from './socket.ts'
 
 /** One attempt to attach to a session. */
 export interface Attempt {
   readonly settings: Settings
+  readonly lease: Lease
   /** The URLs and credentials of this attempt. */
   readonly upstream: Upstream
   /** The options to look the session up with. Their signal ends the attempt. */
-  readonly session: TerminalSessionOptions & { readonly signal: AbortSignalLike }
+  readonly sessionOptions: TerminalSessionOptions & { readonly signal: AbortSignalLike }
   readonly url: string
-  /** Which session it is: one that was named, or one that was just created by a server, or by an orchestrator. */
-  readonly origin: 'named' | 'server' | 'orchestrator'
-  /** Called when the handshake has succeeded. */
-  readonly onOpened: () => void
-  /** Whether the key is in the URL. */
   readonly keyInUrl: boolean
   /** The beginning of an error's message: what was tried, and where. */
   readonly action: string
 }
 
-/** How a dial failed: how the link ended, or that the session does not exist. */
-export type DialFailure = Ending | 'session gone'
+/** How a dial failed: how the socket ended, or that the session does not exist. */
+export type DialFailure = SocketEnd | 'session gone'
 
-// ms between the auth frame and the heartbeat. By then a shell has shown its prompt, and an orchestrator knows whether
-// its own connection was refused. It reports that only when it has something to pass on (PROTOCOL 3.11).
-const HEARTBEAT_DELAY = 250
+/** A connection that the server has accepted, and the sink of its output. */
+export interface Dialled<S extends Sink> {
+  readonly socket: UpstreamSocket
+  readonly sink: S
+}
 
-// ms that the look-up of a session without output gets at least.
-const SHORTEST_LOOK_UP = 500
+// Between the auth frame and the heartbeat. By then a shell has shown its prompt, and an orchestrator knows whether its own
+// connection was refused. It reports that only when it has something to pass on (PROTOCOL 3.11).
+const HEARTBEAT_DELAY_MS = 250
+
+// For the look-up of a session without output, at least.
+const SHORTEST_LOOK_UP_MS = 500
 
 /** Dials, authenticates, and waits until the server has accepted. */
 export async function dial<S extends Sink>(
   attempt: Attempt,
   createSink: CreateSink<S>,
-): Promise<{ readonly link: Link<S> } | { readonly failure: DialFailure }> {
-  const { settings, upstream, session } = attempt
-  throwIfAborted(session.signal)
-  const link = open(attempt, createSink)
+): Promise<Dialled<S> | { readonly failure: DialFailure }> {
+  const { settings, upstream, sessionOptions, lease } = attempt
+  const { kept, resize } = settings
+  const { signal } = sessionOptions
+  throwIfAborted(signal)
+  const { socket, sink } = open(attempt, createSink)
   const outcome = new Deferred<DialFailure | undefined>()
   // Stops the confirmation when the outcome is known.
   let stop: (() => void) | undefined
   const accept = (failure: DialFailure | undefined): void => {
-    if (failure || !link.receiver.isAwaited) outcome.resolve(failure)
+    if (failure || !kept?.isAwaited) outcome.resolve(failure)
   }
-  link.observe({
+  socket.observe({
     onOpen() {
-      attempt.onOpened()
-      link.sendText(withProgress(upstream.message, link.receiver))
-      if (settings.resize !== undefined) link.sendText(settings.resize)
-      stop = confirmSilence(link, attempt, accept)
+      lease.noteOpened()
+      socket.sendText(withProgress(upstream.message, kept))
+      if (resize !== undefined) socket.sendText(resize)
+      stop = confirmSilence(socket, attempt, accept)
     },
     onMessage: () => accept(undefined),
-    onPong() {},
     onEnd: outcome.resolve,
   })
   try {
-    const failure = await abortable(outcome.promise, session.signal)
-    if (!failure) return { link }
-    link.drop()
+    const failure = await abortable(outcome.promise, signal)
+    if (!failure) return { socket, sink }
+    socket.drop()
     return { failure }
   } catch (error) {
     stop?.()
     // Only a session that was created for this terminal is deleted with the attempt (PROTOCOL 6.7).
-    if (attempt.origin === 'orchestrator' && link.isOpen())
-      await new Promise<void>((resolve) => endShell(link, resolve))
-    link.drop()
+    if (lease.origin === 'orchestrator' && socket.isOpen())
+      await new Promise<void>((resolve) => endShell(socket, resolve))
+    socket.drop()
     throw error
   } finally {
     stop?.()
@@ -84,8 +88,10 @@ export async function dial<S extends Sink>(
 }
 
 /** Returns an auth frame that asks for the output from an offset on, and hands the generation back (PROTOCOL 8.1). */
-function withProgress(message: string, { offset, generation }: Sink): string {
-  return offset === undefined ? message : JSON.stringify({ ...asRecord(parseJson(message)), offset, generation })
+function withProgress(message: string, kept: KeptSession | undefined): string {
+  if (!kept?.isWanted) return message
+  const { offset, generation } = kept
+  return JSON.stringify({ ...asRecord(parseJson(message)), offset, generation })
 }
 
 /**
@@ -93,8 +99,8 @@ function withProgress(message: string, { offset, generation }: Sink): string {
  * does not close after a heartbeat, and knows the session. Returns a function that stops it.
  */
 function confirmSilence(
-  link: Link<Sink>,
-  { settings, session }: Attempt,
+  socket: UpstreamSocket,
+  { settings, sessionOptions }: Attempt,
   resolve: (failure: 'session gone' | undefined) => void,
 ): () => void {
   const { settle } = settings
@@ -103,8 +109,8 @@ function confirmSilence(
   let cancellation: Cancellation | undefined
 
   async function confirm(signal: AbortSignalLike): Promise<'session gone' | undefined> {
-    link.sendText(HEARTBEAT)
-    const look = lookUpSession(session, Math.max(settle, SHORTEST_LOOK_UP), signal)
+    socket.sendText(HEARTBEAT)
+    const look = lookUpSession(sessionOptions, Math.max(settle, SHORTEST_LOOK_UP_MS), signal)
     // A failed look-up says nothing about the session.
     if ((await look.catch(() => 'unknown')) === undefined) return 'session gone'
     await delay(Math.max(0, start + settle - performance.now()), signal)
@@ -117,7 +123,7 @@ function confirmSilence(
       // It rejects only when it is stopped, and then means nothing.
       confirm(cancellation).then(resolve, () => {})
     },
-    Math.min(HEARTBEAT_DELAY, settle / 2),
+    Math.min(HEARTBEAT_DELAY_MS, settle / 2),
   )
   return () => {
     clearTimeout(timer)
@@ -126,13 +132,15 @@ function confirmSilence(
 }
 
 /**
- * Opens a link whose messages go to a new sink. A function of its own, so that the link, which lives as long as the
+ * Opens a socket whose messages go to a new sink. A function of its own, so that the socket, which lives as long as the
  * terminal, keeps nothing of the attempt in memory.
  */
-function open<S extends Sink>({ settings, upstream, url, action }: Attempt, createSink: CreateSink<S>): Link<S> {
-  const { Socket } = settings
+function open<S extends Sink>({ settings, upstream, url, action }: Attempt, createSink: CreateSink<S>): Dialled<S> {
   try {
-    return new Link(Socket, url, upstream.headers, createSink)
+    const socket = new UpstreamSocket(settings.Socket, url, upstream.headers)
+    const sink = createSink(socket)
+    socket.receiver = sink
+    return { socket, sink }
   } catch (error) {
     // A browser refuses some URLs, and quotes the URL in its error.
     throw failureError(action, withoutSecrets(error, upstream.redact))

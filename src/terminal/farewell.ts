@@ -1,9 +1,9 @@
 import { END_OF_SHELL, HEARTBEAT } from '../upstream/protocol.ts'
-import type { Link, Receiver } from './socket.ts'
+import type { UpstreamSocket } from './socket.ts'
 
 // An orchestrator notices the end of its connection when it has something to pass on (PROTOCOL 6.5).
-const HEARTBEAT_INTERVAL = 20
-const LONGEST_FAREWELL = 1_000
+const HEARTBEAT_INTERVAL_MS = 20
+const LONGEST_FAREWELL_MS = 1_000
 
 /**
  * Ends the shell over a connection that an orchestrator passes on, so that the orchestrator closes its own connection to the
@@ -11,14 +11,14 @@ const LONGEST_FAREWELL = 1_000
  *
  * Calls `onDone` when the server has closed the connection, or should have. Returns a function that stops it.
  */
-export function endShell(link: Link<Receiver>, onDone: () => void): () => void {
-  const late = performance.now() + LONGEST_FAREWELL
-  link.resume()
-  link.sendText(END_OF_SHELL)
+export function endShell(socket: UpstreamSocket, onDone: () => void): () => void {
+  const late = performance.now() + LONGEST_FAREWELL_MS
+  socket.resume()
+  socket.sendText(END_OF_SHELL)
   const timer = setInterval(() => {
-    if (link.isOpen() && performance.now() < late) return link.sendText(HEARTBEAT)
+    if (socket.isOpen() && performance.now() < late) return socket.sendText(HEARTBEAT)
     clearInterval(timer)
     onDone()
-  }, HEARTBEAT_INTERVAL)
+  }, HEARTBEAT_INTERVAL_MS)
   return () => clearInterval(timer)
 }

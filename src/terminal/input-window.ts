@@ -1,18 +1,21 @@
 import { PACE, PACE_OF_REPEATED, PACE_OF_SILENT, TTY_BUFFER, UNREAD_LIMIT, type Pace } from '../upstream/protocol.ts'
-import { isInterrupt, showsInterrupt } from './interrupts.ts'
-import { Pacer } from './pacer.ts'
 import { BracketedPaste } from './paste.ts'
 import { UnreadInput } from './unread-input.ts'
 
-// Bytes beyond the limit that are kept for Ctrl-C, Ctrl-Z and Ctrl-\, and for the keys after them: a person must be able
-// to leave a program. A key has at most this many bytes.
-const INTERRUPT_RESERVE = 512
-const LONGEST_KEY = 16
+// Beyond the limit, for Ctrl-C, Ctrl-Z and Ctrl-\, and for the keys after them: a person must be able to leave a program.
+const INTERRUPT_RESERVE_BYTES = 512
+const LONGEST_KEY_BYTES = 16
 
-// Bytes of a frame: a PTY takes fewer bytes that nobody reads after larger ones.
-const FRAME = 1024
+// A PTY takes fewer bytes that nobody reads after larger frames.
+const FRAME_BYTES = 1024
 // A PTY keeps messages of more than one page in pages of their own.
-const PAGE = 256
+const PAGE_BYTES = 256
+
+// Ctrl-C, Ctrl-\ and Ctrl-Z: a tty that gets one throws away what the program has not read, and shows ^C, ^\ or ^Z.
+const INTERRUPTS = [0x03, 0x1c, 0x1a]
+const CARET = 0x5e
+// What is added to a control character after the caret.
+const TO_LETTER = 0x40
 
 /** The part of some input that may go next. */
 export interface InputPart {
@@ -28,8 +31,6 @@ export interface InputPart {
  * and 5.10).
  */
 export class InputWindow {
-  /** Spaces what may go. */
-  readonly pacer: Pacer = new Pacer()
   readonly #paste = new BracketedPaste()
   // Absent before the first input.
   #unread: UnreadInput | undefined
@@ -37,6 +38,9 @@ export class InputWindow {
   #waste = 0
   // Whether Ctrl-C or its like was sent, and nothing has shown yet that the tty has read it.
   #isInterrupting = false
+  // When the last frame was sent, and the bytes that were sent since the last pause of a whole interval.
+  #lastFrame = -Infinity
+  #paced = 0
   /** When something has last shown that the program reads, as `performance.now()`. */
   lastProof: number = 0
 
@@ -70,12 +74,13 @@ export class InputWindow {
    * that does not read.
    */
   nextPart(data: Uint8Array, start: number, isOld: boolean): InputPart {
-    const { isPaste, length } = this.#paste.partOf(data, start, FRAME)
+    const { isPaste, length } = this.#paste.partOf(data, start, FRAME_BYTES)
     // A server that takes all input needs no slow paste, so a long one has to wait for the answer, like any input.
     if (isPaste && isOld) return { length, pace: PACE_OF_SILENT, isPaste }
-    const pace = isOld ? this.#paceOfOld : PACE
-    const mayUseReserve = isInterrupt(data) || (this.#isInterrupting && data.length <= LONGEST_KEY)
-    const room = UNREAD_LIMIT + (mayUseReserve ? INTERRUPT_RESERVE : 0) - this.unread
+    const paceOfOld = this.#unrepeated < TTY_BUFFER ? PACE_OF_REPEATED : PACE_OF_SILENT
+    const pace = isOld ? paceOfOld : PACE
+    const mayUseReserve = isInterrupt(data) || (this.#isInterrupting && data.length <= LONGEST_KEY_BYTES)
+    const room = UNREAD_LIMIT + (mayUseReserve ? INTERRUPT_RESERVE_BYTES : 0) - this.unread
     return { length: Math.max(0, Math.min(length, room)), pace, isPaste: false }
   }
 
@@ -84,22 +89,32 @@ export class InputWindow {
     this.#paste.onInput(data)
     // A program that has asked for pastes reads them, and so what came before.
     if (isPaste) this.#noteAllRead()
-    else this.#push(data)
+    else {
+      this.#unread ??= new UnreadInput()
+      this.#unread.push(data)
+      if (data.length > PAGE_BYTES) this.#waste += -data.length & (PAGE_BYTES - 1)
+    }
     this.#isInterrupting ||= isInterrupt(data)
   }
 
-  #push(data: Uint8Array): void {
-    this.#unread ??= new UnreadInput()
-    this.#unread.push(data)
-    if (data.length > PAGE) this.#waste += -data.length & (PAGE - 1)
+  /** Returns 0 and counts the bytes if they may be sent now at this pace. Otherwise returns the ms to wait. */
+  reserve(size: number, { bytes, interval }: Pace): number {
+    const now = performance.now()
+    const rest = this.#lastFrame + interval - now
+    if (rest <= 0) this.#paced = 0
+    else if (this.#paced + size > bytes || this.#lastFrame > now) return rest
+    this.#lastFrame = now
+    this.#paced += size
+    return 0
+  }
+
+  /** Lets nothing be sent for so many ms. */
+  pause(ms: number): void {
+    this.#lastFrame = performance.now() + ms
   }
 
   get #unrepeated(): number {
     return this.#unread?.unrepeated ?? 0
-  }
-
-  get #paceOfOld(): Pace {
-    return this.#unrepeated < TTY_BUFFER ? PACE_OF_REPEATED : PACE_OF_SILENT
   }
 
   #noteAllRead(): void {
@@ -108,4 +123,17 @@ export class InputWindow {
     this.#waste = 0
     this.#isInterrupting = false
   }
+}
+
+/** Whether input is nothing but Ctrl-C, Ctrl-\ or Ctrl-Z, as it is when a person has typed it. */
+export function isInterrupt(input: Uint8Array): boolean {
+  return input.length > 0 && input.every((byte) => INTERRUPTS.includes(byte))
+}
+
+/** Whether output shows that a tty has read Ctrl-C, Ctrl-\ or Ctrl-Z. */
+export function showsInterrupt(output: Uint8Array): boolean {
+  for (let at = output.indexOf(CARET); at >= 0; at = output.indexOf(CARET, at + 1)) {
+    if (INTERRUPTS.includes(Number(output[at + 1]) - TO_LETTER)) return true
+  }
+  return false
 }

@@ -1,13 +1,16 @@
 import { wrongType } from '../lib/arguments.ts'
+import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import type { TerminalError } from '../lib/errors.ts'
 import { bytesOf } from '../lib/runtime.ts'
+import { terminalError } from '../upstream/failures.ts'
 import { PACE, UNREAD_LIMIT } from '../upstream/protocol.ts'
-import { InputWindow, type InputPart } from './input-window.ts'
-import { isInterrupt } from './interrupts.ts'
+import { InputWindow, isInterrupt, type InputPart } from './input-window.ts'
 import { ESCAPE, PASTE_END } from './paste.ts'
-import type { StallReason } from './stalled.ts'
 
 /** The owner of an {@link Input}: the terminal that the frames go to. */
 export interface InputOwner {
+  /** The URL, for messages. */
+  readonly where: string
   /** Resolves when the socket has taken the frame. */
   send(frame: string | ArrayBuffer): Promise<void>
   /** Throws after the end of the terminal. */
@@ -15,9 +18,7 @@ export interface InputOwner {
   /** Whether the server paces the input itself. */
   isPaced(): boolean
   /** Resolves with whether the server takes all input, however slowly the program reads it. */
-  takesAllInput(): Promise<boolean>
-  /** Returns the error for input of `size` bytes, of which only `sent` were sent. */
-  stalledError(reason: StallReason, sent: number, size: number): Error
+  takesAllInput(signal: AbortSignalLike): Promise<boolean>
 }
 
 /** A call that waits: bytes, or a text frame. */
@@ -31,10 +32,18 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-// ms without a proof that the program reads, after which input is refused.
-const PROOF_TIMEOUT = 30_000
-// ms for the program to read the end of a paste, before the tty throws away what it has not read.
-const PASTE_END_TIME = 100
+// Without a proof that the program reads, input is refused after that.
+const PROOF_TIMEOUT_MS = 30_000
+// For the program to read the end of a paste, before the tty throws away what it has not read.
+const PASTE_END_MS = 100
+
+// Bytes of input that were not sent, by the error that says so.
+const unsent = new WeakMap<object, number>()
+
+/** Returns how many bytes of input an error says were not sent; 0 for any other error. */
+export function unsentInput(error: unknown): number {
+  return unsent.get(Object(error)) ?? 0
+}
 
 /**
  * Sends keystrokes and pastes to the shell, cut into frames and spaced, so that every release takes all of them and none
@@ -49,8 +58,9 @@ export class Input {
   #isSending = false
   // Ends a wait for a proof. Absent while nothing waits for one.
   #wake: (() => void) | undefined
-  // Whether the server takes all input. `undefined` until it was asked.
+  // Whether the server takes all input, `undefined` until it was asked, and what stops the question.
   #takesAll: boolean | undefined
+  #question: Cancellation | undefined
   // Absent before the first input, and before output that may change a mode: a proxy has thousands of sessions that are idle.
   #window: InputWindow | undefined
 
@@ -66,7 +76,7 @@ export class Input {
     if (!given) return Promise.reject(wrongType('data', 'a string or a Uint8Array', data))
     if (this.#queue.length === 0 && given.length > 0) {
       const { length, pace, isPaste } = this.#nextPart(given, 0)
-      if (length === given.length && !isPaste && this.#limited.pacer.reserve(length, pace) === 0) {
+      if (length === given.length && !isPaste && this.#limited.reserve(length, pace) === 0) {
         const sent = this.#sendBytes(given.slice(), false)
         sent.catch(() => {})
         return sent
@@ -89,6 +99,7 @@ export class Input {
 
   /** Rejects all that waits: the terminal has ended. */
   stop(): void {
+    this.#question?.abort()
     this.#wake?.()
   }
 
@@ -141,22 +152,23 @@ export class Input {
   /** Sends the next part of an entry, or waits until it may be sent. Resolves with whether all of the entry was sent. */
   async #sendNext(entry: Waiting): Promise<boolean> {
     const { data, sent } = entry
-    if (typeof data === 'string') {
+    if (isText(data)) {
       await this.#owner.send(data)
       return true
     }
     const isUnknown = this.#takesAll === undefined && !this.#owner.isPaced()
     if (isUnknown && this.#limited.unread + data.length - sent > UNREAD_LIMIT) {
-      this.#takesAll = await this.#owner.takesAllInput()
+      this.#question = new Cancellation()
+      this.#takesAll = await this.#owner.takesAllInput(this.#question).catch(() => false)
       if (!this.#takesAll) this.#flush()
       return false
     }
     const { length, pace, isPaste } = this.#nextPart(data, sent)
     if (length === 0 && sent < data.length) {
-      await this.#waitForProof(entry, data)
+      await this.#waitForProof(entry)
       return false
     }
-    const rest = this.#owner.isPaced() ? 0 : this.#limited.pacer.reserve(length, pace)
+    const rest = this.#owner.isPaced() ? 0 : this.#limited.reserve(length, pace)
     if (rest > 0) {
       await new Promise((resolve) => setTimeout(resolve, Math.ceil(rest)))
       return false
@@ -172,15 +184,15 @@ export class Input {
   }
 
   /** Waits until the program has read something. Throws if nothing shows that in time. */
-  async #waitForProof({ since, sent }: Waiting, data: Uint8Array): Promise<void> {
+  async #waitForProof(entry: Waiting): Promise<void> {
     // The size of the window does not wait for a program.
-    for (const text of this.#queue.filter((other) => typeof other.data === 'string')) {
+    for (const text of this.#queue.filter(({ data }) => isText(data))) {
       this.#remove(text)
       this.#owner.send(String(text.data)).then(text.resolve, text.reject)
     }
-    const rest = Math.max(since, this.#limited.lastProof) + PROOF_TIMEOUT - performance.now()
+    const rest = Math.max(entry.since, this.#limited.lastProof) + PROOF_TIMEOUT_MS - performance.now()
     // Nobody's word: on such a server, more input may end a shell that lives.
-    if (rest <= 0) throw this.#owner.stalledError('no proof', sent, data.length)
+    if (rest <= 0) throw this.#stalledError(entry, 'for 30 s, no program has shown that it reads them')
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, rest)
       this.#wake = () => {
@@ -194,26 +206,36 @@ export class Input {
   /** Throws away what waits before the last Ctrl-C or its like, as a tty does. It is the word of who typed that. */
   #flush(): void {
     const last = this.#queue.map(({ isFlush }) => isFlush).lastIndexOf(true)
-    const dropped = this.#queue.slice(0, Math.max(last, 0)).filter((entry) => isBytes(entry) && !entry.isFlush)
+    const dropped = this.#queue.slice(0, Math.max(last, 0)).filter(({ data, isFlush }) => !isText(data) && !isFlush)
     for (const entry of dropped) {
       this.#remove(entry)
-      entry.reject(this.#owner.stalledError('interrupted', entry.sent, entry.data.length))
+      const why = 'Ctrl-C, Ctrl-Z or Ctrl-\\ was typed after them'
+      entry.reject(this.#stalledError(entry, why, 'Type them again if they are still wanted.'))
     }
     // Otherwise the program would take all further keys for a part of the paste.
     if (dropped.length > 0 && this.#limited.isPasting) {
       void this.#sendBytes(PASTE_END.slice(), true).catch(() => {})
-      this.#limited.pacer.pause(PASTE_END_TIME)
+      this.#limited.pause(PASTE_END_MS)
     }
     if (last >= 0) this.#wake?.()
   }
+
+  #stalledError({ data, sent }: Waiting, why: string, advice?: string): TerminalError {
+    const rest = data.length - sent
+    const reason = `${rest} of ${data.length} bytes were not sent: ${why}`
+    const action = `Cannot type into the terminal at ${this.#owner.where}`
+    const error = terminalError('ERR_TERMINAL_INPUT_STALLED', action, reason, { advice })
+    unsent.set(error, rest)
+    return error
+  }
 }
 
-function isBytes({ data }: Waiting): boolean {
-  return typeof data !== 'string'
+function isText(data: unknown): data is string {
+  return typeof data === 'string'
 }
 
 function toBytes(data: unknown): Uint8Array | undefined {
-  if (typeof data === 'string') return bytesOf(data)
+  if (isText(data)) return bytesOf(data)
   // Not `instanceof`: in jsdom, a Buffer is of another realm.
   return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : undefined
 }

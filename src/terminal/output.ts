@@ -1,11 +1,21 @@
 import { wrongType } from '../lib/arguments.ts'
 import { globalWith } from '../lib/runtime.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
-import { CLOSE_DROPPED, CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN, CLOSE_UNAUTHORIZED } from '../upstream/close-codes.ts'
-import { asRecord, parseJson } from '../upstream/requests.ts'
-import type { Sink } from './sink.ts'
+import type { KeptSession } from './kept-session.ts'
+import type { Receiver } from './socket.ts'
 
-export type { CreateSink, OutputSource, Sink } from './sink.ts'
+/** Takes the output of a terminal. */
+export interface Sink extends Receiver {
+  /** There is no more output. */
+  end(): void
+  /** Drops all further output. */
+  discard(): void
+  /** Whether the server has to wait. */
+  isPaused(): boolean
+}
+
+/** Creates a sink for the output of one connection, which can pause it. */
+export type CreateSink<S extends Sink> = (source: FlowControl) => S
 
 // A linked list. Each reader moves along it at its own pace, and entries that all readers have passed are
 // garbage-collected. (Array.shift() would copy the rest: an hour of a progress bar is a hundred thousand tiny chunks.)
@@ -30,29 +40,13 @@ function costOf(chunk: Uint8Array): number {
   return chunk.length + MESSAGE_OVERHEAD
 }
 
-// Close codes of a connection that the network or a proxy has ended, and not the session (PROTOCOL 8.5); and that of a key
-// that has expired, of which a fresh one may be had.
-const RESUMABLE_CLOSES = [CLOSE_GOING_AWAY, CLOSE_DROPPED, CLOSE_TRY_AGAIN, CLOSE_UNAUTHORIZED]
-
 /**
  * The output of a terminal, over one connection after another, on its way to its readers. Keeps output until it is read,
  * and gives every reader all of it in order. Pauses the source when more than `maxBuffered` bytes wait for a reader. After
  * the end, each reader still gets the rest.
  */
 export class Output implements Sink {
-  /** Bytes of output of the session so far. */
-  received = 0
-  isKept = false
-  isPaced = false
-  isAwaited = false
-  /** ms for which the server keeps the session. */
-  keepFor = 0
-  generation: string | undefined
-  /** Where to go on after a cut; `null` before the first byte, and within a tail; `undefined` if nothing is resumed. */
-  offset: number | null | undefined
-  // Whether no message has come over the latest connection yet.
-  #isNew = true
-  readonly #onEnd: (isResumed: boolean) => void
+  readonly #session: KeptSession
   readonly #waterMark: WaterMark
   // The last entry of the list: new chunks go behind it.
   #tail: Entry = { chunk: new Uint8Array() }
@@ -66,40 +60,24 @@ export class Output implements Sink {
   // The entry before those of this turn of the event loop that may be slices of a larger buffer; absent without slices.
   #beforeSlices: Entry | undefined
 
-  /** Calls `onEnd` when a connection has ended. With `mayResume`, asks servers to keep the session. */
-  constructor(maxBuffered: number, mayResume: boolean, onEnd: (isResumed: boolean) => void) {
+  constructor(maxBuffered: number, session: KeptSession) {
     this.#waterMark = new WaterMark(maxBuffered)
-    this.#onEnd = onEnd
-    if (mayResume) this.offset = null
+    this.#session = session
   }
 
   /** Gets the output of another connection from now on. */
   connectTo(source: FlowControl): this {
     this.#waterMark.connectTo(source)
-    this.#isNew = true
-    this.isAwaited = this.isKept
+    this.#session.begin()
     return this
-  }
-
-  /** Lets the next end be the last. */
-  stopResuming(): void {
-    this.isKept = false
   }
 
   isPaused(): boolean {
     return this.#waterMark.paused
   }
 
-  push(data: Uint8Array, isBinary?: boolean): boolean | void {
-    const isFirst = this.#isNew
-    this.#isNew = false
-    if (isFirst && !isBinary && this.#readAttached(data)) return
-    // It is not the output of this session: something else has answered in its place.
-    if (this.isAwaited) return false
-    // The output of a server that keeps sessions is always binary.
-    if (this.isKept && !isBinary) return false
-    this.offset = this.received += data.length
-    if (this.#discarding || data.length === 0) return
+  push(data: Uint8Array, isBinary: boolean): void {
+    if (!this.#session.accepts(data, isBinary) || this.#discarding || data.length === 0) return
     // A plain Uint8Array: a Buffer has methods of another meaning.
     const chunk = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     if (chunk.length < chunk.buffer.byteLength && !this.#beforeSlices) {
@@ -117,12 +95,9 @@ export class Output implements Sink {
     this.#regulate()
   }
 
-  end(code: number): boolean {
-    const isResumed = this.isKept && !this.#discarding && RESUMABLE_CLOSES.includes(code)
-    this.#hasEnded = !isResumed
+  end(): void {
+    this.#hasEnded = true
     for (const reader of this.#readers) reader.wake()
-    this.#onEnd(isResumed)
-    return isResumed
   }
 
   discard(): void {
@@ -181,23 +156,6 @@ export class Output implements Sink {
         return Promise.resolve(done)
       },
     }
-  }
-
-  /** Reads the frame of a server that keeps sessions (PROTOCOL 8.2). Returns whether it is one. */
-  #readAttached(data: Uint8Array): boolean {
-    const { type, offset, keepFor, paced, generation } = asRecord(
-      parseJson(new (globalWith('TextDecoder').TextDecoder)().decode(data)),
-    )
-    if (type !== 'attached' || !Number.isSafeInteger(offset)) return false
-    this.isAwaited = false
-    this.isKept = Number(keepFor) > 0
-    this.keepFor = Number(keepFor)
-    if (typeof generation === 'string' && generation !== '') this.generation = generation
-    this.isPaced = paced === true
-    this.received = Number(offset)
-    // A tail is one message. Until it has come, there is nothing to go on from.
-    if (offset !== this.offset) this.offset = offset === 0 ? 0 : null
-    return true
   }
 
   #regulate(): void {

@@ -13,7 +13,7 @@ import {
 } from '../upstream/failures.ts'
 import { lookUpSession } from '../upstream/sessions.ts'
 import type { Attempt, DialFailure } from './dial.ts'
-import type { Ending } from './ending.ts'
+import type { SocketEnd } from './socket.ts'
 import { sendsHeaders } from './socket-class.ts'
 
 /** What a failed attempt means, and what may help. */
@@ -30,37 +30,37 @@ export interface Refusal {
 
 const THERE = ', although the session exists'
 
-// ms. A server without REST, such as a bare WebSocket server, may never answer.
-const LOOK_UP_TIMEOUT = 2_000
+// A server without REST, such as a bare WebSocket server, may never answer.
+const LOOK_UP_TIMEOUT_MS = 2_000
 
 /** Finds out why an attempt failed. Asks for the session where the failure does not say why (PROTOCOL 6.4). */
 export async function explainRefusal(failure: DialFailure, attempt: Attempt): Promise<Refusal> {
   if (failure === 'session gone') return sessionGone(attempt)
   if (saysWhy(failure, attempt)) {
-    const isElsewhere = failure.status === 404 && attempt.origin !== 'named'
+    const isElsewhere = failure.status === 404 && attempt.lease.origin !== 'named'
     return { error: errorFor(failure, attempt), remedy: isElsewhere && 'another replica' }
   }
-  const { session } = attempt
+  const { sessionOptions } = attempt
   const { opened, code, status } = failure
   const addKey = canAddKey(attempt) && !opened && 'key in URL'
   try {
-    const found = await lookUpSession(session, LOOK_UP_TIMEOUT, session.signal)
+    const found = await lookUpSession(sessionOptions, LOOK_UP_TIMEOUT_MS, sessionOptions.signal)
     if (!found) return sessionGone(attempt, status)
     // PROTOCOL 3.3 and 3.8: an Open Terminal answers so only if it does not know the session, and needs no key in the URL.
-    if (status === 403 && attempt.origin === 'server') {
+    if (status === 403 && attempt.lease.origin === 'server') {
       // PROTOCOL 3.13: a proxy that allows no WebSockets.
       const isProxys = failure.header && failure.header('content-length') !== '0'
       if (isProxys) return { error: errorFor(failure, attempt, THERE) }
       return { error: elsewhere(attempt, failure), remedy: 'another replica' }
     }
     // PROTOCOL 3.11: this is how an orchestrator closes when its own connection was refused.
-    const dropChat = opened && code === CLOSE_NORMAL && session.chatId !== undefined && 'no chat'
+    const dropChat = opened && code === CLOSE_NORMAL && sessionOptions.chatId !== undefined && 'no chat'
     return {
       error: errorFor(failure, attempt, THERE),
       remedy: (!wasCut(failure) && addKey) || dropChat,
     }
   } catch (problem) {
-    throwIfAborted(session.signal)
+    throwIfAborted(sessionOptions.signal)
     const remedy = !hasCode(problem, 'ERR_TERMINAL_UNAUTHORIZED') && addKey
     // A server that cuts handshakes and answers requests with an error of its own is no terminal server.
     if (wasCut(failure)) return { error: errorFor(failure, attempt), remedy: wasAnswered(problem) && remedy }
@@ -69,15 +69,15 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
   }
 }
 
-function elsewhere({ action }: Attempt, { status, reason }: Ending): TerminalError {
+function elsewhere({ action }: Attempt, { status, reason }: SocketEnd): TerminalError {
   const why = `HTTP ${status} to the handshake${THERE}`
   const evidence = { isElsewhere: true, says: reason }
   return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { status, evidence })
 }
 
-function sessionGone({ action, origin }: Attempt, status?: number): Refusal {
+function sessionGone({ action, lease }: Attempt, status?: number): Refusal {
   const why = 'the session does not exist, or has ended'
-  const evidence = { isElsewhere: origin !== 'named' }
+  const evidence = { isElsewhere: lease.origin !== 'named' }
   const error = terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { status, evidence })
   return { error, remedy: 'another session' }
 }
@@ -93,37 +93,37 @@ function wasAnswered(problem: unknown): boolean {
 }
 
 /** Whether the connection ended before the answer to the handshake. */
-function wasCut({ opened, failure }: Ending): boolean {
+function wasCut({ opened, failure }: SocketEnd): boolean {
   return !opened && isCut(failure)
 }
 
 // How servers refuse a handshake without a key. The terminal servers answer 403 (PROTOCOL 3.3).
 const KEY_REFUSALS = [400, 401, 403]
 
-function saysWhy(ending: Ending, attempt: Attempt): boolean {
-  const { code, status, failure, reason } = ending
+function saysWhy(end: SocketEnd, attempt: Attempt): boolean {
+  const { code, status, failure, reason } = end
   if (status !== undefined) return !KEY_REFUSALS.includes(status)
-  if (failure !== undefined) return !(canAddKey(attempt) && wasCut(ending))
+  if (failure !== undefined) return !(canAddKey(attempt) && wasCut(end))
   // PROTOCOL 2.22: "Invalid token" may also mean that Terminals cannot check the token now.
   if (code === CLOSE_UNAUTHORIZED) return !reason.startsWith('Invalid token')
   // PROTOCOL 3.8: Terminals 0.2.2 says "not reachable" also of a session that does not exist.
-  return !isBareClose(code) && !(code === CLOSE_DENIED && isUnavailable(errorFor(ending, attempt)))
+  return !isBareClose(code) && !(code === CLOSE_DENIED && isUnavailable(errorFor(end, attempt)))
 }
 
 /** Returns the error for an ending; `found` completes the reason with the result of the look-up. */
 function errorFor(
-  ending: Ending,
-  { action, upstream, session, keyInUrl, origin, settings }: Attempt,
+  end: SocketEnd,
+  { action, upstream, sessionOptions, keyInUrl, lease, settings }: Attempt,
   found = '',
 ): TerminalError {
-  const { code, reason, status, header, failure, opened } = ending
+  const { code, reason, status, header, failure, opened } = end
   const evidence: Evidence = {
     ...(header && evidenceOf(header)),
     step: 'handshake',
     hasKey: upstream.hasKey,
     keyInUrl,
-    chatId: session.chatId,
-    isNew: origin !== 'named',
+    chatId: sessionOptions.chatId,
+    isNew: lease.origin !== 'named',
     isThere: found === THERE && !opened,
     sendsHeaders: sendsHeaders(settings.Socket),
   }

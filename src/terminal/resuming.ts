@@ -4,14 +4,13 @@ import { TerminalError } from '../lib/errors.ts'
 import { CLOSE_DENIED } from '../upstream/close-codes.ts'
 import { isOwnRefusal, NOT_ACCEPTED, retryAfter } from '../upstream/failures.ts'
 import { delayAfter } from './attach.ts'
-import { watchWakes } from './wakes.ts'
 
-// ms for one try to resume.
-export const RESUME_TIMEOUT = 10_000
-// ms before a second try at least, also if the first comes at once.
-const LEAST_DELAY = 100
-// ms by which a timer is late after a sleep. Browsers delay those of hidden pages by up to 60 s.
-const LATE = 65_000
+/** For one try to resume. */
+export const TRY_TIMEOUT_MS = 10_000
+// Before a second try, also if the first comes at once.
+const LEAST_DELAY_MS = 100
+// A timer is so late after a sleep. Browsers delay those of hidden pages by up to 60 s.
+const LATE_MS = 65_000
 
 /** The tries to resume a session after a cut: when the next one is made, and whether there is one. */
 export class Resuming {
@@ -35,7 +34,7 @@ export class Resuming {
    * before it, and brought nothing new. Then these tries go on, so that a server that drops each client is not dialled for ever.
    */
   goesOn(hasProgress: boolean): boolean {
-    return !hasProgress && performance.now() - this.#attachedAt < Math.max(this.#wait, LEAST_DELAY)
+    return !hasProgress && performance.now() - this.#attachedAt < Math.max(this.#wait, LEAST_DELAY_MS)
   }
 
   /** Tries until `attach` succeeds. Rejects when the session is gone or the time is over, or when `closing` aborts. */
@@ -62,7 +61,7 @@ export class Resuming {
         }
         // By the word of the gateway, of the owner, or of the limit that is documented. A sleep during the try proves nothing.
         const now = performance.now()
-        const hasSlept = wake.aborted || now - startedAt > RESUME_TIMEOUT + LATE
+        const hasSlept = wake.aborted || now - startedAt > TRY_TIMEOUT_MS + LATE_MS
         if (closing.aborted || this.#isOver(problem) || (now >= this.#end && !hasSlept)) throw problem
       }
     } finally {
@@ -72,7 +71,7 @@ export class Resuming {
 
   /** Waits before a try. The last try is made when the time is over, however late that is noticed. */
   async #pause(least: number, wake: Cancellation, closing: AbortSignalLike): Promise<void> {
-    const first = this.#tries > 1 ? Math.max(this.#firstDelay, LEAST_DELAY) : this.#firstDelay
+    const first = this.#tries > 1 ? Math.max(this.#firstDelay, LEAST_DELAY_MS) : this.#firstDelay
     this.#wait = Math.max(delayAfter(this.#tries, { delay: first }), least)
     const wait = Math.min(this.#wait, Math.max(0, this.#end - performance.now()))
     const stop = (): void => wake.abort(closing)
@@ -97,5 +96,31 @@ export class Resuming {
     if (code === 'ERR_TERMINAL_NOT_FOUND') return status !== 404
     // PROTOCOL 8.8: what only the operator can mend may be mended in time, and is no word about the session.
     return code === 'ERR_TERMINAL_FORBIDDEN' && closeCode === CLOSE_DENIED && closeReason !== NOT_ACCEPTED
+  }
+}
+
+/** The part of `window`, or of another global object, that tells of a wake. Absent in Node. */
+interface Target {
+  addEventListener?(type: string, listener: () => void): void
+  removeEventListener?(type: string, listener: () => void): void
+}
+
+/**
+ * Calls `onWake` when a page may reach its server again: its network is back, or people look at it again. Does nothing where
+ * there is no page. Returns a function that removes the listeners.
+ */
+export function watchWakes(onWake: () => void): () => void {
+  const page: (Target & { readonly visibilityState?: string }) | undefined = globalThis.document
+  const onVisibility = (): void => {
+    if (page?.visibilityState === 'visible') onWake()
+  }
+  const watched: ReadonlyArray<[Target | undefined, string, () => void]> = [
+    [globalThis, 'online', onWake],
+    [globalThis, 'pageshow', onWake],
+    [page, 'visibilitychange', onVisibility],
+  ]
+  for (const [target, type, listener] of watched) target?.addEventListener?.(type, listener)
+  return () => {
+    for (const [target, type, listener] of watched) target?.removeEventListener?.(type, listener)
   }
 }

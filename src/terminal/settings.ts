@@ -6,6 +6,7 @@ import { sendsCookies } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl, whereOf } from '../upstream/url.ts'
+import type { KeptSession } from './kept-session.ts'
 import { sendsHeaders, WebSocket, type SocketConstructor } from './socket-class.ts'
 
 /** The options of `connectTerminal`. `base` and `userId` are required, and most servers want a `key`. */
@@ -104,6 +105,8 @@ export interface Settings {
   readonly tokenInUrl: 'always' | 'never' | 'fallback'
   readonly timeout: number
   readonly retry: Tries
+  /** Absent for a sink that nothing is resumed for. */
+  readonly kept?: KeptSession | undefined
   /** Hears of each try to connect that has failed, if another follows. */
   readonly onRetry?: ((error: TerminalError) => void) | undefined
   readonly settle: number

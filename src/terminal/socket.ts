@@ -2,42 +2,56 @@ import { bytesOf } from '../lib/runtime.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
-import type { Ending } from './ending.ts'
 import { sendsHeaders, type SocketConstructor, type SocketLike } from './socket-class.ts'
 
-/** Takes the messages of a link. */
+/** How a socket ended. */
+export interface SocketEnd {
+  /** The close code, 1006 when there was no close frame. */
+  readonly code: number
+  /** The reason of the close frame, or the reason phrase of the answer that refused the handshake. */
+  readonly reason: string
+  /** Whether the handshake had succeeded before. */
+  readonly opened: boolean
+  /** The HTTP status of the handshake, if the runtime tells. */
+  readonly status: number | undefined
+  /** Returns a header of the answer that refused the handshake; absent if the runtime does not tell. */
+  readonly header?: ((name: string) => string | undefined) | undefined
+  /** The error of the runtime, if it tells. */
+  readonly failure: unknown
+}
+
+/** Takes the messages of a socket. */
 export interface Receiver {
-  /** Takes a message. Returns `false` if it only shows that the other side is there. */
-  push(data: Uint8Array, isBinary: boolean): boolean | void
+  push(data: Uint8Array, isBinary: boolean): void
 }
 
-/** Is told of the traffic on a link, and of its end. */
-export interface LinkObserver {
-  /** Called when the handshake has succeeded. */
+/** Is told of the traffic on a socket, and of its end. */
+export interface SocketObserver {
+  /** The handshake has succeeded. */
   onOpen?(): void
-  /** Called once, however the socket ends. */
-  onEnd(ending: Ending): void
-  /** Called after every message, but for those that only show that the other side is there. */
-  onMessage(data: Uint8Array): void
-  /** Called after those, and after every ping and pong that the runtime shows. */
-  onPong(): void
+  /** The receiver has taken a message. */
+  onMessage?(data: Uint8Array, isBinary: boolean): void
+  /** A ping or a pong has come; not every runtime shows them. */
+  onPong?(): void
+  /** Once, however the socket ends. */
+  onEnd(end: SocketEnd): void
 }
 
-/** Bytes. The servers accept messages up to this size, too (PROTOCOL 5.6). */
-const MAX_MESSAGE = 16_777_216
+// The servers accept messages up to this size, too (PROTOCOL 5.6).
+const LONGEST_MESSAGE_BYTES = 16_777_216
 // Values of `readyState` in the WHATWG standard.
 const OPEN = 1
 const CLOSING = 2
-// ms for the server's answer to a close frame.
-const CLOSE_PATIENCE = 2_000
-// ms after which ws ends the connection itself, whichever side began to close.
-const CLOSE_LIMIT = 5_000
-// Bytes that may wait in a socket that does not call back when they have left.
-const HIGH_WATER = 65_536
-const POLL_INTERVAL = 4
+// For the server's answer to a close frame.
+const CLOSE_TIMEOUT_MS = 2_000
+// Then ws ends the connection itself, whichever side began to close.
+const WS_CLOSE_TIMEOUT_MS = 5_000
+// What may wait in a socket that does not call back when it has left.
+const MOST_WAITING_BYTES = 65_536
+const POLL_INTERVAL_MS = 4
 
-// All sockets of ws share their listeners, which find their link by this property: a tenth less memory for each socket.
-const LINK = Symbol('link')
+// All sockets of ws share their listeners, which find their owner by this property: a tenth less memory for each socket.
+const OWNER = Symbol('owner')
 
 interface HandshakeAnswer {
   readonly statusCode: number
@@ -45,80 +59,71 @@ interface HandshakeAnswer {
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 
-interface LinkedSocket {
-  readonly [LINK]: Link<Receiver>
+interface OwnedSocket {
+  readonly [OWNER]: UpstreamSocket
 }
 
-function onPong(this: LinkedSocket): void {
-  this[LINK].onPong()
-}
-
-/** A WebSocket without the differences between runtimes. Its messages go to `receiver`. */
-export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
-  /** Takes the messages. May be replaced at any time. */
-  receiver: R
+/** A WebSocket to an upstream, without the differences between runtimes. */
+export class UpstreamSocket implements FlowControl, SilenceObserver {
+  /** Takes the messages. Set it before the first one comes. */
+  receiver: Receiver | undefined
   readonly #socket: SocketLike
-  // Absent until `observe`.
-  #observer: LinkObserver | undefined
-  // Whether the handshake has succeeded, for the ending.
+  #observer: SocketObserver | undefined
+  // What the end has to tell: whether the handshake has succeeded, the answer that refused it, and the first error.
   #opened = false
-  // The answer to a refused handshake, for the ending.
   #refusal: HandshakeAnswer | undefined
-  // The first error that the runtime has reported, for the ending.
   #failure: unknown
   // Runs while the closing handshake does. With `isPatient`, messages reset it.
   #patience: SilenceTimer | undefined
   #isPatient = false
   // Absent until the socket has ended.
-  #ending: Ending | undefined
+  #end: SocketEnd | undefined
 
   static readonly #listeners = {
-    open(this: LinkedSocket): void {
-      this[LINK].#onOpen()
+    open(this: OwnedSocket): void {
+      this[OWNER].#onOpen()
     },
-    message(this: LinkedSocket, data: Uint8Array, isBinary: boolean): void {
-      this[LINK].#onMessage(data, isBinary)
+    message(this: OwnedSocket, data: Uint8Array, isBinary: boolean): void {
+      this[OWNER].#onMessage(data, isBinary)
     },
-    ping: onPong,
-    pong: onPong,
-    error(this: LinkedSocket, error: unknown): void {
-      this[LINK].#onError(error)
+    ping(this: OwnedSocket): void {
+      this[OWNER].#observer?.onPong?.()
     },
-    close(this: LinkedSocket, code: number, reason: Buffer): void {
-      this[LINK].#finish(code, reason.toString())
+    pong(this: OwnedSocket): void {
+      this[OWNER].#observer?.onPong?.()
+    },
+    error(this: OwnedSocket, error: unknown): void {
+      this[OWNER].#onError(error)
+    },
+    close(this: OwnedSocket, code: number, reason: Buffer): void {
+      this[OWNER].#finish(code, reason.toString())
     },
     // Without this listener, the status would stand only in the message of an error. With it, ws does not end the socket.
-    'unexpected-response'(this: LinkedSocket, _request: unknown, response: HandshakeAnswer): void {
-      this[LINK].#refusal = response
-      this[LINK].#socket.terminate?.()
+    'unexpected-response'(this: OwnedSocket, _request: unknown, response: HandshakeAnswer): void {
+      this[OWNER].#refusal = response
+      this[OWNER].#socket.terminate?.()
     },
   }
 
   /** Dials. Throws what the constructor of the class throws. */
-  constructor(
-    Socket: SocketConstructor,
-    url: string,
-    headers: Record<string, string>,
-    createReceiver: (source: Link<R>) => R,
-  ) {
+  constructor(Socket: SocketConstructor, url: string, headers: Record<string, string>) {
     this.#socket = sendsHeaders(Socket)
       ? new Socket(url, [], {
           headers,
           // PROTOCOL 5.7: every server offers compression, and it costs ten times the CPU of everything else here.
           perMessageDeflate: false,
-          maxPayload: MAX_MESSAGE,
-          closeTimeout: CLOSE_LIMIT,
+          maxPayload: LONGEST_MESSAGE_BYTES,
+          closeTimeout: WS_CLOSE_TIMEOUT_MS,
         })
       : new Socket(url)
-    this.receiver = createReceiver(this)
     if (this.#socket.on) this.#listenToWs(this.#socket)
     else this.#listen(this.#socket)
   }
 
   #listenToWs(socket: SocketLike): void {
     socket.binaryType = 'nodebuffer'
-    Object.assign(socket, { [LINK]: this })
-    for (const [event, listener] of Object.entries(Link.#listeners)) socket.on?.(event, listener)
+    Object.assign(socket, { [OWNER]: this })
+    for (const [event, listener] of Object.entries(UpstreamSocket.#listeners)) socket.on?.(event, listener)
   }
 
   #listen(socket: SocketLike): void {
@@ -134,10 +139,6 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     socket.addEventListener('close', ({ code, reason }) => this.#finish(code || CLOSE_DROPPED, reason))
   }
 
-  onPong(): void {
-    this.#observer?.onPong()
-  }
-
   #onOpen(): void {
     this.#opened = true
     this.#observer?.onOpen?.()
@@ -145,9 +146,9 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
 
   #onMessage(data: Uint8Array, isBinary: boolean): void {
     // Some sockets go on after they were ended.
-    if (this.#ending) return
-    if (this.receiver.push(data, isBinary) === false) this.onPong()
-    else this.#observer?.onMessage(data)
+    if (this.#end) return
+    this.receiver?.push(data, isBinary)
+    this.#observer?.onMessage?.(data, isBinary)
     if (this.#isPatient) this.#patience?.reset()
   }
 
@@ -161,19 +162,19 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
   }
 
   #finish(code: number, reason: string): void {
-    if (this.#ending) return
+    if (this.#end) return
     const { statusCode: status, statusMessage = reason, headers } = this.#refusal ?? {}
     const header = headers && ((name: string) => headers[name])
-    this.#ending = { code, reason: statusMessage, opened: this.#opened, status, header, failure: this.#failure }
+    this.#end = { code, reason: statusMessage, opened: this.#opened, status, header, failure: this.#failure }
     this.#refusal = undefined
     this.#patience?.stop()
-    this.#observer?.onEnd(this.#ending)
+    this.#observer?.onEnd(this.#end)
   }
 
   /** Tells another observer from now on. Tells it at once of an end that it has missed. */
-  observe(observer: LinkObserver): void {
+  observe(observer: SocketObserver): void {
     this.#observer = observer
-    if (this.#ending) observer.onEnd(this.#ending)
+    if (this.#end) observer.onEnd(this.#end)
   }
 
   sendText(text: string): void {
@@ -188,8 +189,8 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
       })
     }
     this.#socket.send(frame)
-    while (!this.#ending && this.#socket.bufferedAmount > HIGH_WATER) {
-      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL))
+    while (!this.#end && this.#socket.bufferedAmount > MOST_WAITING_BYTES) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS))
     }
   }
 
@@ -229,10 +230,10 @@ export class Link<R extends Receiver> implements FlowControl, SilenceObserver {
     // Other classes throw for the codes below 3000 except 1000.
     this.#socket.close(this.#socket.on || code >= 3000 ? code : CLOSE_NORMAL, reason)
     this.#isPatient = patient
-    if (!this.#ending) this.#patience = new SilenceTimer([CLOSE_PATIENCE], this)
+    if (!this.#end) this.#patience = new SilenceTimer([CLOSE_TIMEOUT_MS], this)
   }
 
-  /** Called by the timer: the server has not answered the close frame in time. */
+  /** The server has not answered the close frame in time. */
   onSilence(): void {
     this.drop()
   }

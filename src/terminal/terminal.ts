@@ -6,11 +6,12 @@ import { hasCode, TerminalError } from '../lib/errors.ts'
 import { CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import { encodeResize } from '../upstream/protocol.ts'
 import { attachTerminal } from './attach.ts'
-import type { TerminalClose, TerminalConnection, TerminalStatus } from './types.ts'
-import type { TerminalCore } from './connection.ts'
+import type { UpstreamConnection } from './connection.ts'
+import { KeptSession } from './kept-session.ts'
 import { Output } from './output.ts'
-import { RESUME_TIMEOUT, Resuming } from './resuming.ts'
+import { Resuming, TRY_TIMEOUT_MS } from './resuming.ts'
 import type { Settings } from './settings.ts'
+import type { TerminalClose, TerminalConnection, TerminalStatus } from './types.ts'
 
 /** A terminal, over one connection after another. */
 export class ResumableTerminal {
@@ -18,6 +19,7 @@ export class ResumableTerminal {
   readonly #listeners = new Set<(status: TerminalStatus) => void>()
   // Stops the tries to resume when the caller closes the terminal.
   readonly #closing = new Cancellation()
+  readonly #kept: KeptSession
   readonly #output: Output
   // With the `resize` of the last size.
   #settings: Settings
@@ -27,25 +29,26 @@ export class ResumableTerminal {
   // The most bytes of output that were known at a cut.
   #known = 0
   // The latest connection. Set by `open`.
-  #core!: TerminalCore
+  #connection!: UpstreamConnection
 
   private constructor(settings: Settings) {
-    this.#settings = settings
-    this.#output = new Output(settings.maxBuffered, settings.reconnect !== undefined, (isResumed) => {
+    this.#kept = new KeptSession(settings.reconnect !== undefined, (isResumed) => {
       this.#setStatus(isResumed ? 'reconnecting' : 'closed')
     })
+    this.#settings = { ...settings, kept: this.#kept }
+    this.#output = new Output(settings.maxBuffered, this.#kept)
   }
 
   /** Opens a terminal, and returns it as users get it. */
   static async open(settings: Settings): Promise<TerminalConnection> {
     const terminal = new ResumableTerminal(settings)
-    await terminal.#attach(settings)
+    await terminal.#attach(terminal.#settings)
     void terminal.#run()
     const output = terminal.#output
-    const { sessionId, chatId } = terminal.#core
+    const { sessionId, chatId } = terminal.#connection
     const close = (): Promise<TerminalClose> => {
       terminal.#closing.abort()
-      void terminal.#core.close()
+      void terminal.#connection.close()
       return terminal.#closed.promise
     }
     return {
@@ -56,7 +59,7 @@ export class ResumableTerminal {
         return terminal.#status
       },
       get offset() {
-        return output.received
+        return terminal.#kept.received
       },
       onStatus(listener) {
         if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
@@ -64,7 +67,7 @@ export class ResumableTerminal {
         return () => terminal.#listeners.delete(listener)
       },
       write(data) {
-        const written = withCallSite(() => terminal.#core.write(data))
+        const written = withCallSite(() => terminal.#connection.write(data))
         // A caller that does not await a keystroke must not crash the process.
         written.catch(() => {})
         return written
@@ -72,7 +75,7 @@ export class ResumableTerminal {
       resize(cols, rows) {
         const resize = encodeResize(cols, rows)
         // A window may change its size at any time. The server is told when the session is resumed.
-        if (terminal.#status !== 'reconnecting') terminal.#core.resize(resize)
+        if (terminal.#status !== 'reconnecting') terminal.#connection.resize(resize)
         terminal.#settings = { ...terminal.#settings, resize }
       },
       onData: (listener) => output.onData(listener),
@@ -85,19 +88,19 @@ export class ResumableTerminal {
   }
 
   async #attach(settings: Settings): Promise<void> {
-    const { core } = await attachTerminal(settings, (source) => this.#output.connectTo(source))
-    this.#core = core
-    if (this.#closing.aborted) void core.close()
-    if (core.isOpen) this.#setStatus('open')
+    const { connection } = await attachTerminal(settings, (source) => this.#output.connectTo(source))
+    this.#connection = connection
+    if (this.#closing.aborted) void connection.close()
+    if (connection.isOpen) this.#setStatus('open')
   }
 
   /** Resumes the session each time that its connection drops, until it ends. */
   async #run(): Promise<void> {
-    let close = await this.#core.closed
+    let close = await this.#connection.closed
     while (this.#status === 'reconnecting') {
       const cut = close
       close = await this.#resume().then(
-        () => this.#core.closed,
+        () => this.#connection.closed,
         (problem: unknown) => this.#giveUp(cut, problem),
       )
     }
@@ -106,12 +109,12 @@ export class ResumableTerminal {
 
   async #resume(): Promise<void> {
     const { timeout, reconnect } = this.#settings
-    const { sessionId, chatId } = this.#core
-    const { received, keepFor } = this.#output
+    const { sessionId, chatId } = this.#connection
+    const { received, keepForMs } = this.#kept
     const hasProgress = received > this.#known
     this.#known = Math.max(this.#known, received)
     if (!this.#resuming?.goesOn(hasProgress)) {
-      this.#resuming = new Resuming(reconnect?.delay ?? 0, reconnect?.timeout ?? keepFor)
+      this.#resuming = new Resuming(reconnect?.delay ?? 0, reconnect?.timeout ?? keepForMs)
     }
     const attach = (): Promise<void> => {
       const { upstream, ...settings } = this.#settings
@@ -120,7 +123,7 @@ export class ResumableTerminal {
         upstream: { ...upstream, chatId },
         sessionId,
         retry: { attempts: 1, delay: 0 },
-        timeout: Math.min(timeout, RESUME_TIMEOUT),
+        timeout: Math.min(timeout, TRY_TIMEOUT_MS),
         signal: this.#closing,
       })
     }
@@ -129,10 +132,10 @@ export class ResumableTerminal {
 
   /** The session cannot be resumed. It is deleted only on the word of the owner: the shell may live, and others may use it. */
   async #giveUp(close: TerminalClose, problem: unknown): Promise<TerminalClose> {
-    this.#output.stopResuming()
-    this.#output.end(close.code)
+    this.#output.end()
+    this.#setStatus('closed')
     const isLocal = this.#closing.aborted && !hasCode(problem, 'ERR_TERMINAL_IN_USE')
-    await this.#core.giveUp(isLocal)
+    await this.#connection.giveUp(isLocal)
     if (this.#closing.aborted) return { code: CLOSE_NORMAL, reason: '', cause: 'local' }
     return { ...close, cause: 'lost', ...(problem instanceof TerminalError && { error: problem }) }
   }

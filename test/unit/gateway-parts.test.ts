@@ -68,7 +68,7 @@ describe('SessionOutput', () => {
     try {
       const { output, calls } = joinSlow(100)
       output.push(Buffer.from('two'))
-      output.end(1000)
+      output.end()
       expect(calls.slice(3)).toEqual(['replay two'])
     } finally {
       vi.useRealTimers()

@@ -41,7 +41,7 @@ function inputOf(answer: boolean | Promise<boolean>, owner: Partial<InputOwner> 
         questions += 1
         return answer
       },
-      stalledError: (reason, sent, size) => new Error(`${reason}, ${sent} of ${size}`),
+      where: 'ws://server',
       ...owner,
     },
     known,
@@ -69,7 +69,11 @@ function textOf(length: number): string {
 /** Returns the error of a call, `undefined` while it waits or if it has succeeded. */
 function errorOf(promise: Promise<void>): () => string | undefined {
   let message: string | undefined
-  promise.catch((error: Error) => (message = error.message))
+  promise.catch(({ message: full }: Error) => {
+    const [, unsent, size] = /(\d+) of (\d+) bytes were not sent/.exec(full) ?? []
+    const why = full.includes('was typed') ? 'interrupted' : 'no proof'
+    message = unsent ? `${why}, ${Number(size) - Number(unsent)} of ${size}` : full
+  })
   return () => message
 }
 

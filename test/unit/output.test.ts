@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { KeptSession } from '../../src/terminal/kept-session.ts'
 import { Output } from '../../src/terminal/output.ts'
 
 interface Controlled {
@@ -10,7 +11,7 @@ interface Controlled {
 /** Returns an output and records how it controls its source. */
 function controlled(maxBuffered: number): Controlled {
   const calls: string[] = []
-  const output = new Output(maxBuffered, false, () => {})
+  const output = new Output(maxBuffered, new KeptSession(false, () => {}))
   output.connectTo({ pause: () => calls.push('pause'), resume: () => calls.push('resume') })
   return { output, calls }
 }
@@ -18,7 +19,7 @@ function controlled(maxBuffered: number): Controlled {
 describe('Output', () => {
   it('pauses the source above maxBuffered bytes, and resumes it at half of that', async () => {
     const { output, calls } = controlled(10_000)
-    for (let count = 0; count < 3; count += 1) output.push(new Uint8Array(3_000))
+    for (let count = 0; count < 3; count += 1) output.push(new Uint8Array(3_000), true)
     expect(calls).toEqual(['pause'])
     expect(output.isPaused()).toBe(true)
     const reader = output[Symbol.asyncIterator]()
@@ -32,14 +33,14 @@ describe('Output', () => {
   it('counts the overhead of each chunk, so that tiny chunks do not fill the memory', () => {
     const { output, calls } = controlled(1024 * 1024)
     let pushed = 0
-    for (; calls.length === 0; pushed += 1) output.push(new Uint8Array(1))
+    for (; calls.length === 0; pushed += 1) output.push(new Uint8Array(1), true)
     expect(pushed).toBeLessThan(3_000)
   })
 
   it('delivers a hundred thousand chunks within the time limit of a test', async () => {
     const { output } = controlled(Number.MAX_SAFE_INTEGER)
     const total = 100_000
-    for (let count = 0; count < total; count += 1) output.push(Uint8Array.of(count % 256))
+    for (let count = 0; count < total; count += 1) output.push(Uint8Array.of(count % 256), true)
     let received = 0
     output.onData(() => (received += 1))
     await Promise.resolve()
@@ -56,10 +57,10 @@ describe('Output', () => {
     const read = new Uint8Array(65_536).fill(7)
     const readers = [output[Symbol.asyncIterator](), output[Symbol.asyncIterator]()]
     const first = readers[0]?.next()
-    output.push(read.subarray(10, 20))
+    output.push(read.subarray(10, 20), true)
     expect((await first)?.value?.buffer).toBe(read.buffer)
     const second = readers[1]?.next()
-    output.push(read.subarray(20, 30))
+    output.push(read.subarray(20, 30), true)
     await new Promise((resolve) => setImmediate(resolve))
     expect((await second)?.value?.buffer).toBe(read.buffer)
     const { value: late } = (await readers[0]?.next()) ?? {}

@@ -1,15 +1,15 @@
 import { expect, it } from 'vitest'
 import { Uplink } from '../../src/client/uplink.ts'
-import type { TerminalCore } from '../../src/terminal/connection.ts'
+import type { UpstreamConnection } from '../../src/terminal/connection.ts'
 import { MIB } from '../support/proxy.ts'
 import { until } from '../support/upstream.ts'
 
 /** A terminal that keeps the beginning of each message. */
-function recorder(): { sent: string[]; terminal: TerminalCore } {
+function recorder(): { sent: string[]; terminal: UpstreamConnection } {
   const sent: string[] = []
   const note = async (data: string | Uint8Array): Promise<void> =>
     void sent.push(Buffer.from(data).toString().slice(0, 8))
-  const terminal = { write: note, command: note } as Partial<TerminalCore> as TerminalCore
+  const terminal = { write: note, command: note } as Partial<UpstreamConnection> as UpstreamConnection
   return { sent, terminal }
 }
 

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
-import { watchWakes } from '../../src/terminal/wakes.ts'
+import { watchWakes } from '../../src/terminal/resuming.ts'
 import { afterwards, outputWith, serve, until } from '../support/upstream.ts'
 
 interface Scripted {

@@ -112,7 +112,7 @@ describe('UnreadInput', () => {
     let proofs = 0
     fc.assert(
       fc.property(fc.array(step, { minLength: 10, maxLength: 30 }), cuts, fc.boolean(), (steps, lengths, isOld) => {
-        const unread = new UnreadInput()
+        let unread = new UnreadInput()
         let slow = new SlowUnreadInput()
         let total = 0
         const takeOutput = (parts: readonly string[]): void => {
@@ -131,7 +131,7 @@ describe('UnreadInput', () => {
         }
         for (const action of steps) {
           if (action === 'clear') {
-            unread.clear()
+            unread = new UnreadInput()
             slow = new SlowUnreadInput()
             total = 0
           } else if (action === 'repeat all') {

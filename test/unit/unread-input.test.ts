@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { showsInterrupt } from '../../src/terminal/interrupts.ts'
+import { showsInterrupt } from '../../src/terminal/input-window.ts'
 import { UnreadInput } from '../../src/terminal/unread-input.ts'
 
 // Nothing is compared before so many bytes are unread.
@@ -174,18 +174,6 @@ describe('the comparison', () => {
     expect(print(unread, 'abcdefgh')).toBe(true)
     expect(unread.unrepeated).toBe(0)
   })
-
-  it('knows the input that was sent before its memory grew', () => {
-    for (let shift = 0; shift < 64; shift += 1) {
-      const unread = new UnreadInput()
-      unread.push(new Uint8Array(shift))
-      unread.clear()
-      unread.push(bytesOf('0123456789'.repeat(5)))
-      unread.push(bytesOf(FILLER))
-      expect(print(unread, '89012345678901')).toBe(true)
-      expect(unread.unrepeated).toBe(28 + FILLER.length)
-    }
-  })
 })
 
 describe('repeated input', () => {
@@ -202,8 +190,6 @@ describe('repeated input', () => {
     expect(unread.unrepeated).toBe(COMPARE_FROM - length)
     expect(unread.bytes).toBe(unread.unrepeated + counted)
     expect(unread.bytes).toBe(bytes)
-    unread.clear()
-    expect([unread.bytes, unread.unrepeated]).toEqual([0, 0])
   })
 })
 
@@ -227,29 +213,6 @@ describe('output like the last 4096 bytes that were repeated', () => {
   // A known fault: these bytes are counted only after each piece of output.
   it('proves nothing also in one piece with other output', () => {
     expect(leftOf(TTY_BUFFER + 1, false)).toBe(0)
-  })
-})
-
-describe('clear', () => {
-  it('forgets the input, and the last characters of the output', () => {
-    const unread = new UnreadInput()
-    unread.push(bytesOf(`abcdefgh${FILLER}`))
-    print(unread, '----abcd')
-    unread.clear()
-    expect([unread.bytes, unread.unrepeated]).toEqual([0, 0])
-    unread.push(bytesOf(`efghijkl----abcdefgh${FILLER}`))
-    expect(print(unread, 'efgh')).toBe(false)
-    expect(print(unread, 'ijkl')).toBe(true)
-    expect(unread.unrepeated).toBe(12 + FILLER.length)
-  })
-
-  it('ends a run', () => {
-    const unread = new UnreadInput()
-    unread.push(bytesOf(`abcdefgh${FILLER}`))
-    print(unread, 'abcdefgh')
-    unread.clear()
-    unread.push(bytesOf(`ijkl${FILLER}`))
-    expect(print(unread, 'ijkl')).toBe(false)
   })
 })
 

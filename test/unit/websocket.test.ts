@@ -1,31 +1,28 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import type { Ending } from '../../src/terminal/ending.ts'
-import { Link, type Receiver } from '../../src/terminal/socket.ts'
+import { UpstreamSocket, type SocketEnd } from '../../src/terminal/socket.ts'
 import { sendsHeaders, WebSocket as ownWebSocket, type SocketConstructor } from '../../src/terminal/socket-class.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { nothingHappens } from '../support/timers.ts'
 import { afterwards, nobody, serve, until } from '../support/upstream.ts'
 
-/** Resolves when a link has opened or ended. */
-function settled(link: Link<Receiver>): Promise<unknown> {
-  return new Promise((resolve) => {
-    link.observe({ onOpen: () => resolve('open'), onMessage() {}, onPong() {}, onEnd: resolve })
-  })
+/** Resolves with how a socket ends. */
+function endOf(socket: UpstreamSocket): Promise<SocketEnd> {
+  return new Promise((onEnd) => socket.observe({ onEnd }))
 }
 
-/** Resolves with how a link ends. */
-function endOf(link: Link<Receiver>): Promise<Ending> {
-  return new Promise((resolve) => link.observe({ onMessage() {}, onPong() {}, onEnd: resolve }))
-}
-
-/** Opens a link; resolves when it has opened or ended. */
-async function linkTo(base: string, Socket: SocketConstructor): Promise<Link<Receiver>> {
-  const link = new Link(Socket, base.replace('http', 'ws'), {}, () => ({ push() {} }))
-  afterwards({ close: () => link.drop() })
-  await settled(link)
-  return link
+/** Dials; resolves when the socket has opened or ended. */
+async function dial(
+  base: string,
+  Socket: SocketConstructor,
+  push: (data: Uint8Array, isBinary: boolean) => void = () => {},
+): Promise<UpstreamSocket> {
+  const socket = new UpstreamSocket(Socket, base.replace('http', 'ws'), {})
+  socket.receiver = { push }
+  afterwards({ close: () => socket.drop() })
+  await new Promise<unknown>((settle) => socket.observe({ onOpen: () => settle('open'), onEnd: settle }))
+  return socket
 }
 
 /** Starts a server that accepts connections and never reads. */
@@ -42,7 +39,7 @@ it('sendsHeaders is true for ws, and false for a class of browsers', () => {
   expect(sendsHeaders(browserSocket)).toBe(false)
 })
 
-it('a link sends no ping over a class that has ping() but no pong event, as that of Bun', async () => {
+it('a socket sends no ping over a class that has ping() but no pong event, as that of Bun', async () => {
   const seen: string[] = []
   class BunSocket extends (browserSocket as unknown as typeof EventTarget) {
     ping(): void {
@@ -51,13 +48,13 @@ it('a link sends no ping over a class that has ping() but no pong event, as that
     terminate(): void {}
   }
   const base = await serve((server) => new WebSocketServer({ server }))
-  const link = await linkTo(base, BunSocket as unknown as SocketConstructor)
-  // Without the event, the link would never notice the pong.
-  expect(link.ping()).toBe(false)
+  const socket = await dial(base, BunSocket as unknown as SocketConstructor)
+  // Without the event, it would never notice the pong.
+  expect(socket.ping()).toBe(false)
   expect(seen).toEqual([])
 })
 
-it('a link ends with 1006 when the connection drops and the class reports 0, as that of Deno', async () => {
+it('a socket ends with 1006 when the connection drops and the class reports 0, as that of Deno', async () => {
   class DenoSocket extends (browserSocket as unknown as typeof EventTarget) {
     override dispatchEvent(event: Event): boolean {
       return super.dispatchEvent('code' in event ? Object.assign(event, { code: 0 }) : event)
@@ -66,16 +63,16 @@ it('a link ends with 1006 when the connection drops and the class reports 0, as 
   const base = await serve((server) => {
     new WebSocketServer({ server }).once('connection', (ws) => ws.terminate())
   })
-  const link = await linkTo(base, DenoSocket as unknown as SocketConstructor)
-  expect(await endOf(link)).toMatchObject({ code: 1006 })
+  const socket = await dial(base, DenoSocket as unknown as SocketConstructor)
+  expect(await endOf(socket)).toMatchObject({ code: 1006 })
 })
 
-it('a link over ws ends with 1000 when it is closed while it is paused', async () => {
+it('a socket of ws ends with 1000 when it is closed while it is paused', async () => {
   const base = await serve((server) => new WebSocketServer({ server }))
-  const link = await linkTo(base, WebSocket)
-  link.pause()
-  link.close(false)
-  expect(await endOf(link)).toMatchObject({ code: 1000 })
+  const socket = await dial(base, WebSocket)
+  socket.pause()
+  socket.close(false)
+  expect(await endOf(socket)).toMatchObject({ code: 1000 })
 })
 
 it.each<[string, number, SocketConstructor, [number, string]]>([
@@ -84,15 +81,15 @@ it.each<[string, number, SocketConstructor, [number, string]]>([
   ["a browser's socket", 4000, browserSocket, [4000, 'bye']],
   ["a browser's socket", 1001, browserSocket, [1000, 'bye']],
 ])(
-  'a link over %s that is closed with %i sends the code that its class allows',
+  'a socket of %s that is closed with %i sends the code that its class allows',
   async (_which, code, Socket, received) => {
     let closed: Promise<unknown[]> | undefined
     const base = await serve((server) => {
       new WebSocketServer({ server }).once('connection', (ws) => (closed = once(ws, 'close')))
     })
-    const link = await linkTo(base, Socket)
-    link.close(false, code, 'bye')
-    await endOf(link)
+    const socket = await dial(base, Socket)
+    socket.close(false, code, 'bye')
+    await endOf(socket)
     expect((await closed)?.map((value) => (Buffer.isBuffer(value) ? value.toString() : value))).toEqual(received)
   },
 )
@@ -100,7 +97,7 @@ it.each<[string, number, SocketConstructor, [number, string]]>([
 describe.each([
   ['ws', WebSocket],
   ["a browser's socket", browserSocket],
-])('a link over %s', (_which, Socket) => {
+])('a socket of %s', (_which, Socket) => {
   it('delivers text and binary messages as bytes, and tells which of both it was', async () => {
     const base = await serve((server) => {
       new WebSocketServer({ server }).once('connection', (ws) => {
@@ -109,11 +106,9 @@ describe.each([
       })
     })
     const messages: Array<[data: string, isBinary: boolean]> = []
-    const link = new Link(Socket, base.replace('http', 'ws'), {}, () => ({
-      push: (data: Uint8Array, isBinary: boolean) =>
-        void messages.push([Buffer.from(data).toString('latin1'), isBinary]),
-    }))
-    afterwards({ close: () => link.drop() })
+    await dial(base, Socket, (data, isBinary) => {
+      messages.push([Buffer.from(data).toString('latin1'), isBinary])
+    })
     await until(() => messages.length === 2)
     expect(messages).toEqual([
       [Buffer.from('grüße').toString('latin1'), false],
@@ -123,38 +118,38 @@ describe.each([
 
   it('resolves send while the server reads', async () => {
     const base = await serve((server) => new WebSocketServer({ server }))
-    const link = await linkTo(base, Socket)
-    for (let count = 0; count < 100; count += 1) await link.send(new ArrayBuffer(64 * 1024))
+    const socket = await dial(base, Socket)
+    for (let count = 0; count < 100; count += 1) await socket.send(new ArrayBuffer(64 * 1024))
   })
 
   it('does not resolve send while the server does not read', async () => {
-    const link = await linkTo(await deaf(), Socket)
+    const socket = await dial(await deaf(), Socket)
     const stuck = (): Promise<string> => nothingHappens(200).then(() => 'stuck')
     // The buffers of the kernel take the first messages.
     let sending
-    do sending = link.send(new ArrayBuffer(1024 * 1024))
+    do sending = socket.send(new ArrayBuffer(1024 * 1024))
     while ((await Promise.race([sending, stuck()])) !== 'stuck')
     sending.catch(() => {})
-    link.drop()
+    socket.drop()
   })
 
   it('ends with 1006, and does not reject, when the connection is refused', async () => {
-    const link = await linkTo(await nobody(), Socket)
-    expect(await endOf(link)).toMatchObject({ code: 1006, reason: '', opened: false, status: undefined })
+    const socket = await dial(await nobody(), Socket)
+    expect(await endOf(socket)).toMatchObject({ code: 1006, reason: '', opened: false, status: undefined })
   })
 
   it('ends with the code and reason of the server', async () => {
     const base = await serve((server) => {
       new WebSocketServer({ server }).on('connection', (ws) => ws.close(4004, 'Session not found'))
     })
-    const link = await linkTo(base, Socket)
-    expect(await endOf(link)).toMatchObject({ code: 4004, reason: 'Session not found', opened: true })
+    const socket = await dial(base, Socket)
+    expect(await endOf(socket)).toMatchObject({ code: 4004, reason: 'Session not found', opened: true })
   })
 
   it('reads while it closes with `patient`, although it is paused', async () => {
     const base = await serve((server) => {
       new WebSocketServer({ server }).on('connection', (ws) => {
-        // The server sends for 3 s before it answers the close frame; without `patient`, a link waits for 2 s.
+        // The server sends for 3 s before it answers the close frame; without `patient`, a socket waits for 2 s.
         ws.pause()
         let rest = 6
         const timer = setInterval(() => {
@@ -167,17 +162,16 @@ describe.each([
       })
     })
     let received = 0
-    const link = new Link(Socket, base.replace('http', 'ws'), {}, () => ({ push: () => void (received += 1) }))
-    await settled(link)
-    link.close(true)
-    link.pause()
-    expect(await endOf(link)).toMatchObject({ code: 1000 })
+    const socket = await dial(base, Socket, () => (received += 1))
+    socket.close(true)
+    socket.pause()
+    expect(await endOf(socket)).toMatchObject({ code: 1000 })
     expect(received).toBe(6)
   })
 
   it('ends at once with 1006 when it is dropped', async () => {
-    const link = await linkTo(await deaf(), Socket)
-    link.drop()
-    expect(await endOf(link)).toMatchObject({ code: 1006, opened: true })
+    const socket = await dial(await deaf(), Socket)
+    socket.drop()
+    expect(await endOf(socket)).toMatchObject({ code: 1006, opened: true })
   })
 })
