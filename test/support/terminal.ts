@@ -1,16 +1,39 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
+import {
+  connectTerminal,
+  type ConnectTerminalOptions,
+  type TerminalConnection,
+  type TerminalError,
+} from '../../src/index.ts'
 import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { operations } from './requests.ts'
 import { runningTimers } from './timers.ts'
-import { afterwards, clientOf, serve, upstreamOf } from './upstream.ts'
+import { afterwards, clientOf, rejection, serve, upstreamOf } from './upstream.ts'
 
 export interface Opened {
   readonly upstream: TestUpstream
   readonly session: TestSession
   readonly terminal: TerminalConnection
+}
+
+/** Opens a terminal on an upstream; it is closed after the test. */
+export async function connectTo(
+  upstream: { url: string },
+  options: Partial<ConnectTerminalOptions> = {},
+): Promise<TerminalConnection> {
+  const terminal = await connectTerminal({ ...clientOf(upstream), ...options })
+  afterwards(terminal)
+  return terminal
+}
+
+/** Returns the error of an upstream to which no terminal can be opened. */
+export function refusalOf(
+  upstream: { url: string },
+  options: Partial<ConnectTerminalOptions> = {},
+): Promise<TerminalError> {
+  return rejection(connectTerminal({ ...clientOf(upstream), ...options }))
 }
 
 /** Starts an upstream and opens a terminal on it; both are closed after the test. */
@@ -19,8 +42,7 @@ export async function open(
   client: Partial<ConnectTerminalOptions> = {},
 ): Promise<Opened> {
   const upstream = await upstreamOf(server)
-  const terminal = await connectTerminal({ ...clientOf(upstream), ...client })
-  afterwards(terminal)
+  const terminal = await connectTo(upstream, client)
   const session = upstream.sessions.find(({ id }) => id === terminal.sessionId)
   if (!session) return expect.unreachable('the upstream should have the session')
   return { upstream, session, terminal }

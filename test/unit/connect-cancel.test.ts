@@ -4,32 +4,31 @@ import type { Duplex } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { connectTerminal } from '../../src/index.ts'
-import { expectNothingLeft } from '../support/terminal.ts'
-import { afterwards, clientOf, outputWith, rejection, serve, until, upstreamOf } from '../support/upstream.ts'
+import { connectTo, expectNothingLeft, refusalOf } from '../support/terminal.ts'
+import { outputWith, rejection, serve, until, upstreamOf } from '../support/upstream.ts'
 
 type Upgrade = [request: IncomingMessage, socket: Duplex, head: Buffer]
 
+const PLACES: ReadonlyArray<[doing: string, faults: object, step: string]> = [
+  ['asking for a session', { create: 'stall' }, 'asking for a session'],
+  ['waiting for the handshake', { attach: 'stall' }, 'waiting for the server to accept'],
+  ['asking why the server refused', { attach: { refuse: 403 }, get: 'stall' }, 'asking why the server refused'],
+  ['waiting to try again', { attach: { refuse: 502 } }, 'waiting to try again'],
+]
+const retry = { attempts: 5, delay: 60_000 }
+
 describe('connectTerminal with a timeout', () => {
-  it.each<[string, object, string]>([
-    ['asking for a session', { create: 'stall' }, 'still asking for a session'],
-    ['waiting for the handshake', { attach: 'stall' }, 'still waiting for the server to accept'],
-    ['asking why the server refused', { attach: { refuse: 403 }, get: 'stall' }, 'still asking why the server refused'],
-    ['waiting to try again', { attach: { refuse: 502 } }, 'still waiting to try again'],
-  ])('rejects with ERR_TERMINAL_TIMEOUT while %s', async (_doing, faults, message) => {
+  it.each(PLACES)('rejects with ERR_TERMINAL_TIMEOUT while %s', async (_doing, faults, step) => {
     const upstream = await upstreamOf({ faults })
-    const options = { ...clientOf(upstream), timeout: 400, retry: { attempts: 5, delay: 60_000 } }
-    const error = await rejection(connectTerminal(options))
-    expect(error).toMatchObject({
+    expect(await refusalOf(upstream, { timeout: 400, retry })).toMatchObject({
       code: 'ERR_TERMINAL_TIMEOUT',
-      message: expect.stringContaining(`${message} after 400 ms`),
+      message: expect.stringContaining(`still ${step} after 400 ms`),
     })
     expectNothingLeft(upstream)
   })
 
   it('reports the last failure when the time runs out between two tries', async () => {
-    const upstream = await upstreamOf({ faults: { attach: { refuse: 502 } } })
-    const options = { ...clientOf(upstream), timeout: 400, retry: { attempts: 5, delay: 60_000 } }
-    const error = await rejection(connectTerminal(options))
+    const error = await refusalOf(await upstreamOf({ faults: { attach: { refuse: 502 } } }), { timeout: 400, retry })
     expect(error).toMatchObject({ cause: { status: 502 } })
     expect(error.message).toMatch(/ms\. The last try: Cannot attach at .+: HTTP 502\. /)
   })
@@ -37,7 +36,7 @@ describe('connectTerminal with a timeout', () => {
   // PROTOCOL 3.10
   it('deletes a session that the server created too late', async () => {
     const upstream = await upstreamOf({ faults: { create: { delay: 800 } } })
-    const error = await rejection(connectTerminal({ ...clientOf(upstream), timeout: 400 }))
+    const error = await refusalOf(upstream, { timeout: 400 })
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_TIMEOUT' })
     await until(() => upstream.requests.some(({ method, status }) => method === 'DELETE' && status === 200))
     expect(upstream.sessions).toEqual([])
@@ -45,29 +44,25 @@ describe('connectTerminal with a timeout', () => {
 
   it('rejects although the server never answers the DELETE', async () => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 500 }, delete: 'stall' } })
-    expect(await rejection(connectTerminal(clientOf(upstream)))).toMatchObject({ status: 500 })
+    expect(await refusalOf(upstream)).toMatchObject({ status: 500 })
   })
 })
 
 describe('connectTerminal with a signal', () => {
-  it.each<[string, object]>([
-    ['while it creates the session', { create: 'stall' }],
-    ['during the handshake', { attach: 'stall' }],
-    ['while it asks why the server refused', { attach: { refuse: 403 }, get: 'stall' }],
-    ['between two tries', { attach: { refuse: 502 } }],
-    ['before the server accepts', {}],
-  ])('rejects with the reason of the signal %s, and leaves nothing behind', async (_when, faults) => {
-    const upstream = await upstreamOf({ faults })
-    const controller = new AbortController()
-    const { signal } = controller
-    const retry = { attempts: 5, delay: 60_000 }
-    const connecting = rejection(connectTerminal({ ...clientOf(upstream), settle: 60_000, retry, signal }))
-    const expected = 'create' in faults ? 1 : 'get' in faults ? 3 : 2
-    await until(() => upstream.requests.length === expected)
-    controller.abort(new Error('tab closed'))
-    expect(await connecting).toBe(signal.reason)
-    expectNothingLeft(upstream)
-  })
+  it.each<(typeof PLACES)[number]>([...PLACES, ['waiting for the first output', {}, '']])(
+    'rejects with its reason while %s, and leaves nothing behind',
+    async (_doing, faults) => {
+      const upstream = await upstreamOf({ faults })
+      const controller = new AbortController()
+      const { signal } = controller
+      const refused = refusalOf(upstream, { settle: 60_000, retry, signal })
+      const requests = 'create' in faults ? 1 : 'get' in faults ? 3 : 2
+      await until(() => upstream.requests.length === requests)
+      controller.abort(new Error('tab closed'))
+      expect(await refused).toBe(signal.reason)
+      expectNothingLeft(upstream)
+    },
+  )
 
   it.each<[string, (wss: WebSocketServer, ...upgrade: Upgrade) => void]>([
     ['the server does not answer', () => {}],
@@ -93,22 +88,21 @@ describe('connectTerminal with a signal', () => {
   it('leaves no listener on the signal', async () => {
     const upstream = await upstreamOf()
     const { signal } = new AbortController()
-    afterwards(await connectTerminal({ ...clientOf(upstream), key: () => Promise.resolve('sk-canary'), signal }))
+    await connectTo(upstream, { key: () => Promise.resolve('sk-canary'), signal })
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('sends nothing when the signal has aborted before', async () => {
     const upstream = await upstreamOf()
     const signal = AbortSignal.abort()
-    expect(await rejection(connectTerminal({ ...clientOf(upstream), signal }))).toBe(signal.reason)
+    expect(await refusalOf(upstream, { signal })).toBe(signal.reason)
     expect(upstream.requests).toEqual([])
   })
 
   it('ignores the signal once the terminal is open', async () => {
     const upstream = await upstreamOf()
     const controller = new AbortController()
-    const terminal = await connectTerminal({ ...clientOf(upstream), signal: controller.signal })
-    afterwards(terminal)
+    const terminal = await connectTo(upstream, { signal: controller.signal })
     controller.abort()
     await terminal.write('still here')
     await outputWith(terminal, 'still here')

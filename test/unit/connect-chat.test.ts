@@ -4,6 +4,7 @@ import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, startProxy } from '../support/proxy.ts'
 import { lenient, orchestrators, ownServers, strictInside } from '../support/raw-client.ts'
 import { echo, promptAndEcho } from '../support/shells.ts'
+import { open, refusalOf } from '../support/terminal.ts'
 import { afterwards, clientOf, outputWith, rejection, upstreamOf } from '../support/upstream.ts'
 
 const withChat = [
@@ -69,9 +70,7 @@ describe.each([
 })
 
 it('connectTerminal without a chatId opens a terminal without one', async () => {
-  const upstream = await upstreamOf()
-  const terminal = await connectTerminal(clientOf(upstream))
-  afterwards(terminal)
+  const { terminal } = await open()
   expect(terminal.chatId).toBeUndefined()
 })
 
@@ -90,7 +89,7 @@ it.each(orchestrators)(
 
 it('connectTerminal replaces a session with a chat only once', async () => {
   const upstream = await upstreamOf({ faults: { attach: { refuse: 1000 } } })
-  const error = await rejection(connectTerminal({ ...clientOf(upstream), settle, chatId: '7' }))
+  const error = await refusalOf(upstream, { settle, chatId: '7' })
   expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1000 })
   expect(upstream.requests.filter(({ method }) => method === 'POST')).toHaveLength(2)
   expect(upstream.sessions).toEqual([])

@@ -2,10 +2,10 @@ import type { IncomingMessage, RequestListener } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { connectTerminal } from '../../src/index.ts'
 import { refuse } from '../support/gateway.ts'
 import { handshakes } from '../support/requests.ts'
-import { afterwards, clientOf, outputWith, rejection, releases, serve, upstreamOf } from '../support/upstream.ts'
+import { connectTo, open, refusalOf } from '../support/terminal.ts'
+import { outputWith, serve } from '../support/upstream.ts'
 
 interface BareServer {
   readonly base: string
@@ -48,46 +48,28 @@ const BARE = REFUSALS.flatMap(([refusal, refuseUpgrade]) =>
 describe('connectTerminal to a bare WebSocket server', () => {
   it.each(BARE)('adds the key to the URL after the refusal $refusal and the answer $answers', async (kind) => {
     const { base, dialled } = await bareServer(kind.refuseUpgrade, kind.answer)
-    const terminal = await connectTerminal({ ...clientOf({ url: base }), sessionId: 's1' })
-    afterwards(terminal)
+    const terminal = await connectTo({ url: base }, { sessionId: 's1' })
     await terminal.write('hello')
     await outputWith(terminal, 'hello')
     expect(dialled).toEqual(['/api/terminals/s1?user_id=ada', '/api/terminals/s1?user_id=ada&token=sk-canary'])
   })
 
-  it('adds the key to the URL when the server never answers a request', async () => {
+  it('adds the key to the URL also when the server never answers a request, and says if that does not help', async () => {
     const { base, dialled } = await bareServer(
       (socket) => refuse(socket, 403),
       () => {},
     )
-    afterwards(await connectTerminal({ ...clientOf({ url: base }), sessionId: 's1' }))
+    await connectTo({ url: base }, { sessionId: 's1' })
     expect(dialled).toHaveLength(2)
-  })
-
-  it('rejects with ERR_TERMINAL_UNAUTHORIZED when the server wants another key and never answers a request', async () => {
-    const { base } = await bareServer(
-      (socket) => refuse(socket, 403),
-      () => {},
-    )
-    const options = { ...clientOf({ url: base }), key: 'sk-other-canary', sessionId: 's1' }
-    const error = await rejection(connectTerminal(options))
+    const error = await refusalOf({ url: base }, { key: 'sk-other-canary', sessionId: 's1' })
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED', status: 403 })
     expect(error.message).toContain('HTTP 403 to the handshake, and no answer about the session')
   })
 })
 
 describe('connectTerminal', () => {
-  // PROTOCOL 3.3
-  it.each(releases)('puts the key into the URL for Terminals 0.0.2 only: %s', async (release) => {
-    const upstream = await upstreamOf({ release })
-    afterwards(await connectTerminal(clientOf(upstream)))
-    const urls = handshakes(upstream).map(({ query }) => query['token'])
-    expect(urls).toEqual(release === 'terminals@0.0.2' ? [undefined, 'sk-canary'] : [undefined])
-  })
-
   it('keeps the key out of the URL when the server cut the handshake but has the session', async () => {
-    const upstream = await upstreamOf({ faults: { attach: ['reset', 'reset'] } })
-    afterwards(await connectTerminal({ ...clientOf(upstream), retry: { delay: 1 } }))
+    const { upstream } = await open({ faults: { attach: ['reset', 'reset'] } }, { retry: { delay: 1 } })
     const urls = handshakes(upstream).map(({ query }) => query['token'])
     expect(urls).toEqual([undefined, undefined, undefined])
   })
@@ -97,9 +79,7 @@ describe('connectTerminal', () => {
       (socket) => socket.destroy(),
       ({ socket }) => socket.destroy(),
     )
-    const error = await rejection(
-      connectTerminal({ ...clientOf({ url: base }), sessionId: 's1', retry: { attempts: 2, delay: 1 } }),
-    )
+    const error = await refusalOf({ url: base }, { sessionId: 's1', retry: { attempts: 2, delay: 1 } })
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', cause: { code: 'ECONNRESET' } })
     expect(dialled.filter((url) => url.includes('token'))).toEqual([])
   })
@@ -108,8 +88,10 @@ describe('connectTerminal', () => {
     'dials only once with tokenInUrl: %j when there is no key',
     async (tokenInUrl) => {
       const { base, dialled } = await bareServer((socket) => refuse(socket, 403), ANSWERS[0]?.[1])
-      const options = { ...clientOf({ url: base }), key: undefined, sessionId: 's1', tokenInUrl }
-      expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', status: 426 })
+      expect(await refusalOf({ url: base }, { key: undefined, sessionId: 's1', tokenInUrl })).toMatchObject({
+        code: 'ERR_TERMINAL_PROTOCOL',
+        status: 426,
+      })
       expect(dialled).toHaveLength(1)
     },
   )

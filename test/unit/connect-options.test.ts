@@ -3,6 +3,7 @@ import { WebSocket } from 'ws'
 import { connectTerminal, type ConnectTerminalOptions } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { handshakes } from '../support/requests.ts'
+import { connectTo } from '../support/terminal.ts'
 import { afterwards, clientOf, rejection, upstreamOf } from '../support/upstream.ts'
 
 describe('connectTerminal', () => {
@@ -65,7 +66,7 @@ describe('connectTerminal', () => {
         super(url, protocols, { ...options, headers: { ...options.headers, 'x-trace': '1' } })
       }
     }
-    afterwards(await connectTerminal({ ...clientOf(upstream), WebSocket: Tagged as never }))
+    await connectTo(upstream, { WebSocket: Tagged as never })
     expect(handshakes(upstream)).toMatchObject([{ headers: { 'x-trace': '1', 'x-user-id': 'ada' } }])
   })
 

@@ -5,7 +5,7 @@ import { connectTerminal } from '../../src/index.ts'
 import type { TestFault } from '../../src/testing.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { handshakes, operations } from '../support/requests.ts'
-import { expectNothingLeft } from '../support/terminal.ts'
+import { expectNothingLeft, open, refusalOf } from '../support/terminal.ts'
 import { afterwards, clientOf, rejection, serve, upstreamOf } from '../support/upstream.ts'
 
 describe('connectTerminal, when the server refuses the attach,', () => {
@@ -46,15 +46,14 @@ describe('connectTerminal, when the server refuses the attach,', () => {
     ],
   ])('gives advice on HTTP 403 to the handshake when %s', async (_when, options, advice) => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 403 } } })
-    const { message } = await rejection(connectTerminal({ ...clientOf(upstream), ...options }))
+    const { message } = await refusalOf(upstream, { ...options })
     expect(message).toContain(advice)
   })
 
   // PROTOCOL 3.2
   it('names the header that the server wants and the socket cannot send', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.14' })
-    const options = { ...clientOf(upstream), WebSocket: browserSocket, settle: 2_000 }
-    const error = await rejection(connectTerminal(options))
+    const error = await refusalOf(upstream, { WebSocket: browserSocket, settle: 2_000 })
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND', closeCode: 4004 })
     expect(error.message).toContain('wants X-User-Id, which cannot be sent by this WebSocket')
     expect(upstream.sessions).toEqual([])
@@ -62,9 +61,7 @@ describe('connectTerminal, when the server refuses the attach,', () => {
 
   // PROTOCOL 3.12
   it('rejects with ERR_TERMINAL_IN_USE when another client is attached, and keeps the session', async () => {
-    const upstream = await upstreamOf({ release: 'open-terminal@0.14' })
-    const first = await connectTerminal(clientOf(upstream))
-    afterwards(first)
+    const { upstream, terminal: first } = await open({ release: 'open-terminal@0.14' })
     const again = { ...clientOf(upstream), sessionId: first.sessionId }
     expect(await rejection(connectTerminal(again))).toMatchObject({ code: 'ERR_TERMINAL_IN_USE', closeCode: 4009 })
     expect(upstream.sessions).toHaveLength(1)
@@ -72,7 +69,7 @@ describe('connectTerminal, when the server refuses the attach,', () => {
 
   it('does not delete the session that it created when another client is attached', async () => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 4009, body: 'Session already connected' } } })
-    const error = await rejection(connectTerminal({ ...clientOf(upstream), settle: 2_000 }))
+    const error = await refusalOf(upstream, { settle: 2_000 })
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_IN_USE' })
     expect(operations(upstream)).toEqual(['POST', 'attach'])
   })
@@ -85,9 +82,7 @@ describe('connectTerminal, when the server refuses the attach,', () => {
     ['reset', 'ERR_TERMINAL_UNAVAILABLE'],
   ])('explains HTTP 403 to the handshake by the answer %j to a look-up of the session', async (get, code) => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 403 }, get } })
-    expect(await rejection(connectTerminal({ ...clientOf(upstream), retry: { attempts: 1, delay: 0 } }))).toMatchObject(
-      { code },
-    )
+    expect(await refusalOf(upstream, { retry: { attempts: 1, delay: 0 } })).toMatchObject({ code })
   })
 
   it.each<[TestFault, boolean[]]>([
@@ -106,7 +101,7 @@ describe('connectTerminal, when the server refuses the attach,', () => {
 
   it("does not dial again with tokenInUrl: 'fallback' when there is no key to add", async () => {
     const upstream = await upstreamOf({ key: undefined, faults: { attach: { refuse: 403 } } })
-    await rejection(connectTerminal({ ...clientOf(upstream), key: ' ', tokenInUrl: 'fallback' }))
+    await refusalOf(upstream, { key: ' ', tokenInUrl: 'fallback' })
     expect(handshakes(upstream)).toHaveLength(1)
   })
 

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestUpstream } from '../../src/testing.ts'
 import { handshakes } from '../support/requests.ts'
-import { clientOf, rejection, serve, until, upstreamOf } from '../support/upstream.ts'
+import { refusalOf } from '../support/terminal.ts'
+import { clientOf, serve, until, upstreamOf } from '../support/upstream.ts'
 
 const release = 'open-terminal@0.14.5'
 
@@ -50,8 +51,7 @@ function sawKey(servers: TestUpstream[]): boolean {
 describe('connectTerminal, when two servers answer in turn,', () => {
   it('tries again, says what may be wrong, keeps the key out of the URL, and leaves no session', async () => {
     const [base, servers] = await replicas((turn) => turn % 2)
-    const options = { ...clientOf({ url: base }), retry: { attempts: 3, delay: 1 } }
-    const error = await rejection(connectTerminal(options))
+    const error = await refusalOf({ url: base }, { retry: { attempts: 3, delay: 1 } })
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 403 })
     expect(error.message).toContain('Perhaps several servers answer at `base`')
     expect(servers.flatMap(handshakes)).toHaveLength(3)
@@ -70,7 +70,7 @@ describe('connectTerminal, when two servers answer in turn,', () => {
 
   it('says so, too, when no server knows the session', async () => {
     const [base] = await replicas((_turn, method) => (['POST', 'DELETE'].includes(method) ? 0 : 1))
-    const error = await rejection(connectTerminal({ ...clientOf({ url: base }), retry: { attempts: 2, delay: 1 } }))
+    const error = await refusalOf({ url: base }, { retry: { attempts: 2, delay: 1 } })
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND' })
     expect(error.message).toContain('Perhaps several servers answer at `base`')
   })

@@ -3,8 +3,8 @@ import { WebSocketServer } from 'ws'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestFault } from '../../src/testing.ts'
 import { handshakes, operations } from '../support/requests.ts'
-import { expectNothingLeft } from '../support/terminal.ts'
-import { afterwards, clientOf, nobody, rejection, until, upstreamOf } from '../support/upstream.ts'
+import { connectTo, expectNothingLeft, open, refusalOf } from '../support/terminal.ts'
+import { afterwards, clientOf, nobody, until, upstreamOf } from '../support/upstream.ts'
 
 const quickRetry = { attempts: 5, delay: 1 }
 
@@ -23,9 +23,7 @@ describe('connectTerminal, after a failure that may pass,', () => {
     ['close 1013', 'attach', { refuse: 1013 }],
     ['close 4003 not reachable', 'attach', { refuse: 4003, body: 'Terminal instance not reachable' }],
   ])('tries again after %s', async (_what, operation, fault) => {
-    const upstream = await upstreamOf({ faults: { [operation]: [fault, fault] } })
-    const terminal = await connectTerminal({ ...clientOf(upstream), retry: quickRetry })
-    afterwards(terminal)
+    const { upstream } = await open({ faults: { [operation]: [fault, fault] } }, { retry: quickRetry })
     expect(upstream.sessions).toHaveLength(1)
     expect(operations(upstream).filter((name) => name === (operation === 'create' ? 'POST' : 'attach'))).toHaveLength(3)
   })
@@ -71,15 +69,19 @@ describe('connectTerminal, after a failure that may pass,', () => {
 
   it.each([0, 1])('does not try again with attempts: %i', async (attempts) => {
     const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
-    const options = { ...clientOf(upstream), retry: { attempts, delay: 1 } }
-    expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 502 })
+    expect(await refusalOf(upstream, { retry: { attempts, delay: 1 } })).toMatchObject({
+      code: 'ERR_TERMINAL_UNAVAILABLE',
+      status: 502,
+    })
     expect(upstream.requests).toHaveLength(1)
   })
 
   it('says that the server is unavailable, not full, when a limit on requests remains', async () => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 429 } } })
-    const options = { ...clientOf(upstream), retry: { attempts: 2, delay: 1 } }
-    expect(await rejection(connectTerminal(options))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 429 })
+    expect(await refusalOf(upstream, { retry: { attempts: 2, delay: 1 } })).toMatchObject({
+      code: 'ERR_TERMINAL_UNAVAILABLE',
+      status: 429,
+    })
     expectNothingLeft(upstream)
   })
 
@@ -88,14 +90,13 @@ describe('connectTerminal, after a failure that may pass,', () => {
     const upstream = await upstreamOf({ faults: { [operation]: [fault] } })
     const timers = vi.spyOn(globalThis, 'setTimeout')
     afterwards({ close: () => timers.mockRestore() })
-    afterwards(await connectTerminal({ ...clientOf(upstream), retry: quickRetry }))
+    await connectTo(upstream, { retry: quickRetry })
     expect(timers.mock.calls.map(([, ms]) => ms)).toContain(1_000)
   })
 
   it('rejects with the last failure after the last attempt', async () => {
     const upstream = await upstreamOf({ faults: { attach: [{ refuse: 502 }, { refuse: 503 }] } })
-    const options = { ...clientOf(upstream), retry: { attempts: 2, delay: 1 } }
-    expect(await rejection(connectTerminal(options))).toMatchObject({ status: 503 })
+    expect(await refusalOf(upstream, { retry: { attempts: 2, delay: 1 } })).toMatchObject({ status: 503 })
     expectNothingLeft(upstream)
   })
 })
@@ -105,7 +106,7 @@ it.each([
   [{ delay: 1 }, 5],
 ])('connectTerminal with retry: %j uses the default of the other field', async (retry, tries) => {
   const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
-  expect(await rejection(connectTerminal({ ...clientOf(upstream), retry }))).toMatchObject({ status: 502 })
+  expect(await refusalOf(upstream, { retry })).toMatchObject({ status: 502 })
   expect(upstream.requests).toHaveLength(tries)
 })
 
@@ -119,7 +120,7 @@ it('connectTerminal doubles the delay before each try, and leaves out a random p
       random.mockRestore()
     },
   })
-  await rejection(connectTerminal({ ...clientOf(upstream), retry: { attempts: 4, delay: 10 } }))
+  await refusalOf(upstream, { retry: { attempts: 4, delay: 10 } })
   const waits = timers.mock.calls.map(([, ms]) => ms).filter((ms) => ms === 10 || ms === 40)
   // All of 10, half of 20, all of 40.
   expect(waits).toEqual([10, 10, 40])

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
-import { connectTerminal } from '../../src/index.ts'
+import { operations } from '../support/requests.ts'
 import { mute, promptOnly } from '../support/shells.ts'
-import { afterwards, clientOf, outputWith, rejection, releases, until, upstreamOf } from '../support/upstream.ts'
+import { open, refusalOf } from '../support/terminal.ts'
+import { outputWith, releases, until, upstreamOf } from '../support/upstream.ts'
 
 const patient = { settle: 60_000, timeout: 60_000 }
 
@@ -10,17 +11,16 @@ it.each(releases)(
   'connectTerminal rejects with ERR_TERMINAL_NOT_FOUND on %s before `settle` ms have passed',
   async (release) => {
     const upstream = await upstreamOf({ release, redialDelay: 60_000 })
-    const error = await rejection(connectTerminal({ ...clientOf(upstream), ...patient, sessionId: 'gone' }))
+    const error = await refusalOf(upstream, { ...patient, sessionId: 'gone' })
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND' })
     expect(error.message).toContain('the session does not exist, or has ended')
+    expect(operations(upstream)).toEqual(['attach', 'GET'])
   },
 )
 
 // PROTOCOL 3.9
 it('connectTerminal accepts a silent attach after one look-up of the session, also if that takes longer than `settle`', async () => {
-  const upstream = await upstreamOf({ faults: { get: { delay: 200 } } })
-  const terminal = await connectTerminal(clientOf(upstream))
-  afterwards(terminal)
+  const { upstream } = await open({ faults: { get: { delay: 200 } } })
   expect(upstream.requests.map(({ method, status }) => `${method} ${status}`)).toEqual([
     'POST 200',
     'GET 101',
@@ -30,7 +30,7 @@ it('connectTerminal accepts a silent attach after one look-up of the session, al
 
 it('connectTerminal rejects when the server refuses the attach after the first heartbeat', async () => {
   const upstream = await upstreamOf({ shell: mute })
-  const connecting = rejection(connectTerminal({ ...clientOf(upstream), ...patient, settle: 1_000 }))
+  const connecting = refusalOf(upstream, { ...patient, settle: 1_000 })
   await until(() => upstream.requests.some(({ frames }) => frames.includes('{"type":"ping"}')))
   upstream.sessions[0]?.close(4003, 'Access denied')
   expect(await connecting).toMatchObject({ code: 'ERR_TERMINAL_FORBIDDEN', closeCode: 4003 })
@@ -44,17 +44,14 @@ it.each([
 ] as const)(
   'connectTerminal accepts a silent attach when the server that is asked for the session %s',
   async (_what, get) => {
-    const upstream = await upstreamOf({ faults: { get } })
-    const terminal = await connectTerminal(clientOf(upstream))
-    afterwards(terminal)
+    const { terminal } = await open({ faults: { get } })
     await terminal.write('alive')
     await outputWith(terminal, 'alive')
   },
 )
 
 it('connectTerminal accepts an attach with output without a heartbeat and without a look-up', async () => {
-  const upstream = await upstreamOf({ shell: promptOnly })
-  afterwards(await connectTerminal(clientOf(upstream)))
+  const { upstream } = await open({ shell: promptOnly })
   expect(upstream.requests.map(({ method }) => method)).toEqual(['POST', 'GET'])
   expect(upstream.requests[1]?.frames).toHaveLength(1)
 })

@@ -2,15 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { connectTerminal, createTerminalSession, listTerminalSessions } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
-import { handshakes, operations } from '../support/requests.ts'
+import { handshakes } from '../support/requests.ts'
 import { promptOnly } from '../support/shells.ts'
+import { connectTo, open } from '../support/terminal.ts'
 import { afterwards, clientOf, outputWith, rejection, releases, serve, upstreamOf } from '../support/upstream.ts'
 
 describe.each(releases)('connectTerminal to %s', (release) => {
   it('identifies itself in URL, headers and auth frame, then sends the size, then the input', async () => {
-    const upstream = await upstreamOf({ release })
-    const terminal = await connectTerminal({ ...clientOf(upstream), size: { cols: 132, rows: 50 } })
-    afterwards(terminal)
+    const { upstream, terminal } = await open({ release }, { size: { cols: 132, rows: 50 } })
     await terminal.write('hello')
     expect(await outputWith(terminal, 'hello')).toBe('hello')
     expect(upstream.sessions).toMatchObject([{ id: terminal.sessionId, attached: 1, size: { cols: 132, rows: 50 } }])
@@ -32,16 +31,12 @@ describe.each(releases)('connectTerminal to %s', (release) => {
   })
 
   it('resolves at the first output, before `settle` ms have passed', async () => {
-    const upstream = await upstreamOf({ release, shell: promptOnly })
-    const terminal = await connectTerminal({ ...clientOf(upstream), settle: 60_000 })
-    afterwards(terminal)
+    const { terminal } = await open({ release, shell: promptOnly }, { settle: 60_000 })
     expect(await outputWith(terminal, '$ ')).toBe('$ ')
   })
 
   it('opens a terminal without a key when the server wants none', async () => {
-    const upstream = await upstreamOf({ release, key: undefined })
-    const terminal = await connectTerminal({ ...clientOf(upstream), key: undefined })
-    afterwards(terminal)
+    const { upstream, terminal } = await open({ release, key: undefined }, { key: undefined })
     await terminal.write('x')
     await outputWith(terminal, 'x')
     expect(handshakes(upstream)[0]).toMatchObject({
@@ -111,13 +106,6 @@ describe.each(releases)('connectTerminal to %s', (release) => {
     expect(error.message).toContain(`${upstream.url.replace('http', 'ws')}/api/terminals/${id}`.replace(/^wss?/, ''))
   })
 
-  it('rejects with ERR_TERMINAL_NOT_FOUND when the session does not exist', async () => {
-    const upstream = await upstreamOf({ release, redialDelay: 5 })
-    const error = await rejection(connectTerminal({ ...clientOf(upstream), sessionId: 'gone', settle: 2_000 }))
-    expect(error).toMatchObject({ code: 'ERR_TERMINAL_NOT_FOUND' })
-    expect(operations(upstream)).toEqual(['attach', 'GET'])
-  })
-
   it('never puts the key of the auth type session into the URL', async () => {
     const upstream = await upstreamOf({ release, key: release === 'terminals@0.0.2' ? undefined : 'jwt' })
     const options = { ...clientOf(upstream), authType: 'session', key: 'jwt', cookie: 'sid=1' } as const
@@ -141,8 +129,7 @@ describe('connectTerminal with policyId and contextId', () => {
   it('creates the session and attaches under the same policy and context', async () => {
     const upstream = await upstreamOf({ policies: ['gpu'] })
     const place = { policyId: 'gpu', contextId: 'chat:7' }
-    const terminal = await connectTerminal({ ...clientOf(upstream), ...place })
-    afterwards(terminal)
+    const terminal = await connectTo(upstream, { ...place })
     expect(upstream.sessions).toMatchObject([place])
     expect(handshakes(upstream)).toMatchObject([
       { path: `/p/gpu/api/terminals/${terminal.sessionId}`, query: { context_id: 'chat:7' } },

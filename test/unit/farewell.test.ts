@@ -2,13 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestInner, TestRelease, TestUpstream } from '../../src/testing.ts'
 import { handshakes } from '../support/requests.ts'
+import { orchestrators, ownServers } from '../support/raw-client.ts'
 import { mute } from '../support/shells.ts'
 import { firstChunks, inputFrames, open } from '../support/terminal.ts'
 import { attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
-import { afterwards, clientOf, rejection, releases, until, upstreamOf } from '../support/upstream.ts'
+import { afterwards, clientOf, rejection, until, upstreamOf } from '../support/upstream.ts'
 
-const orchestrators = releases.filter((release) => release.startsWith('terminals'))
-const direct = releases.filter((release) => !release.startsWith('terminals'))
 const inners: TestInner[] = ['open-terminal@0.11', 'open-terminal@0.14', 'open-terminal@0.14.5']
 const pairs = orchestrators.flatMap((release) => inners.map((inner): [TestRelease, TestInner] => [release, inner]))
 
@@ -43,7 +42,7 @@ describe.each(pairs)('a terminal of %s in front of %s', (release, inner) => {
   })
 })
 
-describe.each<TestRelease>(direct)('a terminal of %s', (release) => {
+describe.each<TestRelease>(ownServers)('a terminal of %s', (release) => {
   it('is closed as before: the server ends the shell with the connection', async () => {
     const { terminal, upstream } = await open({ release })
     await terminal.close()

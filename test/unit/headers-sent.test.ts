@@ -12,7 +12,8 @@ import { startFront, TOKEN } from '../support/front.ts'
 import { probe, QUICK } from '../support/probe.ts'
 import { clientTo, startProxy, summaryOf } from '../support/proxy.ts'
 import { attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
-import { afterwards, clientOf, outputWith, rejection, releases, serve, until, upstreamOf } from '../support/upstream.ts'
+import { connectTo, open } from '../support/terminal.ts'
+import { clientOf, outputWith, rejection, releases, serve, until, upstreamOf } from '../support/upstream.ts'
 
 const NEWEST = 'open-terminal@0.14.5'
 vi.setConfig({ testTimeout: 60_000 })
@@ -20,13 +21,15 @@ vi.setConfig({ testTimeout: 60_000 })
 /** Servers and probes for a loaded machine: an auth frame may come late. */
 const PROBED = { ...QUICK, release: NEWEST, authTimeout: 3_000 } as const
 const PATIENT = { timeout: 20_000 }
+const BASIC = { Authorization: 'Basic YWRhOmNhbmFyeQ==' }
+
+type Options = ReturnType<typeof clientOf> & { headers: Record<string, string> }
 
 describe('headers', () => {
   it.each(releases)('pass a front of %s with every request and every handshake', async (release) => {
     const upstream = await upstreamOf({ release })
     const front = await startFront(upstream)
-    const terminal = await connectTerminal({ ...clientOf(front), headers: TOKEN })
-    afterwards(terminal)
+    const terminal = await connectTo(front, { headers: TOKEN })
     const echoed = outputWith(terminal, 'hello')
     await terminal.write('hello')
     await echoed
@@ -37,51 +40,77 @@ describe('headers', () => {
     for (const { headers } of upstream.requests) expect(names.filter((name) => !(name in headers))).toEqual([])
   })
 
-  it('go with every function for sessions', async () => {
+  it.each<[string, (options: Options) => Promise<unknown>]>([
+    [
+      'every function for sessions',
+      async (options) => {
+        const session = await createTerminalSession(options)
+        const one = { ...options, sessionId: session.id }
+        expect(await listTerminalSessions(options)).toEqual([session])
+        expect(await getTerminalSession(one)).toEqual(session)
+        expect(await deleteTerminalSession(one)).toBe(true)
+      },
+    ],
+    [
+      'the question which input the server takes',
+      async (options) => {
+        await (await connectTo({ url: options.base }, options)).write('x'.repeat(20_000))
+      },
+    ],
+    // What the caller changes later is not sent.
+    ...[connectTerminal, createTerminalSession, listTerminalSessions].map(
+      (call): [string, (options: Options) => Promise<unknown>] => [
+        `${call.name}, as they were when it was called`,
+        async (options) => {
+          const headers = { ...TOKEN }
+          const key = (): string => {
+            Object.assign(headers, { 'CF-Access-Client-Id': 'changed', 'CF-Access-Client-Secret': 'changed' })
+            return options.key
+          }
+          await call({ ...options, headers, key })
+        },
+      ],
+    ),
+    [
+      'proxyTerminal',
+      async (options) => {
+        const proxy = await startProxy(() => options)
+        const { ws, printed, closed } = await clientTo(proxy)
+        ws.send(Buffer.from('hello'))
+        await printed('hello')
+        ws.close(1000)
+        await closed
+        expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'client', code: 1000 })
+      },
+    ],
+    [
+      'a gateway, as `authorize` returns them, although they change later',
+      async (options) => {
+        const gateway = await startGateway({
+          authorize: () => {
+            const headers = { ...TOKEN }
+            setImmediate(() => Object.assign(headers, { 'CF-Access-Client-Secret': 'changed' }))
+            return { ...options, headers }
+          },
+        })
+        const { ws, printed } = await attachAs(gateway, await createAs(gateway))
+        ws.send(Buffer.from('hello'))
+        await printed('hello')
+        await gateway.gateway.close()
+      },
+    ],
+  ])('go with %s', async (_what, act) => {
     const upstream = await upstreamOf({ release: NEWEST })
     const front = await startFront(upstream)
-    const options = { ...clientOf(front), headers: TOKEN }
-    const session = await createTerminalSession(options)
-    const one = { ...options, sessionId: session.id }
-    expect(await listTerminalSessions(options)).toEqual([session])
-    expect(await getTerminalSession(one)).toEqual(session)
-    expect(await deleteTerminalSession(one)).toBe(true)
-    expect(front.refused).toEqual([])
-  })
-
-  it('go with the question which input the server takes', async () => {
-    const upstream = await upstreamOf({ release: NEWEST })
-    const front = await startFront(upstream)
-    const terminal = await connectTerminal({ ...clientOf(front), headers: TOKEN })
-    afterwards(terminal)
-    await terminal.write('x'.repeat(20_000))
-    expect(upstream.requests.map(({ path }) => path)).toContain('/api/terminals/user/output')
-    expect(front.refused).toEqual([])
-  })
-
-  it('are read at once: what the caller changes later is not sent', async () => {
-    const upstream = await upstreamOf({ release: NEWEST })
-    const front = await startFront(upstream)
-    const headers: Record<string, string> = { ...TOKEN }
-    const key = (): string => {
-      for (const name of Object.keys(headers)) headers[name] = 'changed'
-      return 'sk-canary'
-    }
-    await (await connectTerminal({ ...clientOf(front), headers, key })).close()
-    Object.assign(headers, TOKEN)
-    await createTerminalSession({ ...clientOf(front), headers, key })
-    Object.assign(headers, TOKEN)
-    expect(await listTerminalSessions({ ...clientOf(front), headers, key })).toHaveLength(1)
+    await act({ ...clientOf(front), headers: TOKEN })
+    expect(upstream.requests).not.toEqual([])
     expect(front.refused).toEqual([])
   })
 
   it('carry basic auth where no key is sent', async () => {
     const upstream = await upstreamOf({ release: NEWEST, key: '' })
-    const basic = { Authorization: 'Basic YWRhOmNhbmFyeQ==' }
-    const front = await startFront(upstream, basic)
-    const { key: _, ...client } = clientOf(front)
-    await (await connectTerminal({ ...client, authType: 'none', headers: basic })).close()
-    await until(() => upstream.sessions.length === 0)
+    const front = await startFront(upstream, BASIC)
+    await (await connectTo(front, { key: undefined, authType: 'none', headers: BASIC })).close()
     expect(front.refused).toEqual([])
   })
 
@@ -112,8 +141,7 @@ describe('a socket that cannot send headers', () => {
   })
 
   it('may be used when there are none', async () => {
-    const upstream = await upstreamOf()
-    afterwards(await connectTerminal({ ...clientOf(upstream), WebSocket: browserSocket, headers: {} }))
+    await open({}, { WebSocket: browserSocket, headers: {} })
   })
 })
 
@@ -140,40 +168,8 @@ describe('a redirect', () => {
   })
 })
 
-describe('what joins clients to an upstream behind a front', () => {
-  it('proxyTerminal passes it', async () => {
-    const upstream = await upstreamOf({ release: NEWEST })
-    const front = await startFront(upstream)
-    const proxy = await startProxy(() => ({ ...clientOf(front), headers: TOKEN }))
-    const { ws, printed, closed } = await clientTo(proxy)
-    ws.send(Buffer.from('hello'))
-    await printed('hello')
-    ws.close(1000)
-    await closed
-    expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'client', code: 1000 })
-    await until(() => upstream.sessions.length === 0)
-    expect(front.refused).toEqual([])
-  })
-
-  it('a gateway passes it with what `authorize` returns, which may change later', async () => {
-    const upstream = await upstreamOf({ release: NEWEST })
-    const front = await startFront(upstream)
-    const gateway = await startGateway({
-      authorize: () => {
-        const headers: Record<string, string> = { ...TOKEN }
-        setImmediate(() => Object.assign(headers, { 'CF-Access-Client-Secret': 'changed' }))
-        return { base: front.url, key: 'sk-canary', userId: 'ada', headers }
-      },
-    })
-    const { ws, printed } = await attachAs(gateway, await createAs(gateway))
-    ws.send(Buffer.from('hello'))
-    await printed('hello')
-    await gateway.gateway.close()
-    await until(() => upstream.sessions.length === 0)
-    expect(front.refused).toEqual([])
-  })
-
-  it('a gateway answers 500 if `authorize` returns a header that it may not', async () => {
+describe('a front', () => {
+  it('cannot have a header that `authorize` may not return: a gateway answers 500', async () => {
     const upstream = await upstreamOf()
     const gateway = await startGateway({
       authorize: () => ({ ...clientOf(upstream), headers: { Host: 'elsewhere.example' } }),
@@ -182,7 +178,7 @@ describe('what joins clients to an upstream behind a front', () => {
     expect([answer.status, upstream.requests]).toEqual([500, []])
   })
 
-  it('the probe passes it with every shape, and finds the release behind it', async () => {
+  it('is passed by the probe with every shape, and finds the release behind it', async () => {
     const upstream = await upstreamOf(PROBED)
     const front = await startFront(upstream)
     const report = await probe(front.url, { ...PATIENT, headers: TOKEN })
@@ -191,11 +187,10 @@ describe('what joins clients to an upstream behind a front', () => {
     expect((await probe(front.url)).ok).toBe(false)
   })
 
-  it('the probe does not take basic auth for a key', async () => {
+  it('that wants basic auth is passed by the probe without a key', async () => {
     const upstream = await upstreamOf({ ...PROBED, key: '' })
-    const basic = { Authorization: 'Basic YWRhOmNhbmFyeQ==' }
-    const front = await startFront(upstream, basic)
-    const report = await probe(front.url, { ...PATIENT, key: undefined, authType: 'none', headers: basic })
+    const front = await startFront(upstream, BASIC)
+    const report = await probe(front.url, { ...PATIENT, key: undefined, authType: 'none', headers: BASIC })
     expect(report).toMatchObject({ ok: true, works: 'frame' })
   })
 })

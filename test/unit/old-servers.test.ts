@@ -7,7 +7,7 @@ import { browserSocket } from '../support/browser-socket.ts'
 import { lookUps } from '../support/requests.ts'
 import { join } from '../support/proxy.ts'
 import { resume } from '../support/resume.ts'
-import { inputFrames, open, randomText } from '../support/terminal.ts'
+import { connectTo, inputFrames, open, randomText } from '../support/terminal.ts'
 import { ask, attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { afterwards, clientOf, rejection, until, upstreamOf } from '../support/upstream.ts'
 
@@ -94,8 +94,7 @@ describe('the question whether a server takes all input', () => {
   it('is asked once for each server and user', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.14.5' })
     for (const userId of ['ada', 'ada', 'bea']) {
-      const terminal = await connectTerminal({ ...clientOf(upstream), userId })
-      afterwards(terminal)
+      const terminal = await connectTo(upstream, { userId })
       await terminal.write(randomText(50_000))
     }
     expect(questions(upstream)).toHaveLength(2)
@@ -138,8 +137,7 @@ describe('the question whether a server takes all input', () => {
     const { terminal, upstream } = await open({ release: 'open-terminal@0.14.5', shell: busy, faults })
     void terminal.write(randomText(50_000))
     await until(() => questions(upstream).length === 1)
-    const other = await connectTerminal(clientOf(upstream))
-    afterwards(other)
+    const other = await connectTo(upstream)
     await other.write(randomText(50_000))
     expect(questions(upstream)).toEqual([`/api/terminals/user/output ${refuse}`, '/api/terminals/user/output 200'])
   })

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
 import type { TestUpstream } from '../../src/testing.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { relayTo, type CuttableRelay } from '../support/cuttable-relay.ts'
 import { gateway as proxyTo, refuse } from '../support/gateway.ts'
+import { connectTo } from '../support/terminal.ts'
 import { pageOf, startGateway } from '../support/terminal-gateway.ts'
-import { afterwards, clientOf, outputWith, until, upstreamOf } from '../support/upstream.ts'
+import { outputWith, until, upstreamOf } from '../support/upstream.ts'
 
 /** A proxy that answers everything with 401 while its user is logged out. */
 interface SsoProxy {
@@ -45,12 +45,6 @@ async function ssoInFrontOf({ url }: { url: string }): Promise<SsoProxy> {
   }
 }
 
-async function connect(options: ConnectTerminalOptions): Promise<TerminalConnection> {
-  const terminal = await connectTerminal(options)
-  afterwards(terminal)
-  return terminal
-}
-
 /** The DELETEs that an upstream has got. */
 function deletions({ requests }: TestUpstream): unknown[] {
   return requests.filter(({ method }) => method === 'DELETE')
@@ -70,7 +64,10 @@ describe.each(PROXIES)('a 401 of a proxy in between, with %s,', (_what, type, bo
   ])('does not end the tries to resume %s', async (_where, options) => {
     const gateway = await startGateway()
     const sso = await ssoInFrontOf({ url: gateway.base })
-    const terminal = await connect({ ...pageOf(sso.relay), reconnect: { delay: 1 }, ...options })
+    const terminal = await connectTo(
+      { url: sso.relay.base },
+      { ...pageOf(sso.relay), reconnect: { delay: 1 }, ...options },
+    )
     sso.logOut(type, body)
     sso.relay.cut('reset')
     await until(() => sso.refused.filter((method) => method === 'upgrade').length > 2)
@@ -84,7 +81,7 @@ describe.each(PROXIES)('a 401 of a proxy in between, with %s,', (_what, type, bo
   it('does not end the tries to delete a session', async () => {
     const upstream = await upstreamOf()
     const sso = await ssoInFrontOf(upstream)
-    const terminal = await connect({ ...clientOf(upstream), base: sso.relay.base })
+    const terminal = await connectTo({ url: sso.relay.base })
     sso.logOut(type, body)
     void terminal.close()
     await until(() => sso.refused.filter((method) => method === 'DELETE').length > 2)
@@ -95,7 +92,7 @@ describe.each(PROXIES)('a 401 of a proxy in between, with %s,', (_what, type, bo
   it('says nothing about the shell of an open terminal', async () => {
     const upstream = await upstreamOf()
     const sso = await ssoInFrontOf(upstream)
-    const terminal = await connect({ ...clientOf(upstream), base: sso.relay.base })
+    const terminal = await connectTo({ url: sso.relay.base })
     sso.logOut(type, body)
     await terminal.write('x')
     await until(() => sso.refused.includes('GET'))
@@ -112,7 +109,7 @@ it.each(['Invalid API key', 'Invalid token', 'Missing Authorization header'])(
   async (detail) => {
     const upstream = await upstreamOf()
     const sso = await ssoInFrontOf(upstream)
-    const terminal = await connect({ ...clientOf(upstream), base: sso.relay.base })
+    const terminal = await connectTo({ url: sso.relay.base })
     sso.logOut('application/json', JSON.stringify({ detail }))
     await terminal.close()
     expect(sso.refused.filter((method) => method === 'DELETE')).toHaveLength(2)

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { connectTerminal } from '../../src/index.ts'
-import { closeFrame, INVALID_FRAME, tcpOf } from '../support/frames.ts'
+import { connectTerminal, type TerminalErrorCode } from '../../src/index.ts'
+import type { TestFault } from '../../src/testing.ts'
+import { closeFrame, tcpOf } from '../support/frames.ts'
 import { lookUps } from '../support/requests.ts'
 import { firstChunks, open, openOn } from '../support/terminal.ts'
 import { nothingHappens } from '../support/timers.ts'
 import { afterwards, outputWith, releases, serve, until, withoutCanary } from '../support/upstream.ts'
+
+const SERVER_GONE = { refuse: 404, body: `{"detail":"Terminal server 'x' not found"}` }
 
 describe('a terminal', () => {
   // PROTOCOL 6.5
@@ -24,32 +27,31 @@ describe('a terminal', () => {
   // PROTOCOL 6.6
   it('ends as `local` by close(), deletes the session once, and returns the same result to each caller', async () => {
     const { terminal, upstream } = await open()
-    const close = await terminal.close()
+    await terminal[Symbol.asyncDispose]()
+    const close = await terminal.closed
     expect(close).toEqual({ code: 1000, reason: '', cause: 'local' })
     expect(upstream.sessions).toEqual([])
-    expect(await terminal.closed).toBe(close)
     expect(await terminal.close()).toBe(close)
     expect(upstream.requests.filter(({ method }) => method === 'DELETE')).toHaveLength(1)
     expect(upstream.requests.at(-1)).toMatchObject({ method: 'DELETE' })
   })
 
-  it('deletes the session when `await using` disposes of it', async () => {
-    const { terminal, upstream } = await open()
-    await terminal[Symbol.asyncDispose]()
-    expect(upstream.sessions).toEqual([])
-  })
-
-  it.each<[number, string, object]>([
-    [1001, '', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
-    [1011, 'keepalive ping timeout', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
-    [1012, '', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
-    [4001, 'Invalid token', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAUTHORIZED' } }],
-    [4003, 'Terminal instance not reachable', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
-    [1000, '', { cause: 'remote', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
-  ])('ends as `remote` when the server closes with %i %j, and deletes the session', async (code, reason, close) => {
+  it.each([
+    [1001, '', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1011, 'keepalive ping timeout', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1012, '', 'ERR_TERMINAL_UNAVAILABLE'],
+    [4001, 'Invalid token', 'ERR_TERMINAL_UNAUTHORIZED'],
+    [4003, 'Terminal instance not reachable', 'ERR_TERMINAL_UNAVAILABLE'],
+    [1000, '', 'ERR_TERMINAL_UNAVAILABLE'],
+  ])('ends as `remote` when the server closes with %i %j, and deletes the session', async (code, reason, error) => {
     const { terminal, session, upstream } = await open()
     session.close(code, reason)
-    expect(withoutCanary(await terminal.closed)).toMatchObject({ code, reason, ...close })
+    expect(withoutCanary(await terminal.closed)).toMatchObject({
+      code,
+      reason,
+      cause: 'remote',
+      error: { code: error },
+    })
     expect(upstream.sessions).toEqual([])
   })
 
@@ -61,34 +63,18 @@ describe('a terminal', () => {
     expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'exited' })
   })
 
-  // PROTOCOL 2.4
-  it.each([
-    [1000, ''],
-    [4004, 'Terminal server not found'],
-  ])(
-    'ends as `remote` with an error, not as `exited`, when Open WebUI removes its server: %i',
-    async (code, reason) => {
-      const gone = { refuse: 404, body: `{"detail":"Terminal server 'x' not found"}` }
-      const { terminal, session } = await open({ faults: { get: gone } })
-      session.close(code, reason)
-      expect(await terminal.closed).toMatchObject({ code, cause: 'remote', error: { code: 'ERR_TERMINAL_NOT_FOUND' } })
-    },
-  )
-
-  it('ends with ERR_TERMINAL_UNAUTHORIZED after a bare close when the look-up refuses the key', async () => {
+  // PROTOCOL 2.4: Open WebUI removes its server.
+  it.each<[string, number, TestFault | undefined, TerminalErrorCode]>([
+    ['is that the server is gone', 1000, SERVER_GONE, 'ERR_TERMINAL_NOT_FOUND'],
+    ['does not matter, because the close says why', 4004, SERVER_GONE, 'ERR_TERMINAL_NOT_FOUND'],
+    ['refuses the key', 1000, undefined, 'ERR_TERMINAL_UNAUTHORIZED'],
+    ['does not come', 1000, 'stall', 'ERR_TERMINAL_UNAVAILABLE'],
+  ])('ends as `remote`, not as `exited`, when the answer to a look-up %s', async (_what, code, get, error) => {
     const keys = ['sk-canary', 'sk-canary']
-    const { terminal, session } = await open({}, { key: () => keys.shift() ?? 'sk-canary-expired' })
-    session.close(1000)
-    expect(await terminal.closed).toMatchObject({ cause: 'remote', error: { code: 'ERR_TERMINAL_UNAUTHORIZED' } })
-  })
-
-  it('ends as `remote` after a bare close when the look-up gets no answer', async () => {
-    const { terminal, session } = await open({ faults: { get: 'stall' } })
-    session.close(1000)
-    expect(await terminal.closed).toMatchObject({
-      cause: 'remote',
-      error: { code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1000 },
-    })
+    const key = (): string => (get ? 'sk-canary' : (keys.shift() ?? 'sk-canary-expired'))
+    const { terminal, session } = await open({ faults: { get } }, { key })
+    session.close(code, code === 4004 ? 'Terminal server not found' : '')
+    expect(await terminal.closed).toMatchObject({ code, cause: 'remote', error: { code: error } })
   })
 
   it('ends after a close frame although the server keeps the connection open', async () => {
@@ -111,26 +97,9 @@ describe('a terminal', () => {
   it('ends as `lost` after a reset, and deletes the session', async () => {
     const { terminal, session, upstream } = await open()
     session.reset()
-    const close = await terminal.closed
-    expect(close).toMatchObject({
-      code: 1006,
-      cause: 'lost',
-      error: { code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1006 },
-    })
+    const error = { code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1006 }
+    expect(await terminal.closed).toMatchObject({ code: 1006, cause: 'lost', error })
     expect(upstream.sessions).toEqual([])
-  })
-
-  it('ends as `lost` with the error of ws after an invalid frame', async () => {
-    const terminal = await openOn((ws) => {
-      ws.on('message', (_data, isBinary) => {
-        if (isBinary) tcpOf(ws).write(INVALID_FRAME)
-      })
-    })
-    await terminal.write('x')
-    expect(await terminal.closed).toMatchObject({
-      cause: 'lost',
-      error: { cause: { code: expect.stringMatching(/^WS_ERR_/) } },
-    })
   })
 
   it('ends by close() although the server does not answer the close frame', async () => {
@@ -215,15 +184,11 @@ describe('the heartbeat', () => {
   it('ends a terminal as `lost` after 2 pings without an answer', async () => {
     const { terminal, session, upstream } = await open({}, { keepAlive: 30 })
     session.stall()
-    const close = await terminal.closed
-    expect(close).toMatchObject({
-      code: 1006,
-      cause: 'lost',
-      error: {
-        code: 'ERR_TERMINAL_UNAVAILABLE',
-        message: expect.stringContaining('no answer to 2 pings'),
-      },
-    })
+    const error = {
+      code: 'ERR_TERMINAL_UNAVAILABLE',
+      message: expect.stringContaining('no answer to 2 pings') as string,
+    }
+    expect(await terminal.closed).toMatchObject({ code: 1006, cause: 'lost', error })
     expect(upstream.sessions).toEqual([])
   })
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { connectTerminal, TerminalError } from '../../src/index.ts'
+import { connectTerminal, TerminalError, type TerminalStatus } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { cut, openOnServer, openResumable } from '../support/resumable.ts'
 import { createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
@@ -94,32 +94,20 @@ describe('a terminal behind a gateway that cannot be resumed', () => {
     expect(opened.terminal.status).toBe('closed')
   })
 
-  it('is closed by its owner while it is just being resumed, and its session is deleted', async () => {
-    const opened = await openResumable({ reconnect: { delay: 0 } })
-    const { terminal, gateway } = opened
+  it.each<[string, number, TerminalStatus | undefined]>([
+    ['as soon as it is open again', 0, 'open'],
+    ['as soon as it is told of the cut', 60_000, 'reconnecting'],
+    ['while it reconnects', 2_000, undefined],
+  ])('is closed by its owner %s, and its session is deleted', async (_when, delay, at) => {
+    const { terminal, relay, gateway } = await openResumable({ reconnect: { delay } })
     terminal.onStatus((status) => {
-      if (status === 'open') void terminal.close()
-    })
-    await cut(opened)
-    expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'local' })
-    await until(() => gateway.upstream.sessions.length === 0)
-  })
-
-  it('is closed by its owner as soon as it is told of the cut, and its session is deleted', async () => {
-    const { terminal, relay, gateway } = await openResumable({ reconnect: { delay: 60_000 } })
-    terminal.onStatus((status) => {
-      if (status === 'reconnecting') void terminal.close()
+      if (status === at) void terminal.close()
     })
     relay.cut('reset')
+    await until(() => terminal.status !== 'open')
+    if (!at) void terminal.close()
     expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'local' })
     await until(() => gateway.upstream.sessions.length === 0)
-  })
-
-  it('is closed by its owner while it reconnects, and its session is deleted', async () => {
-    const opened = await openResumable({ reconnect: { delay: 2_000 } })
-    await cut(opened)
-    expect(await opened.terminal.close()).toEqual({ code: 1000, reason: '', cause: 'local' })
-    await until(() => opened.gateway.upstream.sessions.length === 0)
   })
 })
 
