@@ -1,6 +1,6 @@
 /**
- * Settles as the promise of `act` does, and adds the line of the caller to the stack of an error of this package. After a
- * wait, most engines no longer know who has called.
+ * Settles as the promise of `act` does, and adds the line of the caller to the stack of an error of this package. After
+ * a wait, most engines no longer know who has called.
  */
 export async function withCallSite<T>(act: () => Promise<T>): Promise<T> {
   // Its text is made only when it is read, so a call that succeeds costs a few microseconds.

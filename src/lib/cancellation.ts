@@ -8,8 +8,8 @@ export interface AbortSignalLike {
 }
 
 /**
- * An `AbortController` and its signal in one object, without events. An attach needs three, and those of the runtime take
- * a twentieth of its CPU.
+ * An `AbortController` and its signal in one object, without events. An attach needs three, and those of the runtime
+ * take a twentieth of its CPU.
  */
 export class Cancellation implements AbortSignalLike {
   aborted = false

@@ -1,6 +1,6 @@
 import { Cancellation, type AbortSignalLike } from './cancellation.ts'
 
-/** ms. `setTimeout` treats a longer time as 1 ms. */
+/** `setTimeout` treats a longer time, in ms, as 1 ms. */
 export const LONGEST_TIMER = 2_147_483_647
 
 /** Settles as `promise` does, or rejects with the signal's reason when the signal aborts. Leaves no listener behind. */
@@ -15,8 +15,8 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignalLike | unde
 }
 
 /**
- * Resolves after `ms`, or rejects with the signal's reason when the signal aborts. Leaves no timer behind. With `isUnref`,
- * the process may end before.
+ * Resolves after `ms`, or rejects with the signal's reason when the signal aborts. Leaves no timer behind. With
+ * `isUnref`, the process may end before.
  */
 export function delay(ms: number, signal: AbortSignalLike, isUnref = false): Promise<undefined> {
   let timer: ReturnType<typeof setTimeout>
@@ -58,7 +58,7 @@ export function startDeadline(
   })
 }
 
-/** ms for a request in the background, whose answer the caller does not need. */
+/** How long, in ms, a request may take in the background, whose answer the caller does not need. */
 export const BRIEFLY = 3_000
 
 /**

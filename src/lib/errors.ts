@@ -10,7 +10,7 @@
  * | `ERR_TERMINAL_NOT_FOUND` | 404, close 4004, or a handshake answered 403 while the session is not there |
  * | `ERR_TERMINAL_IN_USE` | close 4009 |
  * | `ERR_TERMINAL_LIMIT` | the server's own 429 to a POST |
- * | `ERR_TERMINAL_UNAVAILABLE` | connection refused or reset, DNS, TLS, 5xx, any other 429, close 1012 or 1013, close 4003 "not reachable" |
+ * | `ERR_TERMINAL_UNAVAILABLE` | no connection, DNS, TLS, 5xx, any other 429, close 1012, 1013, 4003 "not reachable" |
  * | `ERR_TERMINAL_TIMEOUT` | `timeout` ran out |
  * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives, such as HTML, JSON without an id, or a redirect |
  * | `ERR_TERMINAL_INPUT_STALLED` | on an old server, input was refused because no program reads it |
@@ -53,8 +53,8 @@ const BRAND = Symbol.for('terminal-upstream.TerminalError')
  * The error of this package for everything that goes wrong between the caller and the terminal.
  *
  * Switch on `code`, and show `message`: it says what failed, where, why and what to do, and never holds a key, token,
- * cookie, query string or a value of `headers`. `instanceof` works across the ESM and the CJS build. A wrong argument is a `TypeError` or
- * `RangeError` with Node's codes instead.
+ * cookie, query string or a value of `headers`. `instanceof` works across the ESM and the CJS build. A wrong argument
+ * is a `TypeError` or `RangeError` with Node's codes instead.
  *
  * @example
  * ```ts
@@ -82,7 +82,7 @@ export class TerminalError extends Error {
 
   /** What went wrong; stable across versions. */
   readonly code: TerminalErrorCode
-  /** The reason alone, for a sentence of your own: `message` without what failed and what to do. Holds no secret either. */
+  /** The reason alone, for a sentence of your own: `message` without what failed and what to do. Holds no secret. */
   declare readonly why: string
   // `declare` creates no field, so that a logged error shows only the known ones.
   /** The HTTP status of the answer, if an answer was the failure. */
@@ -127,7 +127,8 @@ const SHORTEST_PART = 8
 
 /** Returns a function that removes the secrets and every query string from a foreign text, and cuts it to one line. */
 export function createRedact(secrets: Iterable<string>): Redact {
-  // The spellings by their beginnings, and how long those are. Created for the first text: most requests have none to redact.
+  // The spellings by their beginnings, and how long those are. Created for the first text: most requests have none to
+  // redact.
   let spellings: Map<string, string[]> | undefined
   let sizes: Set<number>
   return (text) => {
@@ -169,7 +170,7 @@ function groupByBeginning(spellings: Iterable<string>): Map<string, string[]> {
   return groups
 }
 
-/** Returns the spellings of a secret as plain text, in JSON and in a form. Percent-encodings are decoded in the text instead. */
+/** Returns the spellings of a secret as text, in JSON and in a form. Percent-encodings are decoded in the text. */
 function spellingsOf(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1), secret.replaceAll(' ', '+')].flatMap((spelling) => [
     visible(spelling),
@@ -192,7 +193,7 @@ function decodePercents(text: string): string {
   })
 }
 
-/** The fields of an error that this package reads. `instanceof Error` is false for errors of another realm, as in Jest. */
+/** The fields of an error that this package reads. `instanceof Error` is false for errors of another realm. */
 interface ErrorLike {
   readonly message?: unknown
   readonly code?: unknown
@@ -212,7 +213,7 @@ function reasonOf({ errors, cause }: ErrorLike): unknown {
 
 const DEEPEST = 10
 
-/** Returns an error and the errors behind it, the outermost first. At most {@link DEEPEST}: the chain may be a circle. */
+/** Returns an error and those behind it, the outermost first. At most {@link DEEPEST}: the chain may be a circle. */
 function chainOf(error: unknown): ErrorLike[] {
   const chain: ErrorLike[] = []
   for (let next = error; isErrorLike(next) && chain.length < DEEPEST; next = reasonOf(next)) chain.push(next)
@@ -230,8 +231,8 @@ export function errorCode(error: unknown): string | undefined {
 const OPENSSL = /^.*:SSL routines:[^:]*:([^:]+):.*$/s
 
 /**
- * Returns a copy of a foreign error for `cause`, with a message and a code only. Runtimes attach requests, responses and
- * sockets to their errors, and those hold credentials.
+ * Returns a copy of a foreign error for `cause`, with a message and a code only. Runtimes attach requests, responses
+ * and sockets to their errors, and those hold credentials.
  */
 export function withoutSecrets(error: unknown, redact: Redact): Error {
   const { message = String(error) } = chainOf(error).at(-1) ?? {}

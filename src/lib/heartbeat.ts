@@ -40,7 +40,7 @@ export class Heartbeat implements SilenceObserver {
     this.#silence.stop()
   }
 
-  /** Pings now, or reports that two pings were not answered. Called by the timer, and by an owner that cannot wait. */
+  /** Pings now, or reports that two pings were not answered. Also for an owner that cannot wait for the silence. */
   onSilence(): void {
     if (this.#owner.isPaused()) this.#missed = 0
     if (this.#missed === MISSED_PINGS) return this.#owner.onLost()

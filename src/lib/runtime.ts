@@ -1,6 +1,6 @@
 /**
- * Returns the global object, or that of Node if a name is missing: jsdom has neither `fetch` nor `TextEncoder` in Jest. What
- * belongs together has to come from the same one, because Node's `fetch` refuses an `AbortSignal` of jsdom.
+ * Returns the global object, or that of Node if a name is missing: jsdom has neither `fetch` nor `TextEncoder` in Jest.
+ * What belongs together has to come from the same one, because Node's `fetch` refuses an `AbortSignal` of jsdom.
  */
 export function globalWith(name: 'fetch' | 'setImmediate' | 'TextDecoder' | 'TextEncoder'): typeof globalThis {
   return globalThis[name] ? globalThis : globalThis.process.getBuiltinModule('vm').runInThisContext('globalThis')

@@ -11,8 +11,8 @@ export interface SilenceObserver {
 }
 
 /**
- * Calls `onSilence` of the observer after each of the `delays`, in ms since the last reset. After the last delay, only a
- * reset starts it again. A silence is measured in ticks of the clock, so it may last up to 200 ms longer.
+ * Calls `onSilence` of the observer after each of the `delays`, in ms since the last reset. After the last delay, only
+ * a reset starts it again. A silence is measured in ticks of the clock, so it may last up to 200 ms longer.
  */
 export class SilenceTimer {
   readonly #delays: readonly number[]
@@ -32,7 +32,9 @@ export class SilenceTimer {
     if (delays.length > 0) this.#start()
   }
 
-  /** Starts the silence anew. Only sets a flag, because a flood of messages does it a hundred thousand times a second. */
+  /**
+   * Starts the silence anew. Only sets a flag, because a flood of messages does it a hundred thousand times a second.
+   */
   reset(): void {
     this.#broken = true
     if (!this.#resting) return

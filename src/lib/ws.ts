@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path'
 import * as found from 'ws'
 
 /**
- * Returns `ws` if that is what was found. Jest with jsdom finds its file for browsers, which has no classes. Then the file for
- * Node is loaded by its path.
+ * Returns `ws` if that is what was found. Jest with jsdom finds its file for browsers, which has no classes. Then the
+ * file for Node is loaded by its path.
  */
 export function loadWs(module: object): Pick<typeof found, 'WebSocket' | 'WebSocketServer'> {
   if ('WebSocketServer' in module) return found

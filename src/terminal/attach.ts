@@ -28,8 +28,8 @@ const ASKING = 'asking for a session'
 const LONGEST_DELAY_MS = 8_000
 
 /**
- * Opens a terminal as `connectTerminal` does, with any kind of sink for its output. Each dial gets a new sink. `progress` tells
- * how far it has come, for a caller whose signal aborts.
+ * Opens a terminal as `connectTerminal` does, with any kind of sink for its output. Each dial gets a new sink.
+ * `progress` tells how far it has come, for a caller whose signal aborts.
  */
 export async function attachTerminal<S extends Sink>(
   settings: Settings,
@@ -88,7 +88,10 @@ export async function attachTerminal<S extends Sink>(
   }
 }
 
-/** Returns the ms to wait between two tries. They double from try to try; a random part keeps clients from coming back together. */
+/**
+ * Returns the ms to wait between two tries. They double from try to try; a random part keeps clients from coming back
+ * together.
+ */
 export function delayAfter(tryNumber: number, { delay: first }: Pick<Tries, 'delay'>): number {
   const longest = Math.min(first * 2 ** (tryNumber - 1), Math.max(first, LONGEST_DELAY_MS))
   return longest * (1 - Math.random() / 2)

@@ -3,17 +3,17 @@ import { readSettings, type ConnectTerminalOptions, type Settings } from './sett
 import { ResumableTerminal } from './terminal.ts'
 import type { TerminalConnection } from './types.ts'
 
-// The way to an open terminal: attach.ts makes the tries, each with a session of lease.ts, a dial of dial.ts over a socket of
-// socket.ts, and an explanation of refusal.ts when it fails. connection.ts is the terminal over one connection; terminal.ts
-// opens the next one when it drops, and is what users get. output.ts joins the output of all connections, and gives it to
-// its readers.
+// The way to an open terminal: attach.ts makes the tries, each with a session of lease.ts, a dial of dial.ts over a
+// socket of socket.ts, and an explanation of refusal.ts when it fails. connection.ts is the terminal over one
+// connection; terminal.ts opens the next one when it drops, and is what users get. output.ts joins the output of all
+// connections, and gives it to its readers.
 
 /**
  * Opens a terminal: creates a session, and attaches to it in the way that every release understands. Resolves when the
  * server has accepted: with the first output, or after `settle` ms of silence.
  *
- * When it rejects, no socket, timer or session is left behind. If the server is still creating the session, its answer is
- * awaited in the background for at most 30 s, to delete the session. That does not keep the process alive.
+ * When it rejects, no socket, timer or session is left behind. If the server is still creating the session, its answer
+ * is awaited in the background for at most 30 s, to delete the session. That does not keep the process alive.
  *
  * If the server is a gateway of this package, the terminal outlives its connection: see `reconnect`. To go on after a
  * reload of the page, keep `sessionId`, and pass it with `deleteOnClose: true`.

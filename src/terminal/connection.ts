@@ -19,8 +19,8 @@ import type { Sink } from './output.ts'
 import type { SocketEnd, SocketObserver, UpstreamSocket } from './socket.ts'
 import type { TerminalClose } from './types.ts'
 
-// Silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would keep an
-// orchestrator from stopping an idle container (PROTOCOL 2.12).
+// Silence before each look-up (PROTOCOL 6.5). After the last, none until there is traffic again: a request would keep
+// an orchestrator from stopping an idle container (PROTOCOL 2.12).
 const EXIT_CHECKS_MS = [1_000, 4_000, 16_000]
 // Between two look-ups while there is traffic, which an orchestrator's idle reaper does not see. The reaper stops a
 // container after one minute at the earliest (PROTOCOL 2.12).
@@ -48,7 +48,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
   #isResumed = false
   // Why this side ended the terminal; the close frame of the server does not tell.
   #ownCause: 'local' | 'exited' | 'lost' | undefined
-  // What the end of the terminal stops if it is under way: the end of the shell, and the look-up, of which there is one at most.
+  // What the end of the terminal stops if it is under way: the end of the shell, and the look-up (one at most).
   #stopFarewell: (() => void) | undefined
   #lookUpInProgress: Cancellation | undefined
   // Counted, so that a look-up can tell whether output came meanwhile.
@@ -224,7 +224,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
   async #finish(end: SocketEnd): Promise<TerminalClose> {
     const close = await this.#explainEnd(end)
     if (this.#isResumed) return close
-    // On the word of the owner, or after the shell's end. Without a gateway, that of the connection is one (PROTOCOL 6.6).
+    // On the word of the owner, or after the shell's end. Without a gateway, the connection's is one (PROTOCOL 6.6).
     const isOver = !this.#isKept || close.cause === 'local' || close.cause === 'exited'
     await this.giveUp(isOver && !hasCode(close.error, 'ERR_TERMINAL_IN_USE'))
     return close

@@ -37,8 +37,8 @@ export interface Dialled<S extends Sink> {
   readonly sink: S
 }
 
-// Between the auth frame and the heartbeat. By then a shell has shown its prompt, and an orchestrator knows whether its own
-// connection was refused. It reports that only when it has something to pass on (PROTOCOL 3.11).
+// Between the auth frame and the heartbeat. By then a shell has shown its prompt, and an orchestrator knows whether its
+// own connection was refused. It reports that only when it has something to pass on (PROTOCOL 3.11).
 const HEARTBEAT_DELAY_MS = 250
 
 // For the look-up of a session without output, at least.
@@ -95,8 +95,8 @@ function withProgress(message: string, kept: KeptSession | undefined): string {
 }
 
 /**
- * Finds out whether a silent server has accepted, because no server confirms the auth frame (PROTOCOL 3.9). It has if it
- * does not close after a heartbeat, and knows the session. Returns a function that stops it.
+ * Finds out whether a silent server has accepted, because no server confirms the auth frame (PROTOCOL 3.9). It has if
+ * it does not close after a heartbeat, and knows the session. Returns a function that stops it.
  */
 function confirmSilence(
   socket: UpstreamSocket,

@@ -6,8 +6,8 @@ const HEARTBEAT_INTERVAL_MS = 20
 const LONGEST_FAREWELL_MS = 1_000
 
 /**
- * Ends the shell over a connection that an orchestrator passes on, so that the orchestrator closes its own connection to the
- * container, too. A DELETE alone leaves that connection and a thread of the container behind (PROTOCOL 6.7).
+ * Ends the shell over a connection that an orchestrator passes on, so that the orchestrator closes its own connection
+ * to the container, too. A DELETE alone leaves that connection and a thread of the container behind (PROTOCOL 6.7).
  *
  * Calls `onDone` when the server has closed the connection, or should have. Returns a function that stops it.
  */

@@ -2,7 +2,8 @@ import { PACE, PACE_OF_REPEATED, PACE_OF_SILENT, TTY_BUFFER, UNREAD_LIMIT, type 
 import { BracketedPaste } from './paste.ts'
 import { UnreadInput } from './unread-input.ts'
 
-// Beyond the limit, for Ctrl-C, Ctrl-Z and Ctrl-\, and for the keys after them: a person must be able to leave a program.
+// Beyond the limit, for Ctrl-C, Ctrl-Z and Ctrl-\, and for the keys after them: a person must be able to leave a
+// program.
 const INTERRUPT_RESERVE_BYTES = 512
 const LONGEST_KEY_BYTES = 16
 
@@ -27,8 +28,8 @@ export interface InputPart {
 }
 
 /**
- * How much input a shell may get that nothing has shown to be read, on a server that ends the shell otherwise (PROTOCOL 5.9
- * and 5.10).
+ * How much input a shell may get that nothing has shown to be read, on a server that ends the shell otherwise
+ * (PROTOCOL 5.9 and 5.10).
  */
 export class InputWindow {
   readonly #paste = new BracketedPaste()
@@ -55,8 +56,8 @@ export class InputWindow {
   }
 
   /**
-   * Takes output. Returns whether it shows that the program reads. `isOld` is whether the server is known to end a shell that
-   * does not read.
+   * Takes output. Returns whether it shows that the program reads. `isOld` is whether the server is known to end a
+   * shell that does not read.
    */
   onOutput(data: Uint8Array, isOld: boolean): boolean {
     const hasNewReader = this.#paste.onOutput(data)
@@ -70,8 +71,8 @@ export class InputWindow {
   }
 
   /**
-   * Returns the part of the input from `start` on that may go next. `isOld` is whether the server is known to end a shell
-   * that does not read.
+   * Returns the part of the input from `start` on that may go next. `isOld` is whether the server is known to end a
+   * shell that does not read.
    */
   nextPart(data: Uint8Array, start: number, isOld: boolean): InputPart {
     const { isPaste, length } = this.#paste.partOf(data, start, FRAME_BYTES)

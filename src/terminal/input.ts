@@ -46,8 +46,8 @@ export function unsentInput(error: unknown): number {
 }
 
 /**
- * Sends keystrokes and pastes to the shell, cut into frames and spaced, so that every release takes all of them and none
- * ends the shell (PROTOCOL 5.5, 5.9 and 5.10). All calls keep their order.
+ * Sends keystrokes and pastes to the shell, cut into frames and spaced, so that every release takes all of them and
+ * none ends the shell (PROTOCOL 5.5, 5.9 and 5.10). All calls keep their order.
  *
  * Keystrokes leave at once: only input beyond one full frame of a pace has to wait. Until it is known that the
  * server takes all input, no more than {@link UNREAD_LIMIT} bytes are sent that nothing has shown to be read.
@@ -61,7 +61,8 @@ export class Input {
   // Whether the server takes all input, `undefined` until it was asked, and what stops the question.
   #takesAll: boolean | undefined
   #question: Cancellation | undefined
-  // Absent before the first input, and before output that may change a mode: a proxy has thousands of sessions that are idle.
+  // Absent before the first input, and before output that may change a mode: a proxy has thousands of sessions that are
+  // idle.
   #window: InputWindow | undefined
 
   /** `takesAll` is whether the server takes all input, if that is known. */
@@ -149,7 +150,9 @@ export class Input {
     if (index >= 0) this.#queue.splice(index, 1)
   }
 
-  /** Sends the next part of an entry, or waits until it may be sent. Resolves with whether all of the entry was sent. */
+  /**
+   * Sends the next part of an entry, or waits until it may be sent. Resolves with whether all of the entry was sent.
+   */
   async #sendNext(entry: Waiting): Promise<boolean> {
     const { data, sent } = entry
     if (isText(data)) {

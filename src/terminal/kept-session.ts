@@ -2,8 +2,8 @@ import { globalWith } from '../lib/runtime.ts'
 import { CLOSE_DROPPED, CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN, CLOSE_UNAUTHORIZED } from '../upstream/close-codes.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
 
-// Close codes of a connection that the network or a proxy has ended, and not the session (PROTOCOL 8.5); and that of a key
-// that has expired, of which a fresh one may be had.
+// Close codes of a connection that the network or a proxy has ended, and not the session (PROTOCOL 8.5); and that of a
+// key that has expired, of which a fresh one may be had.
 const RESUMABLE_CLOSES = [CLOSE_GOING_AWAY, CLOSE_DROPPED, CLOSE_TRY_AGAIN, CLOSE_UNAUTHORIZED]
 
 /**
@@ -12,7 +12,9 @@ const RESUMABLE_CLOSES = [CLOSE_GOING_AWAY, CLOSE_DROPPED, CLOSE_TRY_AGAIN, CLOS
  */
 export class KeptSession {
   readonly isWanted: boolean
-  /** Whether the server keeps the session when the connection drops. Such a server answers heartbeats (PROTOCOL 8.4). */
+  /**
+   * Whether the server keeps the session when the connection drops. Such a server answers heartbeats (PROTOCOL 8.4).
+   */
   isKept = false
   /** Whether the server paces the input itself. */
   isPaced = false

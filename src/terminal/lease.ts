@@ -5,8 +5,8 @@ import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { createSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 import { removeSession } from './removal.ts'
 
-// ms. An orchestrator starts a container first, and creates the session even if the caller has given up (PROTOCOL 3.10).
-const ORPHAN_PATIENCE = 30_000
+// An orchestrator starts a container first, and creates the session even if the caller has given up (PROTOCOL 3.10).
+const ORPHAN_TIMEOUT_MS = 30_000
 
 interface Created {
   readonly sessionId: string
@@ -17,8 +17,8 @@ interface Created {
 }
 
 /**
- * Holds the session of a terminal. Deletes it at the end, by default if it was created here, because an orchestrator would
- * keep its shell (PROTOCOL 6.6). (A lease has no time limit here.)
+ * Holds the session of a terminal. Deletes it at the end, by default if it was created here, because an orchestrator
+ * would keep its shell (PROTOCOL 6.6). (A lease has no time limit here.)
  */
 export class Lease {
   readonly #named: string | undefined
@@ -50,7 +50,7 @@ export class Lease {
       return session.id
     } catch (error) {
       control.release?.()
-      const timer = setTimeout(() => patience.abort(), ORPHAN_PATIENCE)
+      const timer = setTimeout(() => patience.abort(), ORPHAN_TIMEOUT_MS)
       // A silent server must not keep the process alive. (In browsers, a timer is a number.)
       Object(timer).unref?.()
       void creating
@@ -70,8 +70,8 @@ export class Lease {
   }
 
   /**
-   * Whether the end of the terminal has to end its shell over the connection: it is deleted, and an orchestrator may be in
-   * between. Of a session that was named, nobody has told.
+   * Whether the end of the terminal has to end its shell over the connection: it is deleted, and an orchestrator may be
+   * in between. Of a session that was named, nobody has told.
    */
   get endsShell(): boolean {
     return this.#deleteAtEnd && this.origin !== 'server'

@@ -33,7 +33,9 @@ interface Reader {
   readonly wake: () => void
 }
 
-/** Bytes of memory that a message takes beside its own, roughly. Counted, because a program may print single letters. */
+/**
+ * Bytes of memory that a message takes beside its own, roughly. Counted, because a program may print single letters.
+ */
 export const MESSAGE_OVERHEAD = 512
 
 function costOf(chunk: Uint8Array): number {
@@ -41,9 +43,9 @@ function costOf(chunk: Uint8Array): number {
 }
 
 /**
- * The output of a terminal, over one connection after another, on its way to its readers. Keeps output until it is read,
- * and gives every reader all of it in order. Pauses the source when more than `maxBuffered` bytes wait for a reader. After
- * the end, each reader still gets the rest.
+ * The output of a terminal, over one connection after another, on its way to its readers. Keeps output until it is
+ * read, and gives every reader all of it in order. Pauses the source when more than `maxBuffered` bytes wait for a
+ * reader. After the end, each reader still gets the rest.
  */
 export class Output implements Sink {
   readonly #session: KeptSession

@@ -76,8 +76,8 @@ export class BracketedPaste {
   }
 
   /**
-   * Returns how many bytes from `start` on, `most` at most, are all part of a paste, or all not, and which. A paste that no
-   * program wants is none.
+   * Returns how many bytes from `start` on, `most` at most, are all part of a paste, or all not, and which. A paste
+   * that no program wants is none.
    */
   partOf(data: Uint8Array, start: number, most: number): { readonly isPaste: boolean; readonly length: number } {
     const end = Math.min(data.length, start + most)

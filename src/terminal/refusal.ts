@@ -46,7 +46,8 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
   try {
     const found = await lookUpSession(sessionOptions, LOOK_UP_TIMEOUT_MS, sessionOptions.signal)
     if (!found) return sessionGone(attempt, status)
-    // PROTOCOL 3.3 and 3.8: an Open Terminal answers so only if it does not know the session, and needs no key in the URL.
+    // PROTOCOL 3.3 and 3.8: an Open Terminal answers so only if it does not know the session, and needs no key in the
+    // URL.
     if (status === 403 && attempt.lease.origin === 'server') {
       // PROTOCOL 3.13: a proxy that allows no WebSockets.
       const isProxys = failure.header && failure.header('content-length') !== '0'
@@ -128,11 +129,10 @@ function errorFor(
     sendsHeaders: sendsHeaders(settings.Socket),
   }
   if (status === 401 || status === 403) {
-    return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, `HTTP ${status} to the handshake${found}`, {
-      status,
-      // PROTOCOL 8.9
-      evidence: { ...evidence, says: reason },
-    })
+    // The phrase of a gateway's answer says why (PROTOCOL 8.9).
+    const says = { ...evidence, says: reason }
+    const why = `HTTP ${status} to the handshake${found}`
+    return terminalError('ERR_TERMINAL_UNAUTHORIZED', action, why, { status, evidence: says })
   }
   if (status !== undefined) return statusError(action, status, evidence)
   // ws has no code for an answer that is no handshake.

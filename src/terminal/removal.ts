@@ -5,12 +5,12 @@ import { isOwnRefusal, isUnavailable, retryAfter } from '../upstream/failures.ts
 import type { RequestControl } from '../upstream/http.ts'
 import { deleteSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
 
-// ms before the second try. The delay doubles with each try.
-const FIRST_DELAY = 250
-const LONGEST_DELAY = 8_000
-// ms. An Open Terminal waits 3 s for a shell to end before it answers.
-const ONE_TRY = 15_000
-// ms after which the server keeps the session: it has refused to delete it all the time.
+// Before the second try. The delay doubles with each try.
+const FIRST_DELAY_MS = 250
+const LONGEST_DELAY_MS = 8_000
+// An Open Terminal waits 3 s for a shell to end before it answers.
+const TRY_TIMEOUT_MS = 15_000
+// After that, the server keeps the session: it has refused to delete it all the time.
 export const PATIENCE = 60_000
 
 /** What is known of a session that is deleted. */
@@ -45,10 +45,10 @@ async function removeInTheEnd(
   control: RequestControl,
   late: AbortSignalLike,
 ): Promise<void> {
-  let wait = FIRST_DELAY
-  for (let refusals = 0; ; wait = Math.min(2 * wait, LONGEST_DELAY)) {
+  let wait = FIRST_DELAY_MS
+  for (let refusals = 0; ; wait = Math.min(2 * wait, LONGEST_DELAY_MS)) {
     let least = 0
-    const limit = startDeadline(ONE_TRY, late, () => new Error('No answer to the DELETE'), true)
+    const limit = startDeadline(TRY_TIMEOUT_MS, late, () => new Error('No answer to the DELETE'), true)
     try {
       const wasThere = await deleteSession({ ...session, signal: limit }, { control, generation })
       // A 404 of a session that was never opened may be the word of another replica, which does not know it.
@@ -65,8 +65,8 @@ async function removeInTheEnd(
 }
 
 /**
- * Whether another try may succeed: the server cannot be reached, or a proxy answered for it, or the key is no longer, or
- * could not be asked for.
+ * Whether another try may succeed: the server cannot be reached, or a proxy answered for it, or the key is no longer,
+ * or could not be asked for.
  */
 function mayPass(error: unknown): boolean {
   if (!(error instanceof TerminalError)) return true

@@ -31,7 +31,8 @@ export class Resuming {
 
   /**
    * Whether a connection that was cut after `attached` was of no use: it ended before it had lasted as long as the wait
-   * before it, and brought nothing new. Then these tries go on, so that a server that drops each client is not dialled for ever.
+   * before it, and brought nothing new. Then these tries go on, so that a server that drops each client is not dialled
+   * for ever.
    */
   goesOn(hasProgress: boolean): boolean {
     return !hasProgress && performance.now() - this.#attachedAt < Math.max(this.#wait, LEAST_DELAY_MS)
@@ -59,7 +60,8 @@ export class Resuming {
         } catch (error) {
           problem = error
         }
-        // By the word of the gateway, of the owner, or of the limit that is documented. A sleep during the try proves nothing.
+        // By the word of the gateway, of the owner, or of the limit that is documented. A sleep during the try proves
+        // nothing.
         const now = performance.now()
         const hasSlept = wake.aborted || now - startedAt > TRY_TIMEOUT_MS + LATE_MS
         if (closing.aborted || this.#isOver(problem) || (now >= this.#end && !hasSlept)) throw problem
@@ -106,8 +108,8 @@ interface Target {
 }
 
 /**
- * Calls `onWake` when a page may reach its server again: its network is back, or people look at it again. Does nothing where
- * there is no page. Returns a function that removes the listeners.
+ * Calls `onWake` when a page may reach its server again: its network is back, or people look at it again. Does nothing
+ * where there is no page. Returns a function that removes the listeners.
  */
 export function watchWakes(onWake: () => void): () => void {
   const page: (Target & { readonly visibilityState?: string }) | undefined = globalThis.document

@@ -37,8 +37,9 @@ export interface SocketLike {
  */
 export type SocketConstructor = new (url: string, protocols?: string | string[], options?: object) => SocketLike
 
-// Bundlers disagree about the default export of isomorphic-ws, a CommonJS module. It is null or undefined where a bundle
-// for browsers runs without a browser, as in server-side rendering. In Jest with jsdom, it is a function that only throws.
+// Bundlers disagree about the default export of isomorphic-ws, a CommonJS module. It is null or undefined where a
+// bundle for browsers runs without a browser, as in server-side rendering. In Jest with jsdom, it is a function that
+// only throws.
 const imported: (SocketConstructor & { default?: SocketConstructor }) | null | undefined = isomorphicWs
 
 /** The default class: `ws` in Node, Bun and Deno; elsewhere the global one, if there is one. */

@@ -50,7 +50,7 @@ const WS_CLOSE_TIMEOUT_MS = 5_000
 const MOST_WAITING_BYTES = 65_536
 const POLL_INTERVAL_MS = 4
 
-// All sockets of ws share their listeners, which find their owner by this property: a tenth less memory for each socket.
+// All sockets of ws share their listeners, which find their owner by this property: a tenth less memory for each.
 const OWNER = Symbol('owner')
 
 interface HandshakeAnswer {
@@ -98,7 +98,7 @@ export class UpstreamSocket implements FlowControl, SilenceObserver {
     close(this: OwnedSocket, code: number, reason: Buffer): void {
       this[OWNER].#finish(code, reason.toString())
     },
-    // Without this listener, the status would stand only in the message of an error. With it, ws does not end the socket.
+    // Without this listener, the status would stand only in an error's message. With it, ws does not end the socket.
     'unexpected-response'(this: OwnedSocket, _request: unknown, response: HandshakeAnswer): void {
       this[OWNER].#refusal = response
       this[OWNER].#socket.terminate?.()
@@ -154,8 +154,8 @@ export class UpstreamSocket implements FlowControl, SilenceObserver {
 
   #onError(error?: unknown): void {
     this.#failure ??= error
-    // After an error, ws waits 5 s for the server to end the connection. The session may be gone by then, and the failure
-    // would look like the end of the shell.
+    // After an error, ws waits 5 s for the server to end the connection. The session may be gone by then, and the
+    // failure would look like the end of the shell.
     if (this.#opened && this.#socket.on) this.drop()
     // Node's own class fires no close event when the handshake fails.
     if (!this.#opened) this.#finish(CLOSE_DROPPED, '')

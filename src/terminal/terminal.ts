@@ -130,7 +130,10 @@ export class ResumableTerminal {
     await this.#resuming.run(attach, this.#closing)
   }
 
-  /** The session cannot be resumed. It is deleted only on the word of the owner: the shell may live, and others may use it. */
+  /**
+   * The session cannot be resumed. It is deleted only on the word of the owner: the shell may live, and others may use
+   * it.
+   */
   async #giveUp(close: TerminalClose, problem: unknown): Promise<TerminalClose> {
     this.#output.end()
     this.#setStatus('closed')

@@ -25,12 +25,13 @@ export interface TerminalClose {
  * An open terminal.
  *
  * `for await` yields its output, chunk by chunk, until the terminal closes. It never throws: `closed` tells how the
- * terminal ended. Each of several readers gets all output that comes while it reads. `break` only stops reading. A closed
- * terminal cannot be opened again.
+ * terminal ended. Each of several readers gets all output that comes while it reads. `break` only stops reading. A
+ * closed terminal cannot be opened again.
  *
- * Most servers end the shell with the connection. A gateway of this package keeps it: then the terminal is `reconnecting`
- * when its connection drops, and goes on where it stopped. The gateway keeps a limited number of bytes. If it has not kept
- * all that is missing, the output goes on with a sequence that resets the screen, and with what it has kept.
+ * Most servers end the shell with the connection. A gateway of this package keeps it: then the terminal is
+ * `reconnecting` when its connection drops, and goes on where it stopped. The gateway keeps a limited number of bytes.
+ * If it has not kept all that is missing, the output goes on with a sequence that resets the screen, and with what it
+ * has kept.
  *
  * @example
  * ```ts
@@ -50,21 +51,22 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
   /** The id of the session. */
   readonly sessionId: string
   /**
-   * The chat of the session. `undefined` if it has none, also when the server could not attach to a session with a chat:
-   * such a session is replaced by one without.
+   * The chat of the session. `undefined` if it has none, also when the server could not attach to a session with a
+   * chat: such a session is replaced by one without.
    */
   readonly chatId: string | undefined
   /** Resolves when the terminal has ended, and its session is deleted if `deleteOnClose` says so. Never rejects. */
   readonly closed: Promise<TerminalClose>
   /**
    * - `open`: the terminal can be used;
-   * - `reconnecting`: the connection was cut off, and the server keeps the session. There is no output, and `write` rejects;
+   * - `reconnecting`: the connection was cut off, and the server keeps the session. There is no output, and `write`
+   *   rejects;
    * - `closed`: the terminal has ended, or is about to.
    */
   readonly status: TerminalStatus
   /**
-   * Bytes of output of the session so far. What came again after a cut is counted once; what other clients got before this
-   * one is included if the server is a gateway.
+   * Bytes of output of the session so far. What came again after a cut is counted once; what other clients got before
+   * this one is included if the server is a gateway.
    */
   readonly offset: number
   /**
@@ -78,23 +80,24 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
   /**
    * Types into the terminal: strings as UTF-8, bytes unchanged.
    *
-   * Resolves when the socket has taken all bytes; the program may read them later. At most 4096 bytes leave in 4 ms. Calls
-   * keep their order, even if they are not awaited. A call that is not awaited does not crash the process when the terminal
-   * closes.
+   * Resolves when the socket has taken all bytes; the program may read them later. At most 4096 bytes leave in 4 ms.
+   * Calls keep their order, even if they are not awaited. A call that is not awaited does not crash the process when
+   * the terminal closes.
    *
-   * Open Terminal up to 0.12.3 ends a shell that does not read its input. There, 16 KB may be sent before the output repeats
-   * what was typed, and then 200 KB a second; a paste in brackets that the program has asked for leaves at 50 KB a second.
-   * Ctrl-C, Ctrl-Z and Ctrl-\ throw away what waits. A gateway of this package does this for its clients, and
-   * `write` resolves then although the input may still be refused there.
+   * Open Terminal up to 0.12.3 ends a shell that does not read its input. There, 16 KB may be sent before the output
+   * repeats what was typed, and then 200 KB a second; a paste in brackets that the program has asked for leaves at 50
+   * KB a second. Ctrl-C, Ctrl-Z and Ctrl-\ throw away what waits. A gateway of this package does this for its clients,
+   * and `write` resolves then although the input may still be refused there.
    *
-   * On newer servers, if a program does not read its input for about 40 s, and more is sent than its PTY holds, the terminal
-   * may end: the server waits for the program and does not answer pings (1011, "keepalive ping timeout").
+   * On newer servers, if a program does not read its input for about 40 s, and more is sent than its PTY holds, the
+   * terminal may end: the server waits for the program and does not answer pings (1011, "keepalive ping timeout").
    *
-   * @throws {TerminalError} ERR_TERMINAL_INPUT_STALLED when, on an old server, nothing has shown for 30 s that a program
-   * reads the input, or Ctrl-C was typed after it. The message says how much was not sent; the terminal stays open.
+   * @throws {TerminalError} ERR_TERMINAL_INPUT_STALLED when, on an old server, nothing has shown for 30 s that a
+   * program reads the input, or Ctrl-C was typed after it. The message says how much was not sent; the terminal stays
+   * open.
    * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed, or closes before the socket has taken all.
-   * @throws {TerminalError} ERR_TERMINAL_RECONNECTING when the connection is cut off, or drops before the socket has taken
-   * all. The input is not kept for later: by then, the user may see another program.
+   * @throws {TerminalError} ERR_TERMINAL_RECONNECTING when the connection is cut off, or drops before the socket has
+   * taken all. The input is not kept for later: by then, the user may see another program.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE when `data` is neither a string nor bytes.
    */
   write(data: string | Uint8Array): Promise<void>
@@ -109,7 +112,8 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
   /**
    * Calls `listener` with each chunk of output. Chunks are raw bytes: a UTF-8 character may be split between two, and
    * `chunk.buffer` may be larger than the chunk, so copy a chunk that you keep for long. A reader that
-   * starts while there is no other also gets the output that nobody has read. Returns a function that removes the listener.
+   * starts while there is no other also gets the output that nobody has read. Returns a function that removes the
+   * listener.
    *
    * A listener cannot slow the server down; `for await` can. An error that a listener throws becomes an uncaught
    * exception, and the terminal and its other readers go on.
@@ -118,9 +122,9 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    */
   onData(listener: (chunk: Uint8Array) => void): () => void
   /**
-   * Closes the terminal, and deletes the session unless `deleteOnClose` is `false`. Resolves after that, with the value of
-   * `closed`. Waits at most 3 s for the server to delete the session. A DELETE that was refused is tried again in the
-   * background, for up to a minute; that does not keep the process alive.
+   * Closes the terminal, and deletes the session unless `deleteOnClose` is `false`. Resolves after that, with the value
+   * of `closed`. Waits at most 3 s for the server to delete the session. A DELETE that was refused is tried again in
+   * the background, for up to a minute; that does not keep the process alive.
    */
   close(): Promise<TerminalClose>
 }

@@ -1,7 +1,7 @@
 import { TTY_BUFFER, UNREAD_LIMIT } from '../upstream/protocol.ts'
 
-// Bytes that may be unread before the output is compared with them, which costs time, on a server that may take all input.
-// Typed commands stay below.
+// Bytes that may be unread before the output is compared with them, which costs time, on a server that may take all
+// input. Typed commands stay below.
 const COMPARE_FROM_BYTES = UNREAD_LIMIT / 2
 
 // Characters in a row that output has to repeat. A clock or a spinner repeats fewer of them by chance.
@@ -30,15 +30,16 @@ interface Comparison {
 /**
  * The input that was sent, and that the output has not shown to be read.
  *
- * The proof is that the output repeats 8 characters of it in a row: then everything up to there has been read, because a
- * terminal keeps the order. If these characters stand in several places, only the first one is sure.
+ * The proof is that the output repeats 8 characters of it in a row: then everything up to there has been read, because
+ * a terminal keeps the order. If these characters stand in several places, only the first one is sure.
  *
- * It may be the tty that has read and repeated it, for a program that has not, but no more than fits into its line buffer.
- * The program may then repeat that again. So output that could repeat the last {@link TTY_BUFFER} bytes again proves nothing.
+ * It may be the tty that has read and repeated it, for a program that has not, but no more than fits into its line
+ * buffer. The program may then repeat that again. So output that could repeat the last {@link TTY_BUFFER} bytes again
+ * proves nothing.
  */
 export class UnreadInput {
-  // The characters that the output may still repeat, for the first time or again, and how many bytes of input had been sent
-  // with each.
+  // The characters that the output may still repeat, for the first time or again, and how many bytes of input had been
+  // sent with each.
   readonly #characters: number[] = []
   readonly #offsets: number[] = []
   #sent = 0
@@ -77,8 +78,8 @@ export class UnreadInput {
   }
 
   /**
-   * Compares output with the input. Returns whether it shows that more of the input was read. `isOld` is whether the server
-   * is known to end a shell that does not read.
+   * Compares output with the input. Returns whether it shows that more of the input was read. `isOld` is whether the
+   * server is known to end a shell that does not read.
    */
   onOutput(data: Uint8Array, isOld: boolean): boolean {
     if (!this.#comparison && this.unrepeated < (isOld ? 1 : COMPARE_FROM_BYTES)) return false
@@ -150,8 +151,8 @@ class LastCharacters {
 }
 
 /**
- * Finds the first place of {@link PROOF} characters in a row in a text. A plain search would take milliseconds for each piece
- * of a flood.
+ * Finds the first place of {@link PROOF} characters in a row in a text. A plain search would take milliseconds for each
+ * piece of a flood.
  */
 class CharacterIndex {
   readonly #characters: readonly number[]
