@@ -118,22 +118,19 @@ describe('input to a server that takes all of it', () => {
     expect(Number(frames.at(-1)?.ms)).toBeLessThan(450)
   })
 
-  it('is not asked about before more than 16 KB are unread', async () => {
-    const { input, questions } = inputOf(true)
-    void input.write(textOf(LIMIT))
-    await later(100)
-    expect(questions()).toBe(0)
-    void input.write('x')
-    await later(0)
-    expect(questions()).toBe(1)
-  })
-
-  it('is not asked about if the answer is known', async () => {
-    const { input, questions } = inputOf(true, {}, true)
-    void input.write(textOf(100_000))
-    await later(1_000)
-    expect(questions()).toBe(0)
-  })
+  it.each<[string, number, boolean | undefined, number]>([
+    ['16 KB are unread', LIMIT, undefined, 0],
+    ['more than that is', LIMIT + 1, undefined, 1],
+    ['the answer is known', 100_000, true, 0],
+  ])(
+    'is asked about only if more than 16 KB are unread and the answer is not known: %s',
+    async (_what, length, known, asked) => {
+      const { input, questions } = inputOf(true, {}, known)
+      void input.write(textOf(length))
+      await later(1_000)
+      expect(questions()).toBe(asked)
+    },
+  )
 
   it('keeps Ctrl-C behind what was typed before', async () => {
     const { input, text } = inputOf(true)

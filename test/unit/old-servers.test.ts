@@ -69,25 +69,6 @@ describe('a paste into a program that does not read', () => {
       expect(questions(upstream)).toEqual(['/api/terminals/user/output 200'])
     },
   )
-
-  it('is thrown away by Ctrl-C', async () => {
-    const { terminal, upstream } = await open({ release: OLD, shell: busy })
-    const refused = rejection(terminal.write(randomText(50_000)))
-    await until(() => inputBytes(upstream) === LIMIT)
-    await terminal.write('\u0003')
-    const error = await refused
-    expect(error).toMatchObject({ code: 'ERR_TERMINAL_INPUT_STALLED' })
-    expect(error.message).toContain('33616 of 50000 bytes were not sent: Ctrl-C, Ctrl-Z or Ctrl-\\ was typed')
-    await until(() => inputBytes(upstream) === LIMIT + 1)
-  })
-
-  it('rejects as closed when the terminal closes meanwhile', async () => {
-    const { terminal, upstream } = await open({ release: OLD, shell: busy })
-    const refused = rejection(terminal.write(randomText(50_000)))
-    await until(() => inputBytes(upstream) === LIMIT)
-    await terminal.close()
-    expect(await refused).toMatchObject({ code: 'ERR_TERMINAL_CLOSED' })
-  })
 })
 
 describe('the question whether a server takes all input', () => {

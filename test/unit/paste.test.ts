@@ -53,14 +53,6 @@ describe('a program', () => {
     expect(after(...output.split('')).isWanted).toBe(isWanted)
   })
 
-  it('is known to want pastes at each place of a flood', () => {
-    for (let before = 0; before < 20; before += 1) {
-      expect(after(`${'\u001b[?2004'.repeat(3)}${'x'.repeat(before)}${ON}${'0'.repeat(20 - before)}`).isWanted).toBe(
-        true,
-      )
-    }
-  })
-
   it('has news only when it wants pastes and has not wanted them before', () => {
     const paste = after()
     const outputs = ['$ ', ON, ON, '$ ', OFF, OFF, OFF + ON, ON + OFF, '\u001b[?20', '04', 'h', '$ ', `${ON}${ON}`]

@@ -156,29 +156,6 @@ describe('UnreadInput', () => {
     expect(proofs).toBeGreaterThan(100)
   })
 
-  it('takes output that has no 8 characters in a row of the input for no proof', () => {
-    const letters = fc.string({ unit: fc.constantFrom('a', 'b', '\n'), minLength: 1, maxLength: 100 })
-    const shortPart = fc.tuple(fc.nat(10_000), fc.nat(7))
-    fc.assert(
-      fc.property(letters, fc.array(shortPart, { maxLength: 200 }), cuts, (text, parts, lengths) => {
-        const unread = new UnreadInput()
-        const sent = text.repeat(10_000).slice(0, 10_000)
-        unread.push(bytesOf(sent))
-        // No input has the bar between the parts.
-        const output = parts.map(([start, length]) => `${sent.slice(start, start + length)}|`).join('')
-        for (const piece of pieces(output, lengths)) expect(print(unread, piece)).toBe(false)
-        expect([unread.bytes, unread.unrepeated]).toEqual([10_000, 10_000])
-      }),
-    )
-  })
-
-  it('takes a ticker for no proof, also when the input has its text', () => {
-    const unread = new UnreadInput()
-    unread.push(bytesOf('tick\rtock\r'.repeat(1_000)))
-    for (let second = 0; second < 1_000; second += 1) expect(print(unread, 'tick\r\n')).toBe(false)
-    expect(unread.bytes).toBe(10_000)
-  })
-
   it.each([0, 1, 1_000, 1_024, 7_000])('stays right for 200 KB in steps of 1 KB, repeated %i bytes later', (delay) => {
     const unread = new UnreadInput()
     const lines = Array.from({ length: 20_000 }, (_, index) => `${String(index).padStart(8, '0')} ls\r`)

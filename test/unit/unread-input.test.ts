@@ -176,23 +176,6 @@ describe('the comparison', () => {
   })
 })
 
-describe('repeated input', () => {
-  it.each([
-    [0, 0, COMPARE_FROM],
-    [100, 100, COMPARE_FROM],
-    [TTY_BUFFER, TTY_BUFFER, COMPARE_FROM],
-    [TTY_BUFFER + 1, TTY_BUFFER, COMPARE_FROM - 1],
-    [COMPARE_FROM, TTY_BUFFER, TTY_BUFFER],
-  ])('of %i bytes still counts as %i bytes, which may be in the line buffer', (length, counted, bytes) => {
-    const unread = new UnreadInput()
-    unread.push(bytesOf('-'.repeat(COMPARE_FROM)))
-    for (let at = 0; at < length; at += 1) print(unread, '-')
-    expect(unread.unrepeated).toBe(COMPARE_FROM - length)
-    expect(unread.bytes).toBe(unread.unrepeated + counted)
-    expect(unread.bytes).toBe(bytes)
-  })
-})
-
 describe('output like the last 4096 bytes that were repeated', () => {
   /** Repeats all but the last 8 bytes of input whose first 8 bytes are the same, then these. Returns what is left. */
   function leftOf(distance: number, isInPieces: boolean): number {
