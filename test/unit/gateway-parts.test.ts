@@ -20,7 +20,7 @@ describe('SessionOutput', () => {
     const calls: string[] = []
     let drain = (): void => {}
     const note = (name: string) => (): void => void calls.push(name)
-    const output = new SessionOutput({ pause: note('pause'), resume: note('resume') } as never)
+    const output = new SessionOutput({ pause: note('pause'), resume: note('resume') })
     const sink: ClientSink = {
       push: (data) => void calls.push(`push ${String(data)}`),
       replay: (data) => void calls.push(`replay ${String(data)}`),

@@ -48,7 +48,7 @@ async function joinSlowly(): Promise<Slow> {
   const leg = new ClientLeg(socket, { onOverflow() {}, onClientGone() {} })
   const calls: string[] = []
   const note = (name: string) => (): void => void calls.push(name)
-  const output = new SessionOutput({ pause: note('pause'), resume: note('resume') } as never)
+  const output = new SessionOutput({ pause: note('pause'), resume: note('resume') })
   output.keep(LARGE)
   let stalls = 0
   const counters = { bytesToClient: 0, bytesToUpstream: 0, inputDropped: 0, dropped: 0 }
