@@ -2,7 +2,7 @@ export { createTerminalGateway } from './gateway/create-gateway.ts'
 export type { TerminalGateway } from './gateway/create-gateway.ts'
 
 export type { GatewayClient, TerminalGatewayOptions } from './gateway/options.ts'
-export type { GatewaySession } from './gateway/gateway-session.ts'
+export type { GatewaySession } from './gateway/events.ts'
 export type {
   AttachedEvent,
   ClosedEvent,

@@ -4,22 +4,43 @@ import type { ClientSession } from '../client/client.ts'
 
 // While a replay is made, all sessions wait. So those of one session take at most this part of the time.
 const SHARE = 1 / 20
-// ms that a client waits at most.
-const LONGEST_WAIT = 1_000
+const LONGEST_WAIT_MS = 1_000
 
-/** Lets the clients of one session attach, so that those who do so in a loop take no more than a share of time and memory. */
+/** Lets the clients of one session in, one after another. */
 export class Admission {
+  #generation = 0
   // When the next client may attach, as `performance.now()`.
   #freeAt = 0
   // How many clients have come, and what wakes the last one if it waits.
   #count = 0
   #wake: (() => void) | undefined
-  // The last client that has left, or whose terminal was taken over, while its connection is closing.
+  // The last client that has left, or whose session was taken over, while its connection is closing.
   #former: ClientSession | undefined
 
   /**
-   * Calls `attach` as soon as a client may attach, at once if nobody has done so lately. Resolves with `undefined` if another
-   * client comes meanwhile: that one would take over.
+   * What a client that has attached is told, and hands back when it comes again (PROTOCOL 8.6). So a page that wakes does not
+   * take back what its user has taken over elsewhere.
+   */
+  get generation(): string {
+    return String(this.#generation)
+  }
+
+  /** Whether another client has come since this generation was handed out. */
+  isOld(generation: string | undefined): boolean {
+    return generation !== undefined && generation !== this.generation
+  }
+
+  /** Lets a client begin the next generation if it has none. Returns `false` if another one has come since its own. */
+  renew(generation: string | undefined): boolean {
+    if (this.isOld(generation)) return false
+    if (generation === undefined) this.#generation += 1
+    return true
+  }
+
+  /**
+   * Calls `attach` as soon as a client may attach: at once if nobody has done so lately, and otherwise so late that those who
+   * do it in a loop take no more than a share of time and memory. Resolves with `undefined` if another client comes
+   * meanwhile: that one would take over.
    */
   async enter<T>(signal: AbortSignalLike, attach: () => T): Promise<T | undefined> {
     const number = (this.#count += 1)
@@ -44,12 +65,12 @@ export class Admission {
       return make()
     } finally {
       const now = performance.now()
-      this.#freeAt = now + Math.min(LONGEST_WAIT, (now - since) / SHARE)
+      this.#freeAt = now + Math.min(LONGEST_WAIT_MS, (now - since) / SHARE)
     }
   }
 
   /**
-   * A client has left, or its terminal was taken over. If it does not read, its socket holds a replay until it has closed.
+   * A client has left, or its session was taken over. If it does not read, its socket holds a replay until it has closed.
    * No session holds more than one of these: the connection of the one before is ended, which has no session any more.
    */
   dismiss(client: ClientSession): void {

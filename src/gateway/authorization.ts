@@ -1,13 +1,16 @@
+import type { ServerResponse } from 'node:http'
 import { assertObject } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { errorCode } from '../lib/errors.ts'
 import { askToAuthorize } from '../client/authorize.ts'
+import type { ClientSession } from '../client/client.ts'
 import { buildUpstreamAuth } from '../upstream/auth.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl } from '../upstream/url.ts'
 import { isRefused, WrongReturn } from './answers.ts'
+import { BUSY } from './ends.ts'
 import type { GatewayClient, GatewaySettings } from './options.ts'
-import type { Owner } from './owner.ts'
+import type { Keyring, Owner } from './owner.ts'
 import { kindOf, type Warnings } from './warnings.ts'
 
 /** What `authorize` has allowed a client. */
@@ -25,26 +28,33 @@ const KNOWN: ReadonlySet<string> = new Set([...READ, 'signal'])
 export class Authorizer {
   readonly #settings: GatewaySettings
   readonly #warnings: Warnings
+  readonly #keyring: Keyring
   // Whether the operator has been told of a field that has no effect.
   #hasWarned = false
 
-  constructor(settings: GatewaySettings, warnings: Warnings) {
+  constructor(settings: GatewaySettings, warnings: Warnings, keyring: Keyring) {
     this.#settings = settings
     this.#warnings = warnings
+    this.#keyring = keyring
   }
 
-  /** Resolves with what `authorize` returns. Rejects with what it throws, when it is late, and with a {@link WrongReturn}. */
+  /**
+   * Resolves with what `authorize` returns, and renews the credentials of the user with it. Rejects with what it throws, when
+   * it is late, and with a {@link WrongReturn}.
+   */
   async ask(client: GatewayClient, signal: AbortSignalLike): Promise<Authorization> {
     const { authorize, authTimeout } = this.#settings
     let hasAnswered = false
     try {
-      return await askToAuthorize(authTimeout, signal, async () => {
+      const authorization = await askToAuthorize(authTimeout, signal, async () => {
         try {
           return this.#read(await authorize(client))
         } finally {
           hasAnswered = true
         }
       })
+      this.#keyring.renew(authorization.owner, authorization.upstream)
+      return authorization
     } catch (error) {
       // A client that leaves stops the asking, and is no failure.
       if (!signal.aborted) this.#warnOf(error, hasAnswered ? kindOf(error) : `no answer within ${authTimeout} ms`)
@@ -87,9 +97,10 @@ export class Authorizer {
     this.#hasWarned = true
     // A name may come from a client, if `authorize` returns a copy of what it has sent.
     const list = names.slice(0, 5).map((name) => (/^\w{1,40}$/.test(name) ? `\`${name}\`` : 'a field of another name'))
+    const advice = `It may return ${READ.join(', ')}.`
     this.#warnings.warn(
       'TERMINAL_GATEWAY_AUTHORIZE',
-      `\`authorize\` of a terminal gateway returned ${list.join(', ')}, which has no effect. It may return ${READ.join(', ')}.`,
+      `\`authorize\` of a terminal gateway returned ${list.join(', ')}, which has no effect. ${advice}`,
     )
   }
 }
@@ -103,4 +114,59 @@ function check(options: UpstreamOptions): Authorization {
   buildUpstreamHttpUrl(upstream.base, upstream)
   // One server has many spellings: with and without a slash at the end, as http and as ws.
   return { upstream, owner: { base: buildUpstreamHttpUrl(upstream.base, {}), userId, chatId } }
+}
+
+/**
+ * The WebSockets and requests that `authorize` has not let in, or not yet. A WebSocket counts until it is let in or its
+ * connection has ended, however long that takes; a request, until it is let in or its answer has left.
+ */
+export class Strangers {
+  readonly #most: number
+  readonly #requests = new Set<ServerResponse>()
+  // The WebSockets, and whether `authorize` is at work for them.
+  readonly #clients = new Map<ClientSession, boolean>()
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /**
+   * Returns whether one more may come. At the limit, ends a WebSocket that `authorize` is not at work for, because it has
+   * not said who it is, or has been refused. Which one is left to chance, so that those who open many end their own.
+   *
+   * Nobody's word ends it but a documented limit, `unauthenticated`; a stranger has no session.
+   */
+  makeRoom(): boolean {
+    if (this.#requests.size + this.#clients.size < this.#most) return true
+    const idle = [...this.#clients].flatMap(([client, isAsking]) => (isAsking ? [] : [client]))
+    const client = idle[Math.floor(Math.random() * idle.length)]
+    if (!client) return false
+    this.#clients.delete(client)
+    client.finish(BUSY)
+    client.leg.hurry()
+    return true
+  }
+
+  /** Counts a WebSocket. */
+  add(client: ClientSession): void {
+    this.#clients.set(client, false)
+  }
+
+  /** `authorize` has begun its work for a WebSocket, or has ended it. */
+  setAsking(client: ClientSession, isAsking: boolean): void {
+    if (this.#clients.has(client)) this.#clients.set(client, isAsking)
+  }
+
+  /** A WebSocket has been let in, or its connection has ended. */
+  delete(client: ClientSession): void {
+    this.#clients.delete(client)
+  }
+
+  /** Counts a request, until the function that is returned is called or its answer has left. */
+  enter(response: ServerResponse): () => void {
+    const leave = (): void => void this.#requests.delete(response)
+    this.#requests.add(response)
+    response.once('close', leave)
+    return leave
+  }
 }

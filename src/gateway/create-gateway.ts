@@ -1,26 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { WebSocket } from 'ws'
-import { WebSocketServer } from '../lib/ws.ts'
 import { assertWhole } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
-import { ClientSession, type ProxyEnd } from '../client/client.ts'
-import { CLOSE_RESTART } from '../upstream/close-codes.ts'
-import { BUSY, CLOSING, NOT_FOUND, refuse } from './answers.ts'
-import { Authorizer } from './authorization.ts'
-import { Deletions } from './deletions.ts'
-import type { RefusedEvent } from './events.ts'
-import type { GatewaySession } from './gateway-session.ts'
+import { WebSocketServer } from '../lib/ws.ts'
+import { ClientSession } from '../client/client.ts'
+import type { ClientSocket } from '../client/socket.ts'
+import { BUSY, CLOSING, FORBIDDEN_ORIGIN, NOT_FOUND, refuse, refuseHandshake, respondOn } from './answers.ts'
+import { Authorizer, Strangers } from './authorization.ts'
+import { RESTART } from './ends.ts'
+import type { GatewaySession } from './events.ts'
 import { joinSession } from './join.ts'
 import { readGatewayOptions, type GatewaySettings, type TerminalGatewayOptions } from './options.ts'
-import { answerRequest } from './rest.ts'
-import { findRoute, type Route } from './route.ts'
-import { Sessions } from './sessions.ts'
-import type { GatewayState } from './state.ts'
-import { Strangers } from './strangers.ts'
-import { refuseUpgrade, respondOn, wantsOtherProtocol } from './upgrade.ts'
-import { findForbiddenOrigin } from './visitor.ts'
+import { Keyring } from './owner.ts'
+import { answerRequest } from './requests.ts'
+import { findForbiddenOrigin, findRoute, type Route } from './route.ts'
+import { Sessions, type GatewayState } from './sessions.ts'
 import { Warnings } from './warnings.ts'
 
 /** Serves terminals to pages and to Open WebUI, in front of an upstream. */
@@ -81,15 +76,13 @@ export function createTerminalGateway(options: TerminalGatewayOptions): Terminal
   return new Gateway(readGatewayOptions(options))
 }
 
-// Bytes. The servers accept messages up to this size, too (PROTOCOL 5.6).
-const LARGEST_MESSAGE = 16 * 1024 * 1024
-// ms
-const DRAIN = 5_000
-const RESTART: ProxyEnd = { endedBy: 'proxy', code: CLOSE_RESTART, reason: 'Service restart' }
+// The servers accept messages up to this size, too (PROTOCOL 5.6).
+const LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
+const DRAIN_TIMEOUT_MS = 5_000
 
 class Gateway implements TerminalGateway {
   readonly #state: GatewayState
-  readonly #wss = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: LARGEST_MESSAGE })
+  readonly #wss = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: LARGEST_MESSAGE_BYTES })
   // All clients whose connections are open.
   readonly #clients = new Set<ClientSession>()
   // Resolved when `close` waits no longer.
@@ -99,12 +92,12 @@ class Gateway implements TerminalGateway {
 
   constructor(settings: GatewaySettings) {
     const warnings = new Warnings()
+    const keyring = new Keyring()
     this.#state = {
       settings,
-      authorizer: new Authorizer(settings, warnings),
-      sessions: new Sessions(settings, warnings),
+      authorizer: new Authorizer(settings, warnings, keyring),
+      sessions: new Sessions(settings, warnings, keyring),
       strangers: new Strangers(settings.unauthenticated),
-      deletions: new Deletions(),
       warnings,
     }
   }
@@ -128,14 +121,19 @@ class Gateway implements TerminalGateway {
   readonly handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): boolean => {
     const route = this.#routeOf(request)
     if (!route) return false
-    if (wantsOtherProtocol(request)) return this.handleRequest(request, respondOn(socket, request))
-    const refusal = this.#refusalOf(request, route)
-    if (refusal) refuseUpgrade(socket, refusal)
+    // A client may offer another protocol with any request, as Java's does with `h2c`. A server may ignore that.
+    const { upgrade = 'websocket' } = request.headers
+    if (upgrade.toLowerCase() !== 'websocket') return this.handleRequest(request, respondOn(socket, request))
+    const compared = findForbiddenOrigin(request, this.#state.settings.origins)
+    if (compared) refuseHandshake(socket, FORBIDDEN_ORIGIN, compared)
+    else if (route.sessionId === undefined) refuseHandshake(socket, NOT_FOUND)
+    else if (this.#closed) refuseHandshake(socket, CLOSING)
+    else if (!this.#state.strangers.makeRoom()) refuseHandshake(socket, BUSY)
     else this.#wss.handleUpgrade(request, socket, head, (client) => this.#accept(client, request, route))
     return true
   }
 
-  async close({ drain = DRAIN }: { drain?: number } = {}): Promise<void> {
+  async close({ drain = DRAIN_TIMEOUT_MS }: { drain?: number } = {}): Promise<void> {
     assertWhole('drain', drain, 0, LONGEST_TIMER)
     const timer = setTimeout(this.#drained.resolve, drain)
     this.#closed ??= this.#closeAll()
@@ -153,17 +151,7 @@ class Gateway implements TerminalGateway {
     return findRoute(originalUrl, this.#state.settings.path)
   }
 
-  /** Returns how a handshake is refused; `undefined` if it is not. */
-  #refusalOf(request: IncomingMessage, { sessionId }: Route): (RefusedEvent & { status: number }) | undefined {
-    const { settings, strangers } = this.#state
-    const compared = findForbiddenOrigin(request, settings.origins)
-    if (compared) return { reason: 'origin', status: 403, ...compared }
-    const refusal =
-      sessionId === undefined ? NOT_FOUND : this.#closed ? CLOSING : strangers.makeRoom() ? undefined : BUSY
-    return refusal && { reason: refusal.reason, status: refusal.status }
-  }
-
-  #accept(socket: WebSocket, request: IncomingMessage, route: Route): void {
+  #accept(socket: ClientSocket, request: IncomingMessage, route: Route): void {
     this.#track(
       new ClientSession(socket, (session, signal) => joinSession(session, signal, request, route, this.#state)),
     )

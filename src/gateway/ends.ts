@@ -10,10 +10,21 @@ import {
   CLOSE_MISSING_USER,
   CLOSE_NORMAL,
   CLOSE_NOT_FOUND,
+  CLOSE_RESTART,
+  CLOSE_TRY_AGAIN,
   CLOSE_UNAUTHORIZED,
 } from '../upstream/close-codes.ts'
 import { NOT_ACCEPTED } from '../upstream/failures.ts'
 import { parseBase } from '../upstream/url.ts'
+
+/** How a client ends when the gateway closes. */
+export const RESTART: ProxyEnd = { endedBy: 'proxy', code: CLOSE_RESTART, reason: 'Service restart' }
+
+/** How a client ends when there are too many strangers. */
+export const BUSY: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason: 'Too many clients are waiting' }
+
+/** How a client ends when `authorize` has not answered. */
+export const NOT_NOW: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason: 'Not authorized, try again later' }
 
 /** How a client ends when another one of the owner has come: the owner's word, as both are. */
 export const TAKEN_OVER: ProxyEnd = { endedBy: 'proxy', code: CLOSE_IN_USE, reason: 'Taken over' }
@@ -31,7 +42,7 @@ const BAD_GATEWAY = { code: CLOSE_BAD_GATEWAY, reason: '' }
 const OF_USER = { code: CLOSE_UNAUTHORIZED, reason: 'Not authorized' }
 const FOR_OPERATOR = { code: CLOSE_DENIED, reason: NOT_ACCEPTED }
 
-// PROTOCOL 6.1: these are about what the gateway has sent, and would blame the client.
+// These are about what the gateway has sent, and would blame the client (PROTOCOL 6.1).
 const ABOUT_GATEWAY = [CLOSE_MISSING_USER, CLOSE_DENIED, CLOSE_NOT_FOUND]
 
 /** How a client ends whose `authorize` has returned what cannot be used. */
@@ -39,7 +50,7 @@ export function endOfWrongReturn(error: Error): ProxyEnd {
   return { endedBy: 'proxy', ...FOR_OPERATOR, error }
 }
 
-/** Returns how a client ends whose terminal has closed. */
+/** Returns how a client ends whose terminal has closed. `areUsers` says that the credentials are the user's own. */
 export function endOf(close: TerminalClose, base: string, areUsers: boolean): ProxyEnd {
   return { endedBy: 'upstream', ...frameFor(close, base, areUsers), ...(close.error && { error: close.error }) }
 }

@@ -1,21 +1,42 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
+import type { ClientSession, ProxySummary } from '../client/client.ts'
+import type { Counters } from '../client/counters.ts'
+import { CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_TRY_AGAIN } from '../upstream/close-codes.ts'
 
-/** A client has joined a session as its first one. Published by the channel `terminal-upstream:attached`. */
-export interface AttachedEvent {
+/** A session of a gateway, as its operator sees it. */
+export interface GatewaySession {
+  /** The id of the session at the gateway. The upstream has another id for it. */
+  readonly id: string
+  /** The user that `authorize` has returned. */
+  readonly userId: string
+  /** When the session was created. */
+  readonly since: Date
+  /** When its client attached; absent if it has none. */
+  readonly attachedSince?: Date
+  /** When its last client left; absent if it has a client, or has not had one yet. */
+  readonly parkedSince?: Date
+  /** Bytes of output that were given to the sockets of clients. */
+  readonly bytesToClient: number
+  /** Bytes of input and commands that the upstream's socket has taken. */
+  readonly bytesToUpstream: number
+}
+
+/** Which session an event is about. */
+interface SessionEvent {
   /** The user that `authorize` has returned. */
   readonly userId: string
   /** The id of the session at the gateway. */
   readonly sessionId: string
+}
+
+/** A client has joined a session as its first one. Published by the channel `terminal-upstream:attached`. */
+export interface AttachedEvent extends SessionEvent {
   /** ms from the handshake until the client had joined. */
   readonly ms: number
 }
 
 /** A client has come back to a session. Published by the channel `terminal-upstream:resumed`. */
-export interface ResumedEvent {
-  /** The user that `authorize` has returned. */
-  readonly userId: string
-  /** The id of the session at the gateway. */
-  readonly sessionId: string
+export interface ResumedEvent extends SessionEvent {
   /** ms from the handshake until the client had joined. */
   readonly ms: number
 }
@@ -34,11 +55,7 @@ interface MovedBytes {
 }
 
 /** A client has left, and its session goes on. Published by the channel `terminal-upstream:parked`. */
-export interface ParkedEvent extends MovedBytes {
-  /** The user that `authorize` has returned. */
-  readonly userId: string
-  /** The id of the session at the gateway. */
-  readonly sessionId: string
+export interface ParkedEvent extends SessionEvent, MovedBytes {
   /** The close code of the client; 4009 if another one has taken the terminal over. */
   readonly closeCode: number
   /** ms that the client was joined. */
@@ -46,11 +63,7 @@ export interface ParkedEvent extends MovedBytes {
 }
 
 /** A session has ended, after `attached`. Published once by the channel `terminal-upstream:closed`. */
-export interface ClosedEvent extends Partial<MovedBytes> {
-  /** The user that `authorize` has returned. */
-  readonly userId: string
-  /** The id of the session at the gateway. */
-  readonly sessionId: string
+export interface ClosedEvent extends SessionEvent, Partial<MovedBytes> {
   /** The close code of the side that has ended the session; 1006 if its connection dropped. */
   readonly closeCode: number
   /** The session was parked when it ended: the event has no bytes, because `parked` has said them. */
@@ -129,4 +142,64 @@ const channels: Record<keyof GatewayEvents, Channel> = {
 /** Publishes an event to those who have subscribed to its channel. */
 export function publish<Name extends keyof GatewayEvents>(name: Name, event: GatewayEvents[Name]): void {
   channels[name].publish(event)
+}
+
+/** Tells the operator how one client is served. */
+export class ClientReport {
+  readonly client: ClientSession
+  // Absent until the client is authorized.
+  userId: string | undefined
+  // What the operator is told if the client gets no further than this.
+  refusal: RefusedReason = 'unauthenticated'
+  // Absent until it has joined its session.
+  #session: SessionEvent | undefined
+  // When the client came, and then when it joined.
+  #since = performance.now()
+  // Whether the session goes on without the client.
+  #hasLeft = false
+
+  constructor(client: ClientSession) {
+    this.client = client
+    void client.summary.promise.then((summary) => this.#onEnd(summary))
+  }
+
+  /** The client has joined its session: as its first client, or to resume it. */
+  onJoined(session: SessionEvent, isFirst: boolean): void {
+    const since = this.#since
+    this.#since = performance.now()
+    this.#session = session
+    publish(isFirst ? 'attached' : 'resumed', { ...session, ms: this.#since - since })
+  }
+
+  /** The client has left with this close code, and its session goes on. */
+  onLeft(closeCode: number): void {
+    if (!this.#session) return
+    this.#hasLeft = true
+    const ms = performance.now() - this.#since
+    publish('parked', { ...this.#session, closeCode, ...moved(this.client.counters), ms })
+  }
+
+  #onEnd({ endedBy, code, error, ...counters }: ProxySummary): void {
+    if (this.#hasLeft) return
+    const event = { closeCode: code, ...(error && { error }) }
+    if (this.#session) {
+      publish('closed', { ...this.#session, ...event, ...moved(counters), ms: performance.now() - this.#since })
+    } else if (endedBy === 'proxy') {
+      const { userId } = this
+      const reason = (!error && OF_GATEWAY[code]) || this.refusal
+      publish('refused', { reason, ...event, ...(userId !== undefined && { userId }) })
+    }
+  }
+}
+
+// What ends a client whatever it waits for, and is no error: the gateway closes, there are too many strangers, or it has
+// sent too much.
+const OF_GATEWAY: Partial<Record<number, RefusedReason>> = {
+  [CLOSE_RESTART]: 'closing',
+  [CLOSE_TRY_AGAIN]: 'busy',
+  [CLOSE_TOO_LARGE]: 'bad-request',
+}
+
+function moved({ bytesToClient, bytesToUpstream, inputDropped }: Counters): MovedBytes {
+  return { bytesToClient, bytesToUpstream, ...(inputDropped > 0 && { inputDropped }) }
 }

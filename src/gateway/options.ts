@@ -27,10 +27,7 @@ export interface GatewayClient {
 }
 
 /** The options of {@link createTerminalGateway}. Only `authorize` is required. */
-export interface TerminalGatewayOptions extends Pick<
-  ConnectTerminalOptions,
-  'size' | 'timeout' | 'retry' | 'settle' | 'keepAlive' | 'maxBuffered' | 'tokenInUrl'
-> {
+export interface TerminalGatewayOptions extends TerminalOptions {
   /**
    * Finds out who asks, and returns the upstream, its credentials and the user. Called for every request and every
    * WebSocket, before anything else happens for it.
@@ -83,26 +80,23 @@ export interface TerminalGatewayOptions extends Pick<
   authTimeout?: number | undefined
 }
 
+/** The options for every terminal. */
+type TerminalOptions = Pick<
+  ConnectTerminalOptions,
+  'size' | 'timeout' | 'retry' | 'settle' | 'keepAlive' | 'maxBuffered' | 'tokenInUrl'
+>
+
+type OwnOptions = Omit<TerminalGatewayOptions, keyof TerminalOptions>
+
 /** The options of a gateway, checked, with all defaults filled in. */
-export interface GatewaySettings extends Required<Pick<TerminalGatewayOptions, 'authorize'>> {
-  readonly path: string
-  readonly origins: 'same' | 'any' | readonly string[]
-  readonly keepFor: number
-  readonly replay: number
-  readonly sessionsPerUser: number
-  readonly unauthenticated: number
-  readonly authTimeout: number
+export type GatewaySettings = { readonly [Name in keyof OwnOptions]-?: Exclude<OwnOptions[Name], undefined> } & {
   readonly keepAlive: number
   readonly maxBuffered: number
-  /** The options for every terminal. */
-  readonly connect: Pick<
-    ConnectTerminalOptions,
-    'size' | 'timeout' | 'retry' | 'settle' | 'keepAlive' | 'maxBuffered' | 'tokenInUrl'
-  >
+  readonly connect: TerminalOptions
 }
 
-// Bytes. The replay is one message, of which clients take at most 16 MiB.
-const LARGEST_REPLAY = 8 * 1024 * 1024
+// The replay is one message, of which clients take at most 16 MiB.
+const LARGEST_REPLAY_BYTES = 8 * 1024 * 1024
 
 /** Checks the options of a gateway, and reads each of them once. */
 export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySettings {
@@ -129,7 +123,7 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
   if (!/^(?:\/[^/?#]+)*$/.test(path)) throw wrongValue('path', "must be '' or begin with a slash and not end with one")
   assertOrigins(origins)
   assertWhole('keepFor', keepFor, 0, LONGEST_TIMER)
-  assertWhole('replay', replay, 0, LARGEST_REPLAY)
+  assertWhole('replay', replay, 0, LARGEST_REPLAY_BYTES)
   assertWhole('sessionsPerUser', sessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('unauthenticated', unauthenticated, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)

@@ -1,3 +1,10 @@
+import { isDeepStrictEqual } from 'node:util'
+import { BRIEFLY, withDeadline } from '../lib/deadline.ts'
+import type { Credentials, RenewedOptions } from '../upstream/credentials.ts'
+import { terminalError } from '../upstream/failures.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { deleteSession, lookUpSession } from '../upstream/sessions.ts'
+
 /** The owner of a session: only a client with the same owner finds it. */
 export interface Owner {
   readonly base: string
@@ -9,10 +16,6 @@ export function isSameUser(one: Owner, other: Owner): boolean {
   return one.base === other.base && one.userId === other.userId
 }
 
-export function isSameChat(one: Owner, other: Owner): boolean {
-  return one.base === other.base && one.chatId === other.chatId
-}
-
 /** Whether a client may use a session of the owner. One with a chat is found only with this chat. */
 export function mayUse(client: Owner, owner: Owner): boolean {
   return isSameUser(client, owner) && (owner.chatId === undefined || owner.chatId === client.chatId)
@@ -21,4 +24,90 @@ export function mayUse(client: Owner, owner: Owner): boolean {
 /** Returns a text that is the same for the same user of the same upstream only. */
 export function keyOf({ base, userId }: Owner): string {
   return JSON.stringify([base, userId])
+}
+
+// A token may be renewed each few minutes, and a session lives for days.
+const MOST_CREDENTIALS = 4
+
+/** The credentials that a user has come with, the newest first. All sessions of the user share them. */
+class UserCredentials {
+  #list: readonly Credentials[] = []
+
+  readonly list = (): readonly Credentials[] => this.#list
+
+  /** The user has come with these. */
+  renew({ authType, key, cookie, headers }: Credentials): void {
+    const given = { authType, key, cookie, headers }
+    // Each stays the same object: that is how a request knows which it has tried.
+    const newest = this.#list.find((each) => isDeepStrictEqual(each, given)) ?? given
+    this.#list = [newest, ...this.#list.filter((each) => each !== newest)].slice(0, MOST_CREDENTIALS)
+  }
+}
+
+/** The credentials of all users who have a session, also one that is being opened or ended. */
+export class Keyring {
+  // Weak, because a DELETE that is tried again in the background needs them after its session, and ends unnoticed.
+  readonly #users = new Map<string, WeakRef<UserCredentials>>()
+  readonly #registry = new FinalizationRegistry<string>((key) => {
+    if (!this.#users.get(key)?.deref()) this.#users.delete(key)
+  })
+
+  /** A user has come with these. They are kept if the user has a session. */
+  renew(user: Owner, given: Credentials): void {
+    this.#users.get(keyOf(user))?.deref()?.renew(given)
+  }
+
+  /** Returns how a session is reached that a user opens with these options. */
+  open(user: Owner, upstream: UpstreamOptions): Access {
+    const key = keyOf(user)
+    let credentials = this.#users.get(key)?.deref()
+    if (!credentials) {
+      credentials = new UserCredentials()
+      this.#users.set(key, new WeakRef(credentials))
+      this.#registry.register(credentials, key)
+    }
+    credentials.renew(upstream)
+    return new Access(upstream, credentials)
+  }
+}
+
+/** How a session reaches its upstream. Policy, context and chat stay what they were when it was opened. */
+export class Access {
+  /** The options for its requests. */
+  readonly options: RenewedOptions
+  readonly #credentials: UserCredentials
+
+  constructor(upstream: UpstreamOptions, credentials: UserCredentials) {
+    this.options = { ...upstream, credentials: credentials.list }
+    this.#credentials = credentials
+  }
+
+  /** Whether the newest credentials are the user's own. */
+  get areUsers(): boolean {
+    return areUsers(this.#credentials.list()[0])
+  }
+
+  /**
+   * Asks the upstream whether a session that was deleted is gone. With `isRepeated`, deletes it again first: its owner has
+   * asked for that, perhaps with credentials that the upstream accepts by now.
+   *
+   * @throws {TerminalError} ERR_TERMINAL_UNAVAILABLE unless that is what it says.
+   */
+  async assertGone(sessionId: string, chatId: string | undefined, isRepeated: boolean): Promise<void> {
+    const session = { ...this.options, sessionId, chatId }
+    let cause: unknown
+    try {
+      if (isRepeated) await withDeadline(BRIEFLY, undefined, (signal) => deleteSession({ ...session, signal }))
+      if (!(await lookUpSession(session, BRIEFLY, undefined))) return
+    } catch (error) {
+      cause = error
+    }
+    const why = 'the upstream has not said that it is gone'
+    throw terminalError('ERR_TERMINAL_UNAVAILABLE', 'Cannot delete the session', why, { cause })
+  }
+}
+
+/** Whether credentials are the user's own token, which the user can renew. Otherwise they are the operator's. */
+export function areUsers({ authType = 'bearer' }: Credentials = {}): boolean {
+  return authType === 'session' || authType === 'system_oauth'
 }

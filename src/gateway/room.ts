@@ -1,51 +1,34 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
-import { hasCode } from '../lib/errors.ts'
 import { CLOSE_GOING_AWAY } from '../upstream/close-codes.ts'
+import { isFull } from './answers.ts'
 import { isSameUser, keyOf, type Owner } from './owner.ts'
 import type { Session } from './session.ts'
 
 // The reason for the upstream, with the end of a parked session.
 export const MADE_ROOM = 'Ended to make room for another session'
 
-// ms for which it is remembered that the end of a parked session has not helped. Limits and servers change.
-const MEMORY = 300_000
-
-/**
- * Whether an upstream has no place for another session: only its own words count (PROTOCOL 2.3). Any proxy on the way may
- * answer 429, too, because of the rate of the requests.
- */
-export function isFull(error: unknown): boolean {
-  return (
-    hasCode(error, 'ERR_TERMINAL_LIMIT') &&
-    error.status === 429 &&
-    /maximum number of terminal sessions/i.test(error.why)
-  )
-}
-
-/** What the room of an upstream is made from. */
-export interface Places {
-  /** The sessions that hold a place of an upstream. */
-  readonly sessions: Iterable<Session>
-  /** The sessions that are being opened. */
-  readonly openings: Iterable<{ readonly owner: Owner }>
-}
+// How long it is remembered that the end of a parked session has not helped. Limits and servers change.
+const MEMORY_MS = 300_000
 
 /** Makes room on upstreams that are full, by the end of parked sessions. */
 export class Room {
-  readonly #places: () => Places
+  readonly #sessions: ReadonlyMap<string, Session>
+  readonly #openings: Iterable<{ readonly owner: Owner }>
   // The last turn at each upstream that has one.
   readonly #turns = new Map<string, Promise<unknown>>()
   // What has not helped, and when it was tried: the end of one's own session, by the user; of another's, by the upstream.
   readonly #useless = new Map<string, number>()
 
-  constructor(places: () => Places) {
-    this.#places = places
+  /** Gets all sessions of a gateway, and those that are being opened. */
+  constructor(sessions: ReadonlyMap<string, Session>, openings: Iterable<{ readonly owner: Owner }>) {
+    this.#sessions = sessions
+    this.#openings = openings
   }
 
   /**
-   * Opens a session. If the upstream is full, ends one parked session and tries once more, in turn with all others: a place
-   * that was made for one is not taken by another.
+   * Opens a session. If the upstream is full, ends one parked session and tries once more, in turn with all others: a
+   * place that was made for one is not taken by another.
    */
   async open<T>(owner: Owner, signal: AbortSignalLike, attach: () => Promise<T>): Promise<T> {
     const { base } = owner
@@ -92,9 +75,7 @@ export class Room {
       return await attach()
     } catch (error) {
       // Nothing follows if somebody else has got the place.
-      const isTaken = [...this.#places().sessions].some(
-        (session) => session.owner.base === owner.base && session.createdAt >= since,
-      )
+      const isTaken = this.#at(owner).some(({ createdAt }) => createdAt >= since)
       if (isFull(error) && !isTaken) this.#useless.set(limitOf(parked.owner, owner), performance.now())
       throw error
     }
@@ -105,11 +86,10 @@ export class Room {
    * first of the user with the most sessions, if that user has more than the one who comes would have.
    */
   #choose(owner: Owner): Session | undefined {
-    const { sessions, openings } = this.#places()
-    const there = [...sessions].filter((session) => session.owner.base === owner.base)
+    const there = this.#at(owner)
     const parked = there.filter((session) => session.parkedAt !== undefined).sort(byTime)
     const own = parked.find((session) => isSameUser(session.owner, owner))
-    const wanted = [...there, ...openings].filter((each) => isSameUser(each.owner, owner)).length
+    const wanted = [...there, ...this.#openings].filter((each) => isSameUser(each.owner, owner)).length
     const count = ({ owner: { userId } }: Session): number =>
       there.filter((session) => session.owner.userId === userId).length
     // The sort is stable: of users with as many, the session that was left first.
@@ -118,8 +98,13 @@ export class Room {
     return chosen && this.#mayHelp(limitOf(chosen.owner, owner)) ? chosen : undefined
   }
 
+  /** Returns the sessions that hold a place of the user's upstream. */
+  #at({ base }: Owner): Session[] {
+    return [...this.#sessions.values()].filter((session) => session.isOpen && session.owner.base === base)
+  }
+
   #mayHelp(key: string): boolean {
-    for (const [name, at] of this.#useless) if (performance.now() - at >= MEMORY) this.#useless.delete(name)
+    for (const [name, at] of this.#useless) if (performance.now() - at >= MEMORY_MS) this.#useless.delete(name)
     return !this.#useless.has(key)
   }
 }
@@ -129,7 +114,7 @@ export function byTime(one: Session, other: Session): number {
   return Number(one.parkedAt) - Number(other.parkedAt)
 }
 
-/** What is remembered: an upstream's limit may be one for each user, so that only one's own sessions take one's places. */
+/** What is remembered: an upstream's limit may be one for each user, and then only one's own sessions take a place. */
 function limitOf(ended: Owner, user: Owner): string {
   return isSameUser(ended, user) ? keyOf(user) : user.base
 }

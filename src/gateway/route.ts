@@ -1,3 +1,8 @@
+import type { IncomingMessage } from 'node:http'
+import type { ClientAuth } from '../client/messages.ts'
+import type { RefusedEvent } from './events.ts'
+import type { GatewayClient, GatewaySettings } from './options.ts'
+
 /** What a path of a gateway leads to. */
 export interface Route {
   readonly policyId: string | undefined
@@ -22,4 +27,58 @@ export function findRoute(url: string, prefix: string): Route | undefined {
     // A percent sign without two digits.
     return undefined
   }
+}
+
+/** Returns what a client says of itself. `auth` is what the auth frame of a WebSocket says. */
+export function describeClient(request: IncomingMessage, route: Route, auth?: ClientAuth): GatewayClient {
+  const { searchParams } = new URL(String(request.url), 'http://gateway')
+  // An empty header is none (PROTOCOL 7.5).
+  const header = (name: string): string | undefined => request.headers[name]?.toString() || undefined
+  const parameter = (name: string): string | undefined => searchParams.get(name) || undefined
+  const bearer = header('authorization')?.replace(/^bearer +/i, '')
+  const token = auth?.token || bearer || (auth && parameter('token')) || ''
+  const userId = header('x-user-id') ?? parameter('user_id')
+  // Where both say one, the header counts, as on Open Terminal.
+  const chatId = header('x-session-id') ?? auth?.chatId
+  const contextId = header('x-terminal-context-id') ?? parameter('context_id')
+  const { policyId, sessionId } = route
+  return {
+    token,
+    ...(userId !== undefined && { userId }),
+    ...(chatId !== undefined && { chatId }),
+    ...(policyId !== undefined && { policyId }),
+    ...(contextId !== undefined && { contextId }),
+    ...(sessionId !== undefined && { sessionId }),
+    request,
+  }
+}
+
+/** Returns what was compared, for the operator, if the page that a request comes from may not use the gateway. */
+export function findForbiddenOrigin(
+  request: IncomingMessage,
+  origins: GatewaySettings['origins'],
+): Pick<RefusedEvent, 'origin' | 'host' | 'origins'> | undefined {
+  const { origin, host } = request.headers
+  if (origin === undefined || isOriginAllowed(origin, host, origins)) return undefined
+  return { origin, ...(host !== undefined && { host }), origins }
+}
+
+/**
+ * Whether a page may use the gateway. A request without an `Origin` comes from no page.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+ */
+function isOriginAllowed(origin: string, host: string | undefined, origins: GatewaySettings['origins']): boolean {
+  if (origins === 'any') return true
+  if (origins !== 'same') return origins.includes(origin)
+  // A browser leaves out the default port and writes the host in small letters; a client or a proxy may not do so in
+  // `Host`. Which port is the default is known by the scheme of the page: a proxy in front may serve TLS.
+  const scheme = /^https?:/i.exec(origin)?.[0]
+  const page = scheme && siteOf(origin)
+  return page !== undefined && host !== undefined && page === siteOf(`${scheme}//${host}`)
+}
+
+/** Returns the host and port of a URL; `undefined` if it has anything else but a scheme. */
+function siteOf(url: string): string | undefined {
+  return /^\w+:\/\/[^\s/\\?#@]+$/.test(url) && URL.canParse(url) ? new URL(url).host : undefined
 }

@@ -1,12 +1,17 @@
+import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
-import type { Sink } from '../terminal/output.ts'
-import { ClientFlow, type StallObserver } from './client-flow.ts'
-import { History, type DropObserver } from './history.ts'
 import { ScreenState } from '../screen/state.ts'
 import { buildTail } from '../screen/tail.ts'
+import type { Downlink } from '../client/downlink.ts'
+import type { Sink } from '../terminal/output.ts'
+import { History, type DropObserver } from './history.ts'
 
-// Bytes that are kept for the first client, even if no output is kept later: it must see the prompt.
-const FIRST_OUTPUT = 64 * 1024
+// Kept for the first client, even if no output is kept later: it must see the prompt.
+const FIRST_OUTPUT_BYTES = 64 * 1024
+
+// How long a client may make the upstream wait, after which it has to make progress, and for how long then. A server ends a
+// shell whose connection does not answer a ping for 20 s (PROTOCOL 5.8).
+const LONGEST_STALLS_MS = [5_000, 15_000]
 
 // A control character that does nothing (CAN).
 const CANCEL = Buffer.from([0x18])
@@ -22,31 +27,23 @@ export interface Replay {
   readonly isExact: boolean
 }
 
-/** The sink of a client that joins a session. */
-export interface ClientSink extends Sink {
-  /** Sends output that the upstream does not wait for. */
-  replay(data: Buffer): void
-  /** Returns the bytes that the client has still to take. */
-  unsent(): number
-  /** Resolves when the client has taken everything, or never will. */
-  drained(): Promise<void>
-}
-
-/** Is told that the client has to go: it takes nothing and makes the upstream wait too long, or it is too far behind. */
-export interface StallOwner {
+/**
+ * Is told that the client has to go: it takes nothing and makes the upstream wait too long, or it is too far behind.
+ */
+interface StallOwner {
   onStalled(): void
 }
 
 /** The output of a gateway's session. Keeps its last bytes, and passes it on to the client that is joined. */
-export class SessionOutput implements Sink, StallObserver, DropObserver {
+export class SessionOutput implements Sink, DropObserver {
   readonly source: FlowControl
   // The offset of the output that a slow client has not been given. Absent while it gets all as it comes.
   #behindFrom: number | undefined
-  readonly #history = new History(FIRST_OUTPUT, this)
+  readonly #history = new History(FIRST_OUTPUT_BYTES, this)
   // The state of a terminal before the bytes that are kept. Absent while all output is kept.
   #before: ScreenState | undefined
-  // The client that is joined: what it may do to the upstream, its sink, and who ends it. Absent without a client.
-  #client: { readonly flow: ClientFlow; readonly sink: ClientSink; readonly owner: StallOwner } | undefined
+  // The client that is joined: what it may do to the upstream, its side, and who ends it. Absent without a client.
+  #client: { readonly flow: ClientFlow; readonly sink: Downlink; readonly owner: StallOwner } | undefined
   // The number of bytes that clients have been sent.
   #shown = 0
   // Whether a client has joined before.
@@ -67,7 +64,7 @@ export class SessionOutput implements Sink, StallObserver, DropObserver {
 
   /** Keeps the last `most` bytes of output. */
   keep(most: number): void {
-    this.#history.limit(this.#hadClient ? most : Math.max(most, FIRST_OUTPUT))
+    this.#history.limit(this.#hadClient ? most : Math.max(most, FIRST_OUTPUT_BYTES))
   }
 
   /**
@@ -88,11 +85,8 @@ export class SessionOutput implements Sink, StallObserver, DropObserver {
     return { offset: first, replay: Math.max(0, this.#shown - first), data, isExact: false }
   }
 
-  /**
-   * Passes all further output on to the sink of a client. The owner is told if it takes nothing and makes the upstream
-   * wait too long, or if it is slow and so far behind that the output is not kept any more.
-   */
-  join<S extends ClientSink>(createSink: (source: ClientFlow) => S, owner: StallOwner): S {
+  /** Passes all further output on to a client. */
+  join(createSink: (source: FlowControl) => Downlink, owner: StallOwner): Downlink {
     this.part()
     const flow = new ClientFlow(this.source, this)
     const sink = createSink(flow)
@@ -101,15 +95,17 @@ export class SessionOutput implements Sink, StallObserver, DropObserver {
     return sink
   }
 
+  /** Returns the bytes that the client has still to take. */
   unsent(): number {
     return this.#client?.sink.unsent() ?? 0
   }
 
+  /** The client has taken nothing for 10 s. */
   onStalled(): void {
     this.#client?.owner.onStalled()
   }
 
-  /** The upstream goes on. The client gets what it misses when it has taken what it was given. */
+  /** The client reads, and has not caught up. The upstream goes on, and the client gets what it misses later. */
   onSlow(): void {
     const client = this.#client
     if (!client) return
@@ -157,5 +153,56 @@ export class SessionOutput implements Sink, StallObserver, DropObserver {
   onDrop(dropped: readonly Buffer[]): void {
     this.#before ??= new ScreenState()
     this.#before.push(dropped)
+  }
+}
+
+/** The flow control of one client over the upstream of its session. Without effect once the client has left. */
+export class ClientFlow implements FlowControl, SilenceObserver {
+  readonly #source: FlowControl
+  readonly #output: Pick<SessionOutput, 'unsent' | 'onStalled' | 'onSlow'>
+  // Whether the upstream waits for the client.
+  #paused = false
+  #closed = false
+  // Runs from the first pause on, until the client has not paused the upstream for a while.
+  #timer: SilenceTimer | undefined
+  // The bytes that the client had to take after the first delay. Absent before.
+  #unsent: number | undefined
+
+  constructor(source: FlowControl, output: Pick<SessionOutput, 'unsent' | 'onStalled' | 'onSlow'>) {
+    this.#source = source
+    this.#output = output
+  }
+
+  pause(): void {
+    if (this.#closed) return
+    this.#paused = true
+    this.#source.pause()
+    this.#timer ??= new SilenceTimer(LONGEST_STALLS_MS, this)
+    this.#timer.reset()
+    this.#unsent = undefined
+  }
+
+  resume(): void {
+    if (this.#closed) return
+    this.#paused = false
+    this.#source.resume()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.stop()
+    if (this.#paused) this.#source.resume()
+  }
+
+  onSilence(): void {
+    const before = this.#unsent
+    this.#unsent = this.#output.unsent()
+    if (before === undefined) return
+    this.#timer = undefined
+    this.#unsent = undefined
+    if (!this.#paused) return
+    // A large message that is being read counts as progress, although it has not been read.
+    if (this.#output.unsent() < before) this.#output.onSlow()
+    else this.#output.onStalled()
   }
 }

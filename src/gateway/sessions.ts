@@ -1,52 +1,59 @@
-import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
+import { Cancellation } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { attachTerminal, type AttachProgress, type OpenTerminal } from '../terminal/attach.ts'
-import type { TerminalClose } from '../terminal/types.ts'
+import { PATIENCE } from '../terminal/removal.ts'
 import { readSettings } from '../terminal/settings.ts'
+import type { TerminalClose } from '../terminal/types.ts'
 import { CLOSE_GOING_AWAY, CLOSE_IN_USE } from '../upstream/close-codes.ts'
-import { terminalError } from '../upstream/failures.ts'
 import type { RenewedOptions } from '../upstream/credentials.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { Access, Keyring } from './access.ts'
+import { terminalError } from '../upstream/failures.ts'
 import { CHAT_TAKEN } from './answers.ts'
-import type { Authorization } from './authorization.ts'
+import type { Authorization, Authorizer, Strangers } from './authorization.ts'
 import type { GatewaySettings } from './options.ts'
-import { isSameChat, isSameUser, mayUse, type Owner } from './owner.ts'
+import { isSameUser, mayUse, type Access, type Keyring, type Owner } from './owner.ts'
 import { byTime, MADE_ROOM, Room } from './room.ts'
 import { SessionOutput } from './session-output.ts'
 import { Session, type SessionObserver } from './session.ts'
 import type { Warnings } from './warnings.ts'
 
+/** What the requests and the WebSockets of a gateway share. */
+export interface GatewayState {
+  readonly settings: GatewaySettings
+  readonly authorizer: Authorizer
+  readonly sessions: Sessions
+  readonly strangers: Strangers
+  readonly warnings: Warnings
+}
+
+/** A session that is being opened. `leaving` stops that. */
+interface Opening {
+  readonly owner: Owner
+  readonly leaving: Cancellation
+  readonly done: Promise<unknown>
+}
+
 /** The sessions of a gateway. Nobody finds a session of another owner. */
 export class Sessions implements SessionObserver {
+  isClosing = false
+  readonly deletions: Deletions = new Deletions()
   readonly #settings: GatewaySettings
   readonly #warnings: Warnings
+  readonly #keyring: Keyring
   readonly #sessions = new Map<string, Session>()
-  readonly #keyring = new Keyring()
-  // The sessions that are being opened.
-  readonly #openings = new Set<{ readonly owner: Owner; readonly done: Promise<unknown> }>()
-  readonly #room = new Room(() => ({
-    sessions: [...this].filter(({ isOpen }) => isOpen),
-    openings: this.#openings,
-  }))
-  // Stops the openings when the gateway closes.
-  readonly #closing = new Cancellation()
+  readonly #openings = new Set<Opening>()
+  readonly #room = new Room(this.#sessions, this.#openings)
 
-  constructor(settings: GatewaySettings, warnings: Warnings) {
+  constructor(settings: GatewaySettings, warnings: Warnings, keyring: Keyring) {
     this.#settings = settings
     this.#warnings = warnings
-  }
-
-  /** Whether the gateway closes. */
-  get isClosing(): boolean {
-    return this.#closing.aborted
+    this.#keyring = keyring
   }
 
   [Symbol.iterator](): Iterator<Session> {
     return this.#sessions.values()
   }
 
-  /** Returns a session of the owner, also one whose shell has ended. A session with a chat is found only with this chat. */
+  /** Returns a session of the owner, also one whose shell has ended. One with a chat is found only with this chat. */
   find(id: string, owner: Owner): Session | undefined {
     const session = this.#sessions.get(id)
     return session && !session.isEnding && mayUse(owner, session.owner) ? session : undefined
@@ -57,8 +64,8 @@ export class Sessions implements SessionObserver {
   }
 
   /**
-   * Whether a user may open one more session: whether the user has fewer than allowed, those included that are being opened.
-   * Parked ones do not count, because the oldest of them goes when the new one is there.
+   * Whether a user may open one more session: whether the user has fewer than allowed, those included that are being
+   * opened. Parked ones do not count, because the oldest of them goes when the new one is there.
    */
   mayOpen(user: Owner): boolean {
     const openings = [...this.#openings].filter(({ owner }) => isSameUser(owner, user))
@@ -70,7 +77,7 @@ export class Sessions implements SessionObserver {
     return this.#busyOf(owner) <= this.#settings.sessionsPerUser
   }
 
-  /** A session of the user has come, and its client knows of it: ends those that the user has left first, if there are too many. */
+  /** A client knows of a new session of the user: ends those that the user has left first, if there are too many. */
   makeRoom(user: Owner): void {
     const lasting = this.#of(user)
     const parked = lasting.filter(({ parkedAt }) => parkedAt !== undefined)
@@ -90,25 +97,18 @@ export class Sessions implements SessionObserver {
     return this.#of(user).filter(({ parkedAt }) => parkedAt === undefined).length
   }
 
-  /**
-   * The user has come with these credentials, which may be newer than those of the user's sessions, also of those that are
-   * being opened or ended.
-   */
-  renew({ upstream, owner }: Authorization): void {
-    this.#keyring.renew(owner, upstream)
-  }
-
   onClosed({ owner, access }: Session, { error }: TerminalClose): void {
-    this.#warnings.onRefusal(owner.base, error, access.credentials.areUsers)
+    this.#warnings.onRefusal(owner.base, error, access.areUsers)
   }
 
   onGone({ id }: Session): void {
     this.#sessions.delete(id)
   }
 
-  /** Opens a terminal. `signal` stops that. */
-  async open(upstream: UpstreamOptions, owner: Owner, signal: AbortSignalLike): Promise<Session> {
-    const opening = { owner, done: this.#openInTurn(upstream, owner, signal) }
+  /** Opens a session. `leaving` stops that. */
+  async open(authorization: Authorization, leaving: Cancellation): Promise<Session> {
+    const { owner } = authorization
+    const opening = { owner, leaving, done: this.#openInTurn(authorization, leaving) }
     this.#openings.add(opening)
     try {
       return await opening.done
@@ -118,21 +118,25 @@ export class Sessions implements SessionObserver {
   }
 
   /**
-   * Opens a terminal after those of the same chat. Open Terminal up to 0.11 makes the chat the id of its session
+   * Opens a session after those of the same chat. Open Terminal up to 0.11 makes the chat the id of its session
    * (PROTOCOL 2.7), so two sessions of one chat are one there.
    */
-  async #openInTurn(upstream: UpstreamOptions, owner: Owner, signal: AbortSignalLike): Promise<Session> {
-    const access = new Access(upstream, this.#keyring.open(owner, upstream))
-    const { chatId } = owner
-    const sameChat = [...this.#openings].filter((other) => chatId !== undefined && isSameChat(other.owner, owner))
+  async #openInTurn({ owner, upstream }: Authorization, leaving: Cancellation): Promise<Session> {
+    const access = this.#keyring.open(owner, upstream)
+    const { base, chatId } = owner
+    const sameChat = [...this.#openings].filter(
+      (other) => chatId !== undefined && other.owner.base === base && other.owner.chatId === chatId,
+    )
     await Promise.allSettled(sameChat.map(({ done }) => done))
     if (chatId !== undefined && this.#isTaken(owner, chatId)) {
       throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', CHAT_TAKEN)
     }
-    const attach = (): Promise<OpenTerminal<SessionOutput>> => this.#attach(access, signal)
-    let terminal = await this.#room.open(owner, signal, attach)
-    const older = [...this].find((session) => session.owner.base === owner.base && isSameTerminal(session, terminal))
+    const attach = (): Promise<OpenTerminal<SessionOutput>> => this.#attach(access, leaving)
+    let terminal = await this.#room.open(owner, leaving, attach)
+    const { sessionId } = terminal.connection
+    const older = [...this].find((each) => each.owner.base === base && isIdOf(each, sessionId))
     if (older) {
+      // On the word of its owner, whose new session has replaced it at the upstream.
       await Promise.all([older.end(CLOSE_IN_USE, 'Session already connected'), terminal.connection.close()])
       terminal = await attach()
     }
@@ -142,33 +146,31 @@ export class Sessions implements SessionObserver {
   }
 
   /** Whether the chat is the id of another user's session on the server. A new session would replace that one. */
-  #isTaken(owner: Owner, chatId: string): boolean {
-    return [...this].some(
-      ({ owner: { base, userId }, core, hasExited }) =>
-        base === owner.base && userId !== owner.userId && core.sessionId === chatId && !hasExited,
-    )
+  #isTaken({ base, userId }: Owner, chatId: string): boolean {
+    return [...this].some((each) => each.owner.base === base && each.owner.userId !== userId && isIdOf(each, chatId))
   }
 
-  async #attach({ options }: Access, signal: AbortSignalLike): Promise<OpenTerminal<SessionOutput>> {
+  async #attach({ options }: Access, leaving: Cancellation): Promise<OpenTerminal<SessionOutput>> {
     const cancellation = new Cancellation()
     const progress: AttachProgress = {}
     const abort = (): void => cancellation.abort(givenUp(progress))
-    const signals = [signal, this.#closing]
-    for (const each of signals) each.addEventListener('abort', abort)
-    if (signals.some(({ aborted }) => aborted)) abort()
+    leaving.addEventListener('abort', abort)
+    if (leaving.aborted || this.isClosing) abort()
     try {
       const settings = readSettings({ ...this.#settings.connect, ...options, signal: cancellation })
       const upstream: RenewedOptions = { ...settings.upstream, credentials: options.credentials }
       return await attachTerminal({ ...settings, upstream }, (source) => new SessionOutput(source), progress)
     } finally {
-      for (const each of signals) each.removeEventListener('abort', abort)
+      leaving.removeEventListener('abort', abort)
     }
   }
 
   /** Ends all sessions, and those that are being opened. Resolves when nothing is left. */
   async endAll(code: number, reason: string): Promise<void> {
-    this.#closing.abort()
-    await Promise.allSettled([...this.#openings].map(({ done }) => done))
+    this.isClosing = true
+    const openings = [...this.#openings]
+    for (const { leaving } of openings) leaving.abort()
+    await Promise.allSettled(openings.map(({ done }) => done))
     await Promise.all([...this].map((session) => session.end(code, reason)))
   }
 }
@@ -179,6 +181,42 @@ function givenUp({ lastError, step = 'waiting' }: AttachProgress): TerminalError
   return lastError ?? terminalError('ERR_TERMINAL_TIMEOUT', 'Cannot open a terminal for a client', why)
 }
 
-function isSameTerminal(session: Session, { connection }: OpenTerminal<SessionOutput>): boolean {
-  return !session.hasExited && session.core.sessionId === connection.sessionId
+/** Whether a session has this id at the upstream. */
+function isIdOf({ core, hasExited }: Session, sessionId: string): boolean {
+  return !hasExited && core.sessionId === sessionId
+}
+
+/** A session that its owner has deleted, and of which the upstream has not said yet that it is gone. */
+interface Deletion extends Pick<Session, 'owner' | 'access'> {
+  /** The ids at the upstream. */
+  readonly sessionId: string
+  readonly chatId: string | undefined
+  /** When its terminal gives up deleting it, as `performance.now()`. */
+  readonly until: number
+}
+
+/** The deletions that are not done. An owner who asks for one again must not be told that it is. */
+class Deletions {
+  readonly #deletions = new Map<string, Deletion>()
+
+  add({ id, owner, access, core: { sessionId, chatId } }: Session): Deletion {
+    const deletion = { owner, access, sessionId, chatId, until: performance.now() + PATIENCE }
+    // Where the chat is the id of the session (PROTOCOL 2.7), another DELETE could end the next session of the chat.
+    if (sessionId !== chatId) this.#deletions.set(id, deletion)
+    return deletion
+  }
+
+  /** Returns the deletion of a session, for its owner only. */
+  find(id: string, owner: Owner): Deletion | undefined {
+    const now = performance.now()
+    // The server keeps them: it has refused to delete them all the time.
+    for (const [old, { until }] of this.#deletions) if (until <= now) this.#deletions.delete(old)
+    const deletion = this.#deletions.get(id)
+    return deletion && mayUse(owner, deletion.owner) ? deletion : undefined
+  }
+
+  /** The upstream has said that the session is gone. */
+  delete(id: string): void {
+    this.#deletions.delete(id)
+  }
 }

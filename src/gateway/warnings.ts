@@ -1,8 +1,8 @@
 import { typeName } from '../lib/arguments.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
 
-// ms in which a warning is not repeated.
-const PAUSE = 60_000
+// A warning is not repeated before.
+const PAUSE_MS = 60_000
 // Warnings in that time. A server may be in front of thousands of upstreams, and its key may be wrong for all of them.
 const MOST = 100
 
@@ -15,8 +15,8 @@ export class Warnings {
   readonly #given = new Map<string, number>()
 
   /**
-   * Warns if an upstream does not accept the credentials of the operator. `areUsers` says that they are the user's own: then
-   * the user can mend it, and is told so.
+   * Warns if an upstream does not accept the credentials of the operator. `areUsers` says that they are the user's own:
+   * then the user can mend it, and is told so.
    */
   onRefusal(base: string, error: unknown, areUsers: boolean): void {
     const message = areUsers ? undefined : messageOfRefusal(error)
@@ -24,7 +24,7 @@ export class Warnings {
     this.warn('ERR_TERMINAL_UNAUTHORIZED', `An upstream does not let a terminal gateway in. ${message}`, base)
   }
 
-  /** Warns if an upstream does not accept a new session for another reason, such as a path or a policy that is not there. */
+  /** Warns if an upstream refuses a new session for another reason, such as a path or a policy that is not there. */
   onNotAccepted(base: string, error: unknown): void {
     if (!(error instanceof TerminalError) || error.code === 'ERR_TERMINAL_UNAUTHORIZED') return
     this.warn(error.code, `An upstream does not accept what a terminal gateway sends. ${error.message}`, base)
@@ -34,7 +34,7 @@ export class Warnings {
   warn(code: string, message: string, base = ''): void {
     const now = performance.now()
     const key = `${code} ${base}`
-    for (const [each, at] of this.#given) if (now - at >= PAUSE) this.#given.delete(each)
+    for (const [each, at] of this.#given) if (now - at >= PAUSE_MS) this.#given.delete(each)
     // A warning that is about no upstream is about all clients. There are few of them, and none must be crowded out.
     if (this.#given.has(key) || (base !== '' && this.#given.size >= MOST)) return
     this.#given.set(key, now)
@@ -53,10 +53,7 @@ function messageOfRefusal(error: unknown): string | undefined {
   }
 }
 
-/**
- * Returns what kind of error the operator's own code has thrown, and where. Not what it says: that may hold a key. Never
- * throws.
- */
+/** Returns what kind of error the operator's code has thrown, and where, but not what it says: that may hold a key. */
 export function kindOf(thrown: unknown): string {
   try {
     const { name, code, message, stack } = Object(thrown)

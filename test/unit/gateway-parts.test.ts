@@ -1,12 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { describe, expect, it, vi } from 'vitest'
-import { ClientFlow, type StallObserver } from '../../src/gateway/client-flow.ts'
-import { SessionOutput, type ClientSink } from '../../src/gateway/session-output.ts'
-import { describeClient } from '../../src/gateway/visitor.ts'
+import { describeClient } from '../../src/gateway/route.ts'
+import { ClientFlow, SessionOutput } from '../../src/gateway/session-output.ts'
 import type { FlowControl } from '../../src/lib/water-mark.ts'
 
 /** Observes a client that takes nothing. */
-function observer(onStalled: () => void): StallObserver {
+function observer(onStalled: () => void): ConstructorParameters<typeof ClientFlow>[1] {
   return { unsent: () => 1, onStalled, onSlow: () => expect.unreachable() }
 }
 
@@ -20,20 +19,18 @@ describe('SessionOutput', () => {
     const calls: string[] = []
     let drain = (): void => {}
     const note = (name: string) => (): void => void calls.push(name)
-    const output = new SessionOutput({ pause: note('pause'), resume: note('resume') })
-    const sink: ClientSink = {
-      push: (data) => void calls.push(`push ${String(data)}`),
-      replay: (data) => void calls.push(`replay ${String(data)}`),
+    const output = new SessionOutput({ pause: note('pause'), resume: note('resume') } as never)
+    const client = {
+      push: (data: Buffer) => void calls.push(`push ${String(data)}`),
+      replay: (data: Buffer) => void calls.push(`replay ${String(data)}`),
       unsent: () => 1_000_000 - performance.now(),
-      drained: () => new Promise((resolve) => (drain = resolve)),
-      isPaused: () => true,
-      end: () => false,
-      discard() {},
+      drained: () => new Promise<void>((resolve) => (drain = resolve)),
+      end() {},
     }
     let flow: FlowControl | undefined
-    const create = (source: FlowControl): ClientSink => {
+    const create = (source: FlowControl): never => {
       flow = source
-      return sink
+      return client as never
     }
     output.join(create, { onStalled: note('stalled') })
     output.keep(kept)

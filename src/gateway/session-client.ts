@@ -1,0 +1,126 @@
+import type { ClientSession, JoinedTerminal } from '../client/client.ts'
+import type { SignOfLife } from '../client/connection.ts'
+import type { Downlink } from '../client/downlink.ts'
+import type { InputTarget } from '../client/uplink.ts'
+import type { UpstreamConnection } from '../terminal/connection.ts'
+import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
+import type { ClientReport } from './events.ts'
+import type { Replay } from './session-output.ts'
+
+// How long a client may take to send the size of its window.
+const SIZE_PATIENCE_MS = 250
+// Between two sizes. A program that sees only the second finds that nothing has changed.
+const NUDGE_MS = 100
+
+/** The answer to a heartbeat (PROTOCOL 8.4). */
+const PONG = '{"type":"pong"}'
+
+/** The session of a client. */
+interface SessionOfClient {
+  readonly core: UpstreamConnection
+  leave(client: SessionClient, ...end: Parameters<JoinedTerminal['leave']>): Promise<unknown>
+}
+
+/**
+ * A client that is joined to a session. It lives as long as that, so it has no functions of its own, and keeps nothing of
+ * the joining.
+ */
+export class SessionClient implements JoinedTerminal, InputTarget, SignOfLife {
+  readonly client: ClientSession
+  readonly report: ClientReport
+  readonly sink: Downlink
+  /** When the client joined, as `Date.now()`. */
+  readonly since: number = Date.now()
+  readonly #session: SessionOfClient
+  // The last size of the window.
+  #size: TerminalSize
+  // Whether it reads messages of ours. Any other client would print them (PROTOCOL 7.2).
+  readonly #canResume: boolean
+  // Runs while the size of the client is awaited, and then while the other size lasts. Absent after that.
+  #timer: ReturnType<typeof setTimeout> | undefined
+  // Whether the window has another size at the moment.
+  #isNudged = false
+
+  /** `size` is that of the client before. */
+  constructor(session: SessionOfClient, report: ClientReport, sink: Downlink, size: TerminalSize, canResume: boolean) {
+    this.#session = session
+    this.client = report.client
+    this.report = report
+    this.sink = sink
+    this.#size = size
+    this.#canResume = canResume
+  }
+
+  get sessionId(): string {
+    return this.#session.core.sessionId
+  }
+
+  get chatId(): string | undefined {
+    return this.#session.core.chatId
+  }
+
+  get size(): TerminalSize {
+    return this.#size
+  }
+
+  leave(...end: Parameters<JoinedTerminal['leave']>): Promise<unknown> {
+    return this.#session.leave(this, ...end)
+  }
+
+  /** Tells a client that can resume sessions where its output begins (PROTOCOL 8.2). */
+  announce({ offset, replay }: Replay, keepFor: number, generation: string): void {
+    const text = JSON.stringify({ type: 'attached', offset, replay, keepFor, generation, paced: true })
+    this.client.client.send(Buffer.from(text), { binary: false }, () => {})
+  }
+
+  /**
+   * Makes full-screen programs draw their screen again, by another size for a moment: the client has got only a tail of the
+   * output.
+   */
+  redraw(): void {
+    this.#timer = setTimeout(() => this.#nudge(), SIZE_PATIENCE_MS)
+  }
+
+  write(data: Uint8Array, isLent: boolean): Promise<void> {
+    return this.#session.core.write(data, isLent)
+  }
+
+  signOfLife(): void {
+    if (this.#canResume) this.sink.answer(PONG)
+  }
+
+  command(text: string, size?: TerminalSize): Promise<void> {
+    const { core } = this.#session
+    if (text === HEARTBEAT) this.signOfLife()
+    if (!size) return core.command(text)
+    this.#size = { cols: Math.max(1, size.cols), rows: Math.max(1, size.rows) }
+    if (!this.#timer) return core.command(text)
+    if (!this.#isNudged) this.#nudge()
+    return Promise.resolve()
+  }
+
+  /** The client has left. */
+  stop(): void {
+    clearTimeout(this.#timer)
+    if (this.#isNudged) this.#restore()
+  }
+
+  #nudge(): void {
+    const { cols, rows } = this.#size
+    clearTimeout(this.#timer)
+    this.#isNudged = true
+    this.#resize({ cols, rows: rows > 1 ? rows - 1 : 2 })
+    this.#timer = setTimeout(() => this.#restore(), NUDGE_MS)
+  }
+
+  #restore(): void {
+    this.#timer = undefined
+    this.#isNudged = false
+    this.#resize(this.#size)
+  }
+
+  #resize({ cols, rows }: TerminalSize): void {
+    // Ignored: the terminal has closed, and needs no size.
+    this.#session.core.command(encodeResize(cols, rows)).catch(() => {})
+  }
+}
