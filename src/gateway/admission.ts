@@ -18,8 +18,8 @@ export class Admission {
   #former: ClientSession | undefined
 
   /**
-   * What a client that has attached is told, and hands back when it comes again (PROTOCOL 8.6). So a page that wakes does not
-   * take back what its user has taken over elsewhere.
+   * What a client that has attached is told, and hands back when it comes again (PROTOCOL 8.6). So a page that wakes
+   * does not take back what its user has taken over elsewhere.
    */
   get generation(): string {
     return String(this.#generation)
@@ -38,9 +38,9 @@ export class Admission {
   }
 
   /**
-   * Calls `attach` as soon as a client may attach: at once if nobody has done so lately, and otherwise so late that those who
-   * do it in a loop take no more than a share of time and memory. Resolves with `undefined` if another client comes
-   * meanwhile: that one would take over.
+   * Calls `attach` as soon as a client may attach: at once if nobody has done so lately, and otherwise so late that
+   * those who do it in a loop take no more than a share of time and memory. Resolves with `undefined` if another client
+   * comes meanwhile: that one would take over.
    */
   async enter<T>(signal: AbortSignalLike, attach: () => T): Promise<T | undefined> {
     const number = (this.#count += 1)
@@ -70,8 +70,9 @@ export class Admission {
   }
 
   /**
-   * A client has left, or its session was taken over. If it does not read, its socket holds a replay until it has closed.
-   * No session holds more than one of these: the connection of the one before is ended, which has no session any more.
+   * A client has left, or its session was taken over. If it does not read, its socket holds a replay until it has
+   * closed. No session holds more than one of these: the connection of the one before is ended, which has no session
+   * any more.
    */
   dismiss(client: ClientSession): void {
     if (this.#former && this.#former.client.bufferedAmount > 0) this.#former.leg.onLost()

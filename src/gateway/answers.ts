@@ -89,8 +89,8 @@ export class WrongReturn extends TypeError {
 }
 
 /**
- * Whether an upstream has no place for another session: only its own words count (PROTOCOL 2.3). Any proxy on the way may
- * answer 429, too, because of the rate of the requests.
+ * Whether an upstream has no place for another session: only its own words count (PROTOCOL 2.3). Any proxy on the way
+ * may answer 429, too, because of the rate of the requests.
  */
 export function isFull(error: unknown): boolean {
   return (

@@ -39,8 +39,8 @@ export class Authorizer {
   }
 
   /**
-   * Resolves with what `authorize` returns, and renews the credentials of the user with it. Rejects with what it throws, when
-   * it is late, and with a {@link WrongReturn}.
+   * Resolves with what `authorize` returns, and renews the credentials of the user with it. Rejects with what it
+   * throws, when it is late, and with a {@link WrongReturn}.
    */
   async ask(client: GatewayClient, signal: AbortSignalLike): Promise<Authorization> {
     const { authorize, authTimeout } = this.#settings
@@ -131,8 +131,9 @@ export class Strangers {
   }
 
   /**
-   * Returns whether one more may come. At the limit, ends a WebSocket that `authorize` is not at work for, because it has
-   * not said who it is, or has been refused. Which one is left to chance, so that those who open many end their own.
+   * Returns whether one more may come. At the limit, ends a WebSocket that `authorize` is not at work for, because it
+   * has not said who it is, or has been refused. Which one is left to chance, so that those who open many end their
+   * own.
    *
    * Nobody's word ends it but a documented limit, `unauthenticated`; a stranger has no session.
    */

@@ -21,8 +21,8 @@ import { Warnings } from './warnings.ts'
 /** Serves terminals to pages and to Open WebUI, in front of an upstream. */
 export interface TerminalGateway extends AsyncDisposable {
   /**
-   * Answers a request, if its path is one of the gateway's. Otherwise calls `next` and returns `false`. Needs no `this`, so
-   * it can be passed to a framework.
+   * Answers a request, if its path is one of the gateway's. Otherwise calls `next` and returns `false`. Needs no
+   * `this`, so it can be passed to a framework.
    */
   readonly handleRequest: (request: IncomingMessage, response: ServerResponse, next?: () => void) => boolean
   /** Answers an `upgrade` event of the server, if its path is one of the gateway's. Otherwise returns `false`. */
@@ -33,8 +33,8 @@ export interface TerminalGateway extends AsyncDisposable {
    * Closes the gateway: answers new clients with 503, waits until what clients have typed has arrived, closes them with
    * 1012, and deletes all sessions. Resolves when nothing is left.
    *
-   * `drain` is how long it waits, in ms. Default: 5 000. Another call with a shorter time ends the wait earlier. A client
-   * that does not answer the close frame takes 5 s more.
+   * `drain` is how long it waits, in ms. Default: 5 000. Another call with a shorter time ends the wait earlier. A
+   * client that does not answer the close frame takes 5 s more.
    *
    * @throws {RangeError} ERR_OUT_OF_RANGE when `drain` is no whole number from 0 to 2147483647.
    */
@@ -43,12 +43,12 @@ export interface TerminalGateway extends AsyncDisposable {
 
 /**
  * Creates a gateway: the REST requests and the WebSockets of an Open Terminal, for the sessions of many users, with the
- * credentials of the upstream kept on your server. A page reaches it with `connectTerminal`, and Open WebUI as a terminal
- * server.
+ * credentials of the upstream kept on your server. A page reaches it with `connectTerminal`, and Open WebUI as a
+ * terminal server.
  *
- * Use it when pages need terminals. It finds a session only for its owner, whatever the upstream allows. A shell goes on
- * when its client leaves, so that the user can come back after a reload, a sleep or a change of network; if nobody does,
- * it ends after `keepFor` ms. With `proxyTerminal` alone, all that is up to you.
+ * Use it when pages need terminals. It finds a session only for its owner, whatever the upstream allows. A shell goes
+ * on when its client leaves, so that the user can come back after a reload, a sleep or a change of network; if nobody
+ * does, it ends after `keepFor` ms. With `proxyTerminal` alone, all that is up to you.
  *
  * @example
  * ```ts

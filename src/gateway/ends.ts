@@ -32,7 +32,7 @@ export const TAKEN_OVER: ProxyEnd = { endedBy: 'proxy', code: CLOSE_IN_USE, reas
 /** How a client ends that has got the last output of a shell that had ended before it came (PROTOCOL 8.7). */
 export const EXITED: ProxyEnd = { endedBy: 'upstream', code: CLOSE_NORMAL, reason: 'exited' }
 
-/** Whether a client with this close code may come again (PROTOCOL 8.5): its page has gone, or its connection was cut. */
+/** Whether a client with this close code may come again (PROTOCOL 8.5): its page is gone, or its connection was cut. */
 export function isCutOff(code: number): boolean {
   return code === CLOSE_GOING_AWAY || code === CLOSE_DROPPED
 }

@@ -48,8 +48,8 @@ interface MovedBytes {
   /** Bytes of input and commands of the client that the upstream's socket has taken. */
   readonly bytesToUpstream: number
   /**
-   * Bytes of the client's input that were not sent, because on an old server no program reads them, or because Ctrl-C was
-   * typed after them; absent if there are none.
+   * Bytes of the client's input that were not sent, because on an old server no program reads them, or because Ctrl-C
+   * was typed after them; absent if there are none.
    */
   readonly inputDropped?: number
 }
@@ -106,7 +106,7 @@ export type RefusedReason =
 export interface RefusedEvent {
   /** Why. Use it as the label of a metric. */
   readonly reason: RefusedReason
-  /** The HTTP status of the answer, also if the client had left before it came; absent for a WebSocket that was open. */
+  /** The HTTP status of the answer, also if the client had left before; absent for a WebSocket that was open. */
   readonly status?: number
   /** The close code that a WebSocket was sent; absent for a request or a handshake. */
   readonly closeCode?: number
@@ -192,8 +192,8 @@ export class ClientReport {
   }
 }
 
-// What ends a client whatever it waits for, and is no error: the gateway closes, there are too many strangers, or it has
-// sent too much.
+// What ends a client whatever it waits for, and is no error: the gateway closes, there are too many strangers, or it
+// has sent too much.
 const OF_GATEWAY: Partial<Record<number, RefusedReason>> = {
   [CLOSE_RESTART]: 'closing',
   [CLOSE_TRY_AGAIN]: 'busy',

@@ -1,9 +1,9 @@
-// Bytes. Smaller pieces of output are collected in blocks, because each piece takes memory beside its bytes.
-const SMALL = 1024
-const BLOCK = 4096
-const FIRST_BLOCK = 256
+// Smaller pieces of output are collected in blocks, because each piece takes memory beside its bytes.
+const SMALL_BYTES = 1024
+const BLOCK_BYTES = 4096
+const FIRST_BLOCK_BYTES = 256
 // A piece of a larger buffer keeps all of that in memory. Less than this is not worth a copy when a part is dropped.
-const LARGE = 128 * 1024
+const LARGE_BYTES = 128 * 1024
 
 /** Takes output that is not kept any longer. */
 export interface DropObserver {
@@ -11,13 +11,13 @@ export interface DropObserver {
 }
 
 /**
- * The last output of a session. Large pieces are kept as they came, and not copied: a server's frames of 4 KiB would take
- * a tenth longer. Only those are copied that keep more than twice their bytes in memory, because they share it with
- * something else, such as a frame that has been dropped.
+ * The last output of a session. Large pieces are kept as they came, and not copied: a server's frames of 4 KiB would
+ * take a tenth longer. Only those are copied that keep more than twice their bytes in memory, because they share it
+ * with something else, such as a frame that has been dropped.
  */
 export class History {
   readonly #observer: DropObserver
-  // Bytes that are kept at least. An eighth more may be kept, so that pieces are dropped together.
+  // How many bytes are kept at least. An eighth more may be kept, so that pieces are dropped together.
   #most: number
   #pieces: Buffer[] = []
   // The last piece, if it is a block that small pieces are collected in, and the bytes of it that are in use.
@@ -49,7 +49,7 @@ export class History {
   /** Takes output, which must not change any more. */
   push(data: Buffer): void {
     this.#end += data.length
-    if (data.length < SMALL) this.#collect(data)
+    if (data.length < SMALL_BYTES) this.#collect(data)
     else {
       this.#close()
       if (data.buffer !== this.#shared) this.#settle(data.buffer)
@@ -79,12 +79,12 @@ export class History {
       dropped.push(first.subarray(0, rest))
       const kept = first.subarray(rest)
       const { byteLength } = kept.buffer
-      this.#pieces[0] = byteLength > LARGE && byteLength > 2 * kept.length ? copyOf([kept]) : kept
+      this.#pieces[0] = byteLength > LARGE_BYTES && byteLength > 2 * kept.length ? copyOf([kept]) : kept
     }
     this.#observer.onDrop(dropped)
   }
 
-  /** Drops the pieces of which nothing has to be kept. Does not cut any, because a flood would make two more objects for each. */
+  /** Drops the pieces of which nothing has to be kept. Cuts none: a flood would make two more objects for each. */
   #dropWhole(): Buffer[] {
     this.#close()
     let rest = this.#end - this.#most - this.#start
@@ -120,7 +120,7 @@ export class History {
       this.#close()
       this.#settle()
       // An idle shell has printed little more than its prompt.
-      const size = Math.min(BLOCK, Math.max(FIRST_BLOCK, this.#end - this.#start))
+      const size = Math.min(BLOCK_BYTES, Math.max(FIRST_BLOCK_BYTES, this.#end - this.#start))
       this.#block = Buffer.allocUnsafeSlow(Math.max(size, data.length))
       this.#used = 0
       this.#pieces.push(this.#block)
@@ -137,7 +137,7 @@ export class History {
     this.#block = undefined
   }
 
-  /** No more pieces come from the same memory: copies those that are less than half of it. `next` is that of the next ones. */
+  /** The pieces come from other memory, `next`, from now on: copies the last ones if they are less than half of it. */
   #settle(next?: ArrayBufferLike): void {
     const { byteLength = 0 } = this.#shared ?? {}
     if (this.#sharing > 0 && byteLength > 2 * this.#sharedBytes) {

@@ -57,9 +57,9 @@ function notFound(): TerminalError {
 }
 
 /**
- * Waits for the auth frame, and asks `authorize` for the owner of the client's sessions. Resolves with `undefined` if it has
- * not answered: then the client has been told to come again. A function of its own, so that nothing that lives as long as the
- * client keeps the handshake in memory.
+ * Waits for the auth frame, and asks `authorize` for the owner of the client's sessions. Resolves with `undefined` if
+ * it has not answered: then the client has been told to come again. A function of its own, so that nothing that lives
+ * as long as the client keeps the handshake in memory.
  */
 async function authorize(
   report: ClientReport,

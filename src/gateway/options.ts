@@ -12,7 +12,7 @@ export interface GatewayClient {
    * WebSocket from its auth frame, or else from the query parameter `token`.
    */
   readonly token: string
-  /** The user that the client names, from the header `X-User-Id` or the query parameter `user_id`. Anyone can send it. */
+  /** The user that the client names, by the header `X-User-Id` or the query parameter `user_id`. Anyone can send it. */
   readonly userId?: string
   /** The chat, from the header `X-Session-Id`, or for a WebSocket from its auth frame. */
   readonly chatId?: string
@@ -32,51 +32,68 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    * Finds out who asks, and returns the upstream, its credentials and the user. Called for every request and every
    * WebSocket, before anything else happens for it.
    *
-   * The `userId` that it returns, and not the one that the client names, is the owner of a session; so is the `chatId`, if
-   * it returns one. A session is found only by its owner, through the same `base`, however that is spelled. Only the fields
-   * of `UpstreamOptions` are read, at once; others have no effect, and are named in a warning of the process. `key`,
-   * `cookie`, `headers` and `authType` also renew those of the user's sessions; after a 401 of the upstream, those before
-   * are tried.
+   * The `userId` that it returns, and not the one that the client names, is the owner of a session; so is the `chatId`,
+   * if it returns one. A session is found only by its owner, through the same `base`, however that is spelled. Only the
+   * fields of `UpstreamOptions` are read, at once; others have no effect, and are named in a warning of the process.
+   * `key`, `cookie`, `headers` and `authType` also renew those of the user's sessions; after a 401 of the upstream,
+   * those before are tried.
    *
-   * A `TerminalError` that it throws refuses the client: `ERR_TERMINAL_UNAUTHORIZED` with HTTP 401 or close code 4001,
-   * `ERR_TERMINAL_FORBIDDEN` with 403 or 4003, `ERR_TERMINAL_NOT_FOUND` with 404 or 4004, `ERR_TERMINAL_MISSING_USER` with
-   * 422 or 4002, `ERR_TERMINAL_LIMIT` with 429 or 4003. The client is never told its message. Anything else that it throws,
-   * such as the error of a database, is answered with 503 or 1013, and so is one that does not answer within `authTimeout`:
-   * the client comes again. What it returns and is no `UpstreamOptions` is answered with 500 or 4003, which no client
+   * A `TerminalError` that it throws refuses the client, who is never told its message: `ERR_TERMINAL_UNAUTHORIZED`
+   * with HTTP 401 or close code 4001, `ERR_TERMINAL_FORBIDDEN` with 403 or 4003, `ERR_TERMINAL_NOT_FOUND` with 404 or
+   * 4004, `ERR_TERMINAL_MISSING_USER` with 422 or 4002, `ERR_TERMINAL_LIMIT` with 429 or 4003. Anything else that it
+   * throws, such as the error of a database, is answered with 503 or 1013, and so is one that does not answer within
+   * `authTimeout`: the client comes again. What it returns and is no `UpstreamOptions` is answered with 500 or 4003, which no client
    * retries, and so is a 401 of the upstream, unless `authType` is `session` or `system_oauth`: then the token is the
    * user's, who gets 401 or 4001. Each of these, but the user's, is a warning of the process, at most once a minute.
    */
   authorize: (client: GatewayClient) => UpstreamOptions | Promise<UpstreamOptions>
-  /** The path before `/api/terminals`, such as `/terminal`. Default: `''`. */
+  /**
+   * The path before `/api/terminals`, such as `/terminal`.
+   *
+   * @defaultValue `''`
+   */
   path?: string | undefined
   /**
-   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the host and port in `Host`, `'any'`, or a
-   * list such as `['https://chat.example']`. A client without an `Origin` is no page, and may always use it. Default:
-   * `'same'`.
+   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the host and port in `Host`, `'any'`,
+   * or a list such as `['https://chat.example']`. A client without an `Origin` is no page, and may always use it.
+   *
+   * @defaultValue `'same'`
    */
   origins?: 'same' | 'any' | readonly string[] | undefined
   /**
-   * ms that a session goes on after its client has left, however that happened, from 0 to 2147483647. Until then, a client
-   * of the same owner can join it again. 0 ends it at once. Default: 300 000.
+   * ms that a session goes on after its client has left, however that happened, from 0 to 2147483647. Until then, a
+   * client of the same owner can join it again. 0 ends it at once.
+   *
+   * @defaultValue `300_000`
    */
   keepFor?: number | undefined
   /**
-   * Bytes of output that are kept of each session for a client that comes back, from 0 to 8388608. The memory is taken as it
-   * is needed. Default: 256 KiB.
+   * Bytes of output that are kept of each session for a client that comes back, from 0 to 8388608. The memory is taken
+   * as it is needed.
+   *
+   * @defaultValue `262_144`
    */
   replay?: number | undefined
   /**
    * The sessions that a user may have at the same time. When one more has been created, the session that was left first
-   * ends. If none was left, one more is answered with 429. Default: 8.
+   * ends. If none was left, one more is answered with 429.
+   *
+   * @defaultValue `8`
    */
   sessionsPerUser?: number | undefined
   /**
-   * The WebSockets and requests that `authorize` has not let in. A WebSocket counts until its connection has ended. When one
-   * more comes, a WebSocket that has not said who it is, or has been refused, is closed with 1013, chosen at random; if there
-   * is none, the new one is answered with 503. Default: 1 000.
+   * The WebSockets and requests that `authorize` has not let in. A WebSocket counts until its connection has ended.
+   * When one more comes, a WebSocket that has not said who it is, or has been refused, is closed with 1013, chosen at
+   * random; if there is none, the new one is answered with 503.
+   *
+   * @defaultValue `1_000`
    */
   unauthenticated?: number | undefined
-  /** ms for the auth frame of a WebSocket, and as many again for `authorize`, from 1 to 2147483647. Default: 10 000. */
+  /**
+   * ms for the auth frame of a WebSocket, and as many again for `authorize`, from 1 to 2147483647.
+   *
+   * @defaultValue `10_000`
+   */
   authTimeout?: number | undefined
 }
 

@@ -88,8 +88,8 @@ export class Access {
   }
 
   /**
-   * Asks the upstream whether a session that was deleted is gone. With `isRepeated`, deletes it again first: its owner has
-   * asked for that, perhaps with credentials that the upstream accepts by now.
+   * Asks the upstream whether a session that was deleted is gone. With `isRepeated`, deletes it again first: its owner
+   * has asked for that, perhaps with credentials that the upstream accepts by now.
    *
    * @throws {TerminalError} ERR_TERMINAL_UNAVAILABLE unless that is what it says.
    */

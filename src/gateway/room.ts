@@ -17,7 +17,8 @@ export class Room {
   readonly #openings: Iterable<{ readonly owner: Owner }>
   // The last turn at each upstream that has one.
   readonly #turns = new Map<string, Promise<unknown>>()
-  // What has not helped, and when it was tried: the end of one's own session, by the user; of another's, by the upstream.
+  // What has not helped, and when it was tried: the end of one's own session, by the user; of another's, by the
+  // upstream.
   readonly #useless = new Map<string, number>()
 
   /** Gets all sessions of a gateway, and those that are being opened. */
@@ -82,8 +83,8 @@ export class Room {
   }
 
   /**
-   * Returns the session to end for a user: the one that the user has left first. If there is none, the one that was left
-   * first of the user with the most sessions, if that user has more than the one who comes would have.
+   * Returns the session to end for a user: the one that the user has left first. If there is none, the one that was
+   * left first of the user with the most sessions, if that user has more than the one who comes would have.
    */
   #choose(owner: Owner): Session | undefined {
     const there = this.#at(owner)

@@ -22,8 +22,8 @@ interface SessionOfClient {
 }
 
 /**
- * A client that is joined to a session. It lives as long as that, so it has no functions of its own, and keeps nothing of
- * the joining.
+ * A client that is joined to a session. It lives as long as that, so it has no functions of its own, and keeps nothing
+ * of the joining.
  */
 export class SessionClient implements JoinedTerminal, InputTarget, SignOfLife {
   readonly client: ClientSession
@@ -74,8 +74,8 @@ export class SessionClient implements JoinedTerminal, InputTarget, SignOfLife {
   }
 
   /**
-   * Makes full-screen programs draw their screen again, by another size for a moment: the client has got only a tail of the
-   * output.
+   * Makes full-screen programs draw their screen again, by another size for a moment: the client has got only a tail of
+   * the output.
    */
   redraw(): void {
     this.#timer = setTimeout(() => this.#nudge(), SIZE_PATIENCE_MS)

@@ -9,8 +9,8 @@ import { History, type DropObserver } from './history.ts'
 // Kept for the first client, even if no output is kept later: it must see the prompt.
 const FIRST_OUTPUT_BYTES = 64 * 1024
 
-// How long a client may make the upstream wait, after which it has to make progress, and for how long then. A server ends a
-// shell whose connection does not answer a ping for 20 s (PROTOCOL 5.8).
+// How long a client may make the upstream wait, after which it has to make progress, and for how long then. A server
+// ends a shell whose connection does not answer a ping for 20 s (PROTOCOL 5.8).
 const LONGEST_STALLS_MS = [5_000, 15_000]
 
 // A control character that does nothing (CAN).
@@ -68,8 +68,8 @@ export class SessionOutput implements Sink, DropObserver {
   }
 
   /**
-   * Returns what a client gets that wants to go on from an offset: exactly the output from there, if all of that is kept,
-   * and otherwise a tail. The first client gets everything.
+   * Returns what a client gets that wants to go on from an offset: exactly the output from there, if all of that is
+   * kept, and otherwise a tail. The first client gets everything.
    */
   replayFrom(offset: number | null | undefined): Replay {
     this.#history.trim()

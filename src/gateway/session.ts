@@ -166,8 +166,8 @@ export class Session implements SilenceObserver {
   }
 
   /**
-   * If the shell has ended by itself while no client was joined, the session stays for as long as it would have otherwise:
-   * the first client that comes back gets the last output.
+   * If the shell has ended by itself while no client was joined, the session stays for as long as it would have
+   * otherwise: the first client that comes back gets the last output.
    */
   #onClosed(close: TerminalClose): void {
     this.#observer.onClosed(this, close)
@@ -190,7 +190,7 @@ export class Session implements SilenceObserver {
     this.#observer.onGone(this)
   }
 
-  /** A client was told that the shell has ended. If its connection was cut before, it has not got that, and comes again. */
+  /** A client was told that the shell has ended. One whose connection was cut before does not know, and comes again. */
   async #leaveExited({ client }: SessionClient): Promise<void> {
     const { code } = await client.leg.gone
     if (isCutOff(code) && !this.isEnding) this.#park(code)

@@ -7,8 +7,8 @@ const PAUSE_MS = 60_000
 const MOST = 100
 
 /**
- * Tells the operator what nobody else can mend, as warnings of the process: by default they are on stderr, where somebody
- * looks who has not subscribed to any channel.
+ * Tells the operator what nobody else can mend, as warnings of the process: by default they are on stderr, where
+ * somebody looks who has not subscribed to any channel.
  */
 export class Warnings {
   // When each warning was given last, by its code and upstream.

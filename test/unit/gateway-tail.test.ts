@@ -207,7 +207,8 @@ describe('the tail of output', () => {
     })
   })
 
-  // ESC is written as ␛, CSI as ⌬, OSC as ⌭, ST as ⌮, CAN as ⌯, BEL as ♪, ENQ as ¿, and a lone first byte of these as ‡.
+  // ESC is written as ␛, CSI as ⌬, OSC as ⌭, ST as ⌮, CAN as ⌯, BEL as ♪, ENQ as ¿, and a lone first byte of these as
+  // ‡.
   const pieces = [
     '␛[c ␛[6n ␛[?6n ␛[>q ␛[?1$p ␛[18t ␛]10;?♪ ␛]52;c;aGk=♪ ␛P$qm␛\\ ␛[ ␛] ␛P ␛_ ⌬ ⌭ ⌮ ‡ ⌯ ♪ ␛\\ ¿ 6n c 5 €',
     '␛[?1049h ␛[?1049l ␛[?2004h ␛[?1h ␛[?25l ␛[?1003;1006h ␛[?1000l ␛[?1004h ␛= ␛c ␛[!p ␛[2;10r ␛[4h ␛[31m line\r\n',

@@ -35,7 +35,8 @@ it(
       await gateway.upstream.sessions[sessions]?.output('here')
       await printed('here')
     }
-    // The end of the terminal and that of the client; the look-ups after 1 s and after 45 s, and a heartbeat on both sides.
+    // The end of the terminal and that of the client; the look-ups after 1 s and after 45 s, and a heartbeat on both
+    // sides.
     const expected = [cancellations, Number(promises) + 4 * 2, Number(timers) + 4 * 4]
     await expect.poll(count, { timeout: TIMEOUT / 2, interval: 500 }).toEqual(expected)
   },
