@@ -42,9 +42,10 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    * with HTTP 401 or close code 4001, `ERR_TERMINAL_FORBIDDEN` with 403 or 4003, `ERR_TERMINAL_NOT_FOUND` with 404 or
    * 4004, `ERR_TERMINAL_MISSING_USER` with 422 or 4002, `ERR_TERMINAL_LIMIT` with 429 or 4003. Anything else that it
    * throws, such as the error of a database, is answered with 503 or 1013, and so is one that does not answer within
-   * `authTimeout`: the client comes again. What it returns and is no `UpstreamOptions` is answered with 500 or 4003, which no client
-   * retries, and so is a 401 of the upstream, unless `authType` is `session` or `system_oauth`: then the token is the
-   * user's, who gets 401 or 4001. Each of these, but the user's, is a warning of the process, at most once a minute.
+   * `authTimeout`: the client comes again. What it returns and is no `UpstreamOptions` is answered with 500 or 4003,
+   * which no client retries, and so is a 401 of the upstream, unless `authType` is `session` or `system_oauth`: then
+   * the token is the user's, who gets 401 or 4001. Each of these, but the user's, is a warning of the process, at most
+   * once a minute.
    */
   authorize: (client: GatewayClient) => UpstreamOptions | Promise<UpstreamOptions>
   /**
