@@ -1,10 +1,11 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { WebSocket } from 'ws'
 import { createTerminalGateway, type TerminalGateway, type TerminalGatewayOptions } from '../../src/gateway.ts'
 import { TerminalError, type ConnectTerminalOptions } from '../../src/index.ts'
 import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, type ProxyClient } from './proxy.ts'
-import { afterwards, clientOf, upstreamOf } from './upstream.ts'
+import { afterwards, clientOf, until, upstreamOf } from './upstream.ts'
 
 export interface ServedGateway {
   readonly upstream: TestUpstream
@@ -95,4 +96,51 @@ export async function attachAs(
   const client = await clientTo({ url }, { rejectUnauthorized: false })
   client.ws.send(JSON.stringify({ type: 'auth', ...auth }))
   return client
+}
+
+/** Tries to open a WebSocket; resolves with the status of the answer, 101 when it is open. */
+export async function handshake(
+  { base }: Pick<ServedGateway, 'base'>,
+  headers: Record<string, string> = {},
+  path = '/api/terminals/s1',
+): Promise<number> {
+  const ws = new WebSocket(base.replace('http', 'ws') + path, { headers })
+  afterwards({ close: () => ws.terminate() })
+  ws.on('error', () => {})
+  return new Promise((resolve) => {
+    ws.once('open', () => resolve(101))
+    ws.once('unexpected-response', (_request, { statusCode }) => resolve(Number(statusCode)))
+  })
+}
+
+/** Connects a WebSocket as {@link attachAs}, and resolves with how it is closed. */
+export async function closeOf(...client: Parameters<typeof attachAs>): Promise<{ code: number; reason: string }> {
+  return (await attachAs(...client)).closed
+}
+
+/** Types a text, and resolves when the shell has repeated it: the client has the shell. */
+export async function type({ ws, printed }: ProxyClient, text: string): Promise<void> {
+  ws.send(Buffer.from(text))
+  await printed(text)
+}
+
+/** Starts a gateway with one session, and attaches a client to it. */
+export async function attached(
+  ...options: Parameters<typeof startGateway>
+): Promise<{ gateway: ServedGateway; id: string } & ProxyClient> {
+  const gateway = await startGateway(...options)
+  const id = await createAs(gateway)
+  const client = await attachAs(gateway, id)
+  await untilAttached(gateway)
+  return { gateway, id, ...client }
+}
+
+/** Resolves when the first session of a gateway has a client. */
+export function untilAttached({ gateway }: Pick<ServedGateway, 'gateway'>): Promise<void> {
+  return until(() => gateway.sessions[0]?.attachedSince !== undefined)
+}
+
+/** Resolves when the client of the first session of a gateway has left. */
+export function untilParked({ gateway }: Pick<ServedGateway, 'gateway'>): Promise<void> {
+  return until(() => gateway.sessions[0]?.parkedSince !== undefined)
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { TerminalError } from '../../src/index.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
-import { ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
+import { ask, attachAs, closeOf, createAs, startGateway, type } from '../support/terminal-gateway.ts'
 import { clientOf, upstreamOf } from '../support/upstream.ts'
 
 failOnUnhandledErrors()
@@ -116,11 +116,9 @@ describe('an `authorize` that throws', () => {
       status: 503,
       body: { error: 'Not authorized, try again later' },
     })
-    expect(await (await attachAs(gateway, id)).closed).toEqual(AGAIN)
+    expect(await closeOf(gateway, id)).toEqual(AGAIN)
     mayFail = false
-    const { ws, printed } = await attachAs(gateway, id)
-    ws.send(Buffer.from('back'))
-    await printed('back')
+    await type(await attachAs(gateway, id), 'back')
   })
 
   it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty', 'ERR_TERMINAL_CLOSED'])(
@@ -132,7 +130,7 @@ describe('an `authorize` that throws', () => {
         },
       })
       for (const method of ['GET', 'POST']) expect((await ask(gateway, method)).status).toBe(503)
-      expect(await (await attachAs(gateway, 's1')).closed).toEqual(AGAIN)
+      expect(await closeOf(gateway, 's1')).toEqual(AGAIN)
     },
   )
 
@@ -140,7 +138,7 @@ describe('an `authorize` that throws', () => {
     for (const authorize of [() => Promise.reject(hostile), (): never => hostile as never]) {
       const gateway = await startGateway({ authorize })
       for (const method of ['GET', 'POST']) expect((await ask(gateway, method)).status).toBe(503)
-      expect(await (await attachAs(gateway, 's1')).closed).toEqual(AGAIN)
+      expect(await closeOf(gateway, 's1')).toEqual(AGAIN)
     }
   })
 

@@ -2,15 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { createTerminalGateway } from '../../src/gateway.ts'
 import { connectTerminal } from '../../src/index.ts'
 import { clientTo, framesOf, KIB, neverAuthorize } from '../support/proxy.ts'
-import { ask, attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { ask, attachAs, attached, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { releases, until, upstreamOf } from '../support/upstream.ts'
 
 const RESTART = { code: 1012, reason: 'Service restart' }
 
 describe('close', () => {
   it.each(releases)('closes the clients with 1012 and deletes all sessions of %s', async (release) => {
-    const gateway = await startGateway({}, { release })
-    const { closed } = await attachAs(gateway, await createAs(gateway))
+    const { gateway, closed } = await attached({}, { release })
     await createAs(gateway)
     await until(() => gateway.gateway.sessions.some(({ attachedSince }) => attachedSince))
     await gateway.gateway.close()
@@ -20,8 +19,7 @@ describe('close', () => {
   })
 
   it('lets what a client has typed arrive first', async () => {
-    const gateway = await startGateway()
-    const { ws, closed } = await attachAs(gateway, await createAs(gateway))
+    const { gateway, ws, closed } = await attached()
     // 4 096 bytes leave in 4 ms, so this takes 0.1 s.
     ws.send('x'.repeat(100 * KIB), { binary: true })
     await until(() => gateway.gateway.sessions.some(({ attachedSince }) => attachedSince))

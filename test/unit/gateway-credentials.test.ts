@@ -1,11 +1,21 @@
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestFaults, TestRelease } from '../../src/testing.ts'
 import { recordRefusals } from '../support/gateway-events.ts'
 import { gateway as proxyTo } from '../support/gateway.ts'
 import { inputFrames, randomText } from '../support/terminal.ts'
-import { ask, attachAs, createAs, pageOf, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import {
+  ask,
+  attachAs,
+  closeOf,
+  createAs,
+  pageOf,
+  startGateway,
+  type ServedGateway,
+} from '../support/terminal-gateway.ts'
 import { until, upstreamOf } from '../support/upstream.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 interface Refusals {
   /** The tokens that the upstream accepts. */
@@ -88,18 +98,14 @@ describe('a client of the owner that `authorize` lets in', () => {
 
   it('renews those with which the upstream is asked to keep the container', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const gateway = await start()
-      const id = await createAs(gateway, as('one'))
-      gateway.valid.add('two')
-      await join(gateway, id, 'two')
-      gateway.asked.length = 0
-      vi.advanceTimersByTime(50_000)
-      await until(() => gateway.asked.includes('GET two c=two'))
-      expect(gateway.asked).not.toContain('GET one c=one')
-    } finally {
-      vi.useRealTimers()
-    }
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    gateway.valid.add('two')
+    await join(gateway, id, 'two')
+    gateway.asked.length = 0
+    vi.advanceTimersByTime(50_000)
+    await until(() => gateway.asked.includes('GET two c=two'))
+    expect(gateway.asked).not.toContain('GET one c=one')
   })
 
   // PROTOCOL 2.17
@@ -170,7 +176,7 @@ describe('a client of the owner that `authorize` lets in', () => {
     gateway.asked.length = 0
     gateway.upstream.sessions[0]?.exit()
     await until(() => gateway.gateway.sessions.length === 0)
-    expect(await (await attachAs(gateway, id, { token: 'two' })).closed).toEqual({ code: 1000, reason: 'exited' })
+    expect(await closeOf(gateway, id, { token: 'two' })).toEqual({ code: 1000, reason: 'exited' })
     await until(() => gateway.asked.length >= 3)
     expect(gateway.asked).toEqual(['GET one c=one', 'GET two c=two', 'DELETE two c=two'])
   })
@@ -238,16 +244,12 @@ describe('a DELETE that the upstream refuses', () => {
 
   it('is answered with 404 when the gateway has stopped trying', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const gateway = await start()
-      const id = await createAs(gateway, as('one'))
-      gateway.valid.clear()
-      expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(503)
-      vi.advanceTimersByTime(61_000)
-      expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(404)
-    } finally {
-      vi.useRealTimers()
-    }
+    const gateway = await start()
+    const id = await createAs(gateway, as('one'))
+    gateway.valid.clear()
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(503)
+    vi.advanceTimersByTime(61_000)
+    expect((await ask(gateway, 'DELETE', `/${id}`, as('one'))).status).toBe(404)
   })
 
   it('is repeated by the client until it is done', async () => {

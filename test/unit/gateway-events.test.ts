@@ -1,18 +1,21 @@
+import type { Server } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { TerminalError } from '../../src/index.ts'
-import { recordEvents } from '../support/gateway-events.ts'
-import { as, ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
-import { nobody, serve, until } from '../support/upstream.ts'
+import { TerminalError, type TerminalErrorCode } from '../../src/index.ts'
+import type { TestFaults } from '../../src/testing.ts'
+import { recordEvents, recordRefusals } from '../support/gateway-events.ts'
+import { clientTo } from '../support/proxy.ts'
+import { AUTH, resume } from '../support/resume.ts'
+import { as, ask, attachAs, closeOf, createAs, startGateway, type } from '../support/terminal-gateway.ts'
+import { clientOf, nobody, serve, until, upstreamOf } from '../support/upstream.ts'
 
 describe('the diagnostics channels of a gateway', () => {
   it('tell who attached, and how the client was served', async () => {
     const events = recordEvents()
     const gateway = await startGateway({ keepFor: 0 })
     const sessionId = await createAs(gateway, as('bea'))
-    const { ws, printed } = await attachAs(gateway, sessionId, { token: 'jwt-bea' })
-    ws.send(Buffer.from('12345'))
-    await printed('12345')
-    ws.close(1000)
+    const client = await attachAs(gateway, sessionId, { token: 'jwt-bea' })
+    await type(client, '12345')
+    client.ws.close(1000)
     await until(() => events.length === 2)
     const who = { userId: 'bea', sessionId }
     expect(events).toEqual([
@@ -45,8 +48,7 @@ describe('the diagnostics channels of a gateway', () => {
     const gateway = await startGateway()
     const sessionId = await createAs(gateway)
     const first = await attachAs(gateway, sessionId)
-    first.ws.send(Buffer.from('12345'))
-    await first.printed('12345')
+    await type(first, '12345')
     first.ws.close(1001)
     await until(() => events.length === 2)
     await attachAs(gateway, sessionId)
@@ -79,56 +81,189 @@ describe('the diagnostics channels of a gateway', () => {
     await until(() => events.length === 2)
     expect(events[1]).toMatchObject(['closed', { closeCode: 1006, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }])
   })
+})
 
-  it('tell what was refused', async () => {
-    const events = recordEvents()
-    const refusal = new TerminalError('ERR_TERMINAL_FORBIDDEN', 'not today')
-    const gateway = await startGateway({
-      origins: ['https://chat.example'],
-      authorize: () => {
-        throw refusal
-      },
-    })
-    await ask(gateway, 'GET')
-    await (
-      await attachAs(gateway, 's1')
-    ).closed
-    await ask(gateway, 'GET', '', { ...as('ada'), Origin: 'https://evil.example' })
-    await until(() => events.length === 3)
-    expect(events).toEqual([
-      ['refused', { reason: 'forbidden', status: 403, error: refusal }],
-      ['refused', { reason: 'forbidden', closeCode: 4003, error: refusal }],
-      [
-        'refused',
-        {
-          reason: 'origin',
-          status: 403,
-          origin: 'https://evil.example',
-          host: new URL(gateway.base).host,
-          origins: ['https://chat.example'],
-        },
-      ],
+/** Tries a handshake, and expects that it is refused. */
+async function expectNoHandshake(base: string, origin?: string): Promise<void> {
+  const url = `${base.replace('http', 'ws')}/api/terminals/s1`
+  await expect(clientTo({ url }, origin === undefined ? {} : { origin })).rejects.toThrow()
+}
+
+describe('the event of a refusal has as its reason', () => {
+  it.each([[undefined, 'same'] as const, [['https://one.example'], ['https://one.example']]])(
+    '`origin`, with what was compared, for the option `origins` %j',
+    async (given, origins) => {
+      const refusals = recordRefusals()
+      const { base } = await startGateway({ origins: given })
+      const origin = 'https://chat.example'
+      const event = { reason: 'origin', status: 403, origin, host: new URL(base).host, origins }
+      await ask({ base }, 'GET', '', { Origin: origin })
+      await expectNoHandshake(base, origin)
+      expect(refusals).toEqual([event, event])
+    },
+  )
+
+  it('`unauthenticated` without a correct auth frame', async () => {
+    const refusals = recordRefusals()
+    const gateway = await startGateway()
+    await closeOf(gateway, 's1', { type: 'hello' })
+    await until(() => refusals.length === 1)
+    expect(refusals).toMatchObject([{ reason: 'unauthenticated', closeCode: 4001 }])
+    expect(refusals[0]).not.toHaveProperty('status')
+  })
+
+  it.each<[TerminalErrorCode, string, number, number, string]>([
+    ['ERR_TERMINAL_UNAUTHORIZED', 'unauthorized', 401, 4001, 'Not authorized'],
+    ['ERR_TERMINAL_FORBIDDEN', 'forbidden', 403, 4003, 'Access denied'],
+    ['ERR_TERMINAL_NOT_FOUND', 'not-found', 404, 4004, 'Session not found'],
+    ['ERR_TERMINAL_LIMIT', 'limit', 429, 4003, 'Too many terminal sessions'],
+    ['ERR_TERMINAL_MISSING_USER', 'bad-request', 422, 4002, 'Missing user_id'],
+    ['ERR_TERMINAL_UNAVAILABLE', 'unauthorized', 503, 1013, 'Not authorized, try again later'],
+    ['ERR_TERMINAL_PROTOCOL', 'unauthorized', 503, 1013, 'Not authorized, try again later'],
+  ])(
+    'for %s of `authorize` %j, and the client gets %i or %i and no word of it',
+    async (code, reason, status, closeCode, told) => {
+      const refusals = recordRefusals()
+      const error = new TerminalError(code, 'user ada of http://10.0.0.1 with sk-secret')
+      const gateway = await startGateway({ authorize: () => Promise.reject(error) })
+      const answer = await ask(gateway, 'GET')
+      expect(answer.status).toBe(status)
+      expect(JSON.stringify(answer.body)).not.toMatch(/ada|10\.0|secret/)
+      expect(await closeOf(gateway, 's1')).toEqual({ code: closeCode, reason: told })
+      await until(() => refusals.length === 2)
+      expect(refusals).toEqual([
+        { reason, status, error },
+        { reason, closeCode, error },
+      ])
+    },
+  )
+
+  it('`not-found` for a session that the user does not have', async () => {
+    const refusals = recordRefusals()
+    const gateway = await startGateway()
+    await ask(gateway, 'GET', '/other')
+    await closeOf(gateway, 'other')
+    await until(() => refusals.length === 2)
+    expect(refusals).toMatchObject([
+      { userId: 'ada', reason: 'not-found', status: 404 },
+      { userId: 'ada', reason: 'not-found', closeCode: 4004, error: { code: 'ERR_TERMINAL_NOT_FOUND' } },
     ])
   })
 
-  it('tell which user has too many sessions, asks for what is not theirs, or has an upstream that fails', async () => {
-    const events = recordEvents()
-    const gateway = await startGateway({ sessionsPerUser: 1 })
+  it('`forbidden` for a client whose user has gone on with another one', async () => {
+    const refusals = recordRefusals()
+    const gateway = await startGateway()
+    const id = await createAs(gateway)
+    const first = await resume(gateway, id, null)
+    await resume(gateway, id, null)
+    const { generation } = first.attached
+    const woken = await attachAs(gateway, id, { ...AUTH, offset: 0, generation })
+    await woken.closed
+    await ask(gateway, 'DELETE', `/${id}?generation=${generation}`)
+    await until(() => refusals.length === 2)
+    expect(refusals).toMatchObject([
+      { reason: 'forbidden', closeCode: 4009, userId: 'ada' },
+      { reason: 'forbidden', status: 409, userId: 'ada' },
+    ])
+  })
+
+  it('`full` when the upstream has no place, and `limit` when the user may have no more', async () => {
+    const faults: TestFaults = {}
+    const refusals = recordRefusals()
+    const gateway = await startGateway({ sessionsPerUser: 1 }, { faults })
     await createAs(gateway)
+    faults.create = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
     await ask(gateway, 'POST')
-    await ask(gateway, 'GET', '/other')
-    await (
-      await attachAs(gateway, 'other')
-    ).closed
-    const base = await nobody()
-    const broken = await startGateway({ retry: { attempts: 1 }, authorize: () => ({ base, userId: 'bob' }) })
-    await ask(broken, 'POST')
-    await until(() => events.length === 4)
-    expect(events).toMatchObject([
-      ['refused', { userId: 'ada', reason: 'limit', status: 429 }],
-      ['refused', { userId: 'ada', reason: 'not-found', status: 404 }],
-      ['refused', { userId: 'ada', reason: 'not-found', closeCode: 4004, error: { code: 'ERR_TERMINAL_NOT_FOUND' } }],
-      ['refused', { userId: 'bob', reason: 'upstream', status: 503, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } }],
+    await ask(gateway, 'POST', '', as('bob'))
+    expect(refusals).toMatchObject([
+      { reason: 'limit', status: 429, userId: 'ada' },
+      { reason: 'full', status: 429, userId: 'bob', error: { code: 'ERR_TERMINAL_LIMIT' } },
+    ])
+  })
+
+  it('`busy` when too many clients wait', async () => {
+    const refusals = recordRefusals()
+    let asked = 0
+    const authorize = (): Promise<never> => {
+      asked += 1
+      return new Promise(() => {})
+    }
+    const gateway = await startGateway({ unauthenticated: 1, authorize })
+    const silent = await clientTo({ url: `${gateway.base.replace('http', 'ws')}/api/terminals/s1` })
+    await attachAs(gateway, 's2')
+    await silent.closed
+    await until(() => refusals.length === 1 && asked === 1)
+    expect(refusals).toEqual([{ reason: 'busy', closeCode: 1013 }])
+    expect((await ask(gateway, 'GET')).status).toBe(503)
+    expect(refusals.at(-1)).toEqual({ reason: 'busy', status: 503 })
+  })
+
+  it('`closing` for requests, handshakes, clients and sessions that are being opened when the gateway closes', async () => {
+    const refusals = recordRefusals()
+    const upstream = await upstreamOf({ faults: { create: { delay: 1_000 } } })
+    const gateway = await startGateway({
+      authorize: ({ token }) => (token === 'jwt-bob' ? new Promise(() => {}) : clientOf(upstream)),
+    })
+    const waiting = await attachAs(gateway, 's1', { token: 'jwt-bob' })
+    const opening = ask(gateway, 'POST')
+    await until(() => upstream.requests.length > 0)
+    const closed = gateway.gateway.close({ drain: 0 })
+    await waiting.closed
+    expect((await opening).status).toBe(503)
+    await closed
+    await ask(gateway, 'GET')
+    await expectNoHandshake(gateway.base)
+    await until(() => refusals.length >= 4)
+    expect(refusals).toHaveLength(4)
+    expect(refusals.map(({ reason }) => reason)).toEqual(['closing', 'closing', 'closing', 'closing'])
+    expect(refusals.filter(({ status }) => status === 503)).toHaveLength(3)
+    expect(refusals.filter(({ closeCode }) => closeCode === 1012)).toHaveLength(1)
+  })
+
+  it('`bad-request` for a wrong method, a body that is too large, and a client that sends too much', async () => {
+    const refusals = recordRefusals()
+    const gateway = await startGateway({ authorize: () => new Promise(() => {}) })
+    await ask(gateway, 'PUT')
+    const body = 'x'.repeat(100 * 1024)
+    // The gateway may end the connection before all of the body has left.
+    await fetch(`${gateway.base}/api/terminals`, { method: 'POST', body }).catch(() => {})
+    const { ws, closed } = await clientTo({ url: `${gateway.base.replace('http', 'ws')}/api/terminals/s1` })
+    ws.send(Buffer.alloc(200 * 1024))
+    await closed
+    await until(() => refusals.length === 3)
+    expect(refusals).toEqual([
+      { reason: 'bad-request', status: 405 },
+      { reason: 'bad-request', status: 413 },
+      { reason: 'bad-request', closeCode: 1009 },
+    ])
+  })
+
+  // PROTOCOL 8.8
+  it.each([
+    [302, 500],
+    [401, 500],
+    [403, 500],
+    [404, 500],
+    [422, 500],
+    [429, 503],
+    [500, 503],
+    [502, 503],
+    [undefined, 503],
+  ])('`upstream` for one that answers %s, and the client gets %i and no address', async (status, answered) => {
+    const refusals = recordRefusals()
+    const answers = (server: Server): unknown =>
+      server.on('request', (_, response) =>
+        response.writeHead(Number(status)).end('{"detail":"http://10.0.0.1 sk-canary"}'),
+      )
+    const base = status === undefined ? await nobody() : await serve(answers)
+    const authorize = () => ({ base, key: 'sk-canary', userId: 'ada' })
+    const gateway = await startGateway({ retry: { attempts: 1 }, authorize })
+    const answer = await ask(gateway, 'POST')
+    const error = answered === 503 ? 'Terminal instance not reachable' : 'Not accepted by the terminal server'
+    expect(answer).toMatchObject({ status: answered, body: { error } })
+    expect(gateway.gateway.sessions).toEqual([])
+    expect(refusals).toMatchObject([
+      { reason: 'upstream', status: answered, userId: 'ada', error: status ? { status } : {} },
     ])
   })
 })

@@ -1,10 +1,22 @@
 import { channel } from 'node:diagnostics_channel'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { idsOf, park } from '../support/parking.ts'
 import { cut, openResumable } from '../support/resumable.ts'
 import { AUTH, output, parked, resume, silent } from '../support/resume.ts'
-import { as, ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import {
+  as,
+  ask,
+  attachAs,
+  closeOf,
+  createAs,
+  startGateway,
+  type,
+  untilParked,
+  type ServedGateway,
+} from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 const EXITED = { code: 1000, reason: 'exited' }
 const GONE = { code: 4004, reason: 'Session not found' }
@@ -25,13 +37,13 @@ describe('a shell that ends while nobody is attached', () => {
       const id = await createAs(gateway)
       const first = await resume(gateway, id, null)
       first.ws.terminate()
-      await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+      await untilParked(gateway)
       await exit(gateway, 'RESULT-42')
       const client = await resume(gateway, id, 0, { generation: first.attached.generation })
       expect(client.attached).toMatchObject({ offset: 0, generation: first.attached.generation })
       expect(await client.closed).toEqual(EXITED)
       expect(output(client)).toBe('RESULT-42')
-      expect(await (await attachAs(gateway, id)).closed).toEqual(GONE)
+      expect(await closeOf(gateway, id)).toEqual(GONE)
     },
     10_000,
   )
@@ -50,9 +62,9 @@ describe('a shell that ends while nobody is attached', () => {
     await exit(gateway)
     expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(404)
     expect((await ask(gateway, 'GET')).body).toEqual([])
-    expect(await (await attachAs(gateway, id, { token: 'jwt-eve' })).closed).toEqual(GONE)
+    expect(await closeOf(gateway, id, { token: 'jwt-eve' })).toEqual(GONE)
     expect((await ask(gateway, 'DELETE', `/${id}`, as('eve'))).status).toBe(404)
-    expect(await (await attachAs(gateway, id)).closed).toEqual(EXITED)
+    expect(await closeOf(gateway, id)).toEqual(EXITED)
   })
 
   it('is forgotten when its owner deletes it, and not when an older client does', async () => {
@@ -60,13 +72,13 @@ describe('a shell that ends while nobody is attached', () => {
     const first = await resume(gateway, id, null)
     const second = await resume(gateway, id, null)
     second.ws.terminate()
-    await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+    await untilParked(gateway)
     await exit(gateway)
     expect((await ask(gateway, 'DELETE', `/${id}?generation=${first.attached.generation}`)).status).toBe(404)
     const cutOff = await resume(gateway, id, null)
     cutOff.ws.terminate()
     expect((await ask(gateway, 'DELETE', `/${id}`)).status).toBe(404)
-    expect(await (await attachAs(gateway, id)).closed).toEqual(GONE)
+    expect(await closeOf(gateway, id)).toEqual(GONE)
   })
 
   it('is told again to a client whose connection was cut before it was told', async () => {
@@ -82,16 +94,12 @@ describe('a shell that ends while nobody is attached', () => {
 
   it('is kept for `keepFor`, and no longer', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const { gateway, id } = await parked('text', { keepFor: 60_000 }, { release: 'open-terminal@0.14.5' })
-      await exit(gateway)
-      const forgotten = new Promise((resolve) => channel('terminal-upstream:closed').subscribe(resolve))
-      vi.advanceTimersByTime(61_000)
-      expect(await forgotten).toMatchObject({ sessionId: id, closeCode: 1000, wasParked: true })
-      expect(await (await attachAs(gateway, id)).closed).toEqual(GONE)
-    } finally {
-      vi.useRealTimers()
-    }
+    const { gateway, id } = await parked('text', { keepFor: 60_000 }, { release: 'open-terminal@0.14.5' })
+    await exit(gateway)
+    const forgotten = new Promise((resolve) => channel('terminal-upstream:closed').subscribe(resolve))
+    vi.advanceTimersByTime(61_000)
+    expect(await forgotten).toMatchObject({ sessionId: id, closeCode: 1000, wasParked: true })
+    expect(await closeOf(gateway, id)).toEqual(GONE)
   })
 
   it('counts among the sessions of its user, and is the first to make room', async () => {
@@ -100,7 +108,7 @@ describe('a shell that ends while nobody is attached', () => {
     gateway.upstream.sessions[1]?.exit()
     await until(() => !idsOf(gateway).includes(ended))
     const third = await createAs(gateway)
-    expect(await (await attachAs(gateway, ended)).closed).toEqual(GONE)
+    expect(await closeOf(gateway, ended)).toEqual(GONE)
     expect(idsOf(gateway)).toEqual([alive, third])
   })
 
@@ -110,7 +118,7 @@ describe('a shell that ends while nobody is attached', () => {
     await exit(gateway)
     for (let count = 0; count < 16; count += 1) await createAs(gateway)
     expect((await ask(gateway, 'POST')).status).toBe(429)
-    expect(await (await attachAs(gateway, ended)).closed).toEqual(EXITED)
+    expect(await closeOf(gateway, ended)).toEqual(EXITED)
   })
 
   it('makes way for a new one of the same chat where the chat is the id', async () => {
@@ -120,12 +128,11 @@ describe('a shell that ends while nobody is attached', () => {
     const first = await createAs(gateway, headers)
     const { ws } = await attachAs(gateway, first, auth)
     ws.close()
-    await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+    await untilParked(gateway)
     await exit(gateway)
     const second = await attachAs(gateway, await createAs(gateway, headers), auth)
-    second.ws.send(Buffer.from('alive'))
-    await second.printed('alive')
-    expect(await (await attachAs(gateway, first, auth)).closed).toEqual(EXITED)
+    await type(second, 'alive')
+    expect(await closeOf(gateway, first, auth)).toEqual(EXITED)
   }, 10_000)
 
   it('leaves nothing when the gateway closes', async () => {

@@ -1,12 +1,24 @@
 import { once } from 'node:events'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { relayTo } from '../support/cuttable-relay.ts'
 import { recordRefusals } from '../support/gateway-events.ts'
 import { AUTH, parked, resume, silent } from '../support/resume.ts'
-import { ask, attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import {
+  ask,
+  attachAs,
+  closeOf,
+  createAs,
+  pageOf,
+  startGateway,
+  type,
+  untilAttached,
+  untilParked,
+} from '../support/terminal-gateway.ts'
 import { afterwards, outputWith, until } from '../support/upstream.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 const TAKEN_OVER = { code: 4009, reason: 'Taken over' }
 
@@ -35,12 +47,11 @@ describe('a client that hands back its generation', () => {
     const { attached, ws } = await resume(gateway, id, null)
     ws.terminate()
     const second = await attachAs(gateway, id, { ...AUTH, ...other })
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    await untilAttached(gateway)
     const woken = await attachAs(gateway, id, { ...AUTH, offset: 0, generation: attached.generation })
     expect(await woken.closed).toEqual(TAKEN_OVER)
     expect(woken.messages).toEqual([])
-    second.ws.send(Buffer.from('still mine'))
-    await second.printed('still mine')
+    await type(second, 'still mine')
   })
 
   it('that is older is told so also while nobody is attached, and the other one comes back', async () => {
@@ -49,9 +60,9 @@ describe('a client that hands back its generation', () => {
     const second = await resume(gateway, id, null)
     expect(await first.closed).toEqual(TAKEN_OVER)
     second.ws.terminate()
-    await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+    await untilParked(gateway)
     const { generation } = first.attached
-    expect(await (await attachAs(gateway, id, { ...AUTH, offset: 0, generation })).closed).toEqual(TAKEN_OVER)
+    expect(await closeOf(gateway, id, { ...AUTH, offset: 0, generation })).toEqual(TAKEN_OVER)
     await resume(gateway, id, 0, { generation: second.attached.generation })
   })
 
@@ -78,8 +89,7 @@ describe('a DELETE', () => {
         status: 409,
         body: { error: 'Taken over' },
       })
-      second.ws.send(Buffer.from('still mine'))
-      await second.printed('still mine')
+      await type(second, 'still mine')
       const query = isNamed ? `?generation=${second.attached.generation}` : ''
       expect((await ask(gateway, 'DELETE', `/${id}${query}`)).status).toBe(200)
       expect(gateway.upstream.sessions).toEqual([])
@@ -113,21 +123,17 @@ describe.each([
 describe('a session that was kept for long enough', () => {
   it('takes nobody in while the upstream takes its time to end it: 4004 at once, and no input is lost', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const gateway = await startGateway({ keepFor: 60_000 }, { faults: { delete: { delay: 300 } } })
-      const id = await createAs(gateway)
-      const { ws } = await resume(gateway, id, null)
-      ws.close()
-      await once(ws, 'close')
-      await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
-      vi.advanceTimersByTime(61_000)
-      await until(() => gateway.upstream.requests.some(({ method }) => method === 'DELETE'))
-      const late = await attachAs(gateway, id, { ...AUTH, offset: 0 })
-      expect(await late.closed).toEqual({ code: 4004, reason: 'Session not found' })
-      expect(late.messages).toEqual([])
-      expect(gateway.gateway.sessions).toEqual([])
-    } finally {
-      vi.useRealTimers()
-    }
+    const gateway = await startGateway({ keepFor: 60_000 }, { faults: { delete: { delay: 300 } } })
+    const id = await createAs(gateway)
+    const { ws } = await resume(gateway, id, null)
+    ws.close()
+    await once(ws, 'close')
+    await untilParked(gateway)
+    vi.advanceTimersByTime(61_000)
+    await until(() => gateway.upstream.requests.some(({ method }) => method === 'DELETE'))
+    const late = await attachAs(gateway, id, { ...AUTH, offset: 0 })
+    expect(await late.closed).toEqual({ code: 4004, reason: 'Session not found' })
+    expect(late.messages).toEqual([])
+    expect(gateway.gateway.sessions).toEqual([])
   })
 })

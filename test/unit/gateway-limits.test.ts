@@ -2,27 +2,19 @@ import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { WebSocket } from 'ws'
 import type { TerminalGatewayOptions } from '../../src/gateway.ts'
-import { TerminalError, type TerminalErrorCode } from '../../src/index.ts'
 import { clientTo, KIB, neverAuthorize } from '../support/proxy.ts'
-import { as, ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
-import { afterwards, nobody, serve, until } from '../support/upstream.ts'
-
-/** Tries to open a WebSocket; resolves with the status of the answer, 101 when it is open. */
-async function handshake(
-  { base }: ServedGateway,
-  headers: Record<string, string> = {},
-  path = '/api/terminals/s1',
-): Promise<number> {
-  const ws = new WebSocket(base.replace('http', 'ws') + path, { headers })
-  afterwards({ close: () => ws.terminate() })
-  ws.on('error', () => {})
-  return new Promise((resolve) => {
-    ws.once('open', () => resolve(101))
-    ws.once('unexpected-response', (_request, { statusCode }) => resolve(Number(statusCode)))
-  })
-}
+import {
+  as,
+  ask,
+  attachAs,
+  createAs,
+  handshake,
+  startGateway,
+  type,
+  type ServedGateway,
+} from '../support/terminal-gateway.ts'
+import { until } from '../support/upstream.ts'
 
 describe('origins', () => {
   const cases: Array<[origins: TerminalGatewayOptions['origins'], origin: string | undefined, allowed: boolean]> = [
@@ -123,9 +115,7 @@ describe('unauthenticated', () => {
   it('does not count clients that are authorized', async () => {
     const gateway = await startGateway({ unauthenticated: 1 })
     for (let count = 0; count < 3; count += 1) {
-      const { ws, printed } = await attachAs(gateway, await createAs(gateway))
-      ws.send(Buffer.from('in'))
-      await printed('in')
+      await type(await attachAs(gateway, await createAs(gateway)), 'in')
     }
     expect(gateway.gateway.sessions).toHaveLength(3)
   })
@@ -197,78 +187,5 @@ describe('a client that is not authorized', () => {
     socket.write(`GET /api/terminals/s1 HTTP/1.1\r\n${host}`)
     socket.resetAndDestroy()
     expect((await ask(gateway, 'GET')).status).toBe(200)
-  })
-})
-
-describe('refusals', () => {
-  it.each<[TerminalErrorCode, number, number, string]>([
-    ['ERR_TERMINAL_UNAUTHORIZED', 401, 4001, 'Not authorized'],
-    ['ERR_TERMINAL_FORBIDDEN', 403, 4003, 'Access denied'],
-    ['ERR_TERMINAL_NOT_FOUND', 404, 4004, 'Session not found'],
-    ['ERR_TERMINAL_MISSING_USER', 422, 4002, 'Missing user_id'],
-    ['ERR_TERMINAL_LIMIT', 429, 4003, 'Too many terminal sessions'],
-    ['ERR_TERMINAL_PROTOCOL', 503, 1013, 'Not authorized, try again later'],
-  ])(
-    'of `authorize` with %s is HTTP %i, or the close code %i, and says nothing',
-    async (code, status, close, reason) => {
-      const gateway = await startGateway({
-        authorize: () => {
-          throw new TerminalError(code, 'user ada of http://10.0.0.1 with sk-canary')
-        },
-      })
-      const answer = await ask(gateway, 'GET')
-      expect(answer.status).toBe(status)
-      expect(JSON.stringify(answer.body)).not.toMatch(/ada|10\.0|canary/)
-      expect(await (await attachAs(gateway, 's1')).closed).toEqual({ code: close, reason })
-    },
-  )
-
-  it.each([undefined, null, 'http://h', {}, { base: 'nonsense', userId: 'ada' }, { base: 'http://h', userId: '' }])(
-    'are 500 when `authorize` returns %j',
-    async (returned) => {
-      const gateway = await startGateway({ authorize: () => returned as never })
-      for (const method of ['POST', 'GET']) {
-        expect(await ask(gateway, method)).toMatchObject({
-          status: 500,
-          body: { error: 'Not accepted by the terminal server' },
-        })
-      }
-      expect(await (await attachAs(gateway, 's1')).closed).toMatchObject({ code: 4003 })
-    },
-  )
-
-  // PROTOCOL 8.8
-  it.each([
-    [302, 500],
-    [401, 500],
-    [403, 500],
-    [404, 500],
-    [422, 500],
-    [429, 503],
-    [500, 503],
-    [502, 503],
-  ])('of the upstream with %i are answered with %i, and show no address', async (status, answered) => {
-    const base = await serve((server) => {
-      server.on('request', (_request, response) =>
-        response.writeHead(status).end('{"detail":"http://10.0.0.1 sk-canary"}'),
-      )
-    })
-    const gateway = await startGateway({
-      retry: { attempts: 1 },
-      authorize: () => ({ base, key: 'sk-canary', userId: 'ada' }),
-    })
-    const { status: got, body } = await ask(gateway, 'POST')
-    expect(got).toBe(answered)
-    expect(JSON.stringify(body)).not.toMatch(/10\.0|canary|127\.0/)
-    expect(gateway.gateway.sessions).toEqual([])
-  })
-
-  it('of an upstream that cannot be reached is 503', async () => {
-    const base = await nobody()
-    const gateway = await startGateway({ retry: { attempts: 1 }, authorize: () => ({ base, userId: 'ada' }) })
-    expect(await ask(gateway, 'POST')).toMatchObject({
-      status: 503,
-      body: { error: 'Terminal instance not reachable' },
-    })
   })
 })

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { Deferred } from '../../src/lib/deferred.ts'
 import { clientTo, MIB, type ProxyClient } from '../support/proxy.ts'
-import { attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import { attachAs, createAs, startGateway, untilParked, type ServedGateway } from '../support/terminal-gateway.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 /** Resolves when no more output is given to the socket of a client that does not read. */
@@ -53,7 +53,7 @@ async function parkedWithFlood(): Promise<{ gateway: ServedGateway; id: string; 
   await upstream.sessions[0]?.output(`line\n${'a\x1b[m'.repeat(2.5 * MIB)}the end`)
   await printed('the end')
   ws.close()
-  await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+  await untilParked(gateway)
   return { gateway, id, sockets }
 }
 

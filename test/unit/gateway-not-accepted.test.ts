@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { connectTerminal, type UpstreamOptions } from '../../src/index.ts'
-import { relayTo } from '../support/cuttable-relay.ts'
 import { recordRefusals } from '../support/gateway-events.ts'
+import { openResumable } from '../support/resumable.ts'
 import { ask, pageOf, startGateway } from '../support/terminal-gateway.ts'
-import { afterwards, clientOf, rejection, until, upstreamOf } from '../support/upstream.ts'
+import { clientOf, rejection, until, upstreamOf } from '../support/upstream.ts'
 
 const ADVICE = 'Ask the operator of the gateway: its log says why.'
 
@@ -33,18 +33,16 @@ describe('what only the operator of a gateway can mend', () => {
     const upstream = await upstreamOf()
     let isWrong = false
     let refused = 0
-    const gateway = await startGateway({
-      authorize: () => {
-        if (!isWrong) return clientOf(upstream)
-        refused += 1
-        return { ...clientOf(upstream), userId: 42 } as unknown as UpstreamOptions
+    const { gateway, relay, terminal, text } = await openResumable(
+      {},
+      {
+        authorize: () => {
+          if (!isWrong) return clientOf(upstream)
+          refused += 1
+          return { ...clientOf(upstream), userId: 42 } as unknown as UpstreamOptions
+        },
       },
-    })
-    const relay = await relayTo(gateway)
-    const terminal = await connectTerminal({ ...pageOf(relay), reconnect: { delay: 10 } })
-    afterwards(terminal)
-    let text = ''
-    terminal.onData((chunk) => (text += Buffer.from(chunk).toString()))
+    )
     isWrong = true
     relay.cut('reset')
     await until(() => refused > 1)
@@ -52,7 +50,7 @@ describe('what only the operator of a gateway can mend', () => {
     isWrong = false
     await expect.poll(() => terminal.status, { timeout: 5_000 }).toBe('open')
     await terminal.write('still here')
-    await until(() => text.includes('still here'))
+    await until(() => text().includes('still here'))
     expect(await ask(gateway, 'GET')).toMatchObject({ body: [{ id: terminal.sessionId }] })
   })
 })

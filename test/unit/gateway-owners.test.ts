@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { TerminalError } from '../../src/index.ts'
 import { lenientInside, releases } from '../support/raw-client.ts'
-import { as, ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
+import { as, ask, attachAs, createAs, startGateway, type } from '../support/terminal-gateway.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 const servers = [...releases.map((release) => ({ release })), ...lenientInside]
@@ -32,8 +32,7 @@ describe.each(servers)('in front of %o, another user', (server) => {
       else expect([status, body]).toEqual([200, { ...(body as object), id: expect.not.stringMatching(id) }])
     }
     const ada = await attachAs(gateway, id, { token: 'jwt-ada', chat_id: 'c1' })
-    ada.ws.send(Buffer.from('still here'))
-    await ada.printed('still here')
+    await type(ada, 'still here')
     expect(gateway.upstream.sessions.map((session) => session.id)).toContain(upstreamId)
   })
 
@@ -42,8 +41,7 @@ describe.each(servers)('in front of %o, another user', (server) => {
     await createAs(gateway, as('ada', { 'X-Session-Id': 'c1' }))
     const id = await createAs(gateway, as('eve', { 'X-Session-Id': 'c2' }))
     const eve = await attachAs(gateway, id, { token: 'jwt-eve', chat_id: 'c2' })
-    eve.ws.send(Buffer.from('mine'))
-    await eve.printed('mine')
+    await type(eve, 'mine')
     expect(eve.bytes().toString()).toContain('mine')
   })
 })
@@ -66,9 +64,7 @@ describe.each(servers)('in front of %o, the same user', (server) => {
     const left = gateway.gateway.sessions.map(({ id }) => id)
     expect(ids).toEqual(expect.arrayContaining(left))
     for (const id of left) {
-      const { ws, printed } = await attachAs(gateway, id, { token: 'jwt-ada', chat_id: 'c1' })
-      ws.send(Buffer.from('alive'))
-      await printed('alive')
+      await type(await attachAs(gateway, id, { token: 'jwt-ada', chat_id: 'c1' }), 'alive')
     }
     expect(gateway.upstream.sessions).toHaveLength(left.length)
   })

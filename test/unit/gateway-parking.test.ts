@@ -1,7 +1,9 @@
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { idsOf, park, sessionOf } from '../support/parking.ts'
-import { ask, attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
+import { ask, attachAs, attached, startGateway, type } from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 const KIB = 1024
 
@@ -10,41 +12,32 @@ describe('keepFor', () => {
     'ends a session of %s that was left for that long, and its shell',
     async (release) => {
       vi.useFakeTimers({ toFake: ['performance'] })
-      try {
-        const gateway = await startGateway({ keepFor: 120_000 }, { release })
-        const id = await park(gateway)
-        vi.advanceTimersByTime(119_000)
-        expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(200)
-        vi.advanceTimersByTime(2_000)
-        await until(() => gateway.upstream.sessions.length === 0)
-        await until(() => idsOf(gateway).length === 0)
-        await expect((await attachAs(gateway, id)).closed).resolves.toMatchObject({ code: 4004 })
-      } finally {
-        vi.useRealTimers()
-      }
+      const gateway = await startGateway({ keepFor: 120_000 }, { release })
+      const id = await park(gateway)
+      vi.advanceTimersByTime(119_000)
+      expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(200)
+      vi.advanceTimersByTime(2_000)
+      await until(() => gateway.upstream.sessions.length === 0)
+      await until(() => idsOf(gateway).length === 0)
+      await expect((await attachAs(gateway, id)).closed).resolves.toMatchObject({ code: 4004 })
     },
   )
 
   it('counts from the last time that a client left', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const gateway = await startGateway({ keepFor: 120_000 })
-      const id = await park(gateway)
-      vi.advanceTimersByTime(100_000)
-      const { ws, printed } = await attachAs(gateway, id)
-      ws.send(Buffer.from('back'))
-      await printed('back')
-      vi.advanceTimersByTime(200_000)
-      expect(idsOf(gateway)).toEqual([id])
-      ws.close()
-      await until(() => sessionOf(gateway, id)?.parkedSince !== undefined)
-      vi.advanceTimersByTime(100_000)
-      expect(idsOf(gateway)).toEqual([id])
-      vi.advanceTimersByTime(21_000)
-      await until(() => idsOf(gateway).length === 0)
-    } finally {
-      vi.useRealTimers()
-    }
+    const gateway = await startGateway({ keepFor: 120_000 })
+    const id = await park(gateway)
+    vi.advanceTimersByTime(100_000)
+    const back = await attachAs(gateway, id)
+    await type(back, 'back')
+    vi.advanceTimersByTime(200_000)
+    expect(idsOf(gateway)).toEqual([id])
+    back.ws.close()
+    await until(() => sessionOf(gateway, id)?.parkedSince !== undefined)
+    vi.advanceTimersByTime(100_000)
+    expect(idsOf(gateway)).toEqual([id])
+    vi.advanceTimersByTime(21_000)
+    await until(() => idsOf(gateway).length === 0)
   })
 })
 
@@ -68,9 +61,7 @@ describe('a parked session', () => {
   })
 
   it('lets an upstream go on that its client had made wait', async () => {
-    const gateway = await startGateway({ maxBuffered: 1_000 })
-    const id = await createAs(gateway)
-    const { ws } = await attachAs(gateway, id)
+    const { gateway, id, ws } = await attached({ maxBuffered: 1_000 })
     await until(() => sessionOf(gateway, id)?.attachedSince !== undefined)
     ws.pause()
     const written = gateway.upstream.sessions[0]?.output('x'.repeat(30 * KIB * KIB))
@@ -93,25 +84,19 @@ describe('a client that does not read', () => {
     ['is not cut off if the gateway keeps no sessions', 0],
   ])('%s', async (_, keepFor) => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const gateway = await startGateway({ maxBuffered: 1_000, keepAlive: 0, keepFor })
-      const id = await createAs(gateway)
-      const { ws, closed } = await attachAs(gateway, id)
-      await until(() => sessionOf(gateway, id)?.attachedSince !== undefined)
-      ws.pause()
-      const written = gateway.upstream.sessions[0]?.output('x'.repeat(30 * KIB * KIB))
-      await until(() => Number(sessionOf(gateway, id)?.bytesToClient) > KIB * KIB)
-      await new Promise((resolve) => setTimeout(resolve, 300))
-      vi.advanceTimersByTime(16_000)
-      if (keepFor > 0) await until(() => sessionOf(gateway, id)?.parkedSince !== undefined)
-      else await new Promise((resolve) => setTimeout(resolve, 300))
-      expect(sessionOf(gateway, id)).toBeDefined()
-      ws.resume()
-      await written
-      if (keepFor > 0) expect(await closed).toMatchObject({ code: 1006 })
-    } finally {
-      vi.useRealTimers()
-    }
+    const { gateway, id, ws, closed } = await attached({ maxBuffered: 1_000, keepAlive: 0, keepFor })
+    await until(() => sessionOf(gateway, id)?.attachedSince !== undefined)
+    ws.pause()
+    const written = gateway.upstream.sessions[0]?.output('x'.repeat(30 * KIB * KIB))
+    await until(() => Number(sessionOf(gateway, id)?.bytesToClient) > KIB * KIB)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    vi.advanceTimersByTime(16_000)
+    if (keepFor > 0) await until(() => sessionOf(gateway, id)?.parkedSince !== undefined)
+    else await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(sessionOf(gateway, id)).toBeDefined()
+    ws.resume()
+    await written
+    if (keepFor > 0) expect(await closed).toMatchObject({ code: 1006 })
   })
 })
 

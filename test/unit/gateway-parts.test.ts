@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { describeClient } from '../../src/gateway/route.ts'
 import { ClientFlow, SessionOutput } from '../../src/gateway/session-output.ts'
 import type { FlowControl } from '../../src/lib/water-mark.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 /** Observes a client that takes nothing. */
 function observer(onStalled: () => void): ConstructorParameters<typeof ClientFlow>[1] {
@@ -45,31 +47,23 @@ describe('SessionOutput', () => {
     ['is not kept', 4, 'stalled'],
   ])('lets the upstream go on for a client that reads, which gets the rest if that %s', async (_, kept, then) => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
-    try {
-      const { output, calls, drain } = joinSlow(kept)
-      output.push(Buffer.from('two'))
-      output.push(Buffer.from('three'))
-      expect(calls).toEqual(['push one', 'pause', 'resume'])
-      drain()
-      await Promise.resolve()
-      expect(calls.slice(3)).toEqual([then])
-      output.push(Buffer.from('four'))
-      expect(calls.slice(4)).toEqual(then === 'stalled' ? [] : ['push four'])
-    } finally {
-      vi.useRealTimers()
-    }
+    const { output, calls, drain } = joinSlow(kept)
+    output.push(Buffer.from('two'))
+    output.push(Buffer.from('three'))
+    expect(calls).toEqual(['push one', 'pause', 'resume'])
+    drain()
+    await Promise.resolve()
+    expect(calls.slice(3)).toEqual([then])
+    output.push(Buffer.from('four'))
+    expect(calls.slice(4)).toEqual(then === 'stalled' ? [] : ['push four'])
   })
 
   it('gives such a client the rest when the terminal ends', () => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
-    try {
-      const { output, calls } = joinSlow(100)
-      output.push(Buffer.from('two'))
-      output.end()
-      expect(calls.slice(3)).toEqual(['replay two'])
-    } finally {
-      vi.useRealTimers()
-    }
+    const { output, calls } = joinSlow(100)
+    output.push(Buffer.from('two'))
+    output.end()
+    expect(calls.slice(3)).toEqual(['replay two'])
   })
 })
 
@@ -92,27 +86,23 @@ describe('ClientFlow', () => {
 
   it('does not take many short pauses for a long one', () => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
-    try {
-      const stalls: number[] = []
-      const flow = new ClientFlow(
-        { pause() {}, resume() {} },
-        observer(() => stalls.push(performance.now())),
-      )
-      for (let second = 0; second < 40; second += 1) {
-        flow.pause()
-        vi.advanceTimersByTime(900)
-        flow.resume()
-        vi.advanceTimersByTime(100)
-      }
-      vi.advanceTimersByTime(20_000)
-      expect(stalls).toEqual([])
+    const stalls: number[] = []
+    const flow = new ClientFlow(
+      { pause() {}, resume() {} },
+      observer(() => stalls.push(performance.now())),
+    )
+    for (let second = 0; second < 40; second += 1) {
       flow.pause()
-      vi.advanceTimersByTime(16_000)
-      expect(stalls).toHaveLength(1)
-      flow.close()
-    } finally {
-      vi.useRealTimers()
+      vi.advanceTimersByTime(900)
+      flow.resume()
+      vi.advanceTimersByTime(100)
     }
+    vi.advanceTimersByTime(20_000)
+    expect(stalls).toEqual([])
+    flow.pause()
+    vi.advanceTimersByTime(16_000)
+    expect(stalls).toHaveLength(1)
+    flow.close()
   })
 })
 

@@ -1,7 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import { TerminalError } from '../../src/index.ts'
 import { AUTH, output, parked, resume, silent } from '../support/resume.ts'
-import { as, ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import {
+  as,
+  ask,
+  attachAs,
+  attached,
+  closeOf,
+  createAs,
+  startGateway,
+  type,
+  untilAttached,
+  untilParked,
+  type ServedGateway,
+} from '../support/terminal-gateway.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 // PROTOCOL 8.1 and 8.2
@@ -111,11 +123,9 @@ describe('the size of the window', () => {
   async function parkedWithSizes(): Promise<{ gateway: ServedGateway; id: string; sizes: string[] }> {
     const sizes: string[] = []
     const shell = (): object => ({ input() {}, resize: (cols: number, rows: number) => sizes.push(`${cols}x${rows}`) })
-    const gateway = await startGateway({ size: { cols: 90, rows: 20 } }, { shell: shell as never })
-    const id = await createAs(gateway)
-    const { ws } = await attachAs(gateway, id)
+    const { gateway, id, ws } = await attached({ size: { cols: 90, rows: 20 } }, { shell: shell as never })
     ws.close()
-    await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+    await untilParked(gateway)
     sizes.length = 0
     await gateway.upstream.sessions[0]?.output('text')
     return { gateway, id, sizes }
@@ -178,19 +188,16 @@ describe('a session without a client', () => {
     expect(gateway.gateway.sessions[0]).not.toHaveProperty('attachedSince')
     expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(200)
     const { ws } = await attachAs(gateway, id)
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    await untilAttached(gateway)
     expect(gateway.gateway.sessions[0]).not.toHaveProperty('parkedSince')
     ws.terminate()
-    await until(() => gateway.gateway.sessions[0]?.parkedSince !== undefined)
+    await untilParked(gateway)
     expect((await ask(gateway, 'DELETE', `/${id}`)).status).toBe(200)
     await until(() => gateway.upstream.sessions.length === 0)
   })
 
   it('still gets what its client had typed before it left', async () => {
-    const gateway = await startGateway()
-    const id = await createAs(gateway)
-    const client = await attachAs(gateway, id)
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    const { gateway, id, ...client } = await attached()
     client.ws.send(Buffer.from('x'.repeat(100_000)))
     client.ws.send(Buffer.from('the end'))
     client.ws.close()
@@ -210,11 +217,8 @@ describe('a session without a client', () => {
 
 describe('a second client of the same user', () => {
   it('takes the terminal over, and the first is closed with 4009', async () => {
-    const gateway = await startGateway()
-    const id = await createAs(gateway)
-    const first = await attachAs(gateway, id)
-    first.ws.send(Buffer.from('one'))
-    await first.printed('one')
+    const { gateway, id, ...first } = await attached()
+    await type(first, 'one')
     const second = await attachAs(gateway, id)
     expect(await first.closed).toEqual({ code: 4009, reason: 'Taken over' })
     second.ws.send(Buffer.from('two'))
@@ -223,14 +227,10 @@ describe('a second client of the same user', () => {
   })
 
   it('takes over from a client that does not notice that it is gone', async () => {
-    const gateway = await startGateway()
-    const id = await createAs(gateway)
-    const first = await attachAs(gateway, id)
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    const { gateway, id, ...first } = await attached()
     first.ws.pause()
     const second = await attachAs(gateway, id)
-    second.ws.send(Buffer.from('mine'))
-    await second.printed('mine')
+    await type(second, 'mine')
     first.ws.resume()
     expect(await first.closed).toEqual({ code: 4009, reason: 'Taken over' })
   })
@@ -248,8 +248,7 @@ describe('a second client of the same user', () => {
     const first = await attachAs(guarded, id)
     await until(() => guarded.gateway.sessions[0]?.attachedSince !== undefined)
     isAllowed = false
-    expect(await (await attachAs(guarded, id)).closed).toEqual({ code: 4003, reason: 'Access denied' })
-    first.ws.send(Buffer.from('still here'))
-    await first.printed('still here')
+    expect(await closeOf(guarded, id)).toEqual({ code: 4003, reason: 'Access denied' })
+    await type(first, 'still here')
   })
 })

@@ -1,9 +1,11 @@
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { TerminalGatewayOptions } from '../../src/gateway.ts'
 import type { TestFaults, TestUpstreamOptions } from '../../src/testing.ts'
 import { idsOf, park, sessionOf } from '../support/parking.ts'
 import { as, ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 describe('sessionsPerUser', () => {
   it('ends the session that the user left first, and no session with a client or of another user', async () => {
@@ -144,40 +146,32 @@ describe('an upstream that has no place left', () => {
 
   it('costs nobody more than one session, and others none for 5 minutes, if that does not help', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const faults: TestFaults = {}
-      const gateway = await limited({ faults })
-      const [ada, eve] = [[await park(gateway), await park(gateway)], [await park(gateway, 'eve')]]
-      for (let count = 0; count < 3; count += 1) eve.push(await park(gateway, 'eve'))
-      const left = (ids: string[]): number => ids.filter((id) => idsOf(gateway).includes(id)).length
-      faults.create = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
-      for (let count = 0; count < 3; count += 1) {
-        expect((await ask(gateway, 'POST')).status).toBe(429)
-        expect((await ask(gateway, 'POST', '', as('bob'))).status).toBe(429)
-        expect([left(ada), left(eve)]).toEqual([1, 3])
-      }
-      vi.advanceTimersByTime(299_000)
+    const faults: TestFaults = {}
+    const gateway = await limited({ faults })
+    const [ada, eve] = [[await park(gateway), await park(gateway)], [await park(gateway, 'eve')]]
+    for (let count = 0; count < 3; count += 1) eve.push(await park(gateway, 'eve'))
+    const left = (ids: string[]): number => ids.filter((id) => idsOf(gateway).includes(id)).length
+    faults.create = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
+    for (let count = 0; count < 3; count += 1) {
+      expect((await ask(gateway, 'POST')).status).toBe(429)
       expect((await ask(gateway, 'POST', '', as('bob'))).status).toBe(429)
-      expect(left(eve)).toBe(3)
-    } finally {
-      vi.useRealTimers()
+      expect([left(ada), left(eve)]).toEqual([1, 3])
     }
+    vi.advanceTimersByTime(299_000)
+    expect((await ask(gateway, 'POST', '', as('bob'))).status).toBe(429)
+    expect(left(eve)).toBe(3)
   })
 
   it('is asked again after 5 minutes whether the end of a session helps', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const faults: TestFaults = {}
-      const gateway = await limited({ faults }, { keepFor: 3_600_000 })
-      const ids = [await park(gateway, 'eve'), await park(gateway, 'eve'), await park(gateway, 'eve')]
-      faults.create = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
-      expect((await ask(gateway, 'POST')).status).toBe(429)
-      vi.advanceTimersByTime(301_000)
-      expect((await ask(gateway, 'POST')).status).toBe(429)
-      expect(ids.filter((id) => idsOf(gateway).includes(id))).toHaveLength(1)
-    } finally {
-      vi.useRealTimers()
-    }
+    const faults: TestFaults = {}
+    const gateway = await limited({ faults }, { keepFor: 3_600_000 })
+    const ids = [await park(gateway, 'eve'), await park(gateway, 'eve'), await park(gateway, 'eve')]
+    faults.create = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
+    expect((await ask(gateway, 'POST')).status).toBe(429)
+    vi.advanceTimersByTime(301_000)
+    expect((await ask(gateway, 'POST')).status).toBe(429)
+    expect(ids.filter((id) => idsOf(gateway).includes(id))).toHaveLength(1)
   })
 
   it('for this user only, as an orchestrator, costs no other user a session', async () => {

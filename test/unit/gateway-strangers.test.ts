@@ -5,7 +5,15 @@ import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { TerminalError } from '../../src/index.ts'
 import { clientTo, neverAuthorize, type ProxyClient } from '../support/proxy.ts'
-import { ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import {
+  ask,
+  attachAs,
+  createAs,
+  handshake,
+  startGateway,
+  type,
+  type ServedGateway,
+} from '../support/terminal-gateway.ts'
 import { afterwards, clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 const TRY_AGAIN = { code: 1013, reason: 'Too many clients are waiting' }
@@ -14,17 +22,6 @@ const BUSY = { status: 503, body: { error: 'Too many clients are waiting' } }
 /** Opens a WebSocket that does not say who it is. */
 function silentAt({ base }: ServedGateway): Promise<ProxyClient> {
   return clientTo({ url: `${base.replace('http', 'ws')}/api/terminals/s1` })
-}
-
-/** Tries to open a WebSocket; resolves with the status of the answer, 101 when it is open. */
-async function handshake({ base }: ServedGateway): Promise<number> {
-  const ws = new WebSocket(`${base.replace('http', 'ws')}/api/terminals/s1`)
-  afterwards({ close: () => ws.terminate() })
-  ws.on('error', () => {})
-  return new Promise((resolve) => {
-    ws.once('open', () => resolve(101))
-    ws.once('unexpected-response', (_request, { statusCode }) => resolve(Number(statusCode)))
-  })
 }
 
 /** A client that does not answer the close frame, and keeps its connection open. */
@@ -57,9 +54,7 @@ describe('unauthenticated', () => {
   it('lets users attach although silent strangers hold all places', async () => {
     const gateway = await startGateway({ unauthenticated: 10 })
     await Promise.all(Array.from({ length: 10 }, () => silentAt(gateway)))
-    const { ws, printed } = await attachAs(gateway, await createAs(gateway))
-    ws.send(Buffer.from('in'))
-    await printed('in')
+    await type(await attachAs(gateway, await createAs(gateway)), 'in')
   })
 
   it('ends one that is left to chance, so that a client that is about to say who it is mostly stays', async () => {

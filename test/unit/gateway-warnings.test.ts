@@ -1,56 +1,61 @@
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Warnings } from '../../src/gateway/warnings.ts'
 import { TerminalError, type UpstreamOptions } from '../../src/index.ts'
 import type { TestFaults } from '../../src/testing.ts'
 import { recordRefusals } from '../support/gateway-events.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
-import { as, ask, attachAs, createAs, startGateway, type ServedGateway } from '../support/terminal-gateway.ts'
+import {
+  as,
+  ask,
+  attachAs,
+  attached,
+  closeOf,
+  createAs,
+  startGateway,
+  type ServedGateway,
+} from '../support/terminal-gateway.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
 import { recordWarnings, warned } from '../support/warnings.ts'
 
+afterEach(() => void vi.useRealTimers())
+
 failOnUnhandledErrors()
 
-const NOT_ACCEPTED = 'Not accepted by the terminal server'
+const DENIED = { code: 4003, reason: 'Not accepted by the terminal server' }
+const NOT_ACCEPTED = { status: 500, body: { error: DENIED.reason } }
+
+/** Options of an upstream, as `authorize` returns them. */
+const OPTIONS = { base: 'http://127.0.0.1:9', key: 'sk-canary', userId: 'ada' }
 
 /** Starts a gateway whose upstream wants another key. */
-async function withWrongKey(more: Partial<UpstreamOptions> = {}): Promise<ServedGateway> {
+async function withWrongKey(authType: UpstreamOptions['authType']): Promise<ServedGateway> {
   const upstream = await upstreamOf()
-  return startGateway({ authorize: () => ({ base: upstream.url, key: 'wrong-canary', userId: 'ada', ...more }) })
+  return startGateway({ authorize: () => ({ base: upstream.url, key: 'wrong-canary', userId: 'ada', authType }) })
 }
 
 describe('an upstream that refuses the credentials', () => {
   it.each(['bearer', 'none'] as const)(
     'of the operator (%s) is a warning, and 500 for the client',
     async (authType) => {
-      const warnings = recordWarnings()
-      const refusals = recordRefusals()
-      const gateway = await withWrongKey({ authType })
-      for (let count = 0; count < 3; count += 1) {
-        expect(await ask(gateway, 'POST')).toMatchObject({ status: 500, body: { error: NOT_ACCEPTED } })
-      }
+      const [warnings, refusals] = [recordWarnings(), recordRefusals()]
+      const gateway = await withWrongKey(authType)
+      for (let count = 0; count < 3; count += 1) expect(await ask(gateway, 'POST')).toMatchObject(NOT_ACCEPTED)
       await warned()
-      expect(warnings).toHaveLength(1)
-      expect(warnings[0]?.code).toBe('ERR_TERMINAL_UNAUTHORIZED')
-      expect(warnings[0]?.message).toMatch(
-        /^An upstream does not let a terminal gateway in\. Cannot create a terminal session at http:\/\/127\.0\.0\.1:\d+\/api\/terminals: HTTP 401, "[\w ]+"\. .*`key`/,
-      )
-      expect(refusals[0]).toMatchObject({
-        reason: 'upstream',
-        status: 500,
-        error: { code: 'ERR_TERMINAL_UNAUTHORIZED' },
-      })
+      const what =
+        'An upstream does not let a terminal gateway in. Cannot create a terminal session at http://127.0.0.1:'
+      expect(warnings).toMatchObject([{ code: 'ERR_TERMINAL_UNAUTHORIZED', message: expect.stringContaining(what) }])
+      expect(warnings[0]?.message).toMatch(/:\d+\/api\/terminals: HTTP 401, "[\w ]+"\. .*`key`/)
+      const error = { code: 'ERR_TERMINAL_UNAUTHORIZED' }
+      expect(refusals[0]).toMatchObject({ reason: 'upstream', status: 500, error })
     },
   )
 
   it.each(['session', 'system_oauth'] as const)(
     'of the user (%s) is 401 for the client, and no warning',
     async (authType) => {
-      const warnings = recordWarnings()
-      const refusals = recordRefusals()
-      expect(await ask(await withWrongKey({ authType }), 'POST')).toMatchObject({
-        status: 401,
-        body: { detail: 'Invalid API key' },
-      })
+      const [warnings, refusals] = [recordWarnings(), recordRefusals()]
+      const answer = { status: 401, body: { detail: 'Invalid API key' } }
+      expect(await ask(await withWrongKey(authType), 'POST')).toMatchObject(answer)
       await warned()
       expect(warnings).toEqual([])
       expect(refusals).toMatchObject([{ reason: 'upstream', status: 401 }])
@@ -58,14 +63,12 @@ describe('an upstream that refuses the credentials', () => {
   )
 
   it.each([
-    ['bearer', { code: 4003, reason: NOT_ACCEPTED }, 1],
+    ['bearer', DENIED, 1],
     ['session', { code: 4001, reason: 'Not authorized' }, 0],
   ] as const)('of a terminal that is open (%s) says so to its client, too', async (authType, end, count) => {
     const warnings = recordWarnings()
     const upstream = await upstreamOf({ release: 'open-terminal@0.14.5' })
-    const gateway = await startGateway({ authorize: () => ({ ...clientOf(upstream), authType }) })
-    const { closed } = await attachAs(gateway, await createAs(gateway))
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    const { closed } = await attached({ authorize: () => ({ ...clientOf(upstream), authType }) })
     upstream.sessions[0]?.close(4001, 'Invalid API key')
     expect(await closed).toEqual(end)
     await warned()
@@ -80,7 +83,7 @@ describe('an upstream that refuses the credentials', () => {
   ])('or something else for a new session (%i, %s) is a warning, too', async (refuse, detail, advice) => {
     const warnings = recordWarnings()
     const gateway = await startGateway({}, { faults: { create: { refuse, body: JSON.stringify({ detail }) } } })
-    expect(await ask(gateway, 'POST')).toMatchObject({ status: 500, body: { error: NOT_ACCEPTED } })
+    expect(await ask(gateway, 'POST')).toMatchObject(NOT_ACCEPTED)
     await warned()
     expect(warnings).toHaveLength(1)
     expect(warnings[0]?.message).toMatch(/^An upstream does not accept what a terminal gateway sends\. /)
@@ -101,66 +104,55 @@ describe('an upstream that refuses the credentials', () => {
 })
 
 describe('an `authorize` that returns', () => {
-  it.each<[string, object, string]>([
-    ['a user id that is a number', { userId: 42 }, '`userId` must be a string, got number'],
-    ['no user id', { userId: undefined }, '`userId` must be a string, got undefined'],
-    ['a user id with a letter that no header can have', { userId: 'Łucja' }, '`userId` must be a header: '],
-    ['a key that is a number', { key: 7 }, '`key` must be a string'],
-    ['an unknown auth type', { authType: 'basic' }, '`authType` must be one of '],
-    ['no base', { base: undefined }, '`base` must be an absolute http(s) or ws(s) URL: got undefined'],
-    ['a policy that is a number', { policyId: 7 }, '`policyId` must be a string'],
-    ['a context without a name', { contextId: '' }, '`contextId` must not be empty'],
-  ])('%s is a warning, and 500 or 4003 for the client', async (_, wrong, why) => {
-    const warnings = recordWarnings()
-    const refusals = recordRefusals()
-    const options = { base: 'http://127.0.0.1:9', key: 'sk-canary', userId: 'ada', ...wrong }
-    const gateway = await startGateway({ authorize: () => options })
-    for (const method of ['GET', 'POST']) {
-      expect(await ask(gateway, method)).toMatchObject({ status: 500, body: { error: NOT_ACCEPTED } })
-    }
-    expect(await (await attachAs(gateway, 's1')).closed).toEqual({ code: 4003, reason: NOT_ACCEPTED })
+  it.each<[string, unknown, string]>([
+    ['nothing', undefined, 'TypeError ERR_INVALID_ARG_TYPE at '],
+    ['null', null, 'TypeError ERR_INVALID_ARG_TYPE at '],
+    ['a URL', 'http://h', 'TypeError ERR_INVALID_ARG_TYPE at '],
+    ['an empty object', {}, '`userId` must be a string, got undefined'],
+    ['a user id that is a number', { ...OPTIONS, userId: 42 }, '`userId` must be a string, got number'],
+    ['an empty user id', { ...OPTIONS, userId: '' }, '`userId` must not be empty'],
+    ['a user id with a letter that no header can have', { ...OPTIONS, userId: 'Łucja' }, '`userId` must be a header: '],
+    ['a key that is a number', { ...OPTIONS, key: 7 }, '`key` must be a string'],
+    ['an unknown auth type', { ...OPTIONS, authType: 'basic' }, '`authType` must be one of '],
+    ['no base', { ...OPTIONS, base: undefined }, '`base` must be an absolute http(s) or ws(s) URL: got undefined'],
+    ['a base that is no URL', { ...OPTIONS, base: 'nonsense' }, '`base`'],
+    ['a policy that is a number', { ...OPTIONS, policyId: 7 }, '`policyId` must be a string'],
+    ['a context without a name', { ...OPTIONS, contextId: '' }, '`contextId` must not be empty'],
+  ])('%s is a warning, and 500 or 4003 for the client', async (_, returned, why) => {
+    const [warnings, refusals] = [recordWarnings(), recordRefusals()]
+    const gateway = await startGateway({ authorize: () => returned as never })
+    for (const method of ['GET', 'POST']) expect(await ask(gateway, method)).toMatchObject(NOT_ACCEPTED)
+    expect(await closeOf(gateway, 's1')).toEqual(DENIED)
     await warned()
-    expect(warnings).toMatchObject([
-      {
-        code: 'TERMINAL_GATEWAY_RETURNED',
-        message: expect.stringContaining(`has returned what cannot be used: ${why}`),
-      },
-    ])
+    const message = expect.stringContaining(`has returned what cannot be used: ${why}`)
+    expect(warnings).toMatchObject([{ code: 'TERMINAL_GATEWAY_RETURNED', message }])
     await until(() => refusals.length === 3)
     for (const each of refusals) expect(each).toMatchObject({ reason: 'unauthorized', error: { name: 'TypeError' } })
   })
 
-  it.each<[string, () => unknown, string]>([
-    ['an error', () => Object.assign(new Error('no token for sk-canary'), { code: 'EVAULT' }), 'Error EVAULT at '],
-    ['a string', () => 'sk-canary', 'a value of the type string'],
-  ])('headers whose getter throws %s is a warning, and does not show what it throws', async (_, thrown, kind) => {
-    const warnings = recordWarnings()
-    const headers = {
-      get cookie(): string {
-        throw thrown()
-      },
-    }
-    const gateway = await startGateway({ authorize: () => ({ base: 'http://127.0.0.1:9', userId: 'ada', headers }) })
-    expect(await ask(gateway, 'POST')).toMatchObject({ status: 500, body: { error: NOT_ACCEPTED } })
-    await warned()
-    expect(warnings).toHaveLength(1)
-    expect(warnings[0]?.message).toContain(`has returned what cannot be used: ${kind}`)
-    expect(warnings[0]?.message).not.toContain('canary')
+  const failure = (): Error => Object.assign(new Error('no token for sk-canary'), { code: 'EVAULT' })
+  const headers = (get: () => never): object => ({
+    headers: Object.defineProperty({}, 'cookie', { get, enumerable: true }),
   })
 
-  it('a `key()` that throws is a warning, and does not show what it throws', async () => {
+  it.each<[string, () => unknown, (fail: () => never) => object, RegExp]>([
+    ['headers whose getter throws an error', failure, headers, /be used: Error EVAULT at /],
+    ['headers whose getter throws a string', () => 'sk-canary', headers, /be used: a value of the type string\. /],
+    [
+      'a `key()` that throws',
+      failure,
+      (key) => ({ key }),
+      /`key` has failed: Error EVAULT at .*warnings\.test\.ts:\d+:\d+\. Return/,
+    ],
+  ])('%s is a warning that does not show what is thrown', async (_, thrown, fieldsOf, message) => {
     const warnings = recordWarnings()
-    const upstream = await upstreamOf()
-    const key = (): never => {
-      throw Object.assign(new Error('no token for sk-canary'), { code: 'EVAULT' })
+    const fail = (): never => {
+      throw thrown()
     }
-    const gateway = await startGateway({ authorize: () => ({ base: upstream.url, userId: 'ada', key }) })
-    expect(await ask(gateway, 'POST')).toMatchObject({ status: 500, body: { error: NOT_ACCEPTED } })
+    const gateway = await startGateway({ authorize: () => ({ base: OPTIONS.base, userId: 'ada', ...fieldsOf(fail) }) })
+    expect(await ask(gateway, 'POST')).toMatchObject(NOT_ACCEPTED)
     await warned()
-    expect(warnings).toHaveLength(1)
-    expect(warnings[0]?.message).toMatch(
-      /`key` has failed: Error EVAULT at .*gateway-warnings\.test\.ts:\d+:\d+\. Return/,
-    )
+    expect(warnings).toMatchObject([{ message: expect.stringMatching(message) }])
   })
 })
 
@@ -240,9 +232,7 @@ describe('an `authorize` that', () => {
       const url = `${gateway.base}/api/terminals`
       await expect(fetch(url, { headers: as('bob'), signal: leaving })).rejects.toThrow()
       await ask(gateway, 'GET')
-      await (
-        await attachAs(gateway, 's1')
-      ).closed
+      await closeOf(gateway, 's1')
       await warned()
       expect(warnings).toEqual([])
     },
@@ -253,31 +243,27 @@ describe('a warning', () => {
   it('is given once a minute for each code and upstream, and not without end', async () => {
     const given = recordWarnings()
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const warnings = new Warnings()
-      const warn = (code: string, base: string): void => warnings.warn(code, `${code} at ${base}`, base)
-      for (let count = 0; count < 3; count += 1) {
-        warn('A', 'http://one')
-        warn('B', 'http://one')
-        warn('A', 'http://two')
-      }
-      vi.advanceTimersByTime(59_000)
+    const warnings = new Warnings()
+    const warn = (code: string, base: string): void => warnings.warn(code, `${code} at ${base}`, base)
+    for (let count = 0; count < 3; count += 1) {
       warn('A', 'http://one')
-      vi.advanceTimersByTime(2_000)
-      warn('A', 'http://one')
-      await warned()
-      expect(given.map(({ message }) => message)).toEqual([
-        'A at http://one',
-        'B at http://one',
-        'A at http://two',
-        'A at http://one',
-      ])
-      for (let count = 0; count < 1_000; count += 1) warn('A', `http://user-${count}`)
-      await warned()
-      expect(given.length).toBeLessThan(110)
-    } finally {
-      vi.useRealTimers()
+      warn('B', 'http://one')
+      warn('A', 'http://two')
     }
+    vi.advanceTimersByTime(59_000)
+    warn('A', 'http://one')
+    vi.advanceTimersByTime(2_000)
+    warn('A', 'http://one')
+    await warned()
+    expect(given.map(({ message }) => message)).toEqual([
+      'A at http://one',
+      'B at http://one',
+      'A at http://two',
+      'A at http://one',
+    ])
+    for (let count = 0; count < 1_000; count += 1) warn('A', `http://user-${count}`)
+    await warned()
+    expect(given.length).toBeLessThan(110)
   })
 
   it('about all clients is given, however many upstreams there are warnings about', async () => {

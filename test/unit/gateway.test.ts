@@ -1,8 +1,20 @@
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { connectTerminal, deleteTerminalSession, getTerminalSession, listTerminalSessions } from '../../src/index.ts'
 import { createTerminalGateway, type GatewayClient, type GatewaySession } from '../../src/gateway.ts'
-import { as, ask, attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import {
+  as,
+  ask,
+  attachAs,
+  attached,
+  createAs,
+  pageOf,
+  startGateway,
+  type,
+  untilAttached,
+} from '../support/terminal-gateway.ts'
 import { clientOf, outputWith, releases, until, upstreamOf } from '../support/upstream.ts'
+
+afterEach(() => void vi.useRealTimers())
 
 describe('a page behind a gateway', () => {
   it.each(releases)('opens a terminal of %s, types, resizes and closes it', async (release) => {
@@ -60,9 +72,7 @@ describe('a client of a gateway', () => {
   })
 
   it('ends its session when it leaves, if `keepFor` is 0', async () => {
-    const gateway = await startGateway({ keepFor: 0 }, { release: 'terminals@0.2.2' })
-    const { ws } = await attachAs(gateway, await createAs(gateway))
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    const { gateway, ws } = await attached({ keepFor: 0 }, { release: 'terminals@0.2.2' })
     ws.close(1001)
     await until(() => gateway.gateway.sessions.length === 0)
     // The shell is ended first, and then the session (PROTOCOL 5.4).
@@ -75,9 +85,7 @@ describe('a client of a gateway', () => {
     [4004, 'not your session', 1014, ''],
     [1011, 'lost http://10.0.0.1', 1011, 'lost [redacted]'],
   ])('is closed with a code of its own when the upstream closes with %i %j', async (code, reason, sent, shown) => {
-    const gateway = await startGateway({}, { release: 'open-terminal@0.14.5' })
-    const { closed } = await attachAs(gateway, await createAs(gateway))
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    const { gateway, closed } = await attached({}, { release: 'open-terminal@0.14.5' })
     gateway.upstream.sessions[0]?.close(code, reason)
     expect(await closed).toEqual({ code: sent, reason: shown })
     expect((await ask(gateway, 'GET')).body).toEqual([])
@@ -93,17 +101,13 @@ describe('a client of a gateway', () => {
 
   it('that never comes leaves no session: it ends after 30 s', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const gateway = await startGateway()
-      await createAs(gateway)
-      vi.advanceTimersByTime(29_000)
-      expect(gateway.gateway.sessions).toHaveLength(1)
-      vi.advanceTimersByTime(2_000)
-      await until(() => gateway.upstream.sessions.length === 0)
-      await until(() => gateway.gateway.sessions.length === 0)
-    } finally {
-      vi.useRealTimers()
-    }
+    const gateway = await startGateway()
+    await createAs(gateway)
+    vi.advanceTimersByTime(29_000)
+    expect(gateway.gateway.sessions).toHaveLength(1)
+    vi.advanceTimersByTime(2_000)
+    await until(() => gateway.upstream.sessions.length === 0)
+    await until(() => gateway.gateway.sessions.length === 0)
   })
 })
 
@@ -125,7 +129,7 @@ describe('authorize', () => {
       token: '',
       chat_id: 'c1',
     })
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    await untilAttached(gateway)
     expect(seen).toEqual([
       { token: 'jwt-ada', userId: 'eve', chatId: 'c1', policyId: 'small', contextId: 'default' },
       { token: 'query', userId: 'bob', chatId: 'c1', policyId: 'b ig', contextId: 'chat:c1', sessionId: id },
@@ -139,9 +143,7 @@ describe('authorize', () => {
       as('ada', { 'X-Session-Id': 'c1', 'X-Terminal-Context-Id': 'chat:c1' }),
     )
     expect(gateway.upstream.sessions[0]).toMatchObject({ policyId: 'default', contextId: 'chat:c1' })
-    const { ws, printed } = await attachAs(gateway, id, { token: 'jwt-ada', chat_id: 'c1' })
-    ws.send(Buffer.from('typed'))
-    await printed('typed')
+    await type(await attachAs(gateway, id, { token: 'jwt-ada', chat_id: 'c1' }), 'typed')
   })
 })
 
