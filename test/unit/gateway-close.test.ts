@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { createTerminalGateway } from '../../src/gateway.ts'
 import { connectTerminal } from '../../src/index.ts'
+import { park } from '../support/parking.ts'
 import { clientTo, framesOf, KIB, neverAuthorize } from '../support/proxy.ts'
-import { ask, attachAs, attached, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { ask, attached, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { releases, until, upstreamOf } from '../support/upstream.ts'
 
 const RESTART = { code: 1012, reason: 'Service restart' }
@@ -10,8 +11,9 @@ const RESTART = { code: 1012, reason: 'Service restart' }
 describe('close', () => {
   it.each(releases)('closes the clients with 1012 and deletes all sessions of %s', async (release) => {
     const { gateway, closed } = await attached({}, { release })
-    await createAs(gateway)
     await until(() => gateway.gateway.sessions.some(({ attachedSince }) => attachedSince))
+    await createAs(gateway)
+    await park(gateway)
     await gateway.gateway.close()
     expect(await closed).toEqual(RESTART)
     expect(gateway.gateway.sessions).toEqual([])
@@ -57,20 +59,6 @@ describe('close', () => {
     await Promise.all([gateway.gateway.close({ drain: 0 }), ...calls])
     expect(gateway.upstream.sessions).toEqual([])
     await gateway.gateway.close()
-  })
-
-  it('ends clients that wait for `authorize`, and sessions that are being opened', async () => {
-    const waiting = await startGateway({ authorize: neverAuthorize })
-    const { closed } = await attachAs(waiting, 's1')
-    await waiting.gateway.close()
-    expect(await closed).toEqual(RESTART)
-
-    const opening = await startGateway({}, { faults: { create: { delay: 100 } } })
-    const answer = ask(opening, 'POST')
-    await until(() => opening.upstream.requests.length > 0)
-    await opening.gateway.close()
-    expect((await answer).status).toBe(503)
-    await until(() => opening.upstream.sessions.length === 0)
   })
 
   it.each([-1, 1.5, Number.NaN, 2 ** 31, '5'])('throws a RangeError for a drain of %s', async (drain) => {

@@ -198,7 +198,7 @@ describe('the event of a refusal has as its reason', () => {
     expect(refusals.at(-1)).toEqual({ reason: 'busy', status: 503 })
   })
 
-  it('`closing` for requests, handshakes, clients and sessions that are being opened when the gateway closes', async () => {
+  it('`closing` for requests, handshakes, clients and openings when the gateway closes, which ends them', async () => {
     const refusals = recordRefusals()
     const upstream = await upstreamOf({ faults: { create: { delay: 1_000 } } })
     const gateway = await startGateway({
@@ -207,10 +207,11 @@ describe('the event of a refusal has as its reason', () => {
     const waiting = await attachAs(gateway, 's1', { token: 'jwt-bob' })
     const opening = ask(gateway, 'POST')
     await until(() => upstream.requests.length > 0)
-    const closed = gateway.gateway.close({ drain: 0 })
-    await waiting.closed
+    const closed = gateway.gateway.close()
+    expect(await waiting.closed).toEqual({ code: 1012, reason: 'Service restart' })
     expect((await opening).status).toBe(503)
     await closed
+    await until(() => upstream.sessions.length === 0)
     await ask(gateway, 'GET')
     await expectNoHandshake(gateway.base)
     await until(() => refusals.length >= 4)

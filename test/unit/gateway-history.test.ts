@@ -7,8 +7,7 @@ describe('History', () => {
     const sizes = fc.array(fc.oneof(fc.nat(20), fc.integer({ min: 900, max: 1_100 }), fc.nat(9_000)), { maxLength: 60 })
     fc.assert(
       fc.property(sizes, fc.nat(20_000), fc.nat(20_000), (lengths, first, later) => {
-        const dropped: Buffer[] = []
-        const history = new History(first, { onDrop: (pieces) => dropped.push(...pieces) })
+        const { history, dropped } = recorded(first)
         const all: Buffer[] = []
         let most = first
         for (const [index, length] of lengths.entries()) {
@@ -39,6 +38,12 @@ describe('History', () => {
     shared.fill('x')
     expect(history.read(0).toString()).toBe('one')
   })
+
+  /** Returns a history, and the pieces that it has dropped. */
+  function recorded(most: number): { history: History; dropped: Buffer[] } {
+    const dropped: Buffer[] = []
+    return { history: new History(most, { onDrop: (pieces) => void dropped.push(...pieces) }), dropped }
+  }
 
   /** Returns the bytes of memory that the pieces hold which are dropped in the end. */
   function heldBy(history: History, dropped: Buffer[]): number {
@@ -84,8 +89,7 @@ describe('History', () => {
       },
     ],
   ])('holds no more than twice what it keeps, and a little, after %s', (_, push) => {
-    const dropped: Buffer[] = []
-    const history = new History(256 * KIB, { onDrop: (pieces) => void dropped.push(...pieces) })
+    const { history, dropped } = recorded(256 * KIB)
     push(history)
     const kept = history.end - history.start
     dropped.length = 0
@@ -93,8 +97,7 @@ describe('History', () => {
   })
 
   it('does not copy what fills the buffers that it comes in', () => {
-    const dropped: Buffer[] = []
-    const history = new History(256 * KIB, { onDrop: (pieces) => void dropped.push(...pieces) })
+    const { history, dropped } = recorded(256 * KIB)
     const buffers = Array.from({ length: 20 }, () => Buffer.alloc(64 * KIB))
     for (const buffer of buffers) {
       for (let at = 0; at < buffer.length; at += 4 * KIB) history.push(buffer.subarray(at, at + 4 * KIB))
@@ -105,8 +108,7 @@ describe('History', () => {
   })
 
   it('drops the pieces of a flood as they came, and cuts none', () => {
-    const dropped: Buffer[] = []
-    const history = new History(64 * KIB, { onDrop: (pieces) => void dropped.push(...pieces) })
+    const { history, dropped } = recorded(64 * KIB)
     for (let count = 0; count < 200; count += 1) history.push(Buffer.alloc(3_000))
     expect(new Set(dropped.map(({ length }) => length))).toEqual(new Set([3_000]))
     expect(history.end - history.start).toBeLessThanOrEqual(72 * KIB)

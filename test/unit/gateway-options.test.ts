@@ -31,11 +31,4 @@ describe('createTerminalGateway', () => {
       expect.objectContaining({ code, message: expect.stringContaining(`\`${name}`) }),
     )
   })
-
-  it('reads its options once', () => {
-    const origins = ['https://chat.example']
-    const gateway = createTerminalGateway({ authorize: neverAuthorize, origins })
-    origins.push('nonsense')
-    expect(gateway.sessions).toEqual([])
-  })
 })

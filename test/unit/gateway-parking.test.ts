@@ -42,13 +42,6 @@ describe('keepFor', () => {
 })
 
 describe('a parked session', () => {
-  it('is no session any more when its shell ends', async () => {
-    const gateway = await startGateway({}, { release: 'open-terminal@0.14.5' })
-    await park(gateway)
-    gateway.upstream.sessions[0]?.exit()
-    await until(() => idsOf(gateway).length === 0)
-  })
-
   it('whose shell floods is read on, and keeps the last bytes only', async () => {
     const gateway = await startGateway({ replay: 64 * KIB, maxBuffered: 1_000 })
     const id = await park(gateway)
@@ -68,13 +61,6 @@ describe('a parked session', () => {
     await until(() => Number(sessionOf(gateway, id)?.bytesToClient) > KIB * KIB)
     ws.terminate()
     await written
-  })
-
-  it('is ended when the gateway closes', async () => {
-    const gateway = await startGateway({}, { release: 'terminals@0.2.2' })
-    await park(gateway)
-    await gateway.gateway.close()
-    expect(gateway.upstream.sessions).toEqual([])
   })
 })
 

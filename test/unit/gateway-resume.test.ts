@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { TerminalError } from '../../src/index.ts'
 import { AUTH, output, parked, resume, silent } from '../support/resume.ts'
 import {
   as,
   ask,
   attachAs,
   attached,
-  closeOf,
   createAs,
   startGateway,
   type,
@@ -14,7 +12,7 @@ import {
   untilParked,
   type ServedGateway,
 } from '../support/terminal-gateway.ts'
-import { clientOf, until, upstreamOf } from '../support/upstream.ts'
+import { until } from '../support/upstream.ts'
 
 // PROTOCOL 8.1 and 8.2
 describe('a client that names an offset', () => {
@@ -233,22 +231,5 @@ describe('a second client of the same user', () => {
     await type(second, 'mine')
     first.ws.resume()
     expect(await first.closed).toEqual({ code: 4009, reason: 'Taken over' })
-  })
-
-  it('is authorized first', async () => {
-    let isAllowed = true
-    const upstream = await upstreamOf()
-    const guarded = await startGateway({
-      authorize: () => {
-        if (isAllowed) return clientOf(upstream)
-        throw new TerminalError('ERR_TERMINAL_FORBIDDEN', 'no longer')
-      },
-    })
-    const id = await createAs(guarded)
-    const first = await attachAs(guarded, id)
-    await until(() => guarded.gateway.sessions[0]?.attachedSince !== undefined)
-    isAllowed = false
-    expect(await closeOf(guarded, id)).toEqual({ code: 4003, reason: 'Access denied' })
-    await type(first, 'still here')
   })
 })

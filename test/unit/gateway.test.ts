@@ -91,14 +91,6 @@ describe('a client of a gateway', () => {
     expect((await ask(gateway, 'GET')).body).toEqual([])
   })
 
-  it('has its session ended when the terminal closes before it comes', async () => {
-    const gateway = await startGateway({}, { release: 'open-terminal@0.14.5' })
-    const id = await createAs(gateway)
-    gateway.upstream.sessions[0]?.exit()
-    await until(() => gateway.gateway.sessions.length === 0)
-    expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(404)
-  })
-
   it('that never comes leaves no session: it ends after 30 s', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const gateway = await startGateway()

@@ -13,6 +13,8 @@ import { runningTimers } from '../support/timers.ts'
 import { afterwards, clientOf, rejection, serve, until, upstreamOf } from '../support/upstream.ts'
 
 const retry = { delay: 1 }
+const UNAVAILABLE = { code: 'ERR_TERMINAL_UNAVAILABLE' }
+const RESET = { ...UNAVAILABLE, cause: { code: 'ECONNRESET' } }
 
 describe('createTerminalSession, when the answer to its POST is lost,', () => {
   it.each(['terminals@0.2.2', 'open-terminal@0.14', 'open-terminal@0.14.5'] as const)(
@@ -39,25 +41,20 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
   // PROTOCOL 2.8
   it('rejects on a server that lists the sessions of every user', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.11', faults: { create: ['drop'] } })
-    const error = await rejection(createTerminalSession(clientOf(upstream)))
-    expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', cause: { code: 'ECONNRESET' } })
+    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject(RESET)
   })
 
   it('rejects when somebody else has created a session at the same time', async () => {
     const upstream = await upstreamOf({ faults: { create: [undefined, 'drop'] } })
     const headers = { authorization: 'Bearer sk-canary', 'x-user-id': 'ada' }
     await fetch(`${upstream.url}/api/terminals`, { method: 'POST', headers })
-    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject({
-      code: 'ERR_TERMINAL_UNAVAILABLE',
-    })
+    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject(UNAVAILABLE)
   })
 
   it('does not take the session that was created just before for the lost one', async () => {
     const upstream = await upstreamOf({ faults: { create: [undefined, 'reset'] } })
     const { id } = await createTerminalSession(clientOf(upstream))
-    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject({
-      code: 'ERR_TERMINAL_UNAVAILABLE',
-    })
+    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject(UNAVAILABLE)
     expect(upstream.sessions).toMatchObject([{ id }])
   })
 
@@ -73,10 +70,7 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
     ['is refused', { refuse: 502 }],
   ])('rejects with the error of the POST when the list of sessions %s', async (_how, list) => {
     const upstream = await upstreamOf({ faults: { create: ['drop'], list } })
-    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject({
-      code: 'ERR_TERMINAL_UNAVAILABLE',
-      cause: { code: 'ECONNRESET' },
-    })
+    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject(RESET)
   })
 
   it('rejects when the server sends no Date header', async () => {
@@ -87,9 +81,7 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
         else response.end(JSON.stringify([{ id: 's1', created_at: new Date().toISOString() }]))
       })
     })
-    expect(await rejection(createTerminalSession({ base, userId: 'ada' }))).toMatchObject({
-      code: 'ERR_TERMINAL_UNAVAILABLE',
-    })
+    expect(await rejection(createTerminalSession({ base, userId: 'ada' }))).toMatchObject(UNAVAILABLE)
   })
 })
 
