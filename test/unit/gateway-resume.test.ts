@@ -86,10 +86,14 @@ describe('a client that names an offset', () => {
 })
 
 describe('a client that names no offset', () => {
-  it('gets the tail and never a text frame, as Open WebUI prints them', async () => {
-    const { gateway, id } = await parked('one \x1b]52;c;?\x07two \x1b[6n')
+  it('gets the tail and never a text frame, also after a heartbeat, because Open WebUI prints them', async () => {
+    const { gateway, id, print } = await parked('one \x1b]52;c;?\x07two \x1b[6n')
     const client = await attachAs(gateway, id)
     await client.printed('one two ')
+    client.ws.send('{"type":"ping"}')
+    await until(() => gateway.gateway.sessions[0]?.bytesToUpstream === 15)
+    await print('three')
+    await client.printed('three')
     expect(client.messages.every(({ isBinary }) => isBinary)).toBe(true)
   })
 
