@@ -1,6 +1,18 @@
 import type { Cause } from './advice.ts'
 import { CLOSE_NOT_FOUND } from './close-codes.ts'
 
+// Causes that the probe knows from other facts, too.
+export const REACH_WITH_WEBSOCKETS =
+  'Check that the reverse proxy can reach the server with WebSockets, too: the proxy answers in its place.'
+export const ALLOW_WEBSOCKETS =
+  'Configure the reverse proxy to allow WebSockets to this path: it refuses them, although it allows requests.'
+export const FORWARD_UPGRADES =
+  'Configure the reverse proxy to forward WebSocket upgrades (nginx: proxy_http_version 1.1, and the headers Upgrade and Connection): the server gets ordinary requests.'
+export const ANSWER_UPGRADES =
+  'Configure the reverse proxy to forward WebSocket upgrades: they get no answer, although requests do.'
+export const FORWARD_USER =
+  'Configure the reverse proxy to forward X-User-Id and X-Session-Id with WebSockets, too: the server does not get them.'
+
 // A gateway refuses a page, and not a key (PROTOCOL 8.9).
 const NOT_OF_ORIGIN = /^(?!Origin)/
 
@@ -70,15 +82,9 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
     'Check what the server requires of every client, such as a certificate: its answer is a web page with HTTP 400.',
   ],
   // PROTOCOL 3.8: its own 404, and not that of a proxy, which says nothing about the header.
-  [
-    { closeCode: CLOSE_NOT_FOUND, isNew: true, sendsHeaders: true, says: /^(?:Session not found)?$/ },
-    'Configure the reverse proxy to forward X-User-Id and X-Session-Id with WebSockets, too: the server does not get them.',
-  ],
+  [{ closeCode: CLOSE_NOT_FOUND, isNew: true, sendsHeaders: true, says: /^(?:Session not found)?$/ }, FORWARD_USER],
   // PROTOCOL 3.13
-  [
-    { step: 'handshake', status: /^(?:401|403|407|511)$/, length: /[^0]/ },
-    'Configure the reverse proxy to allow WebSockets to this path: it refuses them, although it allows requests.',
-  ],
+  [{ step: 'handshake', status: /^(?:401|403|407|511)$/, length: /[^0]/ }, ALLOW_WEBSOCKETS],
   // PROTOCOL 3.3
   [
     { step: 'handshake', status: /^40[13]$/, keyInUrl: true, says: NOT_OF_ORIGIN },
@@ -88,18 +94,9 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
     { step: 'handshake', status: /^40[13]$/, keyInUrl: false, says: NOT_OF_ORIGIN },
     'Terminals up to 0.0.2 wants a `bearer` key in the URL: check `key`, `authType` and `tokenInUrl`.',
   ],
-  [
-    { step: 'handshake', status: /^5/, isNew: true },
-    'Check that the reverse proxy can reach the server with WebSockets, too: the proxy answers in its place.',
-  ],
-  [
-    { step: 'handshake', status: /^(?:[23]|400|404|405|426)/ },
-    'Configure the reverse proxy to forward WebSocket upgrades (nginx: proxy_http_version 1.1, and the headers Upgrade and Connection): the server gets ordinary requests.',
-  ],
-  [
-    { step: 'handshake', failure: /ECONNRESET|EPIPE|hang up/, isNew: true },
-    'Configure the reverse proxy to forward WebSocket upgrades: they get no answer, although requests do.',
-  ],
+  [{ step: 'handshake', status: /^5/, isNew: true }, REACH_WITH_WEBSOCKETS],
+  [{ step: 'handshake', status: /^(?:[23]|400|404|405|426)/ }, FORWARD_UPGRADES],
+  [{ step: 'handshake', failure: /ECONNRESET|EPIPE|hang up/, isNew: true }, ANSWER_UPGRADES],
   [
     { failure: /ECONNRESET|EPIPE|hang up/, action: /http:/ },
     'Check what listens there, and whether it requires https://: it ends the connection without an answer.',
