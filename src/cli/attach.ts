@@ -1,17 +1,16 @@
 import { once } from 'node:events'
 import { abortable } from '../lib/deadline.ts'
-import { openTerminal } from '../terminal/connect.ts'
 import type { TerminalError } from '../lib/errors.ts'
+import { openTerminal } from '../terminal/connect.ts'
 import type { TerminalConnection } from '../terminal/types.ts'
-import { advise } from './advise.ts'
-import { printRetry } from './failure.ts'
-import { millisecondsOf, type Call, type Syntax } from './flags.ts'
+import type { TerminalSize } from '../upstream/protocol.ts'
+import { advise, withFlagNames } from './failure.ts'
+import { millisecondsOf, TARGET_FLAGS, type Call, type Syntax } from './flags.ts'
 import type { Host, OutputStream } from './host.ts'
-import { followSize, sizeOf, takeTerminal } from './local.ts'
-import type { ReadOutput } from './modes.ts'
+import { sendInput } from './input.ts'
+import { createModeTracker, type ReadOutput } from './modes.ts'
 import { startProgress, type Progress } from './screen.ts'
-import { sendInput } from './stdin.ts'
-import { oneOf, readTarget, TARGET_FLAGS } from './target.ts'
+import { oneOf, readTarget } from './target.ts'
 
 export const ATTACH: Syntax = {
   name: 'attach',
@@ -41,7 +40,7 @@ export async function attach(call: Call, host: Host, signal: AbortSignal): Promi
     if (hasRetried) return
     hasRetried = true
     progress.stop()
-    printRetry(host, error)
+    host.stderr.write(`terminal-upstream: ${withFlagNames(error.message)} Trying again.\n`)
     progress = startProgress(host, 'Trying again')
   }
   const options = { ...target, sessionId, tokenInUrl, timeout, keepAlive, size: sizeOf(host) }
@@ -77,7 +76,6 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
   signal.addEventListener('abort', close)
   const local = takeTerminal(host)
   const stopFollowing = followSize(host, terminal)
-  // Shows whether the shell still answers after the end of a pipe.
   let chunks = 0
   const track: ReadOutput = (chunk) => {
     chunks += 1
@@ -89,7 +87,7 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
     refused = error
     close()
   }
-  const stopInput = sendInput(stdin, terminal, () => chunks, detach, refuse)
+  const stopInput = sendInput(stdin, terminal, { detach, refuse, countOutput: () => chunks })
   const printing = print(terminal, stdout, track)
   // Decides whether the cursor may be in the middle of a line.
   let hasExited = false
@@ -120,4 +118,62 @@ async function print(terminal: TerminalConnection, stdout: OutputStream, track: 
     // An error of stdout ends the wait, too, and aborts the command.
     if (!stdout.write(chunk)) await once(stdout, 'drain').catch(() => {})
   }
+}
+
+/** The user's own terminal, in which the command runs. */
+interface LocalTerminal {
+  readonly track: ReadOutput
+  /** Restores the state from before the command. */
+  readonly restore: () => void
+}
+
+/** Sets raw mode, in which every key arrives when it is pressed, until the terminal is restored or the process ends. */
+function takeTerminal(host: Host): LocalTerminal {
+  const { stdin } = host
+  const modes = createModeTracker()
+  const setRaw = (raw: boolean): void => {
+    if (stdin.isTTY) stdin.setRawMode?.(raw)
+  }
+  // While the command was stopped, the user's shell had the terminal, and the size of the window may have changed.
+  const resume = (): void => {
+    setRaw(false)
+    setRaw(true)
+    host.emit('SIGWINCH', 'SIGWINCH')
+  }
+  const restore = (): void => {
+    host.off('SIGCONT', resume)
+    host.off('exit', restore)
+    setRaw(false)
+    windowOf(host)?.write(modes.undo())
+  }
+  host.on('SIGCONT', resume)
+  host.on('exit', restore)
+  setRaw(true)
+  return { track: modes.track, restore }
+}
+
+/** Returns the stream that shows the window: stderr when the output goes into a file. */
+function windowOf({ stdout, stderr }: Host): OutputStream | undefined {
+  return [stdout, stderr].find(({ isTTY }) => isTTY)
+}
+
+/** Returns the size of the window; `undefined` without a window. */
+function sizeOf(host: Host): TerminalSize | undefined {
+  const { columns: cols = 0, rows = 0 } = windowOf(host) ?? {}
+  return cols > 0 && rows > 0 ? { cols, rows } : undefined
+}
+
+/** Resizes the terminal whenever the size of the window changes. Returns a function that stops it. */
+function followSize(host: Host, terminal: TerminalConnection): () => void {
+  const window = windowOf(host)
+  const follow = (): void => {
+    const size = sizeOf(host)
+    try {
+      if (size) terminal.resize(size.cols, size.rows)
+    } catch {
+      // The terminal is closing, and `closed` reports why.
+    }
+  }
+  window?.on('resize', follow)
+  return () => window?.off('resize', follow)
 }

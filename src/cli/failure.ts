@@ -1,7 +1,8 @@
-import { TerminalError } from '../lib/errors.ts'
-import { CommandError, WRONG_USE } from './flags.ts'
+import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
+import { evidenceIn } from '../upstream/failures.ts'
+import { whereOf } from '../upstream/url.ts'
+import { CommandError, SHOWN_FLAGS, WRONG_USE, type Call, type FlagName } from './flags.ts'
 import type { Host } from './host.ts'
-import { withFlagNames } from './target.ts'
 
 /** An error that the user can do something about. */
 export interface ExpectedError {
@@ -28,7 +29,73 @@ export function printError({ stderr }: Host, { code, message }: ExpectedError): 
   stderr.write(`terminal-upstream: ${code}: ${withFlagNames(message)}\n`)
 }
 
-/** Prints why a try has failed, if the command goes on trying. */
-export function printRetry({ stderr }: Host, { message }: ExpectedError): void {
-  stderr.write(`terminal-upstream: ${withFlagNames(message)} Trying again.\n`)
+// What the command calls the options of the library.
+const FLAG_OF: Record<string, string> = {
+  base: 'the URL',
+  key: 'the key',
+  authType: '--auth-type',
+  userId: '--user',
+  policyId: '--policy',
+  contextId: '--context',
+  chatId: '--chat',
+  sessionId: '--session',
+  headers: '--header',
+  tokenInUrl: '--token-in-url',
+  keepAlive: '--keep-alive',
+  timeout: '--timeout',
+  idle: '--idle',
+  origin: '--origin',
+}
+
+/** Replaces the library's options in a message by the flags of the command. */
+export function withFlagNames(text: string): string {
+  return text.replaceAll(/`(\w+)(?:\.([^`]+))?`/g, (quoted, name: string, part?: string) => {
+    const flag = FLAG_OF[name]
+    if (flag === undefined) return quoted
+    return part === undefined ? flag : `${flag} ${part}`
+  })
+}
+
+// The failures of which a probe may know more.
+const PROBED: readonly TerminalErrorCode[] = [
+  'ERR_TERMINAL_UNAUTHORIZED',
+  'ERR_TERMINAL_FORBIDDEN',
+  'ERR_TERMINAL_MISSING_USER',
+  'ERR_TERMINAL_NOT_FOUND',
+  'ERR_TERMINAL_UNAVAILABLE',
+  'ERR_TERMINAL_TIMEOUT',
+  'ERR_TERMINAL_PROTOCOL',
+]
+
+/** Adds to the error of a command where a key can come from, or how to find out more. Leaves every other error as it is. */
+export function advise(
+  error: unknown,
+  call: Call,
+  { authType, key = '' }: { readonly authType: string; readonly key: string | undefined },
+): unknown {
+  if (!(error instanceof TerminalError) || !PROBED.includes(error.code)) return error
+  const { code, message, why } = error
+  // The session has ended, or never was there: there is no more to know.
+  if (code === 'ERR_TERMINAL_NOT_FOUND' && call.flags.session !== undefined) return error
+  // A proxy on the way that wants a login gives no reason, and no key would help.
+  const isServers = evidenceIn(error).says
+  const isKeyMissing = code === 'ERR_TERMINAL_UNAUTHORIZED' && authType !== 'none' && key.trim() === '' && isServers
+  const more = isKeyMissing
+    ? 'Set TERMINAL_UPSTREAM_KEY, or use --key-file.'
+    : `To find out more, run: ${probeCommand(call)}`
+  return new TerminalError(code, `${message} ${more}`, { why, cause: error })
+}
+
+/** Returns the command that probes the same server for the same user. What may be a secret is `***`. */
+function probeCommand({ url, flags, headers }: Call): string {
+  const place = whereOf(url)
+  const shown: readonly FlagName[] = [...SHOWN_FLAGS, 'header-file']
+  const words = shown.flatMap((flag) => (flags[flag] === undefined ? [] : [`--${flag}`, flags[flag]]))
+  // By itself, a probe puts the key into URLs.
+  if (flags['token-in-url'] === 'never') words.push('--token-in-url', 'never')
+  for (const header of headers) words.push('--header', `${header.replace(/:.*/s, '')}: ***`)
+  const quoted = [place === url ? url : `${place}?***`, ...words].map((word) =>
+    /^[\w./:@=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
+  )
+  return `terminal-upstream probe ${quoted.join(' ')}`
 }

@@ -15,30 +15,14 @@ export class CommandError extends Error {
 /** The exit status for a command that was called wrongly. */
 export const WRONG_USE = 2
 
-type TargetFlag =
-  'user' | 'auth-type' | 'policy' | 'context' | 'chat' | 'key-file' | 'key' | 'header-file' | 'header' | 'timeout'
-
-/** The flags of all commands. */
-export type FlagName =
-  | TargetFlag
-  | 'session'
-  | 'show-key'
-  | 'token-in-url'
-  | 'keep-alive'
-  | 'idle'
-  | 'origin'
-  | 'json'
-  | 'all'
-  | 'help'
-  | 'version'
-
 interface Flag {
   /** The value in the help; absent for a flag without a value. */
   readonly value?: string
   readonly help: string
 }
 
-const FLAGS: Record<FlagName, Flag> = {
+/** The flags of all commands. */
+const FLAGS = {
   user: { value: 'ID', help: 'whose terminal it is; default: your login name' },
   'auth-type': { value: 'TYPE', help: 'bearer (default), session, system_oauth or none' },
   policy: { value: 'ID', help: "an orchestrator's policy" },
@@ -68,7 +52,15 @@ const FLAGS: Record<FlagName, Flag> = {
   all: { help: 'delete every session that list shows' },
   help: { help: 'print this help' },
   version: { help: 'print the version' },
-}
+} as const
+
+export type FlagName = keyof typeof FLAGS
+
+/** The flags that say which terminal it is, and may be shown to everyone. */
+export const SHOWN_FLAGS: readonly FlagName[] = ['user', 'auth-type', 'policy', 'context', 'chat', 'key-file']
+
+/** The flags of every command that sends something to a server. */
+export const TARGET_FLAGS: readonly FlagName[] = [...SHOWN_FLAGS, 'key', 'header-file', 'header', 'timeout']
 
 /** The arguments of a command. */
 export interface Call {
@@ -102,6 +94,7 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, ar
   const known = [...flags, ...GLOBAL]
   const options = Object.fromEntries(known.map((flag) => [flag, { type: typeOf(flag) }]))
   const helpHint = `See terminal-upstream ${name} --help.`
+  const wrongUse = (code: string, problem: string) => new CommandError(code, `${problem} ${helpHint}`)
   const given: Partial<Record<FlagName, string>> = {}
   const headers: string[] = []
   const positionals: string[] = []
@@ -109,50 +102,38 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, ar
   for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
     if (token.kind === 'positional') positionals.push(token.value)
     if (token.kind !== 'option') continue
-    const flag = token.rawName === '-h' ? 'help' : known.find((one) => one === token.name)
+    const { rawName, value, inlineValue = false } = token
+    const flag = rawName === '-h' ? 'help' : known.find((one) => one === token.name)
     if (flag === undefined) {
       const all = known.map((one) => `--${one}`)
-      throw unknownName('ERR_PARSE_ARGS_UNKNOWN_OPTION', 'flag', token.rawName, all, helpHint)
+      throw unknownName('ERR_PARSE_ARGS_UNKNOWN_OPTION', 'flag', rawName, all, helpHint)
     }
-    given[flag] = valueOf(flag, token, helpHint)
+    const isSwitch = typeOf(flag) === 'boolean'
+    if (isSwitch && value !== undefined) {
+      throw wrongUse('ERR_PARSE_ARGS_INVALID_OPTION_VALUE', `--${flag} takes no value.`)
+    }
+    // In `--user --chat c`, the value of --user was forgotten.
+    if (!isSwitch && (value === undefined || (!inlineValue && value.startsWith('--')))) {
+      throw wrongUse('ERR_PARSE_ARGS_INVALID_OPTION_VALUE', `--${flag} needs a value.`)
+    }
+    given[flag] = value ?? ''
     if (flag === 'header') headers.push(given[flag])
   }
   const [url = '', ...ids] = takesUrl ? positionals : ['', ...positionals]
-  if (given.help !== undefined || given.version !== undefined) return { url, ids, flags: given, headers }
-  if (takesUrl && url === '') {
-    throw new CommandError('ERR_PARSE_ARGS_MISSING_POSITIONAL', `The URL of the server is missing. ${helpHint}`)
-  }
-  // The message does not quote the argument, because it may be a key.
-  if (!takesIds && ids.length > 0) {
-    throw new CommandError(
-      'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL',
-      `There are more arguments than this command takes. ${helpHint}`,
-    )
+  if (given.help === undefined && given.version === undefined) {
+    if (takesUrl && url === '') {
+      throw wrongUse('ERR_PARSE_ARGS_MISSING_POSITIONAL', 'The URL of the server is missing.')
+    }
+    // The message does not quote the argument, because it may be a key.
+    if (!takesIds && ids.length > 0) {
+      throw wrongUse('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', 'There are more arguments than this command takes.')
+    }
   }
   return { url, ids, flags: given, headers }
 }
 
 function typeOf(flag: FlagName): 'string' | 'boolean' {
-  return FLAGS[flag].value === undefined ? 'boolean' : 'string'
-}
-
-interface OptionToken {
-  readonly value: string | undefined
-  readonly inlineValue: boolean | undefined
-}
-
-/** Returns the value of a flag, `''` for a flag that takes none. */
-function valueOf(flag: FlagName, { value, inlineValue = false }: OptionToken, helpHint: string): string {
-  const code = 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE'
-  if (typeOf(flag) === 'boolean') {
-    if (value !== undefined) throw new CommandError(code, `--${flag} takes no value. ${helpHint}`)
-    return ''
-  }
-  // In `--user --chat c`, the value of --user was forgotten.
-  if (value === undefined || (!inlineValue && value.startsWith('--'))) {
-    throw new CommandError(code, `--${flag} needs a value. ${helpHint}`)
-  }
-  return value
+  return 'value' in FLAGS[flag] ? 'string' : 'boolean'
 }
 
 // A timer cannot wait longer.
@@ -173,17 +154,15 @@ export function millisecondsOf({ flags }: Call, flag: FlagName, least: number): 
 /** Returns the text of `--help`. */
 export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help = {} }: Syntax): string {
   const lines = [...flags, ...GLOBAL].map((flag) => {
-    const { help: usual, value = '' } = FLAGS[flag]
+    const { help: usual, value = '' }: Flag = FLAGS[flag]
     return `  ${`--${flag} ${value}`.padEnd(23)}${help[flag] ?? usual}`
   })
-  const key = flags.includes('key') ? KEY_HELP : ''
+  const key = flags.includes('key')
+    ? '\nThe key comes from TERMINAL_UPSTREAM_KEY or --key-file. Without them, the command asks for it on a terminal.\n'
+    : ''
   const usage = [name, takesUrl && 'URL', takesIds && '[ID…]', '[flags]'].filter(Boolean).join(' ')
   return `terminal-upstream ${usage}\n\n${summary}\n${key}\n${lines.join('\n')}\n`
 }
-
-const KEY_HELP = `
-The key comes from TERMINAL_UPSTREAM_KEY or --key-file. Without them, the command asks for it on a terminal.
-`
 
 /** Returns the error for a name that does not exist. It suggests a similar name if there is one. */
 export function unknownName(

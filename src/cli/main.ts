@@ -2,11 +2,9 @@ import { ATTACH, attach } from './attach.ts'
 import { DEMO, runDemo } from './demo.ts'
 import { exitStatusOf, isExpected, printError } from './failure.ts'
 import { CommandError, helpOf, readCall, unknownName, WRONG_USE, type Call, type Syntax } from './flags.ts'
-import type { Host } from './host.ts'
-import { LIST, list } from './list.ts'
+import { interruptible, Interruption, type Host } from './host.ts'
 import { PROBE, runProbe } from './probe.ts'
-import { RM, rm } from './rm.ts'
-import { interruptible, Interruption } from './signals.ts'
+import { LIST, list, RM, rm } from './sessions.ts'
 import { printUrl, URL_SYNTAX } from './url.ts'
 
 interface CliCommand {

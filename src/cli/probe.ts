@@ -1,10 +1,11 @@
-import type { ProbeCheck, ProbeCheckName } from '../probe/facts.ts'
-import type { ProbeFamily } from '../probe/family.ts'
-import { probe, type ProbeReport } from '../probe/report.ts'
-import { millisecondsOf, type Call, type Syntax } from './flags.ts'
+import { CHECKS, type ProbeCheck, type ProbeCheckName, type ProbeFamily } from '../probe/facts.ts'
+import { probe } from '../probe/probe-upstream.ts'
+import type { ProbeReport } from '../probe/verdict.ts'
+import { withFlagNames } from './failure.ts'
+import { millisecondsOf, TARGET_FLAGS, type Call, type Syntax } from './flags.ts'
 import type { Host } from './host.ts'
 import { paintFor, startProgress, type Paint, type Progress } from './screen.ts'
-import { oneOf, readTarget, TARGET_FLAGS, withFlagNames } from './target.ts'
+import { oneOf, readTarget } from './target.ts'
 
 export const PROBE: Syntax = {
   name: 'probe',
@@ -18,24 +19,6 @@ The exit status is 0 if a terminal opens and nothing else is wrong.`,
   takesUrl: true,
   flags: [...TARGET_FLAGS, 'token-in-url', 'idle', 'origin', 'json'],
   help: { 'token-in-url': 'whether the key may be in the URL: always (default) or never' },
-}
-
-const LABELS: Record<ProbeCheckName, string> = {
-  reachable: 'reachable',
-  tls: 'TLS',
-  rest: 'REST auth',
-  session: 'session created',
-  frame: 'user_id, then auth frame',
-  'token+frame': 'user_id and token, then auth frame',
-  'no-headers': 'the same without any header',
-  'no-user': 'the same without user_id',
-  'wrong-key': 'the same with a wrong key',
-  'unknown-session': 'to a session that is not there',
-  'unknown-policy': 'to a policy that is not there',
-  token: 'without the auth frame',
-  'other-user': 'from another user',
-  idle: 'left silent',
-  cleanup: 'sessions deleted',
 }
 
 const FAMILIES: Record<ProbeFamily, string> = {
@@ -80,7 +63,7 @@ function followChecks(host: Host) {
   const show = (): void => {
     stop()
     const [latest] = [...running].slice(-1)
-    progress = latest && startProgress(host, LABELS[latest[0]], latest[1])
+    progress = latest && startProgress(host, CHECKS[latest[0]], latest[1])
   }
   const started = (name: ProbeCheckName): void => {
     running.set(name, performance.now())
@@ -96,7 +79,7 @@ function followChecks(host: Host) {
 function lineOf({ name, outcome, status, closeCode, detail, ms }: ProbeCheck, paint: Paint): string {
   const [word, colour] = wordFor(outcome, paint)
   const words = [word, status && `HTTP ${status}`, closeCode, withFlagNames(detail)].filter(Boolean).join(' ')
-  return `${LABELS[name].padEnd(36)}${colour(words)} ${paint.dim(`(${ms} ms)`)}`
+  return `${CHECKS[name].padEnd(36)}${colour(words)} ${paint.dim(`(${ms} ms)`)}`
 }
 
 /** Returns the word for an outcome, `''` if the rest of the line says it, and the colour of the line. */
@@ -112,7 +95,7 @@ function summaryOf({ works, family, version, advice }: ProbeReport, { bold }: Pa
   const release = [family && FAMILIES[family], version && `(says that it is Open Terminal ${version})`]
   const lines = [
     ['release', release.filter(Boolean).join(' ') || 'could not be told'],
-    ['attaches with', works ? LABELS[works] : 'nothing'],
+    ['attaches with', works ? CHECKS[works] : 'nothing'],
     ['what to do', withFlagNames(advice)],
   ]
   return `\n${lines.map(([name = '', text = '']) => `${bold(name.padEnd(36))}${text}`).join('\n')}`

@@ -1,24 +1,13 @@
+import { readFile, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { abortable } from '../lib/deadline.ts'
+import { errorCode } from '../lib/errors.ts'
 import type { AuthType } from '../upstream/auth.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { unknownName, CommandError, type Call, type FlagName } from './flags.ts'
-import type { Host } from './host.ts'
-import { findHeaders } from './headers.ts'
-import { findKey } from './key.ts'
-
-/** The flags of every command that sends something to a server. */
-export const TARGET_FLAGS: readonly FlagName[] = [
-  'user',
-  'auth-type',
-  'policy',
-  'context',
-  'chat',
-  'key-file',
-  'key',
-  'header-file',
-  'header',
-  'timeout',
-]
+import { CommandError, unknownName, type Call } from './flags.ts'
+import { Interruption, type Host } from './host.ts'
 
 const AUTH_TYPES = ['bearer', 'session', 'system_oauth', 'none'] as const
 
@@ -64,28 +53,84 @@ function loginName(): string {
   }
 }
 
-const FLAG_OF: Record<string, string> = {
-  base: 'the URL',
-  key: 'the key',
-  authType: '--auth-type',
-  userId: '--user',
-  policyId: '--policy',
-  contextId: '--context',
-  chatId: '--chat',
-  sessionId: '--session',
-  headers: '--header',
-  tokenInUrl: '--token-in-url',
-  keepAlive: '--keep-alive',
-  timeout: '--timeout',
-  idle: '--idle',
-  origin: '--origin',
+/** Reads the headers from `--header` and `--header-file`; `undefined` if there are none. The library checks them. */
+async function findHeaders(call: Call, host: Host): Promise<Record<string, string> | undefined> {
+  const { 'header-file': file } = call.flags
+  const lines = file === undefined ? [] : (await readSecretFile('--header-file', file, host)).split(/[\r\n]+/)
+  const headers = [
+    ...call.headers.map((header) => parseHeader('--header', header)),
+    ...lines.filter((line) => line.trim() !== '').map((line) => parseHeader('--header-file', line.trim())),
+  ]
+  const names = headers.map(([name]) => name.toLowerCase())
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new CommandError('ERR_INVALID_ARG_VALUE', `There is more than one header ${twice}.`)
+  return headers.length === 0 ? undefined : Object.fromEntries(headers)
 }
 
-/** Replaces the library's options in a message by the flags of the command. */
-export function withFlagNames(text: string): string {
-  return text.replaceAll(/`(\w+)(?:\.([^`]+))?`/g, (quoted, name: string, part?: string) => {
-    const flag = FLAG_OF[name]
-    if (flag === undefined) return quoted
-    return part === undefined ? flag : `${flag} ${part}`
-  })
+/** Returns the name and the value. The error does not quote the header, because it may be a secret. */
+function parseHeader(flag: string, header: string): [name: string, value: string] {
+  const [, name, value = ''] = /^([\w!#$%&'*+.^`|~-]+):(.*)$/s.exec(header) ?? []
+  if (name !== undefined) return [name, value.trim()]
+  const example = "'CF-Access-Client-Id: 8f14e45f'"
+  throw new CommandError('ERR_INVALID_ARG_VALUE', `${flag} wants a name, a colon and a value, such as ${example}.`)
+}
+
+/** Finds the key in the flags or the environment, or asks for it on a terminal; `undefined` stands for no key. */
+async function findKey({ flags }: Call, host: Host, signal: AbortSignal): Promise<string | undefined> {
+  const { key, 'key-file': file, 'auth-type': authType } = flags
+  if (authType === 'none') return undefined
+  if (key !== undefined && file !== undefined) {
+    throw new CommandError('ERR_INVALID_ARG_VALUE', 'Give one of --key and --key-file, not both.')
+  }
+  if (key !== undefined) {
+    host.stderr.write('terminal-upstream: ps shows --key to every user; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
+    return key
+  }
+  if (file !== undefined) return readSecretFile('--key-file', file, host)
+  const inherited = host.env['TERMINAL_UPSTREAM_KEY']
+  if (inherited !== undefined) return inherited
+  return host.stdin.isTTY && host.stderr.isTTY ? askForKey(host, signal) : undefined
+}
+
+/** Asks for the key without an echo; the end of input stands for no key. */
+async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<string> {
+  const noEcho = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: stdin, output: noEcho, terminal: true })
+  stderr.write('Key (Enter for none): ')
+  try {
+    const answer = new Promise<string>((resolve, reject) => {
+      lines.once('line', resolve)
+      // Ctrl-Z is ignored: readline would not continue after it.
+      lines.on('SIGTSTP', () => {})
+      lines.once('SIGINT', () => reject(new Interruption('SIGINT')))
+      lines.once('close', () => resolve(''))
+    })
+    return await abortable(answer, signal)
+  } finally {
+    lines.close()
+    stderr.write('\n')
+  }
+}
+
+/** The permissions of all users but the owner. */
+const OTHER_USERS = 0o077
+
+/** Reads the file of a flag. Says so if other users can read it, too. */
+async function readSecretFile(flag: string, file: string, { platform, stderr }: Host): Promise<string> {
+  try {
+    const text = await readFile(file, 'utf8')
+    const stats = await stat(file)
+    // Other users cannot read a pipe or a terminal later. Windows does not keep permissions in the mode.
+    if (platform !== 'win32' && stats.isFile() && (stats.mode & OTHER_USERS) !== 0) {
+      const mode = (stats.mode & 0o777).toString(8).padStart(3, '0')
+      const advice = `better: chmod 600 ${file}`
+      stderr.write(`terminal-upstream: ${flag} ${file} is open to other users, its mode is ${mode}; ${advice}\n`)
+    }
+    return text
+  } catch (error) {
+    throw new CommandError(
+      String(errorCode(error)),
+      `Cannot read ${flag} ${file}: check that the file exists and that you may read it.`,
+    )
+  }
 }

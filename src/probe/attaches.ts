@@ -1,14 +1,17 @@
 import { throwIfAborted } from '../lib/cancellation.ts'
 import { sendsCookies } from '../upstream/auth.ts'
-import { resolveUpstream } from '../upstream/resolve.ts'
 import { deleteLeftovers, describeFailure, isSessionFound, openSession, useSession, type Context } from './context.ts'
-import { failed, ok, skipped, type Check, type Facts, type Found, type ProbeOutcome, type ProbeShape } from './facts.ts'
-import { isBehindOpenWebUI, isOrchestrator, separatesUsers } from './family.ts'
+import { dial, type Attach } from './dial.ts'
+import { failed, isBehindOpenWebUI, isOrchestrator, ok, separatesUsers, skipped } from './facts.ts'
+import type { Found, ProbeCheckName, ProbeOutcome, ProbeShape } from './facts.ts'
 import { UNKNOWN_ID } from './requests.ts'
-import { dialShape, type Shape } from './shapes.ts'
+
+/** Makes one check. Resolves with whether the outcome is good; rejects only after an abort. */
+export type Check = (name: ProbeCheckName, act: () => Promise<Found>) => Promise<boolean>
 
 const OTHER_SHAPES = ['no-headers', 'no-user', 'wrong-key', 'unknown-session', 'unknown-policy', 'token'] as const
-// If a server reads the key from the URL only, these are still dialled: connectTerminal, a page and a wrong key are of interest.
+// If a server reads the key from the URL only, these are still dialled: they are what connectTerminal, a page and a wrong
+// key do.
 const WORTH_A_KEY: readonly ProbeShape[] = ['token+frame', 'no-headers', 'wrong-key']
 const ONE_MORE_URL = skipped('it would have the key in one more URL')
 
@@ -16,15 +19,15 @@ const ONE_MORE_URL = skipped('it would have the key in one more URL')
 type Works = 'frame' | 'token+frame' | undefined
 
 /** Checks every shape, whether a second user is kept apart, and whether a shape that attaches survives silence. */
-export async function checkShapes(context: Context, facts: Facts, check: Check): Promise<void> {
-  const attachesWithoutKey = await check('frame', () => checkShape(context, facts, 'frame', false))
-  const attachesWithKey = await check('token+frame', () => checkShape(context, facts, 'token+frame', true))
+export async function checkShapes(context: Context, check: Check): Promise<void> {
+  const attachesWithoutKey = await check('frame', () => checkShape(context, 'frame', false))
+  const attachesWithKey = await check('token+frame', () => checkShape(context, 'token+frame', true))
   const works: Works = attachesWithoutKey ? 'frame' : attachesWithKey ? 'token+frame' : undefined
   const checkSilence =
-    context.idle > 0 && works !== undefined ? () => check('idle', () => checkIdle(context, facts, works)) : undefined
+    context.idle > 0 && works !== undefined ? () => check('idle', () => checkIdle(context, works)) : undefined
   // The silence takes longest, so the other checks go on meanwhile. But where the chat is the id of the session, a second
   // session of the chat would replace the silent one.
-  const idling = facts.chatId === undefined ? checkSilence?.() : undefined
+  const idling = context.target.chatId === undefined ? checkSilence?.() : undefined
   // An abort rejects it while nothing waits for it yet.
   idling?.catch(() => {})
   const needsKey = works === 'token+frame'
@@ -33,9 +36,9 @@ export async function checkShapes(context: Context, facts: Facts, check: Check):
       // Where no shape attaches, or one without the key in the URL, only `token`, which is about that key, has it there.
       const keyInUrl = needsKey || shape === 'token'
       const isSkipped = needsKey && !WORTH_A_KEY.includes(shape)
-      await check(shape, async () => (isSkipped ? ONE_MORE_URL : checkShape(context, facts, shape, keyInUrl)))
+      await check(shape, async () => (isSkipped ? ONE_MORE_URL : checkShape(context, shape, keyInUrl)))
     }
-    await check('other-user', () => checkOtherUser(context, facts, works))
+    await check('other-user', () => checkOtherUser(context, works))
     await (idling ?? checkSilence?.())
   } finally {
     await idling?.catch(() => {})
@@ -43,22 +46,22 @@ export async function checkShapes(context: Context, facts: Facts, check: Check):
 }
 
 /** Attaches in one way, to a new session, or for some ways to one that does not exist. */
-async function checkShape(context: Context, facts: Facts, name: ProbeShape, keyInUrl: boolean): Promise<ProbeOutcome> {
-  const { keyMayShow } = context
-  if (name === 'token+frame' && !keyMayShow) return skipped('no key that may go into the URL')
-  if (name === 'wrong-key' && facts.authType === 'none') return skipped('no key is sent')
-  const dial = async (sessionId: string, changes: Changes = {}): Promise<ProbeOutcome> => {
-    const shape = await shapeOf(context, facts, name, sessionId, keyInUrl && keyMayShow, changes)
-    return dialBriefly(context, shape)
-  }
-  if (name.startsWith('unknown')) return dial(UNKNOWN_ID)
-  return inNewSession(context, facts, async (sessionId) => {
-    const outcome = await dial(sessionId)
+async function checkShape(context: Context, shape: ProbeShape, keyInUrl: boolean): Promise<ProbeOutcome> {
+  const { facts } = context
+  if (shape === 'token+frame' && !context.keyMayShow) return skipped('no key that may go into the URL')
+  if (shape === 'wrong-key' && facts.authType === 'none') return skipped('no key is sent')
+  const changes: Attach['changes'] =
+    shape === 'wrong-key' ? { key: UNKNOWN_ID } : shape === 'unknown-policy' ? { policyId: UNKNOWN_ID } : {}
+  if (shape.startsWith('unknown')) return dial(context, { shape, sessionId: UNKNOWN_ID, keyInUrl, changes })
+  return inNewSession(context, async (sessionId) => {
+    const attach = { shape, sessionId, keyInUrl, changes }
+    const outcome = await dial(context, attach)
     // Not after a handshake that succeeded: the end of the connection has ended the session.
-    if (name.endsWith('frame') && outcome.outcome === 'refused') {
+    if (shape.endsWith('frame') && outcome.outcome === 'refused') {
       facts.sessionFound = await isSessionFound(context, sessionId)
       if (facts.origin !== undefined && outcome.status === 403) {
-        facts.worksWithoutOrigin ||= (await dial(sessionId, { origin: undefined })).outcome === 'attached'
+        const asNoPage = await dial(context, { ...attach, changes: { ...changes, origin: undefined } })
+        facts.worksWithoutOrigin ||= asNoPage.outcome === 'attached'
       }
     }
     return outcome
@@ -66,19 +69,15 @@ async function checkShape(context: Context, facts: Facts, name: ProbeShape, keyI
 }
 
 /** Calls `use` with a new session, and deletes it. Skips the check if there is no session to be had. */
-async function inNewSession(
-  context: Context,
-  facts: Facts,
-  use: (sessionId: string) => Promise<ProbeOutcome>,
-): Promise<ProbeOutcome> {
+async function inNewSession(context: Context, use: (sessionId: string) => Promise<Found>): Promise<Found> {
   if (!(await deleteLeftovers(context))) return skipped('earlier sessions cannot be deleted')
   let sessionId: string
   try {
     sessionId = await openSession(context)
   } catch (error) {
     throwIfAborted(context.signal)
-    facts.sessionFailure = describeFailure(context, error)
-    return skipped(facts.sessionFailure)
+    context.facts.sessionFailure = describeFailure(context, error)
+    return skipped(context.facts.sessionFailure)
   }
   return useSession(context, sessionId, true, () => use(sessionId))
 }
@@ -87,7 +86,8 @@ async function inNewSession(
  * Looks for a session of the first user as a second one, and attaches to it. Nothing is created for the second user: that
  * would add an account or a container.
  */
-async function checkOtherUser(context: Context, facts: Facts, works: Works): Promise<ProbeOutcome> {
+async function checkOtherUser(context: Context, works: Works): Promise<ProbeOutcome> {
+  const { facts } = context
   if (works === undefined) return skipped('no shape attaches')
   if (facts.isGateway) return skipped('not tested: the gateway itself knows who the user is')
   if (isBehindOpenWebUI(facts)) return skipped('not tested: Open WebUI itself knows who the user is')
@@ -97,10 +97,10 @@ async function checkOtherUser(context: Context, facts: Facts, works: Works): Pro
   if (facts.orchestrator === undefined)
     return skipped('not tested: the server may be an orchestrator, and start a container')
   if (works === 'token+frame') return ONE_MORE_URL
-  const other = { userId: `${context.target.userId}-probe` }
-  return inNewSession(context, facts, async (sessionId) => {
-    const finds = await isSessionFound({ ...context, target: { ...context.target, ...other } }, sessionId)
-    const { outcome } = await dialBriefly(context, await shapeOf(context, facts, 'frame', sessionId, false, other))
+  const userId = `${context.target.userId}-probe`
+  return inNewSession(context, async (sessionId) => {
+    const finds = await isSessionFound(context, sessionId, userId)
+    const { outcome } = await dial(context, { shape: 'frame', sessionId, changes: { userId } })
     const does = [finds && 'finds', outcome === 'attached' && 'attaches to'].filter(Boolean).join(' and ')
     if (does === '') return ok('neither finds nor attaches to it')
     if (separatesUsers(facts)) return failed(`${does} it`)
@@ -108,55 +108,19 @@ async function checkOtherUser(context: Context, facts: Facts, works: Works): Pro
   })
 }
 
-function dialBriefly({ timeout, signal }: Context, shape: Shape): Promise<ProbeOutcome> {
-  return dialShape(shape, timeout, signal, async ({ outcome }) => outcome)
-}
-
-/** What a dial changes of the caller's options. */
-interface Changes {
-  readonly userId?: string
-  readonly origin?: undefined
-}
-
-async function shapeOf(
-  context: Context,
-  facts: Facts,
-  name: ProbeShape,
-  sessionId: string,
-  keyInUrl: boolean,
-  changes: Changes = {},
-): Promise<Shape> {
-  const change = name === 'wrong-key' ? { key: UNKNOWN_ID } : name === 'unknown-policy' && { policyId: UNKNOWN_ID }
-  const target = { ...context.target, ...change, ...changes }
-  const { headers, message, redact, wsUrl } = await resolveUpstream(target)
-  const url = new URL(wsUrl(sessionId, keyInUrl))
-  if (name === 'no-user') url.searchParams.delete('user_id')
-  const { Origin } = headers
-  return {
-    url: url.href,
-    headers: name === 'no-headers' ? { ...context.target.headers, ...(Origin !== undefined && { Origin }) } : headers,
-    // PROTOCOL 8.1: real servers ignore the offset, and a gateway answers to it.
-    message: name === 'token' ? undefined : JSON.stringify({ ...JSON.parse(message), offset: null }),
-    // A `key` function may return another key each time. The server may quote both.
-    redact: (text) => redact(context.upstream.redact(text)),
-    onGateway: () => void (facts.isGateway = true),
-  }
-}
-
 /** Leaves a terminal silent for a while, and then checks that it still answers. */
-async function checkIdle(context: Context, facts: Facts, name: 'frame' | 'token+frame'): Promise<Found> {
-  const { timeout, signal, idle } = context
+async function checkIdle(context: Context, shape: 'frame' | 'token+frame'): Promise<Found> {
   const sessionId = await openSession(context)
-  return useSession(context, sessionId, true, async () => {
-    const shape = await shapeOf(context, facts, name, sessionId, name === 'token+frame')
-    return dialShape(shape, timeout, signal, async ({ outcome, wait, pressEnter }): Promise<Found> => {
+  const attach = { shape, sessionId, keyInUrl: shape === 'token+frame' }
+  const leaveSilent = (): Promise<Found> =>
+    dial(context, attach, async ({ outcome, wait, pressEnter }) => {
       if (outcome.outcome !== 'attached') return skipped('this attach failed')
       const began = performance.now()
-      const cut = await wait(idle)
+      const cut = await wait(context.idle)
       const ms = Math.round(performance.now() - began)
       if (cut) return { ...cut, ...failed('cut'), ms }
       const answer = await pressEnter()
       return { ...(answer.outcome === 'attached' ? ok('alive afterwards') : failed('no answer afterwards')), ms }
     })
-  })
+  return useSession(context, sessionId, true, leaveSilent)
 }

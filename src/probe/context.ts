@@ -1,10 +1,10 @@
-import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
+import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
+import { trimSlashes } from '../lib/slashes.ts'
 import { Lease } from '../terminal/lease.ts'
 import type { RequestControl } from '../upstream/http.ts'
-import { exchange, type Reply } from '../upstream/requests.ts'
 import {
   readUpstream,
   resolveUpstream,
@@ -13,6 +13,8 @@ import {
   type UpstreamOptions,
 } from '../upstream/resolve.ts'
 import { deleteSession as deleteAtServer, lookUpSession } from '../upstream/sessions.ts'
+import { whereOf } from '../upstream/url.ts'
+import type { Facts } from './facts.ts'
 
 /** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
@@ -41,11 +43,12 @@ export interface ProbeOptions extends UpstreamOptions {
 
 /** Everything that the checks share. */
 export interface Context {
+  readonly facts: Facts
   readonly upstream: Upstream
   /** The URL of all sessions. */
   readonly listUrl: string
   /** The caller's options, without the signal: sessions must be deleted after an abort, too. */
-  readonly target: PageOptions & { readonly base: string }
+  readonly target: Target
   /** Whether there is a key that may be in the URL. */
   readonly keyMayShow: boolean
   readonly timeout: number
@@ -53,15 +56,12 @@ export interface Context {
   readonly signal: AbortSignalLike | undefined
   /** How many sessions the probe has created. */
   created: number
-  /** The sessions that could not be deleted. */
-  readonly leftovers: Map<string, Leftover>
+  /** The sessions that could not be deleted, why not, and whether the server may have deleted them all the same. */
+  readonly leftovers: Map<string, { readonly why: string; readonly mayBeGone: boolean }>
 }
 
-interface Leftover {
-  /** Why it could not be deleted. */
-  readonly why: string
-  readonly mayBeGone: boolean
-}
+/** What each request and each handshake is made from. */
+export type Target = PageOptions & { readonly base: string }
 
 /** Checks the options, and asks for the key. */
 export async function createContext(options: ProbeOptions): Promise<Context> {
@@ -73,35 +73,33 @@ export async function createContext(options: ProbeOptions): Promise<Context> {
   if (!['always', 'never'].includes(tokenInUrl)) throw wrongValue('tokenInUrl', "must be 'always' or 'never'")
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertWhole('idle', idle, 0, LONGEST_TIMER)
-  const listUrl = upstream.httpUrl()
-  const keyMayShow = upstream.keyMayBeInUrl && tokenInUrl === 'always'
-  return { upstream, listUrl, target, keyMayShow, timeout, idle, signal, created: 0, leftovers: new Map() }
+  const { base, authType = 'bearer', origin, chatId } = target
+  const url = new URL(trimSlashes(whereOf(base)).replace(/^ws/, 'http'))
+  return {
+    facts: { url, authType, hasKey: upstream.hasKey, origin, chatId, checks: {} },
+    upstream,
+    listUrl: upstream.httpUrl(),
+    target,
+    keyMayShow: upstream.keyMayBeInUrl && tokenInUrl === 'always',
+    timeout,
+    idle,
+    signal,
+    created: 0,
+    leftovers: new Map(),
+  }
 }
 
 /** Returns the origin of a page's address, as a browser spells it. */
 function readOrigin(address: string | undefined): string | undefined {
   if (address === undefined) return undefined
   const { origin = '' } = URL.canParse(address) ? new URL(address) : {}
-  if (!/^https?:/.test(origin))
-    throw wrongValue('origin', 'must be the address of a page, such as https://chat.example')
-  return origin
+  if (/^https?:/.test(origin)) return origin
+  throw wrongValue('origin', 'must be the address of a page, such as https://chat.example')
 }
 
-/** Sends a GET request; waits for `longest` ms, but never longer than for other answers. */
-export function sendGet(
-  { timeout, signal }: Context,
-  url: string,
-  headers: Record<string, string>,
-  longest: number = timeout,
-): Promise<Reply> {
-  return withDeadline(Math.min(timeout, longest), signal, (limit) =>
-    exchange(url, { method: 'GET', headers, signal: limit }),
-  )
-}
-
-// ms. Open Terminal gives a shell 3 s to end before it answers, and other deletions may come first.
-const DELETE_TIMEOUT = 15_000
-const RETRY_DELAY = 1_500
+// Open Terminal gives a shell 3 s to end before it answers, and other deletions may come first.
+const DELETE_TIMEOUT_MS = 15_000
+const RETRY_DELAY_MS = 1_500
 
 /** Creates a session. The caller passes its id to {@link useSession}, which deletes the session. */
 export async function openSession(context: Context): Promise<string> {
@@ -128,15 +126,15 @@ export async function useSession<T>(
 }
 
 /**
- * Deletes a session, on the word of the probe, which has created it, or notes why that is not possible. Ignores the caller's
- * signal: no session may stay behind.
+ * Deletes a session, on the word of the probe, which has created it, or notes why that is not possible. Ignores the
+ * caller's signal: no session may stay behind.
  */
 async function deleteSession(context: Context, sessionId: string, mayBeGone: boolean): Promise<void> {
   const { target, leftovers } = context
   const control: RequestControl = {}
   try {
-    const wasThere = await withDeadline(DELETE_TIMEOUT, undefined, (limit) =>
-      deleteAtServer({ ...target, sessionId, signal: limit }, { control }),
+    const wasThere = await withDeadline(DELETE_TIMEOUT_MS, undefined, (signal) =>
+      deleteAtServer({ ...target, sessionId, signal }, { control }),
     )
     // PROTOCOL 2.9: the first DELETE was carried out, although its answer was lost.
     if (wasThere || mayBeGone || control.wasRepeated) leftovers.delete(sessionId)
@@ -148,12 +146,13 @@ async function deleteSession(context: Context, sessionId: string, mayBeGone: boo
   }
 }
 
-/** Whether the server finds the session; `undefined` when the server does not say. */
-export async function isSessionFound(
-  { target, timeout, signal }: Pick<Context, 'target' | 'timeout' | 'signal'>,
+/** Whether the server finds the session for the user, or for another one; `undefined` when the server does not say. */
+export function isSessionFound(
+  { target, timeout, signal }: Context,
   sessionId: string,
+  userId: string = target.userId,
 ): Promise<boolean | undefined> {
-  return lookUpSession({ ...target, sessionId }, timeout, signal).then(
+  return lookUpSession({ ...target, userId, sessionId }, timeout, signal).then(
     (session) => session !== undefined,
     // The 404 of a proxy counts, too: the session was created a moment ago.
     (error: unknown) => (isNotFound(error) ? false : undefined),
@@ -168,12 +167,12 @@ function isNotFound(error: unknown): boolean {
 /** Tries again, after a delay, to delete the sessions that are left. Resolves with whether none is left. */
 export async function deleteLeftovers(context: Context): Promise<boolean> {
   const { leftovers } = context
-  if (leftovers.size > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY))
+  if (leftovers.size > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY_MS))
   for (const [sessionId, { mayBeGone }] of leftovers) await deleteSession(context, sessionId, mayBeGone)
   return leftovers.size === 0
 }
 
 /** Returns why something failed, in a few words: the check says what failed, and the verdict says what to do. */
-export function describeFailure({ upstream }: Pick<Context, 'upstream'>, error: unknown): string {
+export function describeFailure({ upstream }: Context, error: unknown): string {
   return error instanceof TerminalError ? error.why : withoutSecrets(error, upstream.redact).message
 }

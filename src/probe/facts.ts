@@ -1,5 +1,6 @@
 import type { Evidence } from '../upstream/advice.ts'
 import type { AuthType } from '../upstream/auth.ts'
+import { CLOSE_MISSING_USER, CLOSE_NOT_FOUND, CLOSE_UNAUTHORIZED } from '../upstream/close-codes.ts'
 
 /**
  * The ways to attach that a probe tries:
@@ -17,29 +18,29 @@ export type ProbeShape =
   'frame' | 'token+frame' | 'token' | 'no-user' | 'no-headers' | 'wrong-key' | 'unknown-session' | 'unknown-policy'
 
 /**
- * What a probe checks. `other-user` is whether a second user, `<userId>-probe`, can reach a session of the first; `cleanup` is
- * whether the probe could delete every session that it created.
+ * What a probe checks. `other-user` is whether a second user, `<userId>-probe`, can reach a session of the first; `cleanup`
+ * is whether the probe could delete every session that it created.
  */
 export type ProbeCheckName = 'reachable' | 'tls' | 'rest' | 'session' | ProbeShape | 'other-user' | 'idle' | 'cleanup'
 
-/** Every check, in the order of the report. */
-export const CHECKS: readonly ProbeCheckName[] = [
-  'reachable',
-  'tls',
-  'rest',
-  'session',
-  'frame',
-  'token+frame',
-  'no-headers',
-  'no-user',
-  'wrong-key',
-  'unknown-session',
-  'unknown-policy',
-  'token',
-  'other-user',
-  'idle',
-  'cleanup',
-]
+/** Every check in words, in the order of the report. */
+export const CHECKS: Readonly<Record<ProbeCheckName, string>> = {
+  reachable: 'reachable',
+  tls: 'TLS',
+  rest: 'REST auth',
+  session: 'session created',
+  frame: 'user_id, then auth frame',
+  'token+frame': 'user_id and token, then auth frame',
+  'no-headers': 'the same without any header',
+  'no-user': 'the same without user_id',
+  'wrong-key': 'the same with a wrong key',
+  'unknown-session': 'to a session that is not there',
+  'unknown-policy': 'to a policy that is not there',
+  token: 'without the auth frame',
+  'other-user': 'from another user',
+  idle: 'left silent',
+  cleanup: 'sessions deleted',
+}
 
 /** The result of a check. */
 export interface ProbeOutcome {
@@ -71,27 +72,28 @@ export interface ProbeCheck extends ProbeOutcome {
 /** An outcome; `ms` if the time of the check is not the time from its start to its end. */
 export type Found = ProbeOutcome & { readonly ms?: number }
 
-/** Makes one check. Resolves with whether the outcome is good; rejects only after an abort. */
-export type Check = (name: ProbeCheckName, act: () => Promise<Found>) => Promise<boolean>
-
-/** Whether a handshake got the 403 of a terminal server, which has no body. Proxies add a body. */
-export function isBare403(check: Partial<ProbeCheck> | undefined): boolean {
-  return check?.status === 403 && check.detail === ''
-}
+export const ok = (detail: string): ProbeOutcome => ({ outcome: 'ok', detail })
+export const failed = (detail: string): ProbeOutcome => ({ outcome: 'failed', detail })
+export const skipped = (detail: string): ProbeOutcome => ({ outcome: 'skipped', detail })
 
 /** The answer to the request that failed. */
-export interface RejectedRequest {
-  readonly status: number
-  /** Whether the answer is a web page. */
-  readonly html: boolean
-  /** How a proxy in front wants a login, such as `Basic`. A terminal server wants none of these. */
-  readonly login?: string | undefined
-  /** The server's own reason, or from `createTerminalSession` the `why` of its error, which quotes that reason. */
-  readonly reason: string
+export interface Rejection {
   /** What the table of causes reads. */
   readonly evidence: Evidence
+  /** The server's own reason, or from `createTerminalSession` the `why` of its error, which quotes that reason. */
+  readonly reason: string
   /** Where the answer redirects to, without a query; `base` if that is a list of sessions, as a terminal server has it. */
   readonly redirect?: { readonly base?: string; readonly place: string } | undefined
+}
+
+/** Whether the content type is that of a web page. */
+export function isHtml({ type = '' }: Evidence): boolean {
+  return /^text\/html/i.test(type)
+}
+
+/** Returns which login an answer wants, if a browser would ask for it. */
+export function loginOf({ challenge = '' }: Evidence): string | undefined {
+  return ['Basic', 'Digest', 'Negotiate', 'NTLM'].find((scheme) => new RegExp(`^${scheme}\\b`, 'i').test(challenge))
 }
 
 /** Everything that a verdict is based on. The checks fill it in. */
@@ -102,14 +104,12 @@ export interface Facts {
   readonly hasKey: boolean
   /** The page that the probe asks for. */
   readonly origin?: string | undefined
-  readonly chatId: string | undefined
-  readonly policyId: string | undefined
-  readonly contextId: string | undefined
-  readonly checks: Map<ProbeCheckName, ProbeCheck>
+  readonly chatId?: string | undefined
+  readonly checks: { [name in ProbeCheckName]?: ProbeCheck }
   /** The code of the network error that ended the checks. */
   code?: string | undefined
-  rejected?: RejectedRequest
-  /** Whether the server is an orchestrator: only orchestrators require X-User-Id of requests. Absent if it could not be told. */
+  rejected?: Rejection
+  /** Whether the server is an orchestrator: only those require X-User-Id of requests. Absent if it could not be told. */
   orchestrator?: boolean | undefined
   /** Whether a gateway of this package answers. */
   isGateway?: boolean
@@ -135,16 +135,63 @@ export interface Facts {
   sessionFailure?: string
 }
 
-/** Returns the outcome of a check; `undefined` if there was no such check. */
-export function outcomeOf({ checks }: Facts, name: ProbeCheckName): ProbeOutcome['outcome'] | undefined {
-  return checks.get(name)?.outcome
+/** A range of releases that require the same of a client; `gateway` is one of this package. */
+export type ProbeFamily =
+  | 'terminals@<=0.0.2'
+  | 'terminals@>=0.0.3 <0.2.0'
+  | 'terminals@>=0.2.0'
+  | 'open-terminal@<=0.12.3'
+  | 'open-terminal@>=0.12.4'
+  | 'open-webui'
+  | 'gateway'
+
+/** Returns the family that the server behaves as. Where behaviour does not tell, the version that the server says counts. */
+export function familyOf(facts: Facts): ProbeFamily | undefined {
+  const { orchestrator, contexts, version, checks } = facts
+  const { frame, token } = checks
+  if (facts.isGateway) return 'gateway'
+  if (isBehindOpenWebUI(facts)) return 'open-webui'
+  // Only Terminals up to 0.0.2 check the key during the handshake, and only they do not wait for the auth frame.
+  const readsUrl = orchestrator || checks['token+frame']?.outcome === 'attached'
+  if (isBare403(frame) && readsUrl) return 'terminals@<=0.0.2'
+  if (orchestrator && token?.outcome === 'attached') return 'terminals@<=0.0.2'
+  if (contexts) return 'terminals@>=0.2.0'
+  // A proxy may add the user to the headers of every request and hide the orchestrator. It does not change the query.
+  if (orchestrator || checks['no-user']?.closeCode === CLOSE_MISSING_USER) {
+    return token?.closeCode === CLOSE_UNAUTHORIZED ? 'terminals@>=0.0.3 <0.2.0' : undefined
+  }
+  if (separatesUsers(facts)) return 'open-terminal@>=0.12.4'
+  const attachesWithoutHeaders = checks['no-headers']?.outcome === 'attached'
+  const isOld = version !== undefined || (orchestrator === false && attachesWithoutHeaders)
+  return isOld ? 'open-terminal@<=0.12.3' : undefined
 }
 
-export const ok = (detail: string): ProbeOutcome => ({ outcome: 'ok', detail })
-export const failed = (detail: string): ProbeOutcome => ({ outcome: 'failed', detail })
-export const skipped = (detail: string): ProbeOutcome => ({ outcome: 'skipped', detail })
+/** Whether a handshake got the 403 of a terminal server, which has no body. Proxies add a body. */
+export function isBare403(check: ProbeCheck | undefined): boolean {
+  return check?.status === 403 && check.detail === ''
+}
 
-/** Returns a number and a noun, which is in the plural for every number but 1. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
+/** The end of a URL under which Open WebUI passes requests to a terminal server: the server's id, and perhaps a chat. */
+export const SERVER_PATH: RegExp = /\/api\/v1\/terminals\/.+$/
+
+/** Whether Open WebUI passes the requests on. */
+export function isBehindOpenWebUI({ url }: Facts): boolean {
+  return SERVER_PATH.test(url.pathname)
+}
+
+/** Whether an orchestrator is in between: then each user has a container, which any request starts. */
+export function isOrchestrator(facts: Facts): boolean {
+  const isTerminals = familyOf(facts)?.startsWith('terminals') ?? false
+  return isTerminals || facts.orchestrator === true || facts.checks['no-user']?.closeCode === CLOSE_MISSING_USER
+}
+
+/** Whether the server is an Open Terminal that keeps users apart, and so wants the user in a header of the handshake. */
+export function separatesUsers({ checks, knowsUserShell = false, version = '0' }: Facts): boolean {
+  const wantsHeaders = checks['no-headers']?.closeCode === CLOSE_NOT_FOUND
+  return wantsHeaders || knowsUserShell || isAtLeast(version, '0.12.4')
+}
+
+/** Whether a version is the same as another, or later. */
+export function isAtLeast(version: string, other: string): boolean {
+  return version.localeCompare(other, 'en', { numeric: true }) >= 0
 }

@@ -1,6 +1,22 @@
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { withCallSite } from '../lib/call-site.ts'
-import type { ProbeOptions } from './context.ts'
-import { probe, type ProbeReport } from './report.ts'
+import { throwIfAborted, type AbortSignalLike } from '../lib/cancellation.ts'
+import { abortable, withDeadline } from '../lib/deadline.ts'
+import { errorCode, TerminalError } from '../lib/errors.ts'
+import { evidenceIn } from '../upstream/failures.ts'
+import { checkShapes, type Check } from './attaches.ts'
+import { createContext, deleteLeftovers, describeFailure, isSessionFound, openSession, useSession } from './context.ts'
+import type { Context, ProbeOptions } from './context.ts'
+import { failed, ok, skipped, type Facts, type Found, type ProbeCheck, type ProbeOutcome } from './facts.ts'
+import { checkRequests, countSessions } from './requests.ts'
+import { conclude, type ProbeReport } from './verdict.ts'
+
+/** Follows a probe: hears of each check when it starts, and when it has an outcome. */
+export interface ProbeListener {
+  started(name: ProbeCheck['name']): void
+  finished(check: ProbeCheck): void
+}
 
 /**
  * Finds out which server an upstream is, what it requires of a client, and what is wrong with it or with the proxies in
@@ -32,4 +48,109 @@ import { probe, type ProbeReport } from './report.ts'
  */
 export function probeUpstream(options: ProbeOptions): Promise<ProbeReport> {
   return withCallSite(() => probe(options, { started() {}, finished() {} }))
+}
+
+/** Probes an upstream. The listener follows the checks. */
+export async function probe(options: ProbeOptions, listener: ProbeListener): Promise<ProbeReport> {
+  const context = await createContext(options)
+  await makeChecks(context, createCheck(context, listener))
+  return conclude(context.facts)
+}
+
+/** Makes the checks, until one fails that the rest needs. Deletes every session that it creates. */
+async function makeChecks(context: Context, check: Check): Promise<void> {
+  const { url } = context.facts
+  const endpoint = endpointOf(url)
+  const connecting = (how: typeof reach) => async () =>
+    ok(await withDeadline(context.timeout, context.signal, (limit) => how(endpoint, limit)))
+  const canAttach =
+    (await check('reachable', connecting(reach))) &&
+    (url.protocol === 'http:' || (await check('tls', connecting(shakeHands)))) &&
+    (await check('rest', () => checkRequests(context))) &&
+    (await check('session', () => checkSession(context)))
+  const isClean = await deleteLeftovers(context)
+  // Where sessions cannot be deleted, the shapes would only add more of them.
+  if (canAttach && isClean) await checkShapes(context, check)
+  if (canAttach || !isClean) await check('cleanup', () => checkCleanup(context, isClean))
+}
+
+function createCheck(context: Context, listener: ProbeListener): Check {
+  const { facts, signal } = context
+  return async (name, act) => {
+    throwIfAborted(signal)
+    listener.started(name)
+    const began = performance.now()
+    const found: Found = await act().catch((error: unknown) => {
+      throwIfAborted(signal)
+      noteError(facts, error)
+      return failed(describeFailure(context, error))
+    })
+    const check = { name, ...found, ms: found.ms ?? Math.round(performance.now() - began) }
+    facts.checks[name] = check
+    listener.finished(check)
+    return ['ok', 'attached'].includes(found.outcome)
+  }
+}
+
+/** Keeps the part of an error that the verdict reads. */
+function noteError(facts: Facts, error: unknown): void {
+  facts.code = errorCode(error instanceof TerminalError ? (error.cause ?? error) : error)
+  if (!(error instanceof TerminalError) || error.status === undefined) return
+  facts.rejected = { evidence: evidenceIn(error), reason: error.why }
+}
+
+/** Returns the host and port of an http(s) URL, as `net.connect` takes them. */
+export function endpointOf({ hostname, port, protocol }: URL): { readonly host: string; readonly port: number } {
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (protocol === 'https:' ? 443 : 80) }
+}
+
+/** Opens a TCP connection and closes it. Resolves with the address of the server. */
+function reach(endpoint: ReturnType<typeof endpointOf>, signal: AbortSignalLike): Promise<string> {
+  return visit(connect(endpoint), 'connect', signal, ({ remoteAddress = endpoint.host }) => remoteAddress)
+}
+
+/** Makes a TLS handshake and closes the connection. Resolves with a description; rejects as an HTTPS request does. */
+function shakeHands(endpoint: ReturnType<typeof endpointOf>, signal: AbortSignalLike): Promise<string> {
+  // An IP address must not be sent as the server name (RFC 6066, section 3).
+  const servername = /^[\d.]+$|:/.test(endpoint.host) ? {} : { servername: endpoint.host }
+  const socket = connectTls({ ...endpoint, ...servername, ALPNProtocols: ['http/1.1'] })
+  return visit(socket, 'secureConnect', signal, describeTls)
+}
+
+function describeTls(socket: TLSSocket): string {
+  const until = Date.parse(socket.getPeerCertificate().valid_to)
+  const days = Math.floor((until - Date.now()) / 86_400_000)
+  return `${socket.getProtocol()}, certificate valid for ${days} more days`
+}
+
+/** Waits for the event that tells that the connection is open, and closes the socket. */
+function visit<S extends Socket>(
+  socket: S,
+  event: string,
+  signal: AbortSignalLike,
+  describe: (socket: S) => string,
+): Promise<string> {
+  const visited = new Promise<string>((resolve, reject) => {
+    socket.once(event, () => resolve(describe(socket)))
+    socket.on('error', reject)
+  })
+  return abortable(visited, signal).finally(() => socket.destroy())
+}
+
+async function checkSession(context: Context): Promise<ProbeOutcome> {
+  const { facts } = context
+  if (facts.chatIsOpen) return skipped('a terminal of this chat is open')
+  const sessionId = await openSession(context)
+  facts.sessionFound = await useSession(context, sessionId, false, () => isSessionFound(context, sessionId))
+  return facts.sessionFound === false ? failed('created, but not found afterwards') : ok('created')
+}
+
+/** Says whether all sessions are deleted. Tries once more, unless that has just failed. */
+async function checkCleanup(context: Context, triesAgain: boolean): Promise<ProbeOutcome> {
+  if (triesAgain) await deleteLeftovers(context)
+  const { created, leftovers } = context
+  const [leftover] = leftovers.values()
+  return leftover === undefined
+    ? ok(`${countSessions(created)} created and deleted`)
+    : failed(`${leftovers.size} of ${countSessions(created)} could not be deleted: ${leftover.why}`)
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { TerminalError } from '../../src/index.ts'
-import { advise } from '../../src/cli/advise.ts'
+import { advise } from '../../src/cli/failure.ts'
 import { run, start } from '../support/host.ts'
 import { nobody, upstreamOf } from '../support/upstream.ts'
 

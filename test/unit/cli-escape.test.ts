@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { createEscape } from '../../src/cli/escape.ts'
+import { createEscape } from '../../src/cli/input.ts'
 
 /** Types keys in several reads, one byte for each key. Returns the keys that are sent, and whether they detach. */
 function type(...parts: string[]): [sent: string, detached: boolean] {

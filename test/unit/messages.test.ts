@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { withFlagNames } from '../../src/cli/target.ts'
+import { withFlagNames } from '../../src/cli/failure.ts'
 import { connectTerminal, createTerminalSession } from '../../src/index.ts'
 import { statusError } from '../../src/upstream/failures.ts'
 import { clientOf, rejection, upstreamOf } from '../support/upstream.ts'
