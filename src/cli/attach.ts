@@ -5,14 +5,14 @@ import { openTerminal } from '../terminal/connect.ts'
 import type { TerminalConnection } from '../terminal/types.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { advise, withFlagNames } from './failure.ts'
-import { millisecondsOf, TARGET_FLAGS, type Call, type Syntax } from './flags.ts'
+import { millisecondsOf, TARGET_FLAGS, type Call, type Command } from './flags.ts'
 import type { Host, OutputStream } from './host.ts'
 import { sendInput } from './input.ts'
 import { createModeTracker, type ReadOutput } from './modes.ts'
-import { startProgress, type Progress } from './screen.ts'
+import { startProgress } from './screen.ts'
 import { oneOf, readTarget } from './target.ts'
 
-export const ATTACH: Syntax = {
+export const ATTACH: Command = {
   name: 'attach',
   summary: `Connects this terminal, or a pipe, to a new shell on the server.
 
@@ -20,32 +20,32 @@ export const ATTACH: Syntax = {
 The exit status is 0 if the shell has ended, and another number if something else has ended the command.`,
   takesUrl: true,
   flags: ['session', ...TARGET_FLAGS, 'token-in-url', 'keep-alive'],
+  run: attach,
 }
 
 const BELL = '\u0007'
 const EXITED = 0
 const DETACHED = 1
 
-/** Resolves with the exit status. */
 export async function attach(call: Call, host: Host, signal: AbortSignal): Promise<number> {
   const { session: sessionId, 'token-in-url': choice } = call.flags
   const tokenInUrl = oneOf('--token-in-url', ['always', 'never', 'fallback'], choice)
   const timeout = millisecondsOf(call, 'timeout', 0.001)
   const keepAlive = millisecondsOf(call, 'keep-alive', 0)
   const target = await readTarget(call, host, signal)
-  let progress = startProgress(host, 'Waiting for the terminal')
+  let stopProgress = startProgress(host, 'Waiting for the terminal')
   let hasRetried = false
   const onRetry = (error: TerminalError): void => {
     // The first says enough.
     if (hasRetried) return
     hasRetried = true
-    progress.stop()
+    stopProgress()
     host.stderr.write(`terminal-upstream: ${withFlagNames(error.message)} Trying again.\n`)
-    progress = startProgress(host, 'Trying again')
+    stopProgress = startProgress(host, 'Trying again')
   }
   const options = { ...target, sessionId, tokenInUrl, timeout, keepAlive, size: sizeOf(host) }
   const status = await openTerminal(options, onRetry)
-    .finally(() => progress.stop())
+    .finally(() => stopProgress())
     .then((terminal) => join(terminal, host, signal))
     .catch((error: unknown) => {
       throw advise(error, call, target)
@@ -63,9 +63,9 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
   // Input from a pipe that no program reads: what is left of it would be lost.
   let refused: TerminalError | undefined
   // Several things may close the terminal, but one line of progress is enough.
-  let closing: Progress | undefined
+  let stopProgress: (() => void) | undefined
   const close = (): void => {
-    closing ??= startProgress(host, 'Closing the terminal')
+    stopProgress ??= startProgress(host, 'Closing the terminal')
     void terminal.close()
   }
   const detach = (): void => {
@@ -102,7 +102,7 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
     return EXITED
   } finally {
     signal.removeEventListener('abort', close)
-    closing?.stop()
+    stopProgress?.()
     stopFollowing()
     local.restore()
     stopInput()
@@ -120,15 +120,11 @@ async function print(terminal: TerminalConnection, stdout: OutputStream, track: 
   }
 }
 
-/** The user's own terminal, in which the command runs. */
-interface LocalTerminal {
-  readonly track: ReadOutput
-  /** Restores the state from before the command. */
-  readonly restore: () => void
-}
-
-/** Sets raw mode, in which every key arrives when it is pressed, until the terminal is restored or the process ends. */
-function takeTerminal(host: Host): LocalTerminal {
+/**
+ * Sets raw mode in the user's own terminal: every key arrives when it is pressed. `restore` brings the state from
+ * before back, as the end of the process does.
+ */
+function takeTerminal(host: Host): { readonly track: ReadOutput; readonly restore: () => void } {
   const { stdin } = host
   const modes = createModeTracker()
   const setRaw = (raw: boolean): void => {

@@ -5,15 +5,16 @@ import type { TestRelease } from '../testing/releases.ts'
 import { startTestUpstream, type TestUpstream } from '../testing/start.ts'
 import { buildUpstreamAuth } from '../upstream/auth.ts'
 import { createTerminalSession } from '../upstream/sessions.ts'
-import type { Call, Syntax } from './flags.ts'
+import type { Call, Command } from './flags.ts'
 import type { Host } from './host.ts'
 import { paintFor } from './screen.ts'
 
-export const DEMO: Syntax = {
+export const DEMO: Command = {
   name: 'demo',
   summary: 'Shows what this package does, with servers inside this process. Nothing leaves this machine.',
   takesUrl: false,
   flags: [],
+  run: runDemo,
 }
 
 const key = 'sk-demo'
@@ -27,8 +28,7 @@ const releases: readonly TestRelease[] = [
 ]
 const ATTACHED = 'attached'
 
-/** Resolves with the exit status. */
-export async function runDemo(_call: Call, host: Host, signal: AbortSignal): Promise<number> {
+async function runDemo(_call: Call, host: Host, signal: AbortSignal): Promise<number> {
   const paint = paintFor(host.stdout, host)
   const say = (text = ''): void => {
     signal.throwIfAborted()

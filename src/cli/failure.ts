@@ -1,8 +1,8 @@
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
 import { evidenceIn } from '../upstream/failures.ts'
 import { whereOf } from '../upstream/url.ts'
-import { CommandError, SHOWN_FLAGS, WRONG_USE, type Call, type FlagName } from './flags.ts'
-import type { Host } from './host.ts'
+import { SHOWN_FLAGS, type Call, type FlagName } from './flags.ts'
+import { CommandError, WRONG_USE, type Host } from './host.ts'
 
 /** An error that the user can do something about. */
 export interface ExpectedError {
@@ -67,7 +67,7 @@ const PROBED: readonly TerminalErrorCode[] = [
   'ERR_TERMINAL_PROTOCOL',
 ]
 
-/** Adds to the error of a command where a key can come from, or how to find out more. Leaves every other error as it is. */
+/** Adds where a key can come from, or how to find out more, to an error of which a probe may know more. */
 export function advise(
   error: unknown,
   call: Call,

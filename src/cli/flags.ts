@@ -1,57 +1,31 @@
 import { parseArgs } from 'node:util'
+import { CommandError, type Host } from './host.ts'
 
-/** An error of the command itself, not of a server. Most say how to call the command instead. */
-export class CommandError extends Error {
-  readonly code: string
-  readonly exitStatus: number
-
-  constructor(code: string, message: string, exitStatus: number = WRONG_USE) {
-    super(message)
-    this.code = code
-    this.exitStatus = exitStatus
-  }
-}
-
-/** The exit status for a command that was called wrongly. */
-export const WRONG_USE = 2
-
-interface Flag {
-  /** The value in the help; absent for a flag without a value. */
-  readonly value?: string
-  readonly help: string
-}
-
-/** The flags of all commands. */
+/** The flags of all commands: the value in the help, `''` for a flag without one, and what the flag is for. */
 const FLAGS = {
-  user: { value: 'ID', help: 'whose terminal it is; default: your login name' },
-  'auth-type': { value: 'TYPE', help: 'bearer (default), session, system_oauth or none' },
-  policy: { value: 'ID', help: "an orchestrator's policy" },
-  context: { value: 'ID', help: "an orchestrator's context: default, chat:… or automation:…" },
-  chat: { value: 'ID', help: 'the chat that the terminal belongs to' },
-  session: { value: 'ID', help: 'attach to this session, and do not delete it at the end' },
-  'key-file': { value: 'FILE', help: 'read the key from a file' },
-  key: { value: 'KEY', help: 'the key, which ps shows to every user of this machine' },
-  'header-file': {
-    value: 'FILE',
-    help: 'read headers for what stands in front of the server, one a line; for secrets',
-  },
-  header: { value: 'HEADER', help: "one such header, 'Name: value', which ps shows to every user; may be repeated" },
-  'show-key': { help: 'print the key and the values of the query instead of ***' },
-  'token-in-url': {
-    value: 'WHEN',
-    help: 'whether the key may be in the URL: fallback (default, only if the server refuses without it), always or never',
-  },
-  'keep-alive': {
-    value: 'SECONDS',
-    help: 'how long a silence lasts before a heartbeat is sent, 0 for no heartbeat; default: 30',
-  },
-  timeout: { value: 'SECONDS', help: 'how long to wait for the server; default: 30' },
-  idle: { value: 'SECONDS', help: 'how long to keep a connection silent, to see whether it is cut; default: 65' },
-  origin: { value: 'URL', help: 'test as a page at this address does, such as https://chat.example; default: no page' },
-  json: { help: 'print JSON' },
-  all: { help: 'delete every session that list shows' },
-  help: { help: 'print this help' },
-  version: { help: 'print the version' },
+  user: ['ID', 'whose terminal it is; default: your login name'],
+  'auth-type': ['TYPE', 'bearer (default), session, system_oauth or none'],
+  policy: ['ID', "an orchestrator's policy"],
+  context: ['ID', "an orchestrator's context: default, chat:… or automation:…"],
+  chat: ['ID', 'the chat that the terminal belongs to'],
+  session: ['ID', 'attach to this session, and do not delete it at the end'],
+  'key-file': ['FILE', 'read the key from a file'],
+  key: ['KEY', 'the key, which ps shows to every user of this machine'],
+  'header-file': ['FILE', 'read headers for what stands in front of the server, one a line; for secrets'],
+  header: ['HEADER', "one such header, 'Name: value', which ps shows to every user; may be repeated"],
+  'show-key': ['', 'print the key and the values of the query instead of ***'],
+  'token-in-url': [
+    'WHEN',
+    'whether the key may be in the URL: fallback (default, only if the server refuses without it), always or never',
+  ],
+  'keep-alive': ['SECONDS', 'how long a silence lasts before a heartbeat is sent, 0 for no heartbeat; default: 30'],
+  timeout: ['SECONDS', 'how long to wait for the server; default: 30'],
+  idle: ['SECONDS', 'how long to keep a connection silent, to see whether it is cut; default: 65'],
+  origin: ['URL', 'test as a page at this address does, such as https://chat.example; default: no page'],
+  json: ['', 'print JSON'],
+  all: ['', 'delete every session that list shows'],
+  help: ['', 'print this help'],
+  version: ['', 'print the version'],
 } as const
 
 export type FlagName = keyof typeof FLAGS
@@ -73,8 +47,8 @@ export interface Call {
   readonly headers: readonly string[]
 }
 
-/** The arguments that a command takes, and its help. */
-export interface Syntax {
+/** A command: the arguments that it takes, and its help. */
+export interface Command {
   readonly name: string
   /** What the command does, for its help. */
   readonly summary: string
@@ -85,16 +59,18 @@ export interface Syntax {
   readonly flags: readonly FlagName[]
   /** The help of flags that mean something else in this command. */
   readonly help?: Readonly<Partial<Record<FlagName, string>>>
+  /** Runs the command. Resolves with the exit status. */
+  readonly run: (call: Call, host: Host, signal: AbortSignal) => Promise<number>
 }
 
 const GLOBAL: readonly FlagName[] = ['help', 'version']
 
 /** Reads the arguments after the name of a command. */
-export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, args: readonly string[]): Call {
+export function readCall({ name, takesUrl, takesIds = false, flags }: Command, args: readonly string[]): Call {
   const known = [...flags, ...GLOBAL]
   const options = Object.fromEntries(known.map((flag) => [flag, { type: typeOf(flag) }]))
   const helpHint = `See terminal-upstream ${name} --help.`
-  const wrongUse = (code: string, problem: string) => new CommandError(code, `${problem} ${helpHint}`)
+  const wrongUse = (code: string, problem: string) => new CommandError(`${problem} ${helpHint}`, code)
   const given: Partial<Record<FlagName, string>> = {}
   const headers: string[] = []
   const positionals: string[] = []
@@ -133,7 +109,7 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Syntax, ar
 }
 
 function typeOf(flag: FlagName): 'string' | 'boolean' {
-  return 'value' in FLAGS[flag] ? 'string' : 'boolean'
+  return FLAGS[flag][0] === '' ? 'boolean' : 'string'
 }
 
 // A timer cannot wait longer.
@@ -146,15 +122,15 @@ export function millisecondsOf({ flags }: Call, flag: FlagName, least: number): 
   const seconds = Number(value)
   if (value.trim() === '' || !(seconds >= least && seconds <= MOST_SECONDS)) {
     const range = `a number of seconds from ${least} to ${MOST_SECONDS}`
-    throw new CommandError('ERR_PARSE_ARGS_INVALID_OPTION_VALUE', `--${flag} must be ${range}.`)
+    throw new CommandError(`--${flag} must be ${range}.`, 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE')
   }
   return Math.round(seconds * 1_000)
 }
 
 /** Returns the text of `--help`. */
-export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help = {} }: Syntax): string {
+export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help = {} }: Command): string {
   const lines = [...flags, ...GLOBAL].map((flag) => {
-    const { help: usual, value = '' }: Flag = FLAGS[flag]
+    const [value, usual] = FLAGS[flag]
     return `  ${`--${flag} ${value}`.padEnd(23)}${help[flag] ?? usual}`
   })
   const key = flags.includes('key')
@@ -174,7 +150,7 @@ export function unknownName(
 ): CommandError {
   const similar = findSimilar(name, known)
   const suggestion = similar === undefined ? '' : ` Did you mean ${similar}?`
-  return new CommandError(code, `There is no ${kind} ${name.replaceAll(/[^\w-]/g, '?')}.${suggestion} ${helpHint}`)
+  return new CommandError(`There is no ${kind} ${name.replaceAll(/[^\w-]/g, '?')}.${suggestion} ${helpHint}`, code)
 }
 
 /** Returns the name with the longest common beginning, which has two letters at least: most typos come later. */

@@ -1,9 +1,8 @@
 import type { EventEmitter } from 'node:events'
 import { constants } from 'node:os'
 import { errorCode } from '../lib/errors.ts'
-import { CommandError } from './flags.ts'
 
-/** The part of a process that the commands use. Tests pass one of their own. It emits signals, and `exit` at its end. */
+/** What the commands use of a process. Tests pass one of their own. It emits signals, and `exit` at its end. */
 export interface Host extends Pick<EventEmitter, 'on' | 'off' | 'emit'> {
   readonly stdin: InputStream
   readonly stdout: OutputStream
@@ -31,6 +30,21 @@ export interface OutputStream extends NodeJS.WritableStream {
   readonly rows?: number
 }
 
+/** The exit status for a command that was called wrongly. */
+export const WRONG_USE = 2
+
+/** An error of the command itself, not of a server. Most say how to call the command instead. */
+export class CommandError extends Error {
+  readonly code: string
+  readonly exitStatus: number
+
+  constructor(message: string, code = 'ERR_INVALID_ARG_VALUE', exitStatus: number = WRONG_USE) {
+    super(message)
+    this.code = code
+    this.exitStatus = exitStatus
+  }
+}
+
 type SignalName = 'SIGHUP' | 'SIGINT' | 'SIGPIPE' | 'SIGQUIT' | 'SIGTERM'
 
 /** The reason of a command that a signal has ended. */
@@ -47,8 +61,8 @@ export class Interruption extends Error {
 const SIGNAL_NAMES: readonly SignalName[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM']
 
 /**
- * Runs a command with an AbortSignal, so that the command can clean up before the process ends. It aborts at a signal of
- * the operating system, when the output cannot be written, and when the program crashes.
+ * Runs a command with an AbortSignal, so that the command can clean up before the process ends. It aborts at a signal
+ * of the operating system, when the output cannot be written, and when the program crashes.
  *
  * A second Ctrl-C ends the process at once. A second signal of another name does not: when a window is closed, the same
  * signal may come twice.
@@ -78,5 +92,5 @@ export async function interruptible<T>(host: Host, act: (signal: AbortSignal) =>
 function outputError(error: Error): Error {
   const code = String(errorCode(error))
   if (['EPIPE', 'EIO'].includes(code)) return new Interruption('SIGPIPE')
-  return new CommandError(code, `The output cannot be written: ${error.message}.`, 1)
+  return new CommandError(`The output cannot be written: ${error.message}.`, code, 1)
 }

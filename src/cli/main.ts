@@ -1,25 +1,13 @@
-import { ATTACH, attach } from './attach.ts'
-import { DEMO, runDemo } from './demo.ts'
+import { ATTACH } from './attach.ts'
+import { DEMO } from './demo.ts'
 import { exitStatusOf, isExpected, printError } from './failure.ts'
-import { CommandError, helpOf, readCall, unknownName, WRONG_USE, type Call, type Syntax } from './flags.ts'
-import { interruptible, Interruption, type Host } from './host.ts'
-import { PROBE, runProbe } from './probe.ts'
-import { LIST, list, RM, rm } from './sessions.ts'
-import { printUrl, URL_SYNTAX } from './url.ts'
+import { helpOf, readCall, unknownName } from './flags.ts'
+import { CommandError, interruptible, Interruption, WRONG_USE, type Host } from './host.ts'
+import { PROBE } from './probe.ts'
+import { LIST, RM } from './sessions.ts'
+import { URL_COMMAND } from './url.ts'
 
-interface CliCommand {
-  readonly syntax: Syntax
-  readonly run: (call: Call, host: Host, signal: AbortSignal) => Promise<number>
-}
-
-const COMMANDS: readonly CliCommand[] = [
-  { syntax: ATTACH, run: attach },
-  { syntax: PROBE, run: runProbe },
-  { syntax: LIST, run: list },
-  { syntax: RM, run: rm },
-  { syntax: URL_SYNTAX, run: printUrl },
-  { syntax: DEMO, run: runDemo },
-]
+const COMMANDS = [ATTACH, PROBE, LIST, RM, URL_COMMAND, DEMO]
 
 const HELP = `terminal-upstream COMMAND [flags]
 
@@ -64,10 +52,10 @@ async function run(
     host.stderr.write(HELP)
     return WRONG_USE
   }
-  const command = COMMANDS.find(({ syntax }) => syntax.name === name)
+  const command = COMMANDS.find((one) => one.name === name)
   if (!command) throw unknownCommand(name)
-  const call = readCall(command.syntax, args)
-  if (call.flags.help !== undefined) return print(host, helpOf(command.syntax))
+  const call = readCall(command, args)
+  if (call.flags.help !== undefined) return print(host, helpOf(command))
   if (call.flags.version !== undefined) return print(host, `${version}\n`)
   return command.run(call, host, signal)
 }
@@ -75,10 +63,8 @@ async function run(
 function unknownCommand(name: string): CommandError {
   const helpHint = 'See terminal-upstream --help.'
   // The message does not quote the flag, because it may have a key.
-  if (name.startsWith('-')) {
-    return new CommandError('ERR_INVALID_ARG_VALUE', `A command comes first, then its flags. ${helpHint}`)
-  }
-  const names = COMMANDS.map(({ syntax }) => syntax.name)
+  if (name.startsWith('-')) return new CommandError(`A command comes first, then its flags. ${helpHint}`)
+  const names = COMMANDS.map((one) => one.name)
   return unknownName('ERR_INVALID_ARG_VALUE', 'command', name, names, helpHint)
 }
 

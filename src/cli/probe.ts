@@ -1,13 +1,13 @@
 import { CHECKS, type ProbeCheck, type ProbeCheckName, type ProbeFamily } from '../probe/facts.ts'
-import { probe } from '../probe/probe-upstream.ts'
+import { probe, type ProbeListener } from '../probe/probe-upstream.ts'
 import type { ProbeReport } from '../probe/verdict.ts'
 import { withFlagNames } from './failure.ts'
-import { millisecondsOf, TARGET_FLAGS, type Call, type Syntax } from './flags.ts'
+import { millisecondsOf, TARGET_FLAGS, type Call, type Command } from './flags.ts'
 import type { Host } from './host.ts'
-import { paintFor, startProgress, type Paint, type Progress } from './screen.ts'
+import { paintFor, startProgress, type Paint } from './screen.ts'
 import { oneOf, readTarget } from './target.ts'
 
-export const PROBE: Syntax = {
+export const PROBE: Command = {
   name: 'probe',
   summary: `Finds out which server answers, what it requires of a client and what is wrong, and says what to do.
 
@@ -19,6 +19,7 @@ The exit status is 0 if a terminal opens and nothing else is wrong.`,
   takesUrl: true,
   flags: [...TARGET_FLAGS, 'token-in-url', 'idle', 'origin', 'json'],
   help: { 'token-in-url': 'whether the key may be in the URL: always (default) or never' },
+  run: runProbe,
 }
 
 const FAMILIES: Record<ProbeFamily, string> = {
@@ -31,8 +32,7 @@ const FAMILIES: Record<ProbeFamily, string> = {
   'open-webui': 'Open WebUI, in front of a terminal server',
 }
 
-/** Resolves with the exit status. */
-export async function runProbe(call: Call, host: Host, signal: AbortSignal): Promise<number> {
+async function runProbe(call: Call, host: Host, signal: AbortSignal): Promise<number> {
   const { flags } = call
   const tokenInUrl = oneOf('--token-in-url', ['always', 'never'], flags['token-in-url'])
   const times = { timeout: millisecondsOf(call, 'timeout', 0.001), idle: millisecondsOf(call, 'idle', 0) }
@@ -40,40 +40,32 @@ export async function runProbe(call: Call, host: Host, signal: AbortSignal): Pro
   const json = flags.json !== undefined
   const paint = paintFor(host.stdout, host)
   const print = (text: string): void => void host.stdout.write(`${text}\n`)
-  const status = followChecks(host)
-  const finished = (check: ProbeCheck): void => {
-    status.finished(check.name)
-    if (!json) print(lineOf(check, paint))
+  // When each check that is running has started. The last one is shown, if it takes long.
+  const running = new Map<ProbeCheckName, number>()
+  let stopProgress: (() => void) | undefined
+  const showProgress = (): void => {
+    stopProgress?.()
+    const [latest] = [...running].slice(-1)
+    stopProgress = latest && startProgress(host, CHECKS[latest[0]], latest[1])
+  }
+  const listener: ProbeListener = {
+    started(name) {
+      running.set(name, performance.now())
+      showProgress()
+    },
+    finished(check) {
+      running.delete(check.name)
+      showProgress()
+      if (!json) print(lineOf(check, paint))
+    },
   }
   try {
-    const report = await probe(options, { started: status.started, finished })
+    const report = await probe(options, listener)
     print(json ? JSON.stringify(report, undefined, 2) : summaryOf(report, paint))
     return report.ok ? 0 : 1
   } finally {
-    status.stop()
+    stopProgress?.()
   }
-}
-
-/** Shows which check takes long: the one that started last, if several are running. */
-function followChecks(host: Host) {
-  const running = new Map<ProbeCheckName, number>()
-  // The line of the check that is shown now.
-  let progress: Progress | undefined
-  const stop = (): void => progress?.stop()
-  const show = (): void => {
-    stop()
-    const [latest] = [...running].slice(-1)
-    progress = latest && startProgress(host, CHECKS[latest[0]], latest[1])
-  }
-  const started = (name: ProbeCheckName): void => {
-    running.set(name, performance.now())
-    show()
-  }
-  const finished = (name: ProbeCheckName): void => {
-    running.delete(name)
-    show()
-  }
-  return { started, finished, stop }
 }
 
 function lineOf({ name, outcome, status, closeCode, detail, ms }: ProbeCheck, paint: Paint): string {

@@ -15,23 +15,19 @@ function isDumb({ env }: Host): boolean {
   return env['TERM'] === 'dumb'
 }
 
-/** A line that says what takes long, and for how many seconds. */
-export interface Progress {
-  /** Removes the line. */
-  stop(): void
-}
+const PROGRESS_DELAY_MS = 1_000
+// A line that cannot be removed appears later.
+const LOG_DELAY_MS = 5_000
 
-// ms before the line appears.
-const PROGRESS_DELAY = 1_000
-// ms. A line that cannot be removed appears later.
-const LOG_DELAY = 5_000
-
-/** Shows a line of progress on a terminal. In a file, or on a terminal that can only print, adds one line that stays. */
-export function startProgress(host: Host, text: string, since: number = performance.now()): Progress {
+/**
+ * Shows a line that says what takes long, and for how many seconds. In a file, or on a terminal that can only print,
+ * adds one line that stays. Returns a function that removes the line.
+ */
+export function startProgress(host: Host, text: string, since: number = performance.now()): () => void {
   const { stderr } = host
   if (!stderr.isTTY || isDumb(host)) {
-    const timer = setTimeout(() => stderr.write(`${text} …\n`), LOG_DELAY)
-    return { stop: () => clearTimeout(timer) }
+    const timer = setTimeout(() => stderr.write(`${text} …\n`), LOG_DELAY_MS)
+    return () => clearTimeout(timer)
   }
   // A line that was never shown must not be removed: the cursor may be in a line of output.
   let isShown = false
@@ -40,12 +36,10 @@ export function startProgress(host: Host, text: string, since: number = performa
     const line = `${text} … ${Math.round((performance.now() - since) / 1_000)} s`
     // A line that wraps cannot be removed.
     stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`)
-  }, PROGRESS_DELAY)
-  return {
-    stop() {
-      clearInterval(timer)
-      if (isShown) stderr.write('\r\u001b[K')
-      isShown = false
-    },
+  }, PROGRESS_DELAY_MS)
+  return () => {
+    clearInterval(timer)
+    if (isShown) stderr.write('\r\u001b[K')
+    isShown = false
   }
 }

@@ -4,14 +4,14 @@ import { TerminalError } from '../lib/errors.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 import { deleteTerminalSession, listTerminalSessions, type TerminalSession } from '../upstream/sessions.ts'
 import { advise, exitStatusOf, printError } from './failure.ts'
-import { CommandError, millisecondsOf, TARGET_FLAGS, WRONG_USE, type Call, type Syntax } from './flags.ts'
-import type { Host } from './host.ts'
+import { millisecondsOf, TARGET_FLAGS, type Call, type Command } from './flags.ts'
+import { CommandError, WRONG_USE, type Host } from './host.ts'
 import { paintFor, startProgress } from './screen.ts'
 import { readTarget } from './target.ts'
 
 const help = { timeout: 'how long to wait for each answer; default: 30' }
 
-export const LIST: Syntax = {
+export const LIST: Command = {
   name: 'list',
   summary: `Lists your sessions on the server: the id, the time of creation, and the process id of the shell.
 
@@ -21,9 +21,10 @@ Open Terminal up to 0.11 lists the sessions of all users. Later releases list th
   takesUrl: true,
   flags: [...TARGET_FLAGS, 'json'],
   help,
+  run: list,
 }
 
-export const RM: Syntax = {
+export const RM: Command = {
   name: 'rm',
   summary: `Deletes sessions and ends their shells: the sessions that you name, or with --all every session that list shows.
 
@@ -33,10 +34,10 @@ The exit status is 0 if all were deleted, and 1 if one was not there or could no
   takesIds: true,
   flags: ['all', ...TARGET_FLAGS],
   help,
+  run: rm,
 }
 
-/** Resolves with the exit status. */
-export async function list(call: Call, host: Host, signal: AbortSignal): Promise<number> {
+async function list(call: Call, host: Host, signal: AbortSignal): Promise<number> {
   const sessions = await findSessions(await prepareRequests(call, host, signal))
   if (call.flags.json !== undefined) host.stdout.write(`${jsonOf(sessions)}\n`)
   else if (sessions.length === 0) host.stderr.write(NO_SESSIONS)
@@ -44,14 +45,13 @@ export async function list(call: Call, host: Host, signal: AbortSignal): Promise
   return 0
 }
 
-/** Resolves with the exit status. */
-export async function rm(call: Call, host: Host, signal: AbortSignal): Promise<number> {
+async function rm(call: Call, host: Host, signal: AbortSignal): Promise<number> {
   const all = call.flags.all !== undefined
-  if (all && call.ids.length > 0) throw new CommandError('ERR_INVALID_ARG_VALUE', 'Give either ids or --all, not both.')
+  if (all && call.ids.length > 0) throw new CommandError('Give either ids or --all, not both.')
   if (!all && call.ids.length === 0) {
     throw new CommandError(
-      'ERR_PARSE_ARGS_MISSING_POSITIONAL',
       'Name the sessions to delete: terminal-upstream rm URL ID, or terminal-upstream rm URL --all for all of them.',
+      'ERR_PARSE_ARGS_MISSING_POSITIONAL',
     )
   }
   for (const id of call.ids) assertSegment('ID', id)
@@ -80,13 +80,13 @@ async function prepareRequests(call: Call, host: Host, signal: AbortSignal): Pro
       const message = `Cannot ${action}: no answer in ${timeout / 1_000} s. Try again later, or with a longer --timeout.`
       return new TerminalError('ERR_TERMINAL_TIMEOUT', message)
     }
-    const progress = startProgress(host, 'Waiting for the server')
+    const stopProgress = startProgress(host, 'Waiting for the server')
     try {
       return await withDeadline(timeout, signal, (limit) => request({ ...target, signal: limit }), expired)
     } catch (error) {
       throw advise(error, call, target)
     } finally {
-      progress.stop()
+      stopProgress()
     }
   }
 }

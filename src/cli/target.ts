@@ -6,8 +6,8 @@ import { abortable } from '../lib/deadline.ts'
 import { errorCode } from '../lib/errors.ts'
 import type { AuthType } from '../upstream/auth.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { CommandError, unknownName, type Call } from './flags.ts'
-import { Interruption, type Host } from './host.ts'
+import { unknownName, type Call } from './flags.ts'
+import { CommandError, Interruption, type Host } from './host.ts'
 
 const AUTH_TYPES = ['bearer', 'session', 'system_oauth', 'none'] as const
 
@@ -21,7 +21,7 @@ export interface Target extends UpstreamOptions {
 export async function readTarget(call: Call, host: Host, signal: AbortSignal): Promise<Target> {
   const { url: base, flags } = call
   if (!/^\w+:\/\//.test(base)) {
-    throw new CommandError('ERR_TERMINAL_INVALID_URL', 'Begin the URL with http:// or https://.')
+    throw new CommandError('Begin the URL with http:// or https://.', 'ERR_TERMINAL_INVALID_URL')
   }
   const authType = oneOf('--auth-type', AUTH_TYPES, flags['auth-type']) ?? 'bearer'
   const userId = flags.user ?? loginName()
@@ -46,10 +46,7 @@ function loginName(): string {
     return userInfo().username
   } catch {
     // In a container, the user id may have no name.
-    throw new CommandError(
-      'ERR_INVALID_ARG_VALUE',
-      'Say with --user whose terminal it is: this machine has no login name for you.',
-    )
+    throw new CommandError('Say with --user whose terminal it is: this machine has no login name for you.')
   }
 }
 
@@ -63,7 +60,7 @@ async function findHeaders(call: Call, host: Host): Promise<Record<string, strin
   ]
   const names = headers.map(([name]) => name.toLowerCase())
   const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) throw new CommandError('ERR_INVALID_ARG_VALUE', `There is more than one header ${twice}.`)
+  if (twice !== undefined) throw new CommandError(`There is more than one header ${twice}.`)
   return headers.length === 0 ? undefined : Object.fromEntries(headers)
 }
 
@@ -72,7 +69,7 @@ function parseHeader(flag: string, header: string): [name: string, value: string
   const [, name, value = ''] = /^([\w!#$%&'*+.^`|~-]+):(.*)$/s.exec(header) ?? []
   if (name !== undefined) return [name, value.trim()]
   const example = "'CF-Access-Client-Id: 8f14e45f'"
-  throw new CommandError('ERR_INVALID_ARG_VALUE', `${flag} wants a name, a colon and a value, such as ${example}.`)
+  throw new CommandError(`${flag} wants a name, a colon and a value, such as ${example}.`)
 }
 
 /** Finds the key in the flags or the environment, or asks for it on a terminal; `undefined` stands for no key. */
@@ -80,7 +77,7 @@ async function findKey({ flags }: Call, host: Host, signal: AbortSignal): Promis
   const { key, 'key-file': file, 'auth-type': authType } = flags
   if (authType === 'none') return undefined
   if (key !== undefined && file !== undefined) {
-    throw new CommandError('ERR_INVALID_ARG_VALUE', 'Give one of --key and --key-file, not both.')
+    throw new CommandError('Give one of --key and --key-file, not both.')
   }
   if (key !== undefined) {
     host.stderr.write('terminal-upstream: ps shows --key to every user; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
@@ -128,9 +125,7 @@ async function readSecretFile(flag: string, file: string, { platform, stderr }: 
     }
     return text
   } catch (error) {
-    throw new CommandError(
-      String(errorCode(error)),
-      `Cannot read ${flag} ${file}: check that the file exists and that you may read it.`,
-    )
+    const message = `Cannot read ${flag} ${file}: check that the file exists and that you may read it.`
+    throw new CommandError(message, errorCode(error))
   }
 }

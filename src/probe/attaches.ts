@@ -10,8 +10,7 @@ import { UNKNOWN_ID } from './requests.ts'
 export type Check = (name: ProbeCheckName, act: () => Promise<Found>) => Promise<boolean>
 
 const OTHER_SHAPES = ['no-headers', 'no-user', 'wrong-key', 'unknown-session', 'unknown-policy', 'token'] as const
-// If a server reads the key from the URL only, these are still dialled: they are what connectTerminal, a page and a wrong
-// key do.
+// Still tried if a server reads the key from the URL only: what connectTerminal, a page and a wrong key do.
 const WORTH_A_KEY: readonly ProbeShape[] = ['token+frame', 'no-headers', 'wrong-key']
 const ONE_MORE_URL = skipped('it would have the key in one more URL')
 
@@ -25,15 +24,15 @@ export async function checkShapes(context: Context, check: Check): Promise<void>
   const works: Works = attachesWithoutKey ? 'frame' : attachesWithKey ? 'token+frame' : undefined
   const checkSilence =
     context.idle > 0 && works !== undefined ? () => check('idle', () => checkIdle(context, works)) : undefined
-  // The silence takes longest, so the other checks go on meanwhile. But where the chat is the id of the session, a second
-  // session of the chat would replace the silent one.
+  // The silence takes longest, so the other checks go on meanwhile. But where the chat is the id of the session, a
+  // second session of the chat would replace the silent one.
   const idling = context.target.chatId === undefined ? checkSilence?.() : undefined
   // An abort rejects it while nothing waits for it yet.
   idling?.catch(() => {})
   const needsKey = works === 'token+frame'
   try {
     for (const shape of OTHER_SHAPES) {
-      // Where no shape attaches, or one without the key in the URL, only `token`, which is about that key, has it there.
+      // Where a shape attaches without the key in the URL, or none does, only `token`, which is about it, has it there.
       const keyInUrl = needsKey || shape === 'token'
       const isSkipped = needsKey && !WORTH_A_KEY.includes(shape)
       await check(shape, async () => (isSkipped ? ONE_MORE_URL : checkShape(context, shape, keyInUrl)))
@@ -83,8 +82,8 @@ async function inNewSession(context: Context, use: (sessionId: string) => Promis
 }
 
 /**
- * Looks for a session of the first user as a second one, and attaches to it. Nothing is created for the second user: that
- * would add an account or a container.
+ * Looks for a session of the first user as a second one, and attaches to it. Nothing is created for the second user:
+ * that would add an account or a container.
  */
 async function checkOtherUser(context: Context, works: Works): Promise<ProbeOutcome> {
   const { facts } = context

@@ -18,8 +18,8 @@ export type ProbeShape =
   'frame' | 'token+frame' | 'token' | 'no-user' | 'no-headers' | 'wrong-key' | 'unknown-session' | 'unknown-policy'
 
 /**
- * What a probe checks. `other-user` is whether a second user, `<userId>-probe`, can reach a session of the first; `cleanup`
- * is whether the probe could delete every session that it created.
+ * What a probe checks. `other-user` is whether a second user, `<userId>-probe`, can reach a session of the first;
+ * `cleanup` is whether the probe could delete every session that it created.
  */
 export type ProbeCheckName = 'reachable' | 'tls' | 'rest' | 'session' | ProbeShape | 'other-user' | 'idle' | 'cleanup'
 
@@ -82,7 +82,7 @@ export interface Rejection {
   readonly evidence: Evidence
   /** The server's own reason, or from `createTerminalSession` the `why` of its error, which quotes that reason. */
   readonly reason: string
-  /** Where the answer redirects to, without a query; `base` if that is a list of sessions, as a terminal server has it. */
+  /** Where the answer redirects to, without a query; with the `base` of a server if it is the list of its sessions. */
   readonly redirect?: { readonly base?: string; readonly place: string } | undefined
 }
 
@@ -109,7 +109,7 @@ export interface Facts {
   /** The code of the network error that ended the checks. */
   code?: string | undefined
   rejected?: Rejection
-  /** Whether the server is an orchestrator: only those require X-User-Id of requests. Absent if it could not be told. */
+  /** Whether the server is an orchestrator: only those require X-User-Id of requests. Absent if it cannot be told. */
   orchestrator?: boolean | undefined
   /** Whether a gateway of this package answers. */
   isGateway?: boolean
@@ -145,7 +145,7 @@ export type ProbeFamily =
   | 'open-webui'
   | 'gateway'
 
-/** Returns the family that the server behaves as. Where behaviour does not tell, the version that the server says counts. */
+/** Returns the family that the server behaves as. Where that does not tell, the version that it says counts. */
 export function familyOf(facts: Facts): ProbeFamily | undefined {
   const { orchestrator, contexts, version, checks } = facts
   const { frame, token } = checks
@@ -171,7 +171,7 @@ export function isBare403(check: ProbeCheck | undefined): boolean {
   return check?.status === 403 && check.detail === ''
 }
 
-/** The end of a URL under which Open WebUI passes requests to a terminal server: the server's id, and perhaps a chat. */
+/** The end of a URL at which Open WebUI passes requests to a terminal server: the server's id, perhaps a chat. */
 export const SERVER_PATH: RegExp = /\/api\/v1\/terminals\/.+$/
 
 /** Whether Open WebUI passes the requests on. */
@@ -185,7 +185,7 @@ export function isOrchestrator(facts: Facts): boolean {
   return isTerminals || facts.orchestrator === true || facts.checks['no-user']?.closeCode === CLOSE_MISSING_USER
 }
 
-/** Whether the server is an Open Terminal that keeps users apart, and so wants the user in a header of the handshake. */
+/** Whether the server is an Open Terminal that keeps users apart, and so wants them in a header of the handshake. */
 export function separatesUsers({ checks, knowsUserShell = false, version = '0' }: Facts): boolean {
   const wantsHeaders = checks['no-headers']?.closeCode === CLOSE_NOT_FOUND
   return wantsHeaders || knowsUserShell || isAtLeast(version, '0.12.4')

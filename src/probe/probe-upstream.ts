@@ -22,11 +22,11 @@ export interface ProbeListener {
  * Finds out which server an upstream is, what it requires of a client, and what is wrong with it or with the proxies in
  * front of it.
  *
- * Use it when users see "connection closed", and for health checks: it checks the connection, TLS, requests, every shape
- * of an attach, and silence, and says what to do. It creates up to nine sessions, at most three at a time, and deletes
- * them; an orchestrator starts a container for `userId`. One attach has a wrong key. At an Open Terminal, one request and one
- * attach are those of a second user, `<userId>-probe`, who must not reach the first one's session; nothing is created for
- * them. Do not use a chat that a user has open.
+ * Use it when users see "connection closed", and for health checks: it checks the connection, TLS, requests, every way
+ * to attach, and silence, and says what to do. It creates up to nine sessions, at most three at a time, and deletes
+ * them; an orchestrator starts a container for `userId`. One attach has a wrong key. At an Open Terminal, one request
+ * and one attach are those of a second user, `<userId>-probe`, who must not reach the first one's session; nothing is
+ * created for them. Do not use a chat that a user has open.
  *
  * The report says everything that is wrong with the upstream; the promise rejects for wrong arguments and an abort.
  *
@@ -34,7 +34,8 @@ export interface ProbeListener {
  * ```ts
  * import { probeUpstream } from 'terminal-upstream/probe'
  *
- * const { ok, advice, checks } = await probeUpstream({ base: 'http://127.0.0.1:8000', key: 'sk-1', userId: 'ada', idle: 0 })
+ * const base = 'http://127.0.0.1:8000'
+ * const { ok, advice, checks } = await probeUpstream({ base, key: 'sk-1', userId: 'ada', idle: 0 })
  * for (const { name, outcome, detail } of checks) console.log(name, outcome, detail)
  * if (!ok) console.error(advice)
  * ```

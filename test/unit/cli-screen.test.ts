@@ -21,53 +21,53 @@ describe('startProgress', () => {
 
   it('shows nothing before 1 s', () => {
     const host = new FakeHost({ tty: true })
-    const progress = startProgress(host, 'Waiting')
+    const stop = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(900)
-    progress.stop()
+    stop()
     vi.advanceTimersByTime(60_000)
     expect(host.stderr.text).toBe('')
   })
 
   it('counts the seconds in one line, and removes the line at the end', () => {
     const host = new FakeHost({ tty: true, columns: 12 })
-    const progress = startProgress(host, 'Waiting so long')
+    const stop = startProgress(host, 'Waiting so long')
     vi.advanceTimersByTime(1_000)
     expect(host.stderr.text).toBe('\r\x1b[KWaiting so ')
-    progress.stop()
-    progress.stop()
+    stop()
+    stop()
     expect(host.stderr.text).toBe('\r\x1b[KWaiting so \r\x1b[K')
   })
 
   it('counts from the given time', () => {
     const host = new FakeHost({ tty: true })
     Object.assign(host.stderr, { columns: undefined })
-    const progress = startProgress(host, 'Waiting', performance.now() - 9_000)
+    const stop = startProgress(host, 'Waiting', performance.now() - 9_000)
     vi.advanceTimersByTime(2_000)
-    progress.stop()
+    stop()
     expect(host.stderr.text).toMatch(/Waiting .* 10 s.*Waiting .* 11 s/s)
   })
 
   it('prints one line to a file', () => {
     const host = new FakeHost()
-    const progress = startProgress(host, 'Waiting')
+    const stop = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(60_000)
-    progress.stop()
+    stop()
     expect(Buffer.from(host.stderr.text, 'latin1').toString()).toBe('Waiting …\n')
   })
 
   it('prints one line on a terminal that can only print', () => {
     const host = new FakeHost({ tty: true, env: { TERM: 'dumb' } })
-    const progress = startProgress(host, 'Waiting')
+    const stop = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(60_000)
-    progress.stop()
+    stop()
     expect(host.stderr.text).not.toContain('\x1b')
   })
 
   it('prints nothing to a file before 5 s', () => {
     const host = new FakeHost()
-    const progress = startProgress(host, 'Waiting')
+    const stop = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(4_900)
-    progress.stop()
+    stop()
     vi.advanceTimersByTime(60_000)
     expect(host.stderr.text).toBe('')
   })
