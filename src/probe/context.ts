@@ -19,7 +19,7 @@ import type { Facts } from './facts.ts'
 /** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
   /**
-   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. With `'always'`
+   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. With 'always',
    * two attempts have it there, or three if none without it succeeds. `'never'` skips them.
    *
    * @defaultValue `'always'`

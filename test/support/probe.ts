@@ -13,6 +13,9 @@ export const TERMINALS = 'terminals@0.2.2'
 export const OLDEST = 'terminals@0.0.2'
 export const NEWEST = 'open-terminal@0.14.5'
 
+/** Expects a text that the pattern matches. */
+export const like = (pattern: RegExp): string => expect.stringMatching(pattern) as string
+
 /** Probes, and checks that the report does not contain the key. */
 export async function probe(base: string, options: Partial<ProbeOptions> = {}): Promise<ProbeReport> {
   return withoutCanary(await probeUpstream({ ...who, base, ...options }))

@@ -1,8 +1,7 @@
 import https from 'node:https'
-import type { IncomingMessage } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connectTerminal, listTerminalSessions, type ConnectTerminalOptions } from '../../src/index.ts'
-import type { TestFaults, TestRelease } from '../../src/testing.ts'
+import type { TestFaults } from '../../src/testing.ts'
 import { RUNTIME_CAUSES } from '../../src/upstream/advice-for-browsers.ts'
 import { adviceOn, type Evidence } from '../../src/upstream/advice.ts'
 import { browserSocket } from '../support/browser-socket.ts'
@@ -11,238 +10,134 @@ import { gateway, page, refuse, type Habits } from '../support/gateway.ts'
 import { afterwards, clientOf, listen, nobody, rejection, serve, upstreamOf } from '../support/upstream.ts'
 
 const HTML = { 'content-type': 'text/html; charset=utf-8' }
-const TEXT = { 'content-type': 'text/plain; charset=utf-8' }
+const BASIC = { 'www-authenticate': 'Basic realm="private"' }
 const once = { retry: { attempts: 1 } }
 
-/** Returns a fault: the answer of a server that gives its reason in JSON. */
-function says(status: number, detail: string): { refuse: number; body: string } {
-  return { refuse: status, body: JSON.stringify({ detail }) }
+interface Answer {
+  readonly refuse: number
+  readonly body?: string
+  readonly headers?: Record<string, string>
 }
 
-type Row = [what: string, faults: TestFaults, options: Partial<ConnectTerminalOptions>, code: string, advice: RegExp]
+/** Returns the answer of a server that gives its reason in JSON. */
+const says = (status: number, detail: string): Answer => ({ refuse: status, body: JSON.stringify({ detail }) })
+/** Returns the answer of a proxy with a web page of its own. */
+const web = (status: number, headers = {}): Answer => ({
+  refuse: status,
+  body: '<h1>',
+  headers: { ...HTML, ...headers },
+})
+
+type Options = Partial<ConnectTerminalOptions>
 
 // PROTOCOL 2.4, 2.11, 2.18 to 2.22, 3.7, 8.8 and 8.9
-const answers: Row[] = [
+const answers: Array<[answer: Answer, code: string, advice: RegExp, options?: Options]> = [
+  [says(400, 'X-User-Id is required in multi-user mode'), 'MISSING_USER', /proxy on the way passes X-User-Id/],
+  [says(400, 'context_id is too long'), 'PROTOCOL', /Check `contextId`: the server does not/, { contextId: 'chat:1' }],
   [
-    'multi-user mode without the user',
-    { create: says(400, 'X-User-Id is required in multi-user mode') },
-    {},
-    'ERR_TERMINAL_MISSING_USER',
-    /proxy on the way passes X-User-Id/,
+    says(409, 'A saved chat is required'),
+    'FORBIDDEN',
+    /"A saved chat is required"\. Give the `chatId` of a chat that is/,
+  ],
+  [says(404, 'Not Found'), 'NOT_FOUND', /path of the URL, and OPEN_TERMINAL_ENABLE_TERMINAL/],
+  [says(404, "Policy 'gold' not found"), 'NOT_FOUND', /Check `policyId`/, { policyId: 'gold' }],
+  [says(404, "Terminal server 'x' not found"), 'NOT_FOUND', /last part of the URL/],
+  [says(403, 'Origin not allowed'), 'FORBIDDEN', /pass `Host` on unchanged .*, or name the page in `origins`/],
+  [says(500, 'Not accepted by the terminal server'), 'UNAVAILABLE', /Ask the operator of the gateway/],
+  [says(401, 'Missing Authorization header'), 'UNAUTHORIZED', /forward the Authorization header/],
+  [says(401, 'Invalid API key'), 'UNAUTHORIZED', /No key was sent/, { key: '' }],
+  [says(429, 'Maximum number of terminal sessions (16) reached'), 'LIMIT', /Delete unused sessions/],
+  [says(503, 'Terminal instance not reachable'), 'UNAVAILABLE', /orchestrator or gateway why it cannot start or/, once],
+  [
+    { refuse: 500, headers: { 'content-type': 'text/plain' } },
+    'UNAVAILABLE',
+    /HTTP 500\. Read the server's log .* fails/,
   ],
   [
-    'a context that the server does not accept',
-    { create: says(400, 'context_id is too long') },
-    { contextId: 'chat:1' },
-    'ERR_TERMINAL_PROTOCOL',
-    /Check `contextId`: the server does not accept it/,
+    { refuse: 302, headers: { location: 'https://sso.example/' } },
+    'PROTOCOL',
+    /redirected to .*\. Use that address, or get/,
   ],
+  [web(200), 'PROTOCOL', /a web site or a login page answers/],
+  [web(400), 'PROTOCOL', /Use https:/],
+  [web(403), 'FORBIDDEN', /Pass what the proxy in front wants in `headers`/],
+  [web(429), 'UNAVAILABLE', /limits the rate .* Retry-After is heeded/, once],
+  [web(401, BASIC), 'UNAUTHORIZED', /Take HTTP basic auth off this path, or the key/],
   [
-    'a chat that is not saved',
-    { create: says(409, 'A saved chat is required') },
-    {},
-    'ERR_TERMINAL_FORBIDDEN',
-    /"A saved chat is required"\. Give the `chatId` of a chat that is saved\.$/,
-  ],
-  [
-    'the same with the WebSocket',
-    { attach: { refuse: 4003, body: 'A saved chat is required' } },
-    {},
-    'ERR_TERMINAL_FORBIDDEN',
-    /Give the `chatId` of a chat that is saved/,
-  ],
-  [
-    'a server that fails itself',
-    { create: { refuse: 500, body: 'Internal Server Error', headers: TEXT } },
-    {},
-    'ERR_TERMINAL_UNAVAILABLE',
-    /HTTP 500\. Read the server's log for the cause: it fails itself/,
-  ],
-  [
-    'terminals that are switched off',
-    { create: says(404, 'Not Found') },
-    {},
-    'ERR_TERMINAL_NOT_FOUND',
-    /path of the URL, and OPEN_TERMINAL_ENABLE_TERMINAL/,
-  ],
-  [
-    'an unknown policy',
-    { create: says(404, "Policy 'gold' not found") },
-    { policyId: 'gold' },
-    'ERR_TERMINAL_NOT_FOUND',
-    /Check `policyId`/,
-  ],
-  [
-    'an unknown server of Open WebUI',
-    { create: says(404, "Terminal server 'x' not found") },
-    {},
-    'ERR_TERMINAL_NOT_FOUND',
-    /last part of the URL/,
-  ],
-  [
-    'a page that a gateway refuses',
-    { create: says(403, 'Origin not allowed') },
-    {},
-    'ERR_TERMINAL_FORBIDDEN',
-    /pass `Host` on unchanged .*, or name the page in `origins`/,
-  ],
-  [
-    'a gateway whose terminal server refuses it',
-    { create: { refuse: 500, body: '{"error":"Not accepted by the terminal server"}' } },
-    {},
-    'ERR_TERMINAL_UNAVAILABLE',
-    /Ask the operator of the gateway/,
-  ],
-  [
-    'a proxy in front that lets nobody pass who does not send its headers',
-    { create: { refuse: 403, headers: HTML, body: '<h1>Access denied' } },
-    {},
-    'ERR_TERMINAL_FORBIDDEN',
-    /Pass what the proxy in front wants in `headers`/,
-  ],
-  [
-    'HTTP basic auth, with a key',
-    { create: { refuse: 401, headers: { ...HTML, 'www-authenticate': 'Basic realm="private"' }, body: '<h1>' } },
-    {},
-    'ERR_TERMINAL_UNAUTHORIZED',
-    /Take HTTP basic auth off this path, or the key/,
-  ],
-  [
-    'HTTP basic auth, without a key',
-    { create: { refuse: 401, headers: { ...HTML, 'www-authenticate': 'Basic realm="private"' }, body: '<h1>' } },
+    web(401, BASIC),
+    'UNAUTHORIZED',
+    /in `headers` \(Authorization: Basic …\), with the `authType` none/,
     { authType: 'none' },
-    'ERR_TERMINAL_UNAUTHORIZED',
-    /basic auth in `headers` \(Authorization: Basic …\), with the `authType` none, or take it off this path/,
-  ],
-  [
-    'a login page',
-    { create: { refuse: 200, headers: HTML, body: '<form>' } },
-    {},
-    'ERR_TERMINAL_PROTOCOL',
-    /a web site or a login page answers/,
-  ],
-  [
-    'a redirect to a login page',
-    { create: { refuse: 302, headers: { location: 'https://sso.example/' } } },
-    {},
-    'ERR_TERMINAL_PROTOCOL',
-    /redirected to https:\/\/sso\.example\/\. Use that address, or get past its login page with `headers`/,
-  ],
-  [
-    'plain HTTP to a port with TLS',
-    { create: { refuse: 400, headers: HTML, body: '<title>400' } },
-    {},
-    'ERR_TERMINAL_PROTOCOL',
-    /Use https:/,
-  ],
-  [
-    'a proxy that removes the key',
-    { create: says(401, 'Missing Authorization header') },
-    {},
-    'ERR_TERMINAL_UNAUTHORIZED',
-    /forward the Authorization header/,
-  ],
-  [
-    'a limit on the rate of requests',
-    { create: { refuse: 429, headers: HTML, body: '<h1>429' } },
-    once,
-    'ERR_TERMINAL_UNAVAILABLE',
-    /limits the rate .* Retry-After is heeded/,
-  ],
-  [
-    'a server that is full',
-    { create: says(429, 'Maximum number of terminal sessions (16) reached') },
-    {},
-    'ERR_TERMINAL_LIMIT',
-    /Delete unused sessions/,
-  ],
-  [
-    'a server behind an orchestrator that cannot be reached',
-    { create: says(503, 'Terminal instance not reachable') },
-    once,
-    'ERR_TERMINAL_UNAVAILABLE',
-    /on the orchestrator or gateway why it cannot start or reach/,
-  ],
-  [
-    'a token that Terminals cannot check now, and says is invalid',
-    { attach: { refuse: 4001, body: 'Invalid token' }, get: says(502, 'Failed to reach Open WebUI') },
-    once,
-    'ERR_TERMINAL_UNAVAILABLE',
-    /Check on the orchestrator that it reaches Open WebUI/,
-  ],
-  [
-    'a token that is invalid',
-    { attach: { refuse: 4001, body: 'Invalid token' }, get: says(401, 'Invalid token') },
-    {},
-    'ERR_TERMINAL_UNAUTHORIZED',
-    /Check `key` and `authType`\.$/,
-  ],
-  [
-    'a key that is missing',
-    { create: says(401, 'Invalid API key') },
-    { key: '' },
-    'ERR_TERMINAL_UNAUTHORIZED',
-    /No key was sent/,
   ],
 ]
 
-const NEWEST = 'open-terminal@0.14.5'
+// PROTOCOL 2.19 and 2.22
+const attaches: Array<[faults: TestFaults, code: string, advice: RegExp]> = [
+  [
+    { attach: { refuse: 4003, body: 'A saved chat is required' } },
+    'FORBIDDEN',
+    /Give the `chatId` of a chat that is saved/,
+  ],
+  [
+    { get: says(502, 'Failed to reach Open WebUI') },
+    'UNAVAILABLE',
+    /Check on the orchestrator that it reaches Open WebUI/,
+  ],
+  [{ get: says(401, 'Invalid token') }, 'UNAUTHORIZED', /Check `key` and `authType`\.$/],
+]
+
 const refuses =
   (...answer: [status: number, type?: string, body?: string]): NonNullable<Habits['upgrade']> =>
   (_request, socket) =>
     refuse(socket, ...answer)
+const asPage = { ...once, WebSocket: browserSocket }
 
-const fronts: Array<[what: string, habits: Habits, options: Partial<ConnectTerminalOptions>, advice: RegExp]> = [
-  [
-    'keeps X-User-Id from WebSockets',
-    { change: ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id'] },
-    {},
-    /closed with 4004.* forward X-User-Id and X-Session-Id with WebSockets/,
-  ],
-  [
-    'does not forward upgrades',
-    { upgrade: refuses(200, 'application/json', '{}') },
-    {},
-    /forward WebSocket upgrades \(nginx/,
-  ],
-  [
-    'answers upgrades with a page of its own',
-    { upgrade: refuses(400, 'text/html', '<p>') },
-    {},
-    /: HTTP 400\. .*forward WebSocket upgrades/,
-  ],
-  ['does not know upgrades', { upgrade: refuses(404, 'text/html', '<p>') }, once, /forward WebSocket upgrades \(nginx/],
-  ['hangs up on upgrades', { upgrade: (_request, socket) => socket.destroy() }, once, /they get no answer/],
-  ['allows no WebSockets', { upgrade: refuses(403, 'text/html', '<p>No') }, {}, /allow WebSockets to this path/],
-  ['limits WebSockets', { upgrade: refuses(429, 'text/html', '<p>') }, once, /limits the rate/],
-  ['cannot reach the server with WebSockets', { upgrade: refuses(502, 'text/html', '<p>') }, once, /WebSockets, too/],
+const fronts: Array<[what: string, upgrade: NonNullable<Habits['upgrade']>, advice: RegExp, options?: Options]> = [
+  ['does not forward upgrades', refuses(200, 'application/json', '{}'), /forward WebSocket upgrades \(nginx/],
+  ['answers upgrades with a page', refuses(400, 'text/html', '<p>'), /: HTTP 400\. .*forward WebSocket upgrades/],
+  ['does not know upgrades', refuses(404, 'text/html', '<p>'), /forward WebSocket upgrades \(nginx/, once],
+  ['hangs up on upgrades', (_request, socket) => socket.destroy(), /they get no answer/, once],
+  ['allows no WebSockets', refuses(403, 'text/html', '<p>No'), /allow WebSockets to this path/],
+  ['limits WebSockets', refuses(429, 'text/html', '<p>'), /limits the rate/, once],
+  ['cannot reach the server with WebSockets', refuses(502, 'text/html', '<p>'), /WebSockets, too/, once],
   [
     'lets no WebSockets of a page through',
-    { upgrade: refuses(400, 'text/html', '<p>') },
-    { ...once, WebSocket: browserSocket },
-    /the connection dropped\. Let the proxy in between pass WebSockets on/,
+    refuses(400, 'text/html', '<p>'),
+    /dropped\. Let the proxy in between/,
+    asPage,
   ],
 ]
 
 describe('connectTerminal says what to do about', () => {
-  it.each(answers)('%s', async (_what, faults, options, code, advice) => {
-    const upstream = await upstreamOf({ key: options.key === undefined ? 'sk-canary' : undefined, faults })
+  it.each(answers)('the answer %j: ERR_TERMINAL_%s', async (create, code, advice, options = {}) => {
+    const upstream = await upstreamOf({ key: options.key === undefined ? 'sk-canary' : undefined, faults: { create } })
     const error = await rejection(connectTerminal({ ...clientOf(upstream), ...options }))
-    expect(error).toMatchObject({ code, message: expect.stringMatching(advice) as string })
+    expect(error).toMatchObject({
+      code: `ERR_TERMINAL_${code}`,
+      message: expect.stringMatching(advice) as string,
+    })
   })
 
-  // PROTOCOL 3.2 and 3.13
-  it.each(fronts)('a proxy that %s', async (_what, habits, options, advice) => {
+  it.each(attaches)('a WebSocket that is refused: %j, ERR_TERMINAL_%s', async (faults, code, advice) => {
+    const upstream = await upstreamOf({ faults: { attach: { refuse: 4001, body: 'Invalid token' }, ...faults } })
+    const error = await rejection(connectTerminal({ ...clientOf(upstream), ...once }))
+    expect(error).toMatchObject({ code: `ERR_TERMINAL_${code}`, message: expect.stringMatching(advice) as string })
+  })
+
+  // PROTOCOL 3.13
+  it.each(fronts)('a proxy that %s', async (_what, upgrade, advice, options = {}) => {
     // Pages cannot attach to newer servers.
-    const release: TestRelease = options.WebSocket ? 'open-terminal@0.11' : NEWEST
-    const base = await gateway(await upstreamOf({ release }), habits)
+    const release = options.WebSocket ? 'open-terminal@0.11' : 'open-terminal@0.14.5'
+    const base = await gateway(await upstreamOf({ release }), { upgrade })
     expect((await rejection(connectTerminal({ ...clientOf({ url: base }), ...options }))).message).toMatch(advice)
   })
 
-  it('a base that ends in /api/terminals', async () => {
-    const { url } = await upstreamOf()
-    const { message } = await rejection(connectTerminal(clientOf({ url: `${url}/api/terminals` })))
-    expect(message).toContain('Leave /api/terminals out of `base`')
+  // PROTOCOL 3.2
+  it('a proxy that keeps X-User-Id from WebSockets', async () => {
+    const change: Habits['change'] = ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id']
+    const base = await gateway(await upstreamOf({ release: 'open-terminal@0.14.5' }), { change })
+    const { message } = await rejection(connectTerminal(clientOf({ url: base })))
+    expect(message).toMatch(/closed with 4004.* forward X-User-Id and X-Session-Id with WebSockets/)
   })
 
   it('a web site, when it lists sessions', async () => {
@@ -253,8 +148,8 @@ describe('connectTerminal says what to do about', () => {
 
   // PROTOCOL 3.11 and 2.19
   it('a chat that Open WebUI wants, and Terminals behind it does not pass on', async () => {
-    const upstream = await upstreamOf({ release: 'terminals@0.2.2', inner: NEWEST })
-    const answer: Habits['answer'] = ({ method, headers }: IncomingMessage, response) => {
+    const upstream = await upstreamOf({ release: 'terminals@0.2.2', inner: 'open-terminal@0.14.5' })
+    const answer: Habits['answer'] = ({ method, headers }, response) => {
       if (method !== 'POST' || 'x-session-id' in headers) return false
       response.writeHead(409, { 'content-type': 'application/json' }).end('{"detail":"A saved chat is required"}')
       return true

@@ -63,87 +63,66 @@ it.each([
   expect(stdout).toContain(`  --token-in-url WHEN    whether the key may be in the URL: ${choice}\n`)
 })
 
-const misuse: Array<[args: string[], code: string, message: string]> = [
-  [['attach'], 'MISSING_POSITIONAL', 'The URL of the server is missing. See terminal-upstream attach --help.'],
-  [['attach', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There are more arguments than this command takes.'],
-  [['list', 'http://h', 'sk-canary'], 'UNEXPECTED_POSITIONAL', 'There are more arguments than this command takes.'],
-  [['demo', 'http://h'], 'UNEXPECTED_POSITIONAL', 'There are more arguments than this command takes.'],
-  [['attach', 'http://h', '--usr', 'ada'], 'UNKNOWN_OPTION', 'There is no flag --usr. Did you mean --user?'],
-  [['attach', 'http://h', '--polcy=x'], 'UNKNOWN_OPTION', 'There is no flag --polcy. Did you mean --policy?'],
-  [['attach', 'http://h', '--something'], 'UNKNOWN_OPTION', 'There is no flag --something. See'],
-  [['attach', 'http://h', '-x'], 'UNKNOWN_OPTION', 'There is no flag -x.'],
-  [['url', 'http://h', '--idle', '1'], 'UNKNOWN_OPTION', 'There is no flag --idle.'],
-  [['attach', 'http://h', '--user'], 'INVALID_OPTION_VALUE', '--user needs a value.'],
-  [['attach', 'http://h', '--user', '--chat', 'c'], 'INVALID_OPTION_VALUE', '--user needs a value.'],
-  [['probe', 'http://h', '--json=yes'], 'INVALID_OPTION_VALUE', '--json takes no value.'],
+const MANY = 'There are more arguments than this command takes.'
+const UP_TO = 'must be a number of seconds from 0 to 2147483.'
+
+it.each([
+  ['attach', 'MISSING_POSITIONAL', 'The URL of the server is missing. See terminal-upstream attach --help.'],
+  ['attach http://h sk-canary', 'UNEXPECTED_POSITIONAL', MANY],
+  ['list http://h sk-canary', 'UNEXPECTED_POSITIONAL', MANY],
+  ['demo http://h', 'UNEXPECTED_POSITIONAL', MANY],
+  ['attach http://h --usr ada', 'UNKNOWN_OPTION', 'There is no flag --usr. Did you mean --user?'],
+  ['attach http://h --polcy=x', 'UNKNOWN_OPTION', 'There is no flag --polcy. Did you mean --policy?'],
+  ['attach http://h --something', 'UNKNOWN_OPTION', 'There is no flag --something. See'],
+  ['attach http://h -x', 'UNKNOWN_OPTION', 'There is no flag -x.'],
+  ['url http://h --idle 1', 'UNKNOWN_OPTION', 'There is no flag --idle.'],
+  ['probe http://h --keep-alive 1', 'UNKNOWN_OPTION', 'There is no flag --keep-alive.'],
+  ['attach http://h --user', 'INVALID_OPTION_VALUE', '--user needs a value.'],
+  ['attach http://h --user --chat c', 'INVALID_OPTION_VALUE', '--user needs a value.'],
+  ['probe http://h --json=yes', 'INVALID_OPTION_VALUE', '--json takes no value.'],
+  ['probe http://h --idle long', 'INVALID_OPTION_VALUE', `--idle ${UP_TO}`],
+  ['probe http://h --idle=-1', 'INVALID_OPTION_VALUE', `--idle ${UP_TO}`],
+  ['attach http://h --keep-alive -1', 'INVALID_OPTION_VALUE', `--keep-alive ${UP_TO}`],
   [
-    ['probe', 'http://h', '--idle', 'long'],
-    'INVALID_OPTION_VALUE',
-    '--idle must be a number of seconds from 0 to 2147483.',
-  ],
-  [['probe', 'http://h', '--idle=-1'], 'INVALID_OPTION_VALUE', '--idle must be a number of seconds from 0 to 2147483.'],
-  [
-    ['attach', 'http://h', '--timeout', '0'],
-    'INVALID_OPTION_VALUE',
-    '--timeout must be a number of seconds from 0.001',
-  ],
-  [
-    ['attach', 'http://h', '--keep-alive', '-1'],
-    'INVALID_OPTION_VALUE',
-    '--keep-alive must be a number of seconds from 0 to 2147483.',
-  ],
-  [['probe', 'http://h', '--keep-alive', '1'], 'UNKNOWN_OPTION', 'There is no flag --keep-alive.'],
-  [['attach', 'http://h', '--timeout', '3000000'], 'INVALID_OPTION_VALUE', 'to 2147483.'],
-  [
-    ['attach', 'http://h', '--timeout='],
+    'attach http://h --timeout 0',
     'INVALID_OPTION_VALUE',
     '--timeout must be a number of seconds from 0.001 to 2147483.',
   ],
-]
-
-it.each(misuse)('%j is a wrong use, and the message says what to write', async (args, code, message) => {
-  const { status, stdout, stderr } = await run(args)
+  ['attach http://h --timeout 3000000', 'INVALID_OPTION_VALUE', 'to 2147483.'],
+  ['attach http://h --timeout=', 'INVALID_OPTION_VALUE', '--timeout must be a number of seconds from 0.001'],
+])('%s is a wrong use, and the message says what to write', async (line, code, message) => {
+  const { status, stdout, stderr } = await run(line.split(' '))
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
   expect(stderr).toMatch(new RegExp(`^terminal-upstream: ERR_PARSE_ARGS_${code}: .*\\n$`))
   expect(stderr).toContain(message)
   expect(stderr).not.toContain('canary')
 })
 
-const useless: Array<[args: string[], message: string]> = [
-  [['--auth-type', 'beerer'], 'There is no --auth-type beerer. Did you mean bearer? There are bearer, session'],
-  [['--auth-type', 'basic'], 'There is no --auth-type basic. There are bearer, session, system_oauth, none.'],
-  [['--token-in-url', 'nevr'], 'There is no --token-in-url nevr. Did you mean never?'],
-  [['--user', ''], '--user must not be empty'],
-  [['--session', '..'], '--session must not be "." or ".."'],
-  [['--policy', 'a\n'], '--policy must not be empty'],
-]
-
-it.each(useless)('attach http://h %j is a wrong use, and the message names the flag', async (args, message) => {
-  const { status, stderr } = await run(['attach', 'http://127.0.0.1:1', ...args])
+it.each([
+  ['--auth-type', 'beerer', 'There is no --auth-type beerer. Did you mean bearer? There are bearer, session'],
+  ['--auth-type', 'basic', 'There is no --auth-type basic. There are bearer, session, system_oauth, none.'],
+  ['--token-in-url', 'nevr', 'There is no --token-in-url nevr. Did you mean never?'],
+  ['--user', '', '--user must not be empty'],
+  ['--session', '..', '--session must not be "." or ".."'],
+  ['--policy', 'a\n', '--policy must not be empty'],
+])('attach %s %j is a wrong use, and the message names the flag', async (flag, value, message) => {
+  const { status, stderr } = await run(['attach', 'http://127.0.0.1:1', flag, value])
   expect(status).toBe(2)
   expect(stderr).toMatch(/^terminal-upstream: ERR_(INVALID_ARG_VALUE|OUT_OF_RANGE): .*\n$/)
   expect(stderr).toContain(message)
 })
 
-it('attach says what is wrong with the URL without showing it', async () => {
-  const { status, stderr } = await run(['attach', 'http://me:canary@h'])
-  expect({ status, stderr }).toEqual({
-    status: 2,
-    stderr:
-      'terminal-upstream: ERR_TERMINAL_INVALID_URL: the URL must be an absolute http(s) or ws(s) URL: it holds a user name or password, which belong in --header\n',
-  })
-})
+const LOGIN = 'must be an absolute http(s) or ws(s) URL: it holds a user name or password, which belong in --header'
 
-it.each(['127.0.0.1:8000', 'localhost:8000', 'terminals.example/x'])(
-  'attach says that the URL %s has no scheme',
-  async (url) => {
-    const { status, stderr } = await run(['attach', url])
-    expect({ status, stderr }).toEqual({
-      status: 2,
-      stderr: 'terminal-upstream: ERR_TERMINAL_INVALID_URL: Begin the URL with http:// or https://.\n',
-    })
-  },
-)
+it.each([
+  ['http://me:canary@h', `the URL ${LOGIN}`],
+  ['127.0.0.1:8000', 'Begin the URL with http:// or https://.'],
+  ['localhost:8000', 'Begin the URL with http:// or https://.'],
+  ['terminals.example/x', 'Begin the URL with http:// or https://.'],
+])('attach says what is wrong with the URL %s, without showing it', async (url, message) => {
+  const stderr = `terminal-upstream: ERR_TERMINAL_INVALID_URL: ${message}\n`
+  expect(await run(['attach', url])).toEqual({ status: 2, stdout: '', stderr })
+})
 
 it('main resolves with 0 when stdout and stderr are closed', async () => {
   const host = new FakeHost()

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { TestFaults, TestRelease } from '../../src/testing.ts'
-import { gateway, page, refuse, type Habits } from '../support/gateway.ts'
-import { failing, NEWEST, OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS } from '../support/probe.ts'
+import { gateway, refuse, type Habits } from '../support/gateway.ts'
+import { like, NEWEST, OLDEST, outcomes, probe, QUICK, serverWith, TERMINALS } from '../support/probe.ts'
 import { upstreamOf } from '../support/upstream.ts'
 
 vi.setConfig({ testTimeout: 20_000 })
@@ -10,66 +10,28 @@ function withoutQuery(request: { url?: string | undefined }): void {
   request.url = request.url?.replace(/\?.*/, '')
 }
 
+function tokenIn(url = ''): string | null {
+  return new URL(url, 'http://h').searchParams.get('token')
+}
+
+const refuses =
+  (...answer: [status: number, type?: string, body?: string]): NonNullable<Habits['upgrade']> =>
+  (_request, socket) =>
+    refuse(socket, ...answer)
+const withoutUser: Habits['change'] = ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id']
+
 const habits: Array<[what: string, release: TestRelease, habits: Habits, frame: string, advice: RegExp]> = [
-  [
-    'does not forward upgrades',
-    NEWEST,
-    { upgrade: (_request, socket) => refuse(socket, 200, 'application/json') },
-    'refused 200',
-    /forward WebSocket upgrades \(nginx/,
-  ],
-  ['hangs up on upgrades', NEWEST, { upgrade: (_request, socket) => socket.destroy() }, 'failed', /they get no answer/],
-  [
-    'allows no WebSockets',
-    NEWEST,
-    { upgrade: (_request, socket) => refuse(socket, 403, 'text/html', '<p>No') },
-    'refused 403',
-    /it refuses them/,
-  ],
-  [
-    'allows no WebSockets by a rule',
-    'terminals@0.0.3',
-    { upgrade: (_request, socket) => refuse(socket, 403, 'text/plain', 'RBAC: access denied') },
-    'refused 403',
-    /it refuses them/,
-  ],
-  [
-    'limits WebSockets',
-    NEWEST,
-    { upgrade: (_request, socket) => refuse(socket, 429) },
-    'refused 429',
-    /limit on WebSockets/,
-  ],
-  [
-    'requires a login for WebSockets',
-    NEWEST,
-    { upgrade: (_request, socket) => refuse(socket, 401) },
-    'refused 401',
-    /it refuses them/,
-  ],
-  [
-    'cannot reach the server with WebSockets',
-    NEWEST,
-    { upgrade: (_request, socket) => refuse(socket, 502, 'text/html') },
-    'refused 502',
-    /reach the server with WebSockets/,
-  ],
+  ['forwards no upgrades', NEWEST, { upgrade: refuses(200) }, 'refused 200', /forward WebSocket upgrades \(nginx/],
+  ['hangs up on upgrades', NEWEST, { upgrade: (_, socket) => socket.destroy() }, 'failed', /they get no answer/],
+  ['forbids them', NEWEST, { upgrade: refuses(403, 'text/html', '<p>No') }, 'refused 403', /it refuses them/],
+  ['forbids them', 'terminals@0.0.3', { upgrade: refuses(403, 'text/plain', 'No') }, 'refused 403', /it refuses them/],
+  ['limits WebSockets', NEWEST, { upgrade: refuses(429) }, 'refused 429', /limit on WebSockets/],
+  ['wants a login for WebSockets', NEWEST, { upgrade: refuses(401) }, 'refused 401', /it refuses them/],
+  ['cannot pass them on', NEWEST, { upgrade: refuses(502) }, 'refused 502', /reach the server with WebSockets/],
   ['removes the query', TERMINALS, { change: withoutQuery }, 'closed 4002', /does not get user_id/],
   ['removes the query', OLDEST, { change: withoutQuery }, 'refused 403', /does not see the key/],
-  [
-    'removes the user from WebSockets',
-    NEWEST,
-    { change: ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id'] },
-    'closed 4004',
-    /forward X-User-Id and X-Session-Id with WebSockets/,
-  ],
-  [
-    'sends WebSockets to another server',
-    NEWEST,
-    { upgrade: (_request, socket) => refuse(socket, 403) },
-    'refused 403',
-    /same server/,
-  ],
+  ['removes the user from WebSockets', NEWEST, { change: withoutUser }, 'closed 4004', /forward X-User-Id and X-S/],
+  ['sends WebSockets to another server', NEWEST, { upgrade: refuses(403) }, 'refused 403', /same server/],
 ]
 
 describe('probeUpstream', () => {
@@ -78,7 +40,7 @@ describe('probeUpstream', () => {
     const upstream = await upstreamOf({ ...QUICK, release })
     const report = await probe(await gateway(upstream, habit))
     expect(outcomes(report)).toMatchObject({ frame, 'token+frame': frame })
-    expect(report).toMatchObject({ ok: false, advice: expect.stringMatching(advice) as string })
+    expect(report).toMatchObject({ ok: false, advice: like(advice) })
     expect(upstream.sessions).toEqual([])
   })
 
@@ -94,17 +56,6 @@ describe('probeUpstream', () => {
     expect(await probe(base, { tokenInUrl: 'never' })).toMatchObject({ ok: true, works: 'frame' })
   })
 
-  it('reports a proxy that requires a header of WebSockets', async () => {
-    const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
-    const base = await gateway(upstream, {
-      passes: ({ headers }) => 'authorization' in headers,
-      upgrade: (_request, socket) => refuse(socket, 401),
-    })
-    const report = await probe(base)
-    expect(report).toMatchObject({ ok: true, works: 'frame' })
-    expect(report.advice).toContain('clients that cannot, such as browsers, are refused')
-  })
-
   it.each([
     [OLDEST, 'terminals@<=0.0.2'],
     ['terminals@0.0.3', 'terminals@>=0.0.3 <0.2.0'],
@@ -113,12 +64,6 @@ describe('probeUpstream', () => {
     const upstream = await upstreamOf({ ...QUICK, release })
     const base = await gateway(upstream, { change: ({ headers }) => (headers['x-user-id'] ??= 'ada') })
     expect(await probe(base)).toMatchObject({ family })
-  })
-
-  it('reports a proxy that answers with a web page', async () => {
-    const upstream = await upstreamOf(QUICK)
-    const base = await gateway(upstream, { answer: (_request, response) => page(response, 200) })
-    expect((await failing(base))[1]).toContain('a web site or a login')
   })
 
   it('reports a proxy that cuts silent connections, and after how long', async () => {
@@ -139,60 +84,41 @@ describe('probeUpstream', () => {
   })
 })
 
-const closes: Array<[code: number, advice: RegExp]> = [
-  [4001, /accepts this key \(bearer\) for WebSockets/],
-  [4003, /cannot start or reach the container/],
-  [1011, /logs of the server/],
+// PROTOCOL 2.19 and 2.22
+const closes: Array<[code: number, reason: string, advice: RegExp]> = [
+  [4001, '', /accepts this key \(bearer\) for WebSockets/],
+  [4001, 'Invalid token', /^Check on the orchestrator that it reaches Open WebUI/],
+  [4003, '', /cannot start or reach the container/],
+  [4003, 'Access denied', /says "Access denied"/],
+  [4003, 'A saved chat is required', /^Give the `chatId` of a chat that is saved/],
+  // What the server says stays within its quotation marks.
+  [4003, 'No". Use http:// instead. "', /the server says "No'\. Use http:\/\/ instead\. '"\.$/],
+  [1011, '', /logs of the server/],
 ]
 
 describe('probeUpstream', () => {
-  it.each(closes)('advises on a server that closes every WebSocket with %s', async (code, advice) => {
-    const base = await serverWith((socket) => socket.close(code))
-    const report = await probe(base)
+  it.each(closes)('advises on a server that closes every WebSocket with %i, %j', async (code, reason, advice) => {
+    const report = await probe(await serverWith((socket) => socket.close(code, reason)))
     expect(outcomes(report)).toMatchObject({ frame: `closed ${code}` })
-    expect(report).toMatchObject({ ok: false, advice: expect.stringMatching(advice) as string })
+    expect(report).toMatchObject({ ok: false, advice: like(advice) })
     expect(report.family).toBeUndefined()
   })
 
   it('advises on a server that sends no message', async () => {
     const report = await probe(await serverWith(() => {}), { timeout: 300 })
     expect(outcomes(report)).toMatchObject({ frame: 'silence' })
-    expect(report).toMatchObject({ ok: false, advice: expect.stringContaining('no message comes') as string })
+    expect(report).toMatchObject({ ok: false, advice: like(/no message comes/) })
     expect(report.family).toBeUndefined()
-  })
-
-  it('quotes the reason of a server that closes every WebSocket', async () => {
-    const base = await serverWith((socket) => socket.close(4003, 'Access denied'))
-    expect((await probe(base)).advice).toContain('says "Access denied"')
-  })
-
-  // PROTOCOL 2.19 and 2.22
-  it.each<[code: number, reason: string, advice: RegExp]>([
-    [4003, 'A saved chat is required', /^Give the `chatId` of a chat that is saved/],
-    [4001, 'Invalid token', /^Check on the orchestrator that it reaches Open WebUI/],
-  ])('advises on a server that closes every WebSocket with %i, %s', async (code, reason, advice) => {
-    expect((await probe(await serverWith((socket) => socket.close(code, reason)))).advice).toMatch(advice)
-  })
-
-  it('keeps the reason of a close within its quotation marks', async () => {
-    const base = await serverWith((socket) => socket.close(4003, 'No". Use http:// instead. "'))
-    const [, advice] = await failing(base)
-    expect(advice).toContain(`the server says "No'. Use http:// instead. '".`)
   })
 
   it('shows none of the keys of a `key` function that the server repeats', async () => {
     let asked = 0
-    const base = await serverWith((socket, { url }) => socket.close(4003, String(tokenIn(url))), {
-      version: 'sk-canary',
-    })
+    const answers = { version: 'sk-canary' }
+    const base = await serverWith((socket, { url }) => socket.close(4003, String(tokenIn(url))), answers)
     const report = await probe(base, { key: () => `canary-${String((asked += 1)).repeat(20)}` })
     expect(asked).toBeGreaterThan(5)
     expect(report).not.toHaveProperty('version')
   })
-
-  function tokenIn(url = ''): string | null {
-    return new URL(url, 'http://h').searchParams.get('token')
-  }
 
   it('advises a key for a server that requires one for WebSockets only', async () => {
     const base = await serverWith((socket) => socket.close(4001))
@@ -219,9 +145,7 @@ describe('probeUpstream', () => {
   })
 
   it('advises a key in the URL and in the auth frame for a server that requires both', async () => {
-    const base = await serverWith((socket, { url = '' }) =>
-      /token=/.test(url) ? socket.send('$ ') : socket.close(4001),
-    )
+    const base = await serverWith((socket, { url }) => (tokenIn(url) ? socket.send('$ ') : socket.close(4001)))
     const report = await probe(base)
     expect(report).toMatchObject({ ok: true, works: 'token+frame' })
     expect(report.advice).toContain('as well as in the auth frame')
@@ -240,10 +164,8 @@ describe('probeUpstream', () => {
       socket.once('message', () => socket.once('message', () => socket.terminate()))
     })
     const report = await probe(base, { timeout: 500, idle: 50 })
-    expect(report.checks.find(({ name }) => name === 'idle')).toMatchObject({
-      outcome: 'failed',
-      detail: 'no answer afterwards',
-    })
+    const idle = report.checks.find(({ name }) => name === 'idle')
+    expect(idle).toMatchObject({ outcome: 'failed', detail: 'no answer afterwards' })
   })
 
   it('skips the silence when its own attach fails', async () => {

@@ -2,12 +2,12 @@ import { describe, expect, it, vi } from 'vitest'
 import type { ProbeReport } from '../../src/probe.ts'
 import type { TestRelease, TestUpstream } from '../../src/testing.ts'
 import { gateway, page, refuse, type Habits } from '../support/gateway.ts'
-import { NEWEST, OLDEST, outcomes, probe, QUICK, TERMINALS } from '../support/probe.ts'
+import { like, NEWEST, OLDEST, outcomes, probe, QUICK, TERMINALS } from '../support/probe.ts'
 import { until, upstreamOf } from '../support/upstream.ts'
 
 vi.setConfig({ testTimeout: 20_000 })
 
-const SHARED = /^Configure the reverse proxy to pass X-User-Id on with requests and WebSockets/
+const SHARED = like(/^Configure the reverse proxy to pass X-User-Id on with requests and WebSockets/)
 
 function otherUserOf({ checks }: ProbeReport): unknown {
   return checks.find(({ name }) => name === 'other-user')
@@ -20,41 +20,29 @@ function requestsOfOther({ requests }: TestUpstream): string[] {
   return requests.filter(isOther).map(({ kind, method }) => (kind === 'http' ? method : kind))
 }
 
-const dropUser: Habits['change'] = ({ headers }) => delete headers['x-user-id']
+const modern: TestRelease[] = ['open-terminal@0.14', 'open-terminal@0.14.2', NEWEST]
+const dropUser: NonNullable<Habits['change']> = ({ headers }) => delete headers['x-user-id']
 
 // PROTOCOL 2.8
 describe('a second user of the probe', () => {
-  it.each(['open-terminal@0.14', 'open-terminal@0.14.2', NEWEST] as const)(
-    'finds no session of the first on %s, and creates nothing',
-    async (release) => {
-      const upstream = await upstreamOf({ ...QUICK, release })
-      const report = await probe(upstream.url)
-      expect(otherUserOf(report)).toMatchObject({ outcome: 'ok', detail: 'neither finds nor attaches to it' })
-      expect(report.ok).toBe(true)
-      expect(requestsOfOther(upstream)).toEqual(['GET', 'websocket'])
-    },
-  )
+  it.each(modern)('finds no session of the first on %s, and creates nothing', async (release) => {
+    const upstream = await upstreamOf({ ...QUICK, release })
+    const report = await probe(upstream.url)
+    expect(otherUserOf(report)).toMatchObject({ outcome: 'ok', detail: 'neither finds nor attaches to it' })
+    expect(report.ok).toBe(true)
+    expect(requestsOfOther(upstream)).toEqual(['GET', 'websocket'])
+  })
 
-  it.each(['open-terminal@0.14', NEWEST] as const)(
-    'tells that a proxy removes the user in front of %s',
-    async (release) => {
-      const upstream = await upstreamOf({ ...QUICK, release })
-      const report = await probe(await gateway(upstream, { change: dropUser }))
-      expect(otherUserOf(report)).toMatchObject({ outcome: 'failed', detail: 'finds and attaches to it' })
-      expect(report).toMatchObject({
-        ok: false,
-        works: 'frame',
-        family: 'open-terminal@>=0.12.4',
-        advice: expect.stringMatching(SHARED) as string,
-      })
-      await until(() => upstream.sessions.length === 0)
-    },
-  )
-
-  it('tells that a proxy puts one user in the place of all', async () => {
-    const upstream = await upstreamOf({ ...QUICK, release: NEWEST })
-    const base = await gateway(upstream, { change: ({ headers }) => void (headers['x-user-id'] = 'proxy') })
-    expect(await probe(base)).toMatchObject({ ok: false, advice: expect.stringMatching(SHARED) as string })
+  it.each<[what: string, release: TestRelease, change: typeof dropUser]>([
+    ['removes the user', 'open-terminal@0.14', dropUser],
+    ['removes the user', NEWEST, dropUser],
+    ['puts one user in the place of all', NEWEST, ({ headers }) => void (headers['x-user-id'] = 'proxy')],
+  ])('tells that a proxy %s in front of %s', async (_what, release, change) => {
+    const upstream = await upstreamOf({ ...QUICK, release })
+    const report = await probe(await gateway(upstream, { change }))
+    expect(otherUserOf(report)).toMatchObject({ outcome: 'failed', detail: 'finds and attaches to it' })
+    expect(report).toMatchObject({ ok: false, works: 'frame', family: 'open-terminal@>=0.12.4', advice: SHARED })
+    await until(() => upstream.sessions.length === 0)
   })
 
   it('tells that a proxy removes the user, by the version alone', async () => {
@@ -66,25 +54,18 @@ describe('a second user of the probe', () => {
       return true
     }
     const report = await probe(await gateway(upstream, { change: dropUser, answer }))
-    expect(report).toMatchObject({ ok: false, version: '0.14.5', advice: expect.stringMatching(SHARED) as string })
+    expect(report).toMatchObject({ ok: false, version: '0.14.5', advice: SHARED })
   })
 
-  it.each(['open-terminal@0.8.1', 'open-terminal@0.11'] as const)(
-    'reaches every session by the nature of %s',
-    async (release) => {
-      const upstream = await upstreamOf({ ...QUICK, release })
-      const report = await probe(upstream.url, { chatId: 'c1' })
-      expect(otherUserOf(report)).toMatchObject({
-        outcome: 'attached',
-        detail: '(finds and attaches to it, as on every Open Terminal up to 0.12.3)',
-      })
-      expect(report.ok).toBe(true)
-      expect(report.advice).toMatch(
-        /^Upgrade Open Terminal to 0\.12\.4.* everybody with the key can use every shell\.$/,
-      )
-      expect(requestsOfOther(upstream)).toEqual(['GET', 'websocket'])
-    },
-  )
+  it.each(['open-terminal@0.8.1', 'open-terminal@0.11'] as const)('reaches every session of %s', async (release) => {
+    const upstream = await upstreamOf({ ...QUICK, release })
+    const report = await probe(upstream.url, { chatId: 'c1' })
+    const detail = '(finds and attaches to it, as on every Open Terminal up to 0.12.3)'
+    expect(otherUserOf(report)).toMatchObject({ outcome: 'attached', detail })
+    const advice = like(/^Upgrade Open Terminal to 0\.12\.4.* everybody with the key can use every shell\.$/)
+    expect(report).toMatchObject({ ok: true, advice })
+    expect(requestsOfOther(upstream)).toEqual(['GET', 'websocket'])
+  })
 
   const orchestrators: Array<[release: TestRelease, change: Habits['change']]> = [
     [OLDEST, undefined],
@@ -98,10 +79,7 @@ describe('a second user of the probe', () => {
   it.each(orchestrators)('is not tested on %s, where it would start a container', async (release, change) => {
     const upstream = await upstreamOf({ ...QUICK, release })
     const report = await probe(change ? await gateway(upstream, { change }) : upstream.url)
-    expect(otherUserOf(report)).toMatchObject({
-      outcome: 'skipped',
-      detail: expect.stringMatching(/^not tested: the orch/) as string,
-    })
+    expect(otherUserOf(report)).toMatchObject({ outcome: 'skipped', detail: like(/^not tested: the orch/) })
     expect(requestsOfOther(upstream)).toEqual([])
     expect(report.ok).toBe(true)
   })
@@ -115,10 +93,8 @@ describe('a second user of the probe', () => {
       passes: ({ url = '' }) => url.includes('user_id'),
     })
     const report = await probe(base)
-    expect(otherUserOf(report)).toMatchObject({
-      outcome: 'skipped',
-      detail: 'not tested: the server may be an orchestrator, and start a container',
-    })
+    const detail = 'not tested: the server may be an orchestrator, and start a container'
+    expect(otherUserOf(report)).toMatchObject({ outcome: 'skipped', detail })
     expect(requestsOfOther(upstream)).toEqual([])
     expect(upstream.requests.filter(({ path }) => path.endsWith('/openapi.json'))).toEqual([])
   })
