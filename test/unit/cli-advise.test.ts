@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { TerminalError } from '../../src/index.ts'
 import { advise } from '../../src/cli/failure.ts'
+import { statusError } from '../../src/upstream/failures.ts'
 import { run, start } from '../support/host.ts'
 import { nobody, upstreamOf } from '../support/upstream.ts'
 
@@ -38,20 +39,17 @@ describe('a command that fails', () => {
 
 describe('a command without a key', () => {
   it.each([['attach'], ['list'], ['rm', 's1']])(
-    'does not ask for one where a proxy wants a login: %s',
+    'says where it can come from, but not where a proxy wants a login: %s',
     async (command, ...ids) => {
-      const refused = {
-        refuse: 401,
-        headers: { 'www-authenticate': 'Basic realm="private"', 'content-type': 'text/html' },
-      }
+      const keyless = { env: { TERMINAL_UPSTREAM_KEY: undefined } }
+      const { stderr } = await run([command, (await upstreamOf()).url, ...ids, '--user', 'ada'], keyless)
+      expect(stderr).toMatch(/ERR_TERMINAL_UNAUTHORIZED: .* Set TERMINAL_UPSTREAM_KEY, or use --key-file\.\n$/)
+      const headers = { 'www-authenticate': 'Basic realm="private"', 'content-type': 'text/html' }
+      const refused = { refuse: 401, headers }
       const { url } = await upstreamOf({ faults: { create: refused, list: refused, delete: refused } })
-      const { stderr } = await run([command, url, ...ids, '--user', 'ada'], {
-        env: { TERMINAL_UPSTREAM_KEY: undefined },
-      })
-      expect(stderr).toMatch(
-        /basic auth in --header .*, with the --auth-type none, or take it off this path\. To find out more/,
-      )
-      expect(stderr).not.toContain('TERMINAL_UPSTREAM_KEY')
+      const behind = await run([command, url, ...ids, '--user', 'ada'], keyless)
+      expect(behind.stderr).toMatch(/basic auth in --header .*, with the --auth-type none, .*\. To find out more/)
+      expect(behind.stderr).not.toContain('TERMINAL_UPSTREAM_KEY')
     },
   )
 })
@@ -59,6 +57,7 @@ describe('a command without a key', () => {
 describe('advise', () => {
   const call = { url: 'http://h', ids: [], flags: {}, headers: [] }
   const source = { authType: 'bearer', key: 'sk-1' }
+  const more = ' To find out more, run: terminal-upstream probe http://h'
 
   it.each([
     new TerminalError('ERR_TERMINAL_LIMIT', 'full'),
@@ -72,8 +71,16 @@ describe('advise', () => {
   it('changes nothing of a session that is gone', () => {
     const error = new TerminalError('ERR_TERMINAL_NOT_FOUND', 'gone')
     expect(advise(error, { ...call, flags: { session: 's1' } }, source)).toBe(error)
-    expect(advise(error, call, source)).toMatchObject({
-      message: 'gone To find out more, run: terminal-upstream probe http://h',
-    })
+    expect(advise(error, call, source)).toMatchObject({ message: `gone${more}` })
+  })
+
+  it.each([
+    [401, 'bearer', ' ', ' Set TERMINAL_UPSTREAM_KEY, or use --key-file.'],
+    [401, 'bearer', 'sk-1', more],
+    [401, 'none', undefined, more],
+    [403, 'bearer', undefined, more],
+  ])('adds to HTTP %i with the auth type %s and the key %j:%s', (status, authType, key, added) => {
+    const error = statusError('Cannot', status, { says: 'Invalid API key' })
+    expect(advise(error, call, { authType, key })).toMatchObject({ message: error.message + added })
   })
 })

@@ -38,12 +38,8 @@ describe('attach', () => {
     vi.resetModules()
     const { attach } = await import('../../src/cli/attach.ts')
     const flags = { user: 'ada', ...(seconds !== undefined && { 'keep-alive': seconds }) }
-    const attaching = attach(
-      { url: 'http://h', ids: [], headers: [], flags },
-      new FakeHost(),
-      new AbortController().signal,
-    )
-    await expect(attaching).rejects.toThrow('Cannot attach.')
+    const call = { url: 'http://h', ids: [], headers: [], flags }
+    await expect(attach(call, new FakeHost(), new AbortController().signal)).rejects.toThrow('Cannot attach.')
     expect(openTerminal).toHaveBeenCalledWith(expect.objectContaining({ keepAlive }), expect.any(Function))
   })
 
@@ -71,35 +67,19 @@ describe('attach', () => {
     await until(() => upstream.sessions[0]?.attached === 0)
   })
 
-  const failures: Array<[what: string, server: TestUpstreamOptions, flags: string[], error: RegExp]> = [
-    [
-      'the key is wrong',
-      {},
-      ['--key', 'sk-2'],
-      /ERR_TERMINAL_UNAUTHORIZED: .* Check the key and --auth-type\. To find out more, run: terminal-upstream probe http\S+ --user ada$/m,
-    ],
-    ['the session does not exist', {}, ['--session', 's1'], /ERR_TERMINAL_NOT_FOUND: .* its own --user and --chat/],
-    [
-      'the server hides that the session does not exist',
-      { release: 'terminals@0.2.2' },
-      ['--session', 's1'],
-      /ERR_TERMINAL_NOT_FOUND: /,
-    ],
-    [
-      'the server does not answer in time',
-      { faults: { create: 'stall' } },
-      ['--timeout', '0.05'],
-      /ERR_TERMINAL_TIMEOUT: .*--timeout/,
-    ],
-    [
-      'the server runs as many sessions as it allows',
-      { faults: { create: { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' } } },
-      [],
-      /ERR_TERMINAL_LIMIT: /,
-    ],
+  const full = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
+  const more = String.raw`To find out more, run: terminal-upstream probe http\S+ --user ada`
+
+  const failures: Array<[server: TestUpstreamOptions, flags: string[], error: RegExp]> = [
+    [{}, ['--key', 'sk-2'], new RegExp(`_UNAUTHORIZED: .* Check the key and --auth-type\\. ${more}$`, 'm')],
+    [{}, ['--session', 's1'], /_NOT_FOUND: .* its own --user and --chat/],
+    // An orchestrator hides that the session does not exist.
+    [{ release: 'terminals@0.2.2' }, ['--session', 's1'], /_NOT_FOUND: /],
+    [{ faults: { create: 'stall' } }, ['--timeout', '0.05'], /_TIMEOUT: .*--timeout/],
+    [{ faults: { create: full } }, [], /_LIMIT: /],
   ]
 
-  it.each(failures)('ends with 1 and says why when %s', async (_what, server, flags, error) => {
+  it.each(failures)('ends with 1 and says why with the server %j and the flags %j', async (server, flags, error) => {
     const { status, stdout, stderr, upstream } = await pipe('exit\n', server, flags)
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
     expect(stderr).toMatch(error)
@@ -117,12 +97,8 @@ describe('attach', () => {
   })
 
   it.each<[what: string, end: (session: Seated['session']) => void, error: RegExp]>([
-    [
-      'the server closes',
-      (session) => session.close(4003, 'Access denied'),
-      /ERR_TERMINAL_FORBIDDEN: .*"Access denied"/,
-    ],
-    ['the connection drops', (session) => session.reset(), /ERR_TERMINAL_UNAVAILABLE: .*the connection dropped/],
+    ['the server closes', (session) => session.close(4003, 'Access denied'), /_FORBIDDEN: .*"Access denied"/],
+    ['the connection drops', (session) => session.reset(), /_UNAVAILABLE: .*the connection dropped/],
   ])('ends with 1 and says why when %s, and restores the terminal', async (_what, end, error) => {
     const { host, status, session, upstream } = await sit()
     await session.output('\x1b[?1049h\x1b[?25l')

@@ -69,12 +69,9 @@ it('list says that other users can read the file of --header-file', async () => 
 })
 
 it('list says that it cannot read the file of --header-file', async () => {
-  expect(await list('--header-file', '/nowhere/headers')).toEqual({
-    status: 2,
-    stdout: '',
-    stderr:
-      'terminal-upstream: ENOENT: Cannot read --header-file /nowhere/headers: check that the file exists and that you may read it.\n',
-  })
+  const { status, stderr } = await list('--header-file', '/nowhere/headers')
+  expect(status).toBe(2)
+  expect(stderr).toMatch(/^terminal-upstream: ENOENT: Cannot read --header-file \/nowhere\/headers: check that .*\n$/)
 })
 
 it.each([
@@ -82,11 +79,7 @@ it.each([
   ['an empty name', [': canary'], '--header wants a name, a colon and a value'],
   ['a blank before the colon', ['X-A : canary'], '--header wants a name, a colon and a value'],
   ['the same name twice', ['X-A: canary', 'x-a: canary'], 'There is more than one header x-a.'],
-  [
-    'a name that is set by the command',
-    ['X-User-Id: canary'],
-    '--header must not have X-User-Id, which is set for you',
-  ],
+  ['a name that the command sets', ['X-User-Id: canary'], '--header must not have X-User-Id, which is set for you'],
   ['basic auth beside a key', ['Authorization: Basic canary'], 'Authorization, which carries the key: take one of the'],
   ['a line break', ['X-A: canary\r\nX-B: 1'], '--header X-A must not be empty, nor contain control characters'],
   ['no value', ['X-A:'], '--header X-A must not be empty'],

@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { TestShell, TestUpstreamOptions } from '../../src/testing.ts'
+import type { TestShell } from '../../src/testing.ts'
 import { NEWEST, pipe, prompting, user } from '../support/attach.ts'
-import { brokenPipe, run, start } from '../support/host.ts'
+import { brokenPipe, start } from '../support/host.ts'
 import { inputFrames, randomText } from '../support/terminal.ts'
 import { releases, until, upstreamOf } from '../support/upstream.ts'
 
@@ -14,33 +14,25 @@ const flooding: TestShell = ({ output, exit }) => ({
 })
 
 describe('attach in a pipe', () => {
-  it.each(releases)(
-    'runs the commands in the pipe on %s, and ends with 0 when the shell has ended',
-    async (release) => {
-      const outcome = await pipe('echo "6 x 7 = $((6 * 7))"; exit\n', { release })
-      expect(outcome).toMatchObject({
-        status: 0,
-        stdout: expect.stringContaining('6 x 7 = 42\n') as string,
-        stderr: '',
-      })
-      expect(outcome.upstream.sessions).toEqual([])
-    },
-  )
+  it.each(releases)('runs the commands in the pipe on %s, and ends with 0 when the shell ends', async (release) => {
+    const { upstream, ...outcome } = await pipe('echo "6 x 7 = $((6 * 7))"; exit\n', { release })
+    expect(outcome).toEqual({ status: 0, stdout: expect.stringContaining('6 x 7 = 42\n') as string, stderr: '' })
+    expect(upstream.sessions).toEqual([])
+  })
 
-  it('ends the shell at the end of the input', async () => {
-    const { status, stdout } = await pipe('echo $((6 * 7))\n')
+  it.each([
+    ['echo $((6 * 7))\n', /^\$ 42\n/],
+    ['', /^\$ /],
+  ])('ends the shell at the end of the input %j', async (input, output) => {
+    const { status, stdout } = await pipe(input)
     expect(status).toBe(0)
-    expect(stdout).toMatch(/^\$ 42\n/)
+    expect(stdout).toMatch(output)
   })
 
   it('adds the line feed that the last line lacks', async () => {
     const { status, upstream } = await pipe('ls')
     expect(status).toBe(0)
     expect(Buffer.concat(inputFrames(upstream)).toString()).toBe('ls\n\u0004')
-  })
-
-  it('ends the shell when the pipe is empty', async () => {
-    expect(await pipe('')).toMatchObject({ status: 0 })
   })
 
   it.each([
@@ -89,43 +81,17 @@ describe('attach in a pipe', () => {
     expect(host.stdout.text).toHaveLength(409_600)
   })
 
-  it('ends with 141 when the reader of its output has gone', async () => {
+  it.each([
+    ['EPIPE', 141, ''],
+    ['ENOSPC', 1, 'terminal-upstream: ENOSPC: The output cannot be written: write ENOSPC.\n'],
+  ])('ends when its output fails with %s, with %i, and deletes the session', async (code, expected, stderr) => {
     const upstream = await upstreamOf({ shell: prompting })
     const { host, status } = start(['attach', upstream.url, ...user])
     await host.stdout.shows('$ ')
-    host.stdout.destroy(brokenPipe())
-    expect(await status).toBe(141)
-    expect(host.stderr.text).toBe('')
+    host.stdout.destroy(brokenPipe(code))
+    expect(await status).toBe(expected)
+    expect(host.stderr.text).toBe(stderr)
     expect(upstream.sessions).toEqual([])
-  })
-
-  it('ends with 1 and says why when its output cannot be written', async () => {
-    const upstream = await upstreamOf({ shell: prompting })
-    const { host, status } = start(['attach', upstream.url, ...user])
-    await host.stdout.shows('$ ')
-    host.stdout.destroy(brokenPipe('ENOSPC'))
-    expect(await status).toBe(1)
-    expect(host.stderr.text).toBe('terminal-upstream: ENOSPC: The output cannot be written: write ENOSPC.\n')
-    expect(upstream.sessions).toEqual([])
-  })
-
-  it('says where a key can come from when the server refuses a command without a key', async () => {
-    const upstream = await upstreamOf()
-    const { status, stderr } = await run(['attach', upstream.url, ...user], {
-      env: { TERMINAL_UPSTREAM_KEY: undefined },
-    })
-    expect(status).toBe(1)
-    expect(stderr).toMatch(/^terminal-upstream: ERR_TERMINAL_UNAUTHORIZED: .*\n$/)
-    expect(stderr).toMatch(/ Set TERMINAL_UPSTREAM_KEY, or use --key-file\.\n$/)
-  })
-
-  it.each<[what: string, flags: string[], server: TestUpstreamOptions]>([
-    ['has a key', [], { key: 'sk-2' }],
-    ['wants no key', ['--auth-type', 'none'], {}],
-  ])('does not say where a key can come from when the command %s', async (_what, flags, server) => {
-    const { status, stderr } = await pipe('exit\n', server, flags)
-    expect(status).toBe(1)
-    expect(stderr).not.toContain('TERMINAL_UPSTREAM_KEY')
   })
 
   it('ends with 141 when the reader goes after the shell has ended', async () => {

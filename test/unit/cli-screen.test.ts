@@ -19,10 +19,13 @@ describe('startProgress', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
-  it('shows nothing before 1 s', () => {
-    const host = new FakeHost({ tty: true })
+  it.each([
+    [true, 900],
+    [false, 4_900],
+  ])('prints nothing on a terminal (%j) in %i ms, nor when it has stopped', (tty, ms) => {
+    const host = new FakeHost({ tty })
     const stop = startProgress(host, 'Waiting')
-    vi.advanceTimersByTime(900)
+    vi.advanceTimersByTime(ms)
     stop()
     vi.advanceTimersByTime(60_000)
     expect(host.stderr.text).toBe('')
@@ -47,28 +50,11 @@ describe('startProgress', () => {
     expect(host.stderr.text).toMatch(/Waiting .* 10 s.*Waiting .* 11 s/s)
   })
 
-  it('prints one line to a file', () => {
-    const host = new FakeHost()
+  it.each([{}, { tty: true, env: { TERM: 'dumb' } }])('prints one line that stays in %j', (options) => {
+    const host = new FakeHost(options)
     const stop = startProgress(host, 'Waiting')
     vi.advanceTimersByTime(60_000)
     stop()
     expect(Buffer.from(host.stderr.text, 'latin1').toString()).toBe('Waiting …\n')
-  })
-
-  it('prints one line on a terminal that can only print', () => {
-    const host = new FakeHost({ tty: true, env: { TERM: 'dumb' } })
-    const stop = startProgress(host, 'Waiting')
-    vi.advanceTimersByTime(60_000)
-    stop()
-    expect(host.stderr.text).not.toContain('\x1b')
-  })
-
-  it('prints nothing to a file before 5 s', () => {
-    const host = new FakeHost()
-    const stop = startProgress(host, 'Waiting')
-    vi.advanceTimersByTime(4_900)
-    stop()
-    vi.advanceTimersByTime(60_000)
-    expect(host.stderr.text).toBe('')
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { TestFaults } from '../../src/testing.ts'
 import { sit, user } from '../support/attach.ts'
-import { start } from '../support/host.ts'
+import { start, type HostOptions } from '../support/host.ts'
 import { announcing } from '../support/raw-client.ts'
 import { releases, until, upstreamOf } from '../support/upstream.ts'
 
@@ -30,23 +30,19 @@ describe('attach in a terminal', () => {
     },
   )
 
-  it('sends the size of the window, and every new size', async () => {
-    const { host, status, session } = await sit({}, { columns: 132, rows: 50 })
+  it.each<[what: string, tty: NonNullable<HostOptions['tty']>, window: 'stdout' | 'stderr']>([
+    ['on the terminal', true, 'stdout'],
+    ['into a file', { stdin: true, stderr: true }, 'stderr'],
+  ])('sends the size of the window, and every new size, with output %s', async (_what, tty, window) => {
+    const { host, status, session } = await sit({}, { tty, columns: 132, rows: 50 })
     await until(() => session.size.cols === 132)
     expect(session.size).toEqual({ cols: 132, rows: 50 })
-    host.stdout.resizeTo(100, 40)
+    host[window].resizeTo(100, 40)
     await until(() => session.size.cols === 100)
-    host.stdout.resizeTo(0, 0)
+    host[window].resizeTo(0, 0)
     host.stdin.write('Q')
     expect(await status).toBe(0)
     expect(session.size).toEqual({ cols: 100, rows: 40 })
-  })
-
-  it('sends the size of the window when the output goes into a file', async () => {
-    const { host, status, session } = await sit({}, { tty: { stdin: true, stderr: true }, columns: 132, rows: 50 })
-    await until(() => session.size.cols === 132)
-    host.stdin.write('Q')
-    expect(await status).toBe(0)
   })
 
   it('ignores a new size while the terminal is closing', async () => {
@@ -104,11 +100,15 @@ describe('attach in a terminal', () => {
     expect(host.eventNames()).toEqual([])
   })
 
-  it('ends at a signal when its output is not read', async () => {
+  it.each([false, true])('ends at a signal when its output is not read (the shell has ended: %j)', async (hasEnded) => {
     const { host, status, session, upstream } = await sit()
     host.stdout.stick()
     void session.output('x'.repeat(100_000))
     await until(() => host.stdout.writableNeedDrain)
+    if (hasEnded) {
+      session.exit()
+      await until(() => upstream.requests.some(({ method }) => method === 'DELETE'))
+    }
     host.emit('SIGTERM', 'SIGTERM')
     expect(await status).toBe(143)
     expect(upstream.sessions).toEqual([])
@@ -116,24 +116,13 @@ describe('attach in a terminal', () => {
     expect(host.exits).toEqual([143])
   })
 
-  it('shows that it is closing after 1 s', async () => {
-    const { host, status } = await sit({ faults: { delete: { delay: 1_200 } } })
+  it('shows on one line each that it waits for the terminal, and that it closes it', async () => {
+    const faults: TestFaults = { create: { delay: 1_200 }, delete: { delay: 1_200 } }
+    const { host, status } = await sit({ faults })
     host.stdin.write('~.')
     expect(await status).toBe(1)
-    expect(Buffer.from(host.stderr.text, 'latin1').toString()).toBe(
-      '\r\x1b[KClosing the terminal … 1 s\r\x1b[K\nDetached.\n',
-    )
-  })
-
-  it('ends at a signal when the shell has ended and its output is not read', async () => {
-    const { host, status, session, upstream } = await sit()
-    host.stdout.stick()
-    void session.output('x'.repeat(100_000))
-    await until(() => host.stdout.writableNeedDrain)
-    session.exit()
-    await until(() => upstream.requests.some(({ method }) => method === 'DELETE'))
-    host.emit('SIGTERM', 'SIGTERM')
-    expect(await status).toBe(143)
+    const [waiting, closing] = ['Waiting for', 'Closing'].map((what) => `\r\x1b[K${what} the terminal … 1 s\r\x1b[K`)
+    expect(Buffer.from(host.stderr.text, 'latin1').toString()).toBe(`${waiting}${closing}\nDetached.\n`)
   })
 
   it('ends at once at a second Ctrl-C, and at no other signal', async () => {
@@ -179,14 +168,5 @@ describe('attach in a terminal', () => {
     expect(await status).toBe(130)
     expect(host.raw).toEqual([])
     expect(upstream.sessions).toEqual([])
-  })
-
-  it('shows that it waits for the terminal, and removes that line', async () => {
-    const { host, status } = await sit({ faults: { create: { delay: 1_200 } } })
-    expect(host.stderr.text).toBe(
-      '\r\x1b[KWaiting for the terminal … 1 s'.replace('…', '\u00e2\u0080\u00a6') + '\r\x1b[K',
-    )
-    host.stdin.write('Q')
-    await status
   })
 })
