@@ -25,6 +25,7 @@ it.each<[args: string[], printed: string]>([
     'wss://h/x/p/gold/api/terminals/s1?user_id=ada&context_id=chat%3A1&token=***',
   ],
   [url('--show-key'), `${PLAIN}&token=sk-canary`],
+  [['url', 'https://h/x', '--user=--ada'], `${PLAIN.replace('ada', '--ada')}&token=***`],
   [url('--auth-type', 'session'), PLAIN],
   [url('--auth-type', 'system_oauth'), PLAIN],
   [url('--auth-type', 'none'), PLAIN],
