@@ -107,7 +107,7 @@ export function endpointOf({ hostname, port, protocol }: URL): { readonly host: 
 
 /** Opens a TCP connection and closes it. Resolves with the address of the server. */
 function reach(endpoint: ReturnType<typeof endpointOf>, signal: AbortSignalLike): Promise<string> {
-  return visit(connect(endpoint), 'connect', signal, ({ remoteAddress = endpoint.host }) => remoteAddress)
+  return openOnce(connect(endpoint), 'connect', signal, ({ remoteAddress = endpoint.host }) => remoteAddress)
 }
 
 /** Makes a TLS handshake and closes the connection. Resolves with a description; rejects as an HTTPS request does. */
@@ -115,7 +115,7 @@ function shakeHands(endpoint: ReturnType<typeof endpointOf>, signal: AbortSignal
   // An IP address must not be sent as the server name (RFC 6066, section 3).
   const servername = /^[\d.]+$|:/.test(endpoint.host) ? {} : { servername: endpoint.host }
   const socket = connectTls({ ...endpoint, ...servername, ALPNProtocols: ['http/1.1'] })
-  return visit(socket, 'secureConnect', signal, describeTls)
+  return openOnce(socket, 'secureConnect', signal, describeTls)
 }
 
 function describeTls(socket: TLSSocket): string {
@@ -125,17 +125,17 @@ function describeTls(socket: TLSSocket): string {
 }
 
 /** Waits for the event that tells that the connection is open, and closes the socket. */
-function visit<S extends Socket>(
+function openOnce<S extends Socket>(
   socket: S,
   event: string,
   signal: AbortSignalLike,
   describe: (socket: S) => string,
 ): Promise<string> {
-  const visited = new Promise<string>((resolve, reject) => {
+  const opened = new Promise<string>((resolve, reject) => {
     socket.once(event, () => resolve(describe(socket)))
     socket.on('error', reject)
   })
-  return abortable(visited, signal).finally(() => socket.destroy())
+  return abortable(opened, signal).finally(() => socket.destroy())
 }
 
 async function checkSession(context: Context): Promise<ProbeOutcome> {

@@ -42,7 +42,7 @@ export async function checkRequests(context: Context): Promise<ProbeOutcome> {
   facts.contexts = (await tryGet(listUrl, { ...headers, 'X-Terminal-Context-Id': UNKNOWN_ID })).status === 400
   facts.orchestrator = facts.contexts || requiresUser(await tryGet(listUrl, withoutUser))
   if (isBehindOpenWebUI(facts)) {
-    // PROTOCOL 7.6
+    // It tells everybody its version (PROTOCOL 7.6).
     const { json: about } = await tryGet(facts.url.href.replace(SERVER_PATH, '/api/version'), {})
     facts.openWebUi = versionNumber(asRecord(about)['version'])
     // It adds the user itself, and passes the other headers of the answer on (PROTOCOL 2.16).

@@ -116,7 +116,7 @@ describe('probeUpstream for a page', () => {
     [
       'requires a key of the preflight',
       ({ method }, response) => {
-        if (method === 'OPTIONS') response.writeHead(401).end()
+        if (method === 'OPTIONS') response.writeHead(401, { 'access-control-allow-origin': '*' }).end()
         return method === 'OPTIONS'
       },
       /the answer to the preflight is HTTP 401/,
