@@ -21,9 +21,9 @@ interface Answer {
 
 /** Returns the answer of a server that gives its reason in JSON. */
 const says = (status: number, detail: string): Answer => ({ refuse: status, body: JSON.stringify({ detail }) })
-const answer = (refuse: number, headers: Record<string, string>): Answer => ({ refuse, headers })
+const bare = (status: number, headers: Record<string, string>): Answer => ({ refuse: status, headers })
 /** Returns the answer of a proxy with a web page of its own. */
-const web = (status: number, headers = {}): Answer => ({ ...answer(status, { ...HTML, ...headers }), body: '<h1>' })
+const web = (status: number, headers = {}): Answer => ({ ...bare(status, { ...HTML, ...headers }), body: '<h1>' })
 
 type Options = Partial<ConnectTerminalOptions>
 
@@ -41,8 +41,8 @@ const answers: Array<[answer: Answer, code: string, advice: RegExp, options?: Op
   [says(401, 'Invalid API key'), 'UNAUTHORIZED', /No key was sent/, { key: '' }],
   [says(429, 'Maximum number of terminal sessions (16) reached'), 'LIMIT', /Delete unused sessions/],
   [says(503, 'Terminal instance not reachable'), 'UNAVAILABLE', /orchestrator or gateway why it cannot start or/, once],
-  [answer(500, { 'content-type': 'text/plain' }), 'UNAVAILABLE', /HTTP 500\. Read the server's log .* fails itself/],
-  [answer(302, { location: 'https://sso.example/' }), 'PROTOCOL', /to https:\/\/sso\.example\/\. Use that address/],
+  [bare(500, { 'content-type': 'text/plain' }), 'UNAVAILABLE', /HTTP 500\. Read the server's log .* fails itself/],
+  [bare(302, { location: 'https://sso.example/' }), 'PROTOCOL', /to https:\/\/sso\.example\/\. Use that address/],
   [web(200), 'PROTOCOL', /a web site or a login page answers/],
   [web(400), 'PROTOCOL', /Use https:/],
   [web(403), 'FORBIDDEN', /Pass what the proxy in front wants in `headers`/],
