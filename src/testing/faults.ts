@@ -37,7 +37,7 @@ export const FULL: { readonly error: string } = {
 }
 
 // The two senders of 429 (PROTOCOL 2.3).
-const REFUSALS: Record<'full' | 'rate-limit', AppliedFault> = {
+const REFUSALS: Record<'full' | 'rate-limit', Refusal> = {
   full: { refuse: 429, body: JSON.stringify(FULL), headers: { 'content-type': 'application/json' } },
   'rate-limit': {
     refuse: 429,
@@ -72,6 +72,9 @@ export type TestFaults = {
 
 /** A fault as the server applies it. */
 export type AppliedFault = Exclude<TestFault, 'full' | 'rate-limit'>
+
+/** The answer to a request that is refused. */
+export type Refusal = Extract<TestFault, { readonly refuse: number }>
 
 /** Returns a function that counts a request for an operation, and returns the fault of that request. */
 export function createFaults(faults: TestFaults): (operation: TestOperation) => AppliedFault | undefined {

@@ -1,20 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { trimSlashes } from '../lib/slashes.ts'
-import { answerCors } from './cors.ts'
 import { applyFault, FULL, MAX_SESSIONS, resetForgotten, type TestOperation } from './faults.ts'
 import type { Behaviour } from './releases.ts'
-import {
-  contextProblem,
-  findRoute,
-  mayUse,
-  recordRequest,
-  prune,
-  visibleSessions,
-  type Route,
-  type ServerState,
-  type TestRequest,
-} from './server.ts'
+import { contextProblem, findRoute, prune, type Route, type ServerState, type TestRequest } from './server.ts'
 import type { ServerSession, TestOwner } from './session.ts'
 
 /** The answer to a REST request: the status, the body before it becomes JSON, and headers. */
@@ -29,7 +18,7 @@ export async function answerHttp(
   response: ServerResponse,
 ): Promise<void> {
   if (resetForgotten(state.forgotten, request.socket)) return
-  const { record, route } = recordRequest(state, 'http', request)
+  const { record, route } = state.record('http', request)
   request.resume()
   if (answerCors(request, response)) {
     record.status = response.statusCode
@@ -49,24 +38,44 @@ export async function answerHttp(
   }
   record.status = status
   if (body !== undefined) response.setHeader('content-type', 'application/json')
-  // PROTOCOL 2.16
+  // Each answer of an orchestrator has an id of its own (PROTOCOL 2.16).
   if (state.behaviour.orchestrator) response.setHeader('x-request-id', randomUUID())
   response.writeHead(status, headers).end(JSON.stringify(body))
   if (fault === 'expire') state.forgotten.add(request.socket)
 }
 
-/** Returns a redirect if the path is known without the slashes at its end, otherwise a 404. */
-function answerUnknownPath({ behaviour }: ServerState, { url = '', headers }: IncomingMessage): RestAnswer {
-  const shorter = withoutSlashes(url)
-  return shorter !== url && !behaviour.orchestrator && findRoute(behaviour, shorter.replace(/\?.*/s, ''))
-    ? [307, undefined, { location: `http://${headers.host}${shorter}` }]
-    : [404, { detail: 'Not Found' }]
+const CORS_METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY']
+
+/**
+ * Allows requests from pages of every origin, as the real servers do by default. Returns whether the request was a CORS
+ * preflight; this function has then answered it.
+ */
+function answerCors({ method, headers }: IncomingMessage, response: ServerResponse): boolean {
+  const { origin } = headers
+  if (origin !== undefined) {
+    response.setHeader('access-control-allow-origin', origin)
+    response.setHeader('access-control-allow-credentials', 'true')
+  }
+  response.setHeader('vary', 'Origin')
+  const requestedMethod = headers['access-control-request-method']
+  if (method !== 'OPTIONS' || origin === undefined || requestedMethod === undefined) return false
+  const requestedHeaders = headers['access-control-request-headers']
+  if (requestedHeaders !== undefined) response.setHeader('access-control-allow-headers', requestedHeaders)
+  response.setHeader('access-control-allow-methods', CORS_METHODS.join(', '))
+  response.setHeader('access-control-max-age', '600')
+  response.setHeader('content-type', 'text/plain; charset=utf-8')
+  response.statusCode = CORS_METHODS.includes(requestedMethod) ? 200 : 400
+  response.end(response.statusCode === 200 ? 'OK' : 'Disallowed CORS method')
+  return true
 }
 
-/** Removes the slashes at the end of the path of a URL, and keeps the query. */
-export function withoutSlashes(url: string): string {
+/** Returns a redirect if the path is known without the slashes at its end, otherwise a 404. */
+function answerUnknownPath({ behaviour }: ServerState, { url = '', headers }: IncomingMessage): RestAnswer {
   const path = url.replace(/\?.*/s, '')
-  return trimSlashes(path) + url.slice(path.length)
+  const shorter = trimSlashes(path)
+  return shorter !== path && !behaviour.orchestrator && findRoute(behaviour, shorter)
+    ? [307, undefined, { location: `http://${headers.host}${shorter}${url.slice(path.length)}` }]
+    : [404, { detail: 'Not Found' }]
 }
 
 function operationOf(method: string | undefined, { sessionId, isOutput }: Route): TestOperation {
@@ -94,9 +103,7 @@ function answerRoute(state: ServerState, { method, headers }: TestRequest, route
     return [422, { detail: [{ type: 'missing', loc: ['header', 'X-User-Id'], msg: 'Field required', input: null }] }]
   }
   if (multiUser && method === 'POST' && !userId) return [400, { detail: 'X-User-Id is required in multi-user mode' }]
-  if (policyId !== undefined && !state.knowsPolicy(policyId)) {
-    return [404, { detail: `Policy '${policyId}' not found` }]
-  }
+  if (!state.knowsPolicy(policyId)) return [404, { detail: `Policy '${policyId}' not found` }]
   const contextId = (behaviour.contexts && headers['x-terminal-context-id']) || 'default'
   const problem = contextProblem(contextId)
   if (problem !== undefined) return [400, { detail: problem }]
@@ -109,10 +116,10 @@ function answerRoute(state: ServerState, { method, headers }: TestRequest, route
   }
   state.touch(requester)
   if (!isAllowed) return notAllowed
-  const visible = visibleSessions(state, requester)
+  const visible = state.visibleTo(requester)
   if (method === 'POST') return answerCreate(state, requester, prune(visible))
   if (isOutput) return answerOutput(behaviour, visible, requester)
-  const own = visible.filter((session) => mayUse(state, session, requester))
+  const own = visible.filter((session) => state.allows(requester, session))
   if (sessionId === undefined) return [200, prune(own).map(bodyOf)]
   const named = own.filter(({ id }) => id === sessionId)
   const [session] = method === 'GET' ? prune(named) : named
@@ -132,7 +139,7 @@ function answerOutput(
   // An orchestrator does not pass the user on: everything in the container is the user's.
   const own = visible.filter((each) => each.attached > 0 && (orchestrator || each.userId === userId))
   const session = own.at(-1)
-  return session ? [200, { output: session.recentOutput }] : [404, { detail: 'No connected user shell' }]
+  return session ? [200, { output: session.recentOutput.toString() }] : [404, { detail: 'No connected user shell' }]
 }
 
 function answerCreate(state: ServerState, owner: TestOwner, visible: readonly ServerSession[]): RestAnswer {

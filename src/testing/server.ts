@@ -9,6 +9,9 @@ import { behaviourOf, type Behaviour, type TestInner, type TestRelease } from '.
 import { startSession, type ServerSession, type TestOwner } from './session.ts'
 import { echo, sh, type TestShell } from './shells.ts'
 
+/** A WebSocket message: text as a string, binary as bytes. */
+export type Frame = string | Uint8Array
+
 /** A request or WebSocket handshake that a test upstream received, and its answer. */
 export interface TestRequest {
   /** `websocket` for a handshake. */
@@ -31,7 +34,7 @@ export interface TestRequest {
 
 /** The record of a request while the server answers it. */
 export type RequestRecord = { -readonly [field in keyof TestRequest]: TestRequest[field] } & {
-  frames: Array<string | Uint8Array>
+  frames: Frame[]
 }
 
 /** The options of {@link startTestUpstream}. */
@@ -84,71 +87,99 @@ export interface TestUpstreamOptions {
   idleTimeout?: number | undefined
 }
 
-/** The state that all parts of a test upstream share. */
-export interface ServerState {
+const shells = new Map([
+  ['echo', echo],
+  ['sh', sh],
+])
+
+/** What all parts of a test upstream share. */
+export class ServerState {
   readonly behaviour: Behaviour
   readonly key: string
   readonly multiUser: boolean
   readonly authTimeout: number
   readonly redialDelay: number
   /** The sessions that requests can find. */
-  readonly sessions: Set<ServerSession>
+  readonly sessions: Set<ServerSession> = new Set()
   /** Every session that was created. Closing the upstream ends their shells, even if requests cannot find them. */
-  readonly started: ServerSession[]
-  readonly requests: RequestRecord[]
+  readonly started: ServerSession[] = []
+  readonly requests: RequestRecord[] = []
   /** The connections that the server has forgotten because of the fault `'expire'`. */
-  readonly forgotten: WeakSet<Socket>
+  readonly forgotten: WeakSet<Socket> = new WeakSet()
   /** Aborts when the server closes. */
   readonly closing: AbortSignal
   readonly nextFault: ReturnType<typeof createFaults>
-  knowsPolicy(policyId: string): boolean
-  create(owner: TestOwner): ServerSession
   /** Notes that a container is in use. */
-  touch(owner: TestOwner): void
-}
+  readonly touch: (owner: TestOwner) => void
+  readonly #policies: readonly string[] | undefined
+  readonly #shell: TestShell
 
-const shells = new Map([
-  ['echo', echo],
-  ['sh', sh],
-])
+  constructor(options: TestUpstreamOptions, closing: AbortSignal) {
+    const { release = 'terminals@0.2.2', shell = 'echo', multiUser = false, idleTimeout } = options
+    this.behaviour = behaviourOf(release, options.inner)
+    const start = typeof shell === 'function' ? shell : shells.get(shell)
+    if (!start) throw wrongValue('shell', "must be 'echo', 'sh' or a function")
+    if (multiUser && release !== 'open-terminal@0.14.5') {
+      throw wrongValue('multiUser', `must be left out: only open-terminal@0.14.5 has it, not ${release}`)
+    }
+    if (idleTimeout !== undefined) {
+      if (!this.behaviour.orchestrator)
+        throw wrongValue('idleTimeout', `must be left out: ${release} has no containers`)
+      assertWhole('idleTimeout', idleTimeout, 1, LONGEST_TIMER)
+    }
+    this.nextFault = createFaults(options.faults ?? {})
+    this.key = options.key ?? ''
+    this.multiUser = multiUser
+    this.authTimeout = options.authTimeout ?? 10_000
+    this.redialDelay = options.redialDelay ?? 1_000
+    this.closing = closing
+    this.touch = idleTimeout === undefined ? () => {} : startReaper(idleTimeout, this.started, closing)
+    this.#policies = options.policies
+    this.#shell = start
+  }
 
-/** Creates the state of a test upstream from its options. */
-export function createState(options: TestUpstreamOptions, closing: AbortSignal): ServerState {
-  const { release = 'terminals@0.2.2', key = '', shell = 'echo', faults = {}, policies, multiUser = false } = options
-  const behaviour = behaviourOf(release, options.inner)
-  const start = typeof shell === 'function' ? shell : shells.get(shell)
-  if (!start) throw wrongValue('shell', "must be 'echo', 'sh' or a function")
-  if (multiUser && release !== 'open-terminal@0.14.5') {
-    throw wrongValue('multiUser', `must be left out: only open-terminal@0.14.5 has it, not ${release}`)
+  create(owner: TestOwner): ServerSession {
+    const session = startSession(this.#shell, this.behaviour, owner)
+    this.sessions.add(session)
+    this.started.push(session)
+    return session
   }
-  const { idleTimeout } = options
-  if (idleTimeout !== undefined) {
-    if (!behaviour.orchestrator) throw wrongValue('idleTimeout', `must be left out: ${release} has no containers`)
-    assertWhole('idleTimeout', idleTimeout, 1, LONGEST_TIMER)
+
+  /** Returns whether an orchestrator knows the policy of a route. A route without a policy is always known. */
+  knowsPolicy(policyId: string | undefined): boolean {
+    return policyId === undefined || (this.#policies?.includes(policyId) ?? true)
   }
-  const nextFault = createFaults(faults)
-  const sessions = new Set<ServerSession>()
-  const started: ServerSession[] = []
-  return {
-    behaviour,
-    key,
-    multiUser,
-    authTimeout: options.authTimeout ?? 10_000,
-    redialDelay: options.redialDelay ?? 1_000,
-    sessions,
-    started,
-    requests: [],
-    forgotten: new WeakSet(),
-    closing,
-    nextFault,
-    knowsPolicy: (policyId) => policies === undefined || policies.includes(policyId),
-    create(owner) {
-      const session = startSession(start, behaviour, owner)
-      sessions.add(session)
-      started.push(session)
-      return session
-    },
-    touch: idleTimeout === undefined ? () => {} : startReaper(idleTimeout, started, closing),
+
+  /** Adds a request to the records, and finds its route. */
+  record(kind: TestRequest['kind'], request: IncomingMessage): { record: RequestRecord; route: Route | undefined } {
+    const { method = '', url = '' } = request
+    const [path = '', query = ''] = url.split(/\?(.*)/s)
+    const record: RequestRecord = {
+      kind,
+      method,
+      path,
+      query: Object.fromEntries(new URLSearchParams(query)),
+      headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
+      status: undefined,
+      frames: [],
+      closeCode: undefined,
+    }
+    this.requests.push(record)
+    return { record, route: findRoute(this.behaviour, path) }
+  }
+
+  /** Returns the sessions in the requester's container. Without an orchestrator, that is every session. */
+  visibleTo(requester: TestOwner): ServerSession[] {
+    const isVisible = ({ userId, policyId, contextId }: TestOwner): boolean =>
+      !this.behaviour.orchestrator ||
+      (userId === requester.userId && policyId === requester.policyId && contextId === requester.contextId)
+    return [...this.sessions].filter((session) => !session.deleted && isVisible(session))
+  }
+
+  /** Returns whether the server lets the requester use the session. Only strict servers check that. */
+  allows(requester: TestOwner, session: TestOwner): boolean {
+    const isOwn = session.userId === requester.userId && session.chatId === requester.chatId
+    return isOwn || !this.behaviour.strictSessions
   }
 }
 
@@ -160,28 +191,6 @@ export interface Route {
   readonly sessionId: string | undefined
   /** Whether it is the output of the user's shell. */
   readonly isOutput: boolean
-}
-
-/** Adds a request to the records, and finds its route. */
-export function recordRequest(
-  { behaviour, requests }: ServerState,
-  kind: TestRequest['kind'],
-  request: IncomingMessage,
-): { record: RequestRecord; route: Route | undefined } {
-  const { method = '', url = '' } = request
-  const [path = '', query = ''] = url.split(/\?(.*)/s)
-  const record: RequestRecord = {
-    kind,
-    method,
-    path,
-    query: Object.fromEntries(new URLSearchParams(query)),
-    headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
-    status: undefined,
-    frames: [],
-    closeCode: undefined,
-  }
-  requests.push(record)
-  return { record, route: findRoute(behaviour, path) }
 }
 
 /** Returns the route of a path, or `undefined` for an unknown path. */
@@ -196,27 +205,10 @@ export function findRoute({ orchestrator, strictSessions }: Behaviour, path: str
   return strictSessions || orchestrator ? { policyId, sessionId: undefined, isOutput: true } : undefined
 }
 
-/** Returns the sessions in the requester's container. Without an orchestrator, that is every session. */
-export function visibleSessions({ behaviour, sessions }: ServerState, requester: TestOwner): ServerSession[] {
-  const isVisible = ({ userId, policyId, contextId }: TestOwner): boolean =>
-    !behaviour.orchestrator ||
-    (userId === requester.userId && policyId === requester.policyId && contextId === requester.contextId)
-  return [...sessions].filter((session) => !session.deleted && isVisible(session))
-}
-
 /** Forgets the sessions whose shell has ended, and returns the others. A server notices at a request, not earlier. */
 export function prune(sessions: readonly ServerSession[]): ServerSession[] {
   for (const session of sessions) if (!session.alive) session.kill()
   return sessions.filter(({ alive }) => alive)
-}
-
-/** Returns whether the server lets the requester use the session. Only strict servers check that. */
-export function mayUse(
-  { behaviour }: ServerState,
-  session: TestOwner,
-  requester: Pick<TestOwner, 'userId' | 'chatId'>,
-): boolean {
-  return !behaviour.strictSessions || (session.userId === requester.userId && session.chatId === requester.chatId)
 }
 
 /** Returns the server's error message for a context id, or `undefined` if the id is valid. */

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { createInputQueue, createPtyInput } from './pty-input.ts'
-import { RecentOutput } from './recent-output.ts'
+import { createInput } from './pty-input.ts'
 import type { Behaviour } from './releases.ts'
 import type { TestShell } from './shells.ts'
 
@@ -53,10 +52,13 @@ export interface ServerClient {
   innerEnded: boolean
 }
 
-/** Closes a client's socket. 1006 drops the connection, because no close frame can carry that code. */
+/** The close code of a connection that ends without a close frame, which cannot carry that code. */
+export const SILENT_DROP = 1006
+
+/** Closes a client's socket with a code, or drops the connection. */
 export function endClient({ ws, record }: ServerClient, code: number, reason = ''): void {
   record.closeCode ??= code
-  if (code === 1006) ws.terminate()
+  if (code === SILENT_DROP) ws.terminate()
   else {
     ws.close(code, reason)
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a private field, which the types do not have
@@ -69,13 +71,14 @@ export function endClient({ ws, record }: ServerClient, code: number, reason = '
 /** A session as the server sees it. */
 export interface ServerSession extends TestSession {
   /** Whether requests find the session: its shell is running, and it has not been deleted. */
-  readonly alive: boolean
-  /** Whether the PTY is closed. Clients notice it at the next keystroke. */
-  readonly deleted: boolean
+  alive: boolean
+  /** Whether the session has ended. A shell can end earlier: most servers notice only at the next request. */
+  deleted: boolean
+  size: { readonly cols: number; readonly rows: number }
   /** Whether a strict server would refuse another client with 4009. */
   readonly inUse: boolean
   /** The last 64 KiB of output. */
-  readonly recentOutput: string
+  recentOutput: Buffer
   attach(client: ServerClient): void
   /** Types into the shell. Returns `false` if that fails, which ends the session. */
   input(data: Uint8Array): boolean
@@ -86,22 +89,16 @@ export interface ServerSession extends TestSession {
   tearDown(): void
 }
 
-const LARGEST_READ = 4096
+const LARGEST_READ_BYTES = 4096
+const RECENT_OUTPUT_BYTES = 64 * 1024
 
 /** Creates a session and starts its shell. */
 export function startSession(shell: TestShell, behaviour: Behaviour, owner: TestOwner): ServerSession {
   const { orchestrator, chatIsId, strictSessions, announcesEnd } = behaviour
   const clients = new Set<ServerClient>()
   const unsent: Array<{ chunk: Uint8Array; sent: () => void }> = []
-  // Whether the shell is running.
-  let alive = true
-  // Whether the session has ended. A shell can end earlier: most servers notice only at the next request.
-  let deleted = false
-  // The last resize, or what every server starts with.
-  let size = { cols: 80, rows: 24 }
   // Whether `send` is running: only one call may send, or chunks would overtake each other.
   let sending = false
-  const recent = new RecentOutput()
   // Whether a test has called `stall`.
   let stalled = false
   // Whether an orchestrator's client has left. The orchestrator's own connection stays and swallows the output.
@@ -123,12 +120,8 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
     }
     sending = false
     // An orchestrator whose client has left fails at the first output, and ends the session.
-    if (abandoned && unsent.length > 0) kill()
-    if (announcesEnd && !alive && isInUse() && unsent.length === 0) kill()
-  }
-
-  function isInUse(): boolean {
-    return clients.size > 0 || abandoned
+    if (abandoned && unsent.length > 0) session.kill()
+    if (announcesEnd && !session.alive && session.inUse && unsent.length === 0) session.kill()
   }
 
   function endInnerConnections(): void {
@@ -138,60 +131,37 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
     }
   }
 
-  function kill(): void {
-    if (deleted) return
-    alive = false
-    deleted = true
-    shellProcess.kill?.()
-    unsent.length = 0
-    if (announcesEnd) endInnerConnections()
-  }
-
-  async function output(data: string | Uint8Array): Promise<void> {
-    // A shell that awaits its output must stop here: no client gets it, and a loop would print forever.
-    if (deleted) await new Promise(() => {})
-    const bytes = typeof data === 'string' ? Buffer.from(data) : new Uint8Array(data)
-    recent.push(bytes)
-    const parts: Array<Promise<void>> = []
-    for (let start = 0; start < bytes.length; start += LARGEST_READ) {
-      const chunk = bytes.subarray(start, start + LARGEST_READ)
-      parts.push(new Promise((sent) => unsent.push({ chunk, sent })))
-    }
-    void send()
-    await Promise.all(parts)
-  }
-
-  const exit = (): void => {
-    alive = false
-    void send()
-  }
-  const shellProcess = shell({ output, exit })
-  const createInput = strictSessions ? createInputQueue : createPtyInput
-  const pty = createInput((data) => (alive ? shellProcess.input(data) : undefined))
-
-  return {
+  const session: ServerSession = {
     ...owner,
     id: (chatIsId && owner.chatId) || randomUUID().slice(0, 8),
     createdAt: new Date().toISOString(),
-    output,
-    exit,
-    get recentOutput() {
-      return recent.toString()
-    },
-    get alive() {
-      return alive
-    },
-    get deleted() {
-      return deleted
-    },
+    alive: true,
+    deleted: false,
+    // What every server starts with.
+    size: { cols: 80, rows: 24 },
+    recentOutput: Buffer.alloc(0),
     get inUse() {
-      return isInUse()
+      return clients.size > 0 || abandoned
     },
     get attached() {
       return clients.size
     },
-    get size() {
-      return size
+    async output(data) {
+      // A shell that awaits its output must stop here: no client gets it, and a loop would print forever.
+      if (session.deleted) await new Promise(() => {})
+      const bytes = typeof data === 'string' ? Buffer.from(data) : new Uint8Array(data)
+      session.recentOutput = Buffer.concat([session.recentOutput, bytes]).subarray(-RECENT_OUTPUT_BYTES)
+      const parts: Array<Promise<void>> = []
+      for (let start = 0; start < bytes.length; start += LARGEST_READ_BYTES) {
+        const chunk = bytes.subarray(start, start + LARGEST_READ_BYTES)
+        parts.push(new Promise((sent) => unsent.push({ chunk, sent })))
+      }
+      void send()
+      await Promise.all(parts)
+    },
+    exit() {
+      session.alive = false
+      void send()
     },
     attach(client) {
       clients.add(client)
@@ -202,14 +172,21 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
       })
       void send()
     },
-    input: (data) => pty.write(data),
+    input: createInput((data) => (session.alive ? shellProcess.input(data) : undefined), strictSessions),
     resize(cols, rows) {
-      size = { cols, rows }
+      session.size = { cols, rows }
       shellProcess.resize?.(cols, rows)
     },
-    kill,
+    kill() {
+      if (session.deleted) return
+      session.alive = false
+      session.deleted = true
+      shellProcess.kill?.()
+      unsent.length = 0
+      if (announcesEnd) endInnerConnections()
+    },
     tearDown() {
-      kill()
+      session.kill()
       endInnerConnections()
     },
     close(code, reason) {
@@ -217,7 +194,7 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
     },
     reset() {
       for (const { socket, record } of clients) {
-        record.closeCode = 1006
+        record.closeCode = SILENT_DROP
         socket.resetAndDestroy()
       }
     },
@@ -226,4 +203,6 @@ export function startSession(shell: TestShell, behaviour: Behaviour, owner: Test
       for (const { ws } of clients) ws.pause()
     },
   }
+  const shellProcess = shell({ output: session.output, exit: session.exit })
+  return session
 }

@@ -1,12 +1,12 @@
+import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { RawData, WebSocketServer } from 'ws'
-import { decode, findSession, isPolicyKnown, SILENT_DROP, type Frame } from './attach.ts'
-import { applyFault, resetForgotten, wait, type AppliedFault } from './faults.ts'
-import { readJson } from './json.ts'
+import type { RawData, WebSocket, WebSocketServer } from 'ws'
+import { applyFault, resetForgotten, wait, type AppliedFault, type Refusal } from './faults.ts'
+import { readJson, type JsonProblem } from './json.ts'
 import type { Behaviour } from './releases.ts'
-import { recordRequest, prune, visibleSessions, type RequestRecord, type Route, type ServerState } from './server.ts'
-import { endClient, type ServerClient, type ServerSession } from './session.ts'
+import { contextProblem, prune, type Frame, type RequestRecord, type Route, type ServerState } from './server.ts'
+import { endClient, SILENT_DROP, type ServerClient, type ServerSession, type TestOwner } from './session.ts'
 
 /** Answers a WebSocket handshake as the release does, and serves the client. */
 export async function answerUpgrade(
@@ -17,16 +17,16 @@ export async function answerUpgrade(
   head: Buffer,
 ): Promise<void> {
   if (resetForgotten(state.forgotten, socket)) return
-  const { record, route } = recordRequest(state, 'websocket', request)
+  const { record, route } = state.record('websocket', request)
   const fault = state.nextFault('attach')
   if (!(await applyFault(fault, socket, state.closing))) return
   const admission = admit(state, record, route, fault)
-  if ('status' in admission) {
-    const { status, body = '', headers = {} } = admission
-    record.status = status
+  if ('refuse' in admission) {
+    const { refuse, body = '', headers = {} } = admission
+    record.status = refuse
     const lines = Object.entries({ ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' })
     const text = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-    socket.end(`HTTP/1.1 ${status} Refused\r\n${text}\r\n${body}`)
+    socket.end(`HTTP/1.1 ${refuse} Refused\r\n${text}\r\n${body}`)
     return
   }
   wss.handleUpgrade(request, socket, head, (ws) => {
@@ -40,19 +40,12 @@ export async function answerUpgrade(
   })
 }
 
-// ms until the inner server has refused the orchestrator's connection. Messages that arrive before that are lost.
-const REFUSAL_TIME = 5
-const LONGEST_REASON = 123
-
-/** The answer to a handshake that the server refuses. */
-interface HandshakeRefusal {
-  readonly status: number
-  readonly body?: string
-  readonly headers?: Record<string, string>
-}
+// How long it takes until the inner server has refused the orchestrator's connection.
+const INNER_REFUSAL_MS = 5
+const LONGEST_REASON_BYTES = 123
 
 // If a server closes before it accepts the handshake, the client gets an HTTP 403, whatever the close code.
-const FORBIDDEN: HandshakeRefusal = { status: 403 }
+const FORBIDDEN: Refusal = { refuse: 403 }
 
 /** Returns the route of an accepted handshake, or the refusal. */
 function admit(
@@ -60,17 +53,23 @@ function admit(
   { query }: RequestRecord,
   route: Route | undefined,
   fault: AppliedFault | undefined,
-): HandshakeRefusal | Route {
+): Refusal | Route {
   const { behaviour, key } = state
-  if (typeof fault === 'object' && 'refuse' in fault && fault.refuse < 1000) return { ...fault, status: fault.refuse }
+  if (typeof fault === 'object' && 'refuse' in fault && fault.refuse < 1000) return fault
   if (route?.sessionId === undefined) return FORBIDDEN
   if (!behaviour.orchestrator) {
     const named = [...state.sessions].filter(({ id, deleted }) => !deleted && id === route.sessionId)
     return prune(named).length > 0 ? route : FORBIDDEN
   }
   if (!behaviour.keyInHandshake) return route
-  const isAllowed = (key === '' || query['token'] === key) && query['user_id'] && isPolicyKnown(state, route)
+  const isAllowed = (key === '' || query['token'] === key) && query['user_id'] && state.knowsPolicy(route.policyId)
   return isAllowed ? route : FORBIDDEN
+}
+
+function decode(data: RawData, isBinary: boolean): Frame {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a Buffer with the default binaryType
+  const bytes = data as Buffer
+  return isBinary ? new Uint8Array(bytes) : bytes.toString()
 }
 
 /** Authenticates a client, attaches it to its session, and handles its messages. */
@@ -80,7 +79,7 @@ async function serveClient(
   record: RequestRecord,
   route: Route,
 ): Promise<void> {
-  const { behaviour } = state
+  const { orchestrator, strictSessions, announcesEnd } = state.behaviour
   const { ws } = client
   // Messages that arrive before the client is attached are input of the terminal, once the auth frame is removed.
   const early: Frame[] = []
@@ -91,16 +90,12 @@ async function serveClient(
   if (ws.readyState !== ws.OPEN) return
   if (!('id' in found)) {
     // A server that closes with a longer reason than a close frame can carry crashes, which drops the connection.
-    endClient(client, Buffer.byteLength(found.reason) > LONGEST_REASON ? SILENT_DROP : found.code, found.reason)
-    return
-  }
-  if (refusesInnerConnection(behaviour, found)) {
-    await serveRefusedClient(state, client)
+    endClient(client, Buffer.byteLength(found.reason) > LONGEST_REASON_BYTES ? SILENT_DROP : found.code, found.reason)
     return
   }
   // The server looks the session up by its id. Another session can have that id now.
   const endSession = (): void => {
-    for (const session of visibleSessions(state, found)) if (session.id === found.id) session.kill()
+    for (const session of state.visibleTo(found)) if (session.id === found.id) session.kill()
   }
   const receive = (frame: Frame): void => {
     // All servers ignore an empty message, and orchestrators do not forward it.
@@ -110,34 +105,97 @@ async function serveClient(
     else if (typeof frame === 'string' ? handleText(found, frame) : found.deleted || !found.input(frame)) {
       client.innerEnded = true
       endSession()
-      if (!behaviour.orchestrator) endClient(client, behaviour.announcesEnd ? 1000 : SILENT_DROP)
+      if (!orchestrator) endClient(client, announcesEnd ? 1000 : SILENT_DROP)
     }
   }
-  for (const frame of early) receive(frame)
+  // An orchestrator never names a chat when it attaches, even if the request that created the session named one.
+  if (orchestrator && strictSessions && (found.chatId !== '' || found.inUse)) {
+    // The inner server refuses the connection. Messages that arrive before that are lost.
+    await wait(INNER_REFUSAL_MS, state.closing)
+    client.innerEnded = true
+  } else {
+    for (const frame of early) receive(frame)
+    found.attach(client)
+  }
   ws.on('message', (data, isBinary) => receive(decode(data, isBinary)))
-  found.attach(client)
   // An Open Terminal ends the shell with the connection. An orchestrator keeps its connection to the inner server open.
-  if (!behaviour.orchestrator) ws.once('close', endSession)
+  if (!orchestrator) ws.once('close', endSession)
 }
+
+/** The code and reason that a server closes a socket with. */
+interface ServerClose {
+  readonly code: number
+  readonly reason: string
+}
+
+const LATE: ServerClose = { code: 4001, reason: 'Auth timeout or invalid payload' }
+const WRONG_KEY: ServerClose = { code: 4001, reason: 'Invalid API key' }
+const DROP: ServerClose = { code: SILENT_DROP, reason: '' }
+const CLOSES = { late: LATE, refuse: WRONG_KEY, drop: DROP }
 
 /**
- * Returns whether the inner server refuses the orchestrator's connection to a session. The orchestrator never names a
- * chat when it attaches, even if the request that created the session named one.
+ * Reads the auth frame, if the release wants one, and checks the credentials. Returns the session to attach to, or the
+ * code to close with.
  */
-function refusesInnerConnection(
-  { orchestrator, strictSessions }: Behaviour,
-  { chatId, inUse }: ServerSession,
-): boolean {
-  return orchestrator && strictSessions && (chatId !== '' || inUse)
+async function findSession(
+  state: ServerState,
+  { query, headers }: RequestRecord,
+  route: Route,
+  ws: WebSocket,
+  early: Frame[],
+): Promise<ServerSession | ServerClose> {
+  const { behaviour, key } = state
+  let chatInFrame = ''
+  if (!behaviour.keyInHandshake && (behaviour.orchestrator || behaviour.strictSessions || key !== '')) {
+    // Without a message in time, there is none.
+    await once(ws, 'message', { signal: AbortSignal.timeout(state.authTimeout) }).catch(() => {})
+    const message = early.shift()
+    const frame = typeof message === 'string' ? readJson(message) : message
+    if (frame === undefined || frame === 'no JSON') return LATE
+    if (frame instanceof Uint8Array || typeof frame === 'string') return closeForMalformed(behaviour, frame)
+    if (frame['type'] !== 'auth') {
+      return behaviour.orchestrator ? { code: 4001, reason: 'Expected auth message' } : WRONG_KEY
+    }
+    const { token = '', chat_id: chat = '' } = frame
+    if (key !== '' && token !== key) return isAscii(token) ? WRONG_KEY : CLOSES[behaviour.unusableToken]
+    chatInFrame = String(chat)
+  }
+  const requester: TestOwner = {
+    userId: (behaviour.orchestrator ? query['user_id'] : headers['x-user-id']) ?? '',
+    chatId: headers['x-session-id'] ?? chatInFrame,
+    policyId: route.policyId ?? 'default',
+    contextId: (behaviour.contexts && (headers['x-terminal-context-id'] || query['context_id'])) || 'default',
+  }
+  if (behaviour.orchestrator) {
+    if (requester.userId === '') return { code: 4002, reason: 'Missing user_id' }
+    if (!state.knowsPolicy(route.policyId)) return { code: 4004, reason: `Policy '${requester.policyId}' not found` }
+    const problem = contextProblem(requester.contextId)
+    if (problem !== undefined) return { code: 4004, reason: problem }
+    state.touch(requester)
+  }
+  const [session] = prune(state.visibleTo(requester).filter(({ id }) => id === route.sessionId))
+  if (!session) {
+    if (behaviour.unknownSession === 'drop') return DROP
+    await wait(4 * state.redialDelay, state.closing)
+    return { code: 4003, reason: 'Terminal instance not reachable' }
+  }
+  if (behaviour.orchestrator) return session
+  if (!state.allows(requester, session)) return { code: 4004, reason: 'Session not found' }
+  if (behaviour.strictSessions && session.inUse) return { code: 4009, reason: 'Session already connected' }
+  return session
 }
 
-/** Serves a client that the inner server has refused: sends nothing, and closes at the first message after the refusal. */
-async function serveRefusedClient({ closing }: ServerState, client: ServerClient): Promise<void> {
-  client.ws.on('message', (data, isBinary) => {
-    if (client.innerEnded && decode(data, isBinary).length > 0) endClient(client, 1000)
-  })
-  await wait(REFUSAL_TIME, closing)
-  client.innerEnded = true
+/** Returns the close for a first message that is not a JSON object. */
+function closeForMalformed(behaviour: Behaviour, frame: JsonProblem | Uint8Array): ServerClose {
+  const { orchestrator, strictSessions, malformedAuth } = behaviour
+  if (orchestrator) return { code: 4001, reason: 'Auth failed' }
+  if (frame === 'too deep') return strictSessions ? DROP : LATE
+  if (frame === 'not an object') return malformedAuth === 'refuse' ? WRONG_KEY : LATE
+  return malformedAuth === 'drop' && frame !== 'too long' ? DROP : LATE
+}
+
+function isAscii(value: unknown): boolean {
+  return typeof value === 'string' && Buffer.byteLength(value) === value.length
 }
 
 /** Handles a text message as Open Terminal does. Returns whether the message ends the terminal. */

@@ -2,12 +2,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { WebSocketServer } from '../lib/ws.ts'
 import { answerHttp } from './http.ts'
-import { createState, type TestRequest, type TestUpstreamOptions } from './server.ts'
+import { ServerState, type TestRequest, type TestUpstreamOptions } from './server.ts'
 import type { TestSession } from './session.ts'
 import { answerUpgrade } from './socket.ts'
 
 // The server closes with 1009 for a larger message.
-const LARGEST_MESSAGE = 16 * 1024 * 1024
+const LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 
 /** A running test upstream. */
 export interface TestUpstream extends AsyncDisposable {
@@ -47,13 +47,13 @@ export interface TestUpstream extends AsyncDisposable {
  */
 export async function startTestUpstream(options: TestUpstreamOptions = {}): Promise<TestUpstream> {
   const closing = new AbortController()
-  const state = createState(options, closing.signal)
+  const state = new ServerState(options, closing.signal)
   const sockets = new Set<Socket>()
   const server = createServer((request, response) => {
     void answerHttp(state, request, response)
   })
   // The real servers offer compression. A client that accepts it pays for it with CPU time here too.
-  const wss = new WebSocketServer({ noServer: true, perMessageDeflate: true, maxPayload: LARGEST_MESSAGE })
+  const wss = new WebSocketServer({ noServer: true, perMessageDeflate: true, maxPayload: LARGEST_MESSAGE_BYTES })
   server.on('connection', (socket) => {
     socket.unref()
     sockets.add(socket)
