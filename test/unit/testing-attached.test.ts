@@ -1,7 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import type { TestRelease, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
+import type { TestRelease, TestUpstreamOptions } from '../../src/testing.ts'
 import {
   announcing,
   API,
@@ -17,13 +17,13 @@ import {
   releases,
   roundTrip,
   start,
-  strict,
   type RawSocket,
 } from '../support/raw-client.ts'
+import { harmless, poisons } from '../upstream/cases.ts'
 
-const isOrchestrator = (release: string): boolean => release.startsWith('terminals')
-const crashOf = (release: TestRelease): string =>
-  isOrchestrator(release) || announcing.includes(release) ? 'open, 1000' : 'open, 1006'
+/** The end of a client whose input, or last message, ends the shell. */
+const endOn = (release: TestRelease): string =>
+  release.startsWith('terminals') || announcing.includes(release) ? 'open, 1000' : 'open, 1006'
 /** Upstreams that attach several clients to one session, and cut input short. */
 const sharing: TestUpstreamOptions[] = [...lenientInside, ...lenient.map((release) => ({ release }))]
 /** Upstreams that do not announce the end of the shell. */
@@ -32,9 +32,7 @@ const silent: Array<TestUpstreamOptions & { release: TestRelease }> = [
   ...ownServers.filter((release) => !announcing.includes(release)).map((release) => ({ release })),
 ]
 
-function type({ ws }: RawSocket, text: string): void {
-  ws.send(Buffer.from(text))
-}
+const type = ({ ws }: RawSocket, text: string): void => ws.send(Buffer.from(text))
 
 /** Sends a message that ends the terminal, and a second one, at which an orchestrator notices the end. */
 function sendLast({ ws }: RawSocket, last: string | Uint8Array): void {
@@ -42,8 +40,28 @@ function sendLast({ ws }: RawSocket, last: string | Uint8Array): void {
   ws.send('{"type":"ping"}')
 }
 
+const morePoisons = ['1', '"a"', 'true', '-Infinity', `{"a":${'['.repeat(1100)}${']'.repeat(1100)}}`]
+const wrongSizes = ['null', '"24"', '1.5', '8e1', 'NaN', '70000'].flatMap((size) => [
+  `{"type":"resize","cols":${size},"rows":24}`,
+  `{"type":"resize","cols":80,"rows":${size}}`,
+])
+const sizes: Array<[text: string, cols: number, rows: number]> = [
+  ['{"type":"resize","cols":0,"rows":0}', 0, 0],
+  ['{"type":"resize","cols":65535,"rows":50}', 65_535, 50],
+  ['{"type":"resize","cols":true,"rows":-0}', 1, -0],
+  ['{"type":"resize"}', 80, 24],
+  ['{"cols":1,"rows":1}', 80, 24],
+]
+/** Texts that only look like poison, and texts that are not JSON and not typed either. */
+const moreHarmless = [
+  'ls\n',
+  '{"type":"resize"',
+  '{"a":NaN,"b":-Infinity,"c":1.5e3,"d":"\\"[1e5","e":[[]]}',
+  `{"a":1${'0'.repeat(4299)}}`,
+  `{"a":${'['.repeat(900)}${']'.repeat(900)}}`,
+]
+
 describe.each(releases)('%s', (release) => {
-  // PROTOCOL 5.1
   it('takes binary messages as keystrokes', async () => {
     const socket = await attach(await start({ release }))
     const keys = Buffer.from([0, 3, 0xff, 0xc3, 13])
@@ -52,78 +70,35 @@ describe.each(releases)('%s', (release) => {
     expect(socket.bytes()).toEqual(keys)
   })
 
-  it.each(['ls\n', '{"type":"resize"', '', 'x1'])('drops text that is not JSON: %j', async (text) => {
-    const socket = await attach(await start({ release }))
-    socket.ws.send(text)
+  it('takes sizes, and ignores any other text that is harmless (PROTOCOL 5.3)', async () => {
+    const upstream = await start({ release })
+    const socket = await attach(upstream)
+    for (const [text, cols, rows] of sizes) {
+      socket.ws.send(text)
+      await roundTrip(socket)
+      expect(upstream.sessions, text).toMatchObject([{ size: { cols, rows } }])
+    }
+    for (const text of [...harmless, ...moreHarmless]) socket.ws.send(text)
     type(socket, '.')
     await socket.printed('.')
     expect(socket.bytes().toString()).toBe('.')
   })
 
-  const harmless: Array<[text: string, size: { cols: number; rows: number }]> = [
-    ['{"type":"ping"}', { cols: 80, rows: 24 }],
-    ['{"cols":1,"rows":1}', { cols: 80, rows: 24 }],
-    ['{"type":"resize"}', { cols: 80, rows: 24 }],
-    ['{"type":"resize","cols":0,"rows":0}', { cols: 0, rows: 0 }],
-    ['{"type":"resize","cols":132,"rows":50}', { cols: 132, rows: 50 }],
-    ['{"type":"resize","cols":65535,"rows":65535}', { cols: 65_535, rows: 65_535 }],
-    ['{"type":"resize","cols":true,"rows":-0}', { cols: 1, rows: -0 }],
-    ['{"a":NaN,"b":-Infinity,"c":1.5e3,"d":"\\"[1e5","e":[[]]}', { cols: 80, rows: 24 }],
-    [`{"a":1${'0'.repeat(4299)}}`, { cols: 80, rows: 24 }],
-    [`{"a":${'['.repeat(900)}${']'.repeat(900)}}`, { cols: 80, rows: 24 }],
-  ]
-  // PROTOCOL 5.3
-  it.each(harmless.map(([text, size]) => [text.slice(0, 60), text, size] as const))(
-    'keeps the terminal open after the text %s',
-    async (_start, text, size) => {
-      const upstream = await start({ release })
-      const socket = await attach(upstream)
-      socket.ws.send(text)
-      type(socket, '.')
-      await socket.printed('.')
-      expect(socket.bytes().toString()).toBe('.')
-      expect(upstream.sessions).toMatchObject([{ size }])
-    },
-  )
-
-  const poisons = [
-    '1',
-    '"a"',
-    '[]',
-    'null',
-    'true',
-    '{"type":"resize","cols":null,"rows":24}',
-    '{"type":"resize","cols":80,"rows":null}',
-    '{"type":"resize","cols":80,"rows":"24"}',
-    '{"type":"resize","cols":1.5,"rows":24}',
-    '{"type":"resize","cols":80,"rows":-1}',
-    '{"type":"resize","cols":70000,"rows":24}',
-    '{"type":"resize","cols":80.0,"rows":24}',
-    '{"type":"resize","cols":8e1,"rows":24}',
-    '{"type":"resize","cols":80,"rows":NaN}',
-    'NaN',
-    '-Infinity',
-    `{"a":1${'0'.repeat(4300)}}`,
-    `{"a":${'['.repeat(1100)}${']'.repeat(1100)}}`,
-    '['.repeat(100_000),
-  ]
-  // PROTOCOL 5.4
-  it.each(poisons.map((text) => [text.slice(0, 60), text]))(
-    'ends the terminal after the text %s',
+  it.each([...poisons, ...morePoisons, ...wrongSizes].map((text) => [text.slice(0, 60), text]))(
+    'ends the terminal after the text %s (PROTOCOL 5.4)',
     async (_start, poison) => {
       let killed = false
       const upstream = await start({ release, shell: () => ({ input() {}, kill: () => void (killed = true) }) })
       const socket = await attach(upstream)
       sendLast(socket, poison)
-      expect(await socket.ended).toBe(crashOf(release))
+      expect(await socket.ended).toBe(endOn(release))
       expect(killed).toBe(true)
       expect(upstream.sessions).toEqual([])
-      expect(`open, ${upstream.requests.at(-1)?.closeCode}`).toBe(crashOf(release))
+      expect(`open, ${upstream.requests.at(-1)?.closeCode}`).toBe(endOn(release))
     },
   )
 
-  // PROTOCOL 5.6
-  it('closes with 1009 for a message of more than 16 MiB', async () => {
+  it('closes with 1009 for a message of more than 16 MiB (PROTOCOL 5.6)', async () => {
     const socket = await attach(await start({ release }))
     socket.ws.send(Buffer.alloc(16 * 1024 * 1024 + 1))
     expect(await socket.ended).toBe('open, 1009')
@@ -140,27 +115,18 @@ describe.each(releases)('%s', (release) => {
     expect(socket.bytes().toString()).toBe('€'.repeat(3000))
   })
 
-  it('sends output in the order in which the shell prints it', async () => {
+  it('sends output in the order in which the shell prints it, and keeps the early output for the first client', async () => {
     const upstream = await start({ release })
     const session = await create(upstream)
-    const socket = await attach(upstream, session.id)
     const lines = Array.from({ length: 50 }, (_, index) => `${index}\n`)
-    await Promise.all(lines.map(session.output))
+    for (const line of lines.slice(0, 25)) void session.output(line)
+    const socket = await attach(upstream, session.id)
+    await Promise.all(lines.slice(25).map(session.output))
     await socket.printed('49\n')
     expect(socket.bytes().toString()).toBe(lines.join(''))
   })
 
-  it('keeps output for the first client', async () => {
-    const upstream = await start({ release })
-    const session = await create(upstream)
-    void session.output('early, ')
-    void session.output('earlier')
-    const socket = await attach(upstream, session.id)
-    await roundTrip(socket)
-    expect(socket.bytes().toString()).toBe('early, earlier')
-  })
-
-  it('handles messages right after the auth frame as input', async () => {
+  it('handles messages right after the auth frame as input, poison too', async () => {
     const upstream = await start({ release })
     const { id } = await create(upstream)
     const first = [authFrame(), '{"type":"resize","cols":132,"rows":50}', 'vanishes', Buffer.from('typed')]
@@ -168,63 +134,47 @@ describe.each(releases)('%s', (release) => {
     await socket.printed('typed')
     expect(socket.bytes().toString()).toBe('typed')
     expect(upstream.sessions).toMatchObject([{ size: { cols: 132, rows: 50 } }])
-  })
-
-  it('ends the terminal after poison right after the auth frame', async () => {
-    const upstream = await start({ release })
-    const socket = dial(upstream, (await create(upstream)).id, { first: [authFrame(), '1', '{"type":"ping"}'] })
-    expect(await socket.ended).toBe(crashOf(release))
-    expect(upstream.sessions).toEqual([])
+    const poisoned = dial(upstream, (await create(upstream)).id, { first: [authFrame(), '1', '{"type":"ping"}'] })
+    expect(await poisoned.ended).toBe(endOn(release))
+    expect(upstream.sessions).toMatchObject([{ id }])
   })
 })
 
 // PROTOCOL 6.5
-describe.each(silent)('$release', ({ release, ...inside }) => {
-  it('does not announce the end of the shell', async () => {
-    const upstream = await start({ release, ...inside })
-    const socket = await attach(upstream)
-    upstream.sessions[0]?.exit()
-    type(socket, 'x')
-    socket.ws.send('{"type":"resize","cols":1,"rows":1}')
-    expect(await next(socket)).toBe('silence')
-  })
-
-  it('notices the end of the shell at the next keystroke after a request for the session', async () => {
+describe.each(silent)('$release does not announce the end of the shell', ({ release, ...inside }) => {
+  it('but notices it at the next keystroke after a request for the session', async () => {
     const upstream = await start({ release, ...inside })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
     session.exit()
+    type(socket, 'x')
+    socket.ws.send('{"type":"resize","cols":1,"rows":1}')
+    expect(await next(socket)).toBe('silence')
     await ask(upstream, 'GET', `${API}/${session.id}`)
     socket.ws.send('{"type":"ping"}')
     expect(await next(socket)).toBe('silence')
     sendLast(socket, Buffer.from('x'))
-    expect(await socket.ended).toBe(crashOf(release))
+    expect(await socket.ended).toBe(endOn(release))
   })
 
-  it('notices a DELETE at the next keystroke', async () => {
-    const upstream = await start({ release, ...inside })
-    const session = await create(upstream)
-    const socket = await attach(upstream, session.id)
-    await ask(upstream, 'DELETE', `${API}/${session.id}`)
-    void session.output('printed without a reader')
-    socket.ws.send('{"type":"ping"}')
-    expect(await next(socket)).toBe('silence')
-    sendLast(socket, Buffer.from('x'))
-    expect(await socket.ended).toBe(crashOf(release))
-  })
-
-  it('notices a DELETE at the next resize', async () => {
-    const upstream = await start({ release, ...inside })
-    const { id } = await create(upstream)
-    const socket = await attach(upstream, id)
-    await ask(upstream, 'DELETE', `${API}/${id}`)
-    sendLast(socket, '{"type":"resize","cols":80,"rows":24}')
-    expect(await socket.ended).toBe(crashOf(release))
-  })
+  it.each([Buffer.from('x'), '{"type":"resize","cols":80,"rows":24}'])(
+    'but notices a DELETE at the next keystroke or size',
+    async (last) => {
+      const upstream = await start({ release, ...inside })
+      const session = await create(upstream)
+      const socket = await attach(upstream, session.id)
+      await ask(upstream, 'DELETE', `${API}/${session.id}`)
+      void session.output('printed without a reader')
+      socket.ws.send('{"type":"ping"}')
+      expect(await next(socket)).toBe('silence')
+      sendLast(socket, last)
+      expect(await socket.ended).toBe(endOn(release))
+    },
+  )
 })
 
-describe.each(announcing)('%s', (release) => {
-  it('closes with 1000 when the shell ends, after all its output', async () => {
+describe.each(announcing)('%s closes with 1000', (release) => {
+  it('when the shell ends, after all its output', async () => {
     const upstream = await start({ release })
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
@@ -236,23 +186,13 @@ describe.each(announcing)('%s', (release) => {
     expect((await ask(upstream, 'GET', `${API}/${session.id}`))[0]).toBe(404)
   })
 
-  it('closes with 1000 when the session is deleted', async () => {
+  it('when the session is deleted', async () => {
     const upstream = await start({ release })
     const { id } = await create(upstream)
     const socket = await attach(upstream, id)
     await ask(upstream, 'DELETE', `${API}/${id}`)
     expect(await socket.ended).toBe('open, 1000')
     expect(upstream.requests.at(-2)?.closeCode).toBe(1000)
-  })
-})
-
-// PROTOCOL 6.6
-describe.each(ownServers)('%s', (release) => {
-  it('ends the session when its client leaves', async () => {
-    const upstream = await start({ release })
-    const socket = await attach(upstream)
-    socket.ws.close()
-    await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
   })
 })
 
@@ -272,42 +212,51 @@ describe.each(lenientInside)('$release', ({ release, inner }) => {
     sendLast(socket, Buffer.from('x'))
     expect(await socket.ended).toBe('open, 1000')
   })
-
-  it('stays silent after poison until the next message', async () => {
-    const socket = await attach(await start({ release }))
-    socket.ws.send('1')
-    expect(await next(socket)).toBe('silence')
-    socket.ws.send('{"type":"ping"}')
-    expect(await socket.ended).toBe('open, 1000')
-  })
 })
 
-describe.each(sharing)('two clients of a session on $release', (options) => {
-  it('steal its output from each other', async () => {
-    const upstream = await start(options)
+describe.each(sharing)('$release', (options) => {
+  it('lets two clients of a session type, and steal its output from each other', async () => {
+    let typed = ''
+    const upstream = await start({ ...options, shell: () => ({ input: (data) => void (typed += Buffer.from(data)) }) })
     const session = await create(upstream)
     const clients = [await attach(upstream, session.id), await attach(upstream, session.id)]
     expect(session.attached).toBe(2)
     const lines = Array.from({ length: 6 }, (_, index) => `line ${index}`)
     for (const line of lines) await session.output(line)
-    await Promise.all(clients.map(roundTrip))
+    for (const client of clients) {
+      type(client, 'a')
+      await roundTrip(client)
+    }
     const received = clients.map(({ frames }) => frames.map(String))
     expect(received.flat().sort()).toEqual(lines)
     for (const own of received) expect(own).not.toEqual([])
+    expect(typed).toBe('aa')
   })
 
-  it('can both type', async () => {
-    let typed = ''
-    const shell: TestShell = () => ({ input: (data) => void (typed += Buffer.from(data).toString()) })
-    const upstream = await start({ ...options, shell })
-    const { id } = await create(upstream)
-    for (const key of ['a', 'b']) {
-      const socket = await attach(upstream, id)
-      type(socket, key)
+  // PROTOCOL 5.5
+  it.each<[bytes: number, pause: number, count: number, least: number, most: number]>([
+    [102_400, 0, 1, 65_535, 65_535],
+    [4096, 0, 512, 65_535, 511 * 4096],
+    // The shell reads 4096 bytes in a ms.
+    [4096, 2, 25, 102_400, 102_400],
+  ])(
+    'cuts input short that comes faster than it is read: %i bytes every %i ms',
+    async (bytes, pause, count, ...bounds) => {
+      const parts: Uint8Array[] = []
+      const upstream = await start({ ...options, shell: () => ({ input: (data) => void parts.push(data) }) })
+      const socket = await attach(upstream)
+      const sent = Array.from({ length: count }, () => randomBytes(bytes))
+      for (const data of sent) {
+        socket.ws.send(data)
+        if (pause > 0) await sleep(pause)
+      }
       await roundTrip(socket)
-    }
-    expect(typed).toBe('ab')
-  })
+      const input = Buffer.concat(parts)
+      expect(input.length).toBeGreaterThanOrEqual(bounds[0])
+      expect(input.length).toBeLessThanOrEqual(bounds[1])
+      expect(input.subarray(0, 65_535).equals(Buffer.concat(sent).subarray(0, 65_535))).toBe(true)
+    },
+  )
 })
 
 describe.each(lenient)('a client that leaves %s', (release) => {
@@ -320,60 +269,5 @@ describe.each(lenient)('a client that leaves %s', (release) => {
     expect(await next(second)).toBe('silence')
     type(second, 'x')
     expect(await second.ended).toBe('open, 1006')
-  })
-})
-
-/** Starts an upstream whose shell records its input. */
-async function recording(options: TestUpstreamOptions): Promise<{ upstream: TestUpstream; input: () => Buffer }> {
-  const parts: Uint8Array[] = []
-  const upstream = await start({ ...options, shell: () => ({ input: (data) => void parts.push(data) }) })
-  return { upstream, input: () => Buffer.concat(parts) }
-}
-
-const digest = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
-
-// PROTOCOL 5.5
-describe.each(sharing)('input to $release', (options) => {
-  it.each([65_536, 102_400])('is cut short when one message has %i bytes', async (length) => {
-    const { upstream, input } = await recording(options)
-    const socket = await attach(upstream)
-    const data = randomBytes(length)
-    socket.ws.send(data)
-    await roundTrip(socket)
-    expect(input().length).toBe(65_535)
-    expect(digest(input())).toBe(digest(data.subarray(0, 65_535)))
-  })
-
-  it('is cut short when messages come back to back', async () => {
-    const { upstream, input } = await recording(options)
-    const socket = await attach(upstream)
-    for (let count = 0; count < 512; count += 1) socket.ws.send(randomBytes(4096))
-    await roundTrip(socket)
-    expect(input().length).toBeGreaterThanOrEqual(65_535)
-    expect(input().length).toBeLessThan(512 * 4096)
-  })
-
-  it('arrives whole in messages of 4096 bytes with pauses', async () => {
-    const { upstream, input } = await recording(options)
-    const socket = await attach(upstream)
-    const data = randomBytes(102_400)
-    for (let at = 0; at < data.length; at += 4096) {
-      socket.ws.send(data.subarray(at, at + 4096))
-      // The shell reads 4096 bytes per ms.
-      await sleep(2)
-    }
-    await roundTrip(socket)
-    expect(digest(input())).toBe(digest(data))
-  })
-})
-
-describe.each(strict)('input to %s', (release) => {
-  it.each([102_400, 4096])('arrives whole in messages of %i bytes', async (length) => {
-    const { upstream, input } = await recording({ release })
-    const socket = await attach(upstream)
-    const data = randomBytes(1_024_000)
-    for (let at = 0; at < data.length; at += length) socket.ws.send(data.subarray(at, at + length))
-    await roundTrip(socket)
-    expect(digest(input())).toBe(digest(data))
   })
 })

@@ -1,7 +1,13 @@
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import type { TestInner, TestRelease, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
+import type {
+  TestInner,
+  TestRelease,
+  TestRequest,
+  TestSession,
+  TestUpstream,
+  TestUpstreamOptions,
+} from '../../src/testing.ts'
 import {
   API,
   ask,
@@ -12,7 +18,6 @@ import {
   lenientInside,
   next,
   orchestrators,
-  ownServers,
   roundTrip,
   start,
   strictInside,
@@ -21,6 +26,7 @@ import {
 
 const CHAT = { 'x-session-id': 'chat-1' }
 const PING = '{"type":"ping"}'
+const SIZE = '{"type":"resize","cols":132,"rows":50}'
 
 const get = async (upstream: TestUpstream, id: string, headers = {}): Promise<number> =>
   (await ask(upstream, 'GET', `${API}/${id}`, headers))[0]
@@ -34,43 +40,25 @@ async function refused(upstream: TestUpstream, id: string, options: TestUpstream
   return socket
 }
 
+/** Creates a session whose only client has left. */
+async function left(upstream: TestUpstream): Promise<TestSession> {
+  const session = await create(upstream)
+  const gone = await attach(upstream, session.id)
+  gone.ws.close()
+  await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
+  return session
+}
+
 describe('the inner server', () => {
   it.each<[TestRelease, TestInner]>([
     ['terminals@0.0.2', 'open-terminal@0.11'],
     ['terminals@0.0.3', 'open-terminal@0.11'],
     ['terminals@0.2.2', 'open-terminal@0.14.5'],
   ])('of %s is %s by default', async (release, inner) => {
-    const isStrict = inner === 'open-terminal@0.14.5'
     for (const options of [{ release }, { release, inner }, { release, inner: undefined }]) {
-      const upstream = await start(options)
-      const { id } = await create(upstream, CHAT)
-      expect(id === 'chat-1').toBe(!isStrict)
-      const socket = await attach(upstream, id)
-      // Long enough for the inner server to refuse the client.
-      expect(await next(socket)).toBe('silence')
-      socket.ws.send(Buffer.from('x'))
-      const outcome = await Promise.race([socket.ended, socket.printed('x')])
-      expect(outcome).toBe(isStrict ? 'open, 1000' : undefined)
+      const { id } = await create(await start(options), CHAT)
+      expect(id === 'chat-1').toBe(inner === 'open-terminal@0.11')
     }
-  })
-
-  it.each(ownServers)('cannot be set for %s, which has no containers', async (release) => {
-    await expect(start({ release, inner: 'open-terminal@0.11' })).rejects.toMatchObject({
-      name: 'TypeError',
-      code: 'ERR_INVALID_ARG_VALUE',
-      message: `\`inner\` must be left out: ${release} has no containers`,
-    })
-  })
-
-  it.each(['terminals@0.2.2', 'open-terminal@0.12', 'constructor', '', null])('cannot be %j', async (inner) => {
-    // @ts-expect-error -- not allowed by the types
-    await expect(start({ inner })).rejects.toMatchObject({
-      name: 'TypeError',
-      code: 'ERR_INVALID_ARG_VALUE',
-      message:
-        '`inner` must be one of open-terminal@0.8.1, open-terminal@0.11, open-terminal@0.14, open-terminal@0.14.2, ' +
-        'open-terminal@0.14.5',
-    })
   })
 
   it.each(orchestrators)('open-terminal@0.8.1 behind %s ignores a chat', async (release) => {
@@ -104,17 +92,18 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     ['text that is not JSON', 'x'],
     ['poison', '1'],
     ['a keystroke', Buffer.from('x')],
-  ])('closes a refused client with 1000 at its next message: %s', async (_what, message) => {
+  ])('closes a refused client with 1000 at its next message that is not empty: %s', async (_what, message) => {
     const upstream = await start(options)
     const { id } = await create(upstream, CHAT)
     const socket = await refused(upstream, id, options)
-    expect(await get(upstream, id, CHAT)).toBe(200)
-    expect(upstream.requests.filter(({ kind }) => kind === 'websocket')).toMatchObject([
-      { status: 101, closeCode: undefined },
-    ])
+    socket.ws.send('')
+    socket.ws.send(Buffer.alloc(0))
+    expect(await next(socket)).toBe('silence')
+    const isHandshake = ({ kind }: TestRequest): boolean => kind === 'websocket'
+    expect(upstream.requests.filter(isHandshake)).toMatchObject([{ status: 101, closeCode: undefined }])
     socket.ws.send(message)
     expect(await socket.ended).toBe('open, 1000')
-    expect(upstream.requests.find(({ kind }) => kind === 'websocket')?.closeCode).toBe(1000)
+    expect(upstream.requests.find(isHandshake)?.closeCode).toBe(1000)
     expect(await get(upstream, id, CHAT)).toBe(200)
   })
 
@@ -125,21 +114,14 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     await socket.printed('x')
   })
 
-  it('does not close a refused client at an empty message', async () => {
-    const upstream = await start(options)
-    const socket = await refused(upstream, (await create(upstream, CHAT)).id, options)
-    socket.ws.send('')
-    socket.ws.send(Buffer.alloc(0))
-    expect(await next(socket)).toBe('silence')
-    socket.ws.send(PING)
-    expect(await socket.ended).toBe('open, 1000')
-  })
-
   it('refuses the second client of a session, and keeps the first', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     const first = await attach(upstream, session.id)
     const second = await refused(upstream, session.id, options)
+    const leaving = await refused(upstream, session.id, options)
+    leaving.ws.terminate()
+    await leaving.ended
     expect(session.attached).toBe(1)
     void session.output('for the first')
     await first.printed('for the first')
@@ -148,54 +130,22 @@ describe.each(strictInside)('$inner behind $release', (options) => {
     expect(await second.ended).toBe('open, 1000')
     first.ws.send(Buffer.from('still here'))
     await first.printed('still here')
+    expect(upstream.sessions).toEqual([session])
   })
 
-  it('refuses a client after another has left, while the session exists', async () => {
+  it('refuses a client after another has left, and ends the session when its shell prints', async () => {
     const upstream = await start(options)
-    const session = await create(upstream)
-    const gone = await attach(upstream, session.id)
-    gone.ws.close()
-    await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
+    const session = await left(upstream)
     const late = await refused(upstream, session.id, options)
     late.ws.send(PING)
     expect(await late.ended).toBe('open, 1000')
     expect(await get(upstream, session.id)).toBe(200)
-    expect((await ask(upstream, 'DELETE', `${API}/${session.id}`))[0]).toBe(200)
-    expect(upstream.sessions).toEqual([])
-  })
-
-  it('ends the session when the shell prints after its client has left', async () => {
-    const upstream = await start(options)
-    const session = await create(upstream)
-    const gone = await attach(upstream, session.id)
-    gone.ws.close()
-    await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
     void session.output('x')
     expect(await get(upstream, session.id)).toBe(404)
   })
+})
 
-  it('keeps the session when a refused client leaves', async () => {
-    const upstream = await start(options)
-    const session = await create(upstream)
-    const first = await attach(upstream, session.id)
-    const second = await refused(upstream, session.id, options)
-    second.ws.terminate()
-    await second.ended
-    first.ws.send(Buffer.from('x'))
-    await first.printed('x')
-    expect(upstream.sessions).toEqual([session])
-  })
-
-  it('passes input on whole', async () => {
-    const parts: Uint8Array[] = []
-    const upstream = await start({ ...options, shell: () => ({ input: (data) => void parts.push(data) }) })
-    const socket = await attach(upstream)
-    const data = randomBytes(1_024_000)
-    socket.ws.send(data)
-    await roundTrip(socket)
-    expect(Buffer.concat(parts).equals(data)).toBe(true)
-  })
-
+describe.each([...lenientInside, ...strictInside])('$inner behind $release', (options) => {
   it('stays silent after poison until the next message', async () => {
     const upstream = await start(options)
     const socket = await attach(upstream)
@@ -211,21 +161,13 @@ describe.each(strictInside)('$inner behind $release', (options) => {
 const withAuthFrame = strictInside.filter(({ release }) => release !== 'terminals@0.0.2')
 
 describe.each(withAuthFrame)('$inner behind $release', (options) => {
-  it('also refuses a client that names the chat of the session', async () => {
-    const upstream = await start(options)
-    const { id } = await create(upstream, CHAT)
-    const socket = dial(upstream, id, { headers: CHAT, first: [authFrame(undefined, { chat_id: 'chat-1' })] })
-    expect(await next(socket)).toBe('silence')
-    socket.ws.send(PING)
-    expect(await socket.ended).toBe('open, 1000')
-  })
-
-  it('ignores messages that arrive before the refusal', async () => {
+  it('refuses also a client that names the chat of the session, and ignores what comes before the refusal', async () => {
     const upstream = await start(options)
     const session = await create(upstream, CHAT)
-    const socket = dial(upstream, session.id, {
-      first: [authFrame(), '{"type":"resize","cols":132,"rows":50}', Buffer.from('x'), '1'],
-    })
+    const first = [authFrame(undefined, { chat_id: 'chat-1' }), SIZE, Buffer.from('x'), '1']
+    const socket = dial(upstream, session.id, { headers: CHAT, first })
+    await once(socket.ws, 'open')
+    await roundTrip(socket)
     expect(await next(socket)).toBe('silence')
     expect(upstream.sessions).toEqual([session])
     expect(session).toMatchObject({ attached: 0, size: { cols: 80, rows: 24 } })
@@ -239,24 +181,17 @@ const announcing = strictInside.filter(({ inner }) => inner !== 'open-terminal@0
 const silent = [...lenientInside, ...strictInside.filter(({ inner }) => inner === 'open-terminal@0.14')]
 
 describe.each(announcing)('$inner behind $release', (options) => {
-  it('closes a client with 1000 at its first message after the end of the shell', async () => {
+  it.each<[when: string, end: (upstream: TestUpstream, session: TestSession) => unknown]>([
+    ['the end of the shell', (_upstream, session) => session.exit()],
+    ['a DELETE', (upstream, { id }) => ask(upstream, 'DELETE', `${API}/${id}`)],
+  ])('closes a client with 1000 at its first message after %s', async (_when, end) => {
     const upstream = await start(options)
     const session = await create(upstream)
     const socket = await attach(upstream, session.id)
-    void session.output('bye')
-    session.exit()
-    expect(await next(socket)).toBe('printed bye')
+    await session.output('bye')
+    await socket.printed('bye')
+    await end(upstream, session)
     expect(await get(upstream, session.id)).toBe(404)
-    expect(await next(socket)).toBe('silence')
-    socket.ws.send(PING)
-    expect(await socket.ended).toBe('open, 1000')
-  })
-
-  it('closes a client with 1000 at its first message after a DELETE', async () => {
-    const upstream = await start(options)
-    const session = await create(upstream)
-    const socket = await attach(upstream, session.id)
-    await ask(upstream, 'DELETE', `${API}/${session.id}`)
     expect(await next(socket)).toBe('silence')
     socket.ws.send(PING)
     expect(await socket.ended).toBe('open, 1000')
@@ -264,10 +199,7 @@ describe.each(announcing)('$inner behind $release', (options) => {
 
   it('ends the session when the shell ends after its client has left', async () => {
     const upstream = await start(options)
-    const session = await create(upstream)
-    const gone = await attach(upstream, session.id)
-    gone.ws.close()
-    await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
+    const session = await left(upstream)
     session.exit()
     expect((await ask(upstream, 'DELETE', `${API}/${session.id}`))[0]).toBe(404)
   })

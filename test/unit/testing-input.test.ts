@@ -112,30 +112,6 @@ describe.each(named(old))('input to a shell of %s that does not read', (_name, o
     await expect.poll(() => input().subarray(PTY), { interval: 5 }).toEqual(more)
     expect(upstream.sessions).toHaveLength(1)
   })
-
-  it('does not end a shell that reads in time, however often', async () => {
-    let readOn = (): void => {}
-    let length = 0
-    const shell: TestShell = ({ output }) => ({
-      async input(data) {
-        await new Promise<void>((resolve) => (readOn = resolve))
-        length += data.length
-        await output(`${length} bytes.`)
-      },
-    })
-    const upstream = await start({ ...options, shell })
-    const socket = await attach(upstream)
-    for (let round = 1; round <= 3; round += 1) {
-      await send(socket, randomBytes(1024))
-      socket.ws.send(randomBytes(PTY - 1024))
-      await roundTrip(socket)
-      readOn()
-      await socket.printed(`${round * PTY - PTY + 1024} bytes.`)
-      readOn()
-      await socket.printed(`${round * PTY} bytes.`)
-    }
-    expect(upstream.sessions).toHaveLength(1)
-  })
 })
 
 describe.each(named(current))('input to a shell of %s that does not read', (_name, options) => {
@@ -187,9 +163,10 @@ describe.each(named(current))("the output of the user's shell on %s", (_name, op
     const upstream = await start(options)
     expect(await askOutput(upstream)).toEqual(NO_SHELL)
     const session = await create(upstream)
-    void session.output('early ')
     expect(await askOutput(upstream)).toEqual(NO_SHELL)
     const socket = await attach(upstream, session.id)
+    expect(await askOutput(upstream)).toEqual([200, { output: '' }])
+    void session.output('early ')
     void session.output('läte')
     await socket.printed('läte')
     expect(await askOutput(upstream)).toEqual([200, { output: 'early läte' }])
@@ -197,14 +174,8 @@ describe.each(named(current))("the output of the user's shell on %s", (_name, op
     await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
     expect(await askOutput(upstream)).toEqual(NO_SHELL)
     expect(upstream.requests.filter(({ path }) => path === OUTPUT).map(({ status }) => status)).toEqual([
-      404, 404, 200, 404,
+      404, 404, 200, 200, 404,
     ])
-  })
-
-  it('is empty before the shell prints', async () => {
-    const upstream = await start(options)
-    await attach(upstream)
-    expect(await askOutput(upstream)).toEqual([200, { output: '' }])
   })
 
   it('is that of the newest shell that has a client', async () => {
@@ -217,15 +188,13 @@ describe.each(named(current))("the output of the user's shell on %s", (_name, op
     await expect.poll(() => askOutput(upstream), { interval: 5 }).toEqual([200, { output: 'first' }])
   })
 
-  it.each([70_000, 500_000])('has the last 64 KiB of %i bytes', async (length) => {
+  it('has the last 64 KiB', async () => {
     const upstream = await start(options)
     const session = await create(upstream)
     await attach(upstream, session.id)
-    const text = randomBytes(length / 2).toString('hex')
-    for (let at = 0; at < length; at += 10_000) await session.output(text.slice(at, at + 10_000))
+    const text = randomBytes(35_000).toString('hex')
+    for (let at = 0; at < text.length; at += 10_000) await session.output(text.slice(at, at + 10_000))
     expect(await askOutput(upstream)).toEqual([200, { output: text.slice(-64 * 1024) }])
-    await session.output('x')
-    expect(await askOutput(upstream)).toEqual([200, { output: `${text.slice(1 - 64 * 1024)}x` }])
   })
 
   it('is not that of another user', async () => {
@@ -256,15 +225,9 @@ describe.each(named(current))("the output of the user's shell on %s", (_name, op
   })
 
   it('has its own faults', async () => {
-    const upstream = await start({
-      ...options,
-      faults: { output: [{ refuse: 503, body: 'busy' }, 'drop'], get: 'reset' },
-    })
-    expect(await ask(upstream, 'GET')).toEqual([200, []])
+    const upstream = await start({ ...options, faults: { output: [{ refuse: 503, body: 'busy' }], get: 'reset' } })
     expect(await askOutput(upstream)).toEqual([503, 'busy'])
-    await expect(askOutput(upstream)).rejects.toThrow('fetch failed')
     expect(await askOutput(upstream)).toEqual(NO_SHELL)
-    expect(upstream.requests.map(({ status }) => status)).toEqual([200, 503, undefined, 404])
   })
 })
 
@@ -305,33 +268,17 @@ describe("a socket to the output of the user's shell", () => {
   })
 })
 
-// PROTOCOL 2.16
 describe.each(releases)('the answers of %s', (release) => {
   const isOrchestrator = orchestrators.some((name) => name === release)
 
-  it(isOrchestrator ? 'have an id each' : 'have no id', async () => {
+  it(isOrchestrator ? 'have an id each (PROTOCOL 2.16)' : 'have no id', async () => {
     const upstream = await start({ release })
-    const { id } = await create(upstream)
-    const requests: Array<[method: string, path: string, headers?: Headers]> = [
-      ['POST', API],
-      ['GET', API],
-      ['GET', `${API}/${id}`],
-      ['GET', `${API}/nowhere`],
-      ['GET', OUTPUT],
-      ['GET', '/elsewhere'],
-      ['PUT', API],
-      ['GET', API, { authorization: 'Bearer sk-2' }],
-      ['DELETE', `${API}/${id}`],
-    ]
     const ids: Array<string | null> = []
-    for (const [method, path, headers = {}] of requests) {
-      const response = await fetch(upstream.url + path, { method, headers: withDefaults(headers) })
+    for (const path of [API, `${API}/nowhere`, OUTPUT, '/elsewhere']) {
+      const response = await fetch(upstream.url + path, { headers: withDefaults({}) })
       ids.push(response.headers.get('x-request-id'))
     }
-    if (!isOrchestrator) expect(ids).toEqual(ids.map(() => null))
-    else {
-      for (const each of ids) expect(each).toMatch(/^[\da-f-]{36}$/)
-      expect(new Set(ids).size).toBe(requests.length)
-    }
+    expect(ids.every((id) => (isOrchestrator ? /^[\da-f-]{36}$/.test(String(id)) : id === null))).toBe(true)
+    expect(new Set(ids).size).toBe(isOrchestrator ? ids.length : 1)
   })
 })

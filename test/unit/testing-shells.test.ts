@@ -1,10 +1,9 @@
-import { fstatSync, readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
-import { startTestUpstream } from '../../src/testing.ts'
 import type { TestSession, TestShell, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { API, ask, attach, create, next, roundTrip, start, type RawSocket } from '../support/raw-client.ts'
+import { outputWith } from '../support/upstream.ts'
 import { isRunning } from '../support/testing-process.ts'
 
 /** Runs a command, and resolves with its output. */
@@ -28,56 +27,20 @@ async function sh(options: TestUpstreamOptions = {}): Promise<ShTerminal> {
   return { upstream, session, socket: await attach(upstream, session.id) }
 }
 
-/** Returns how many pipes and sockets this process has open. Node's own list leaves out unreferenced ones. */
-function countPipes(): number {
-  const open = readdirSync('/dev/fd').filter((descriptor) => {
-    try {
-      const stats = fstatSync(Number(descriptor))
-      return stats.isSocket() || stats.isFIFO()
-    } catch {
-      return false
-    }
-  })
-  return open.length
-}
-
 it('echo prompts at once, so that an attach does not wait for `settle`', async () => {
-  const upstream = await startTestUpstream()
-  onTestFinished(() => upstream.close())
-  const never = 2_147_483_647
-  const terminal = await connectTerminal({ base: upstream.url, userId: 'ada', settle: never, timeout: 8_000 })
-  let output = ''
-  terminal.onData((chunk) => (output += Buffer.from(chunk).toString()))
+  const { url: base } = await start({ key: '', shell: 'echo' })
+  const terminal = await connectTerminal({ base, userId: 'ada', settle: 2_147_483_647, timeout: 8_000 })
+  const output = outputWith(terminal, 'hello')
   await terminal.write('hello')
-  await expect.poll(() => output).toBe('$ hello')
+  expect(await output).toBe('$ hello')
   await terminal.close()
 })
 
 describe('sh', () => {
-  it('closes its pipes on a DELETE although no client reads its output', async () => {
-    // This test comes first, because it would count the pipes of another test's shell that is still exiting.
-    const { upstream, session, socket } = await sh()
-    await socket.printed('$ ')
-    socket.ws.pause()
-    socket.ws.send(Buffer.from('yes\n'))
-    // No event tells that the output has filled all buffers.
-    await sleep(100)
-    const before = countPipes()
-    await ask(upstream, 'DELETE', `${API}/${session.id}`)
-    await expect.poll(countPipes, { interval: 5 }).toBe(before - 2)
-  })
-
-  it('reads a carriage return as the end of a line, like a PTY', async () => {
-    const { socket } = await sh()
-    await socket.printed('$ ')
-    socket.ws.send(Buffer.from('echo d"one"\r'))
-    await socket.printed('done\n')
-  })
-
-  it('reads Ctrl-D as the end of the input, like a PTY', async () => {
+  it('reads a carriage return as the end of a line, and Ctrl-D as the end of the input, like a PTY', async () => {
     const { upstream, socket } = await sh()
     await socket.printed('$ ')
-    socket.ws.send(Buffer.from('echo d"one"\n\u0004echo never\n'))
+    socket.ws.send(Buffer.from('echo d"one"\r\u0004echo never\n'))
     socket.ws.send(Buffer.from('echo never\n'))
     await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
     await roundTrip(socket)
@@ -120,24 +83,6 @@ describe('sh', () => {
     await expect.poll(() => terminal.upstream.sessions, { interval: 5 }).toEqual([])
   })
 
-  it('is killed at the exit of the process, by one listener for all shells', async () => {
-    const { upstream } = await sh({ inner: 'open-terminal@0.11' })
-    await create(upstream)
-    const listeners = process.listeners('exit').filter(({ name }) => name === 'killRunning')
-    expect(listeners.length).toBe(1)
-    listeners[0]?.(0)
-    await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
-  })
-
-  it('ignores input after it has closed its stdin', async () => {
-    const { upstream, socket } = await sh()
-    socket.ws.send(Buffer.from("exec <&-; echo d'one'; sleep 1000\n"))
-    await socket.printed('done')
-    socket.ws.send(Buffer.from('x\n'))
-    await roundTrip(socket)
-    expect(upstream.sessions.length).toBe(1)
-  })
-
   it('reads and prints more than a pipe holds', async () => {
     const { socket } = await sh({ release: 'open-terminal@0.14' })
     const text = 'x'.repeat(300_000)
@@ -167,14 +112,6 @@ describe('sh', () => {
     await ask(upstream, 'POST')
     await expect.poll(() => upstream.sessions, { interval: 5 }).toEqual([])
   })
-})
-
-/** Prints one message at the first input, and exits. */
-const leaving: TestShell = ({ output, exit }) => ({
-  input() {
-    void output('bye')
-    exit()
-  },
 })
 
 /** Starts a shell that never stops printing, with a client that does not read. */
@@ -210,49 +147,27 @@ async function flooding(): Promise<{
 }
 
 describe('a function as the shell', () => {
-  it('is called for every session, and its shell is killed once', async () => {
-    const log: string[] = []
+  it('is called for every session, and gets the input, the sizes and one call of kill', async () => {
+    const calls: unknown[] = []
     const shell: TestShell = () => {
-      log.push('started')
-      return { input() {}, kill: () => void log.push('killed') }
+      calls.push('started')
+      return {
+        input: (data) => void calls.push(Buffer.from(data).toString()),
+        resize: (cols, rows) => void calls.push([cols, rows]),
+        kill: () => void calls.push('killed'),
+      }
     }
     const upstream = await start({ release: 'open-terminal@0.11', shell })
     const socket = await attach(upstream)
     await create(upstream)
-    socket.ws.send('1')
-    await socket.ended
-    expect(log).toEqual(['started', 'started', 'killed'])
-    await upstream.close()
-    await upstream.close()
-    expect(log).toEqual(['started', 'started', 'killed', 'killed'])
-  })
-
-  it('gets the input, the sizes and a call of kill', async () => {
-    const calls: unknown[] = []
-    const upstream = await start({
-      shell: () => ({
-        input: (data) => void calls.push(Buffer.from(data).toString()),
-        resize: (cols, rows) => void calls.push([cols, rows]),
-        kill: () => void calls.push('killed'),
-      }),
-    })
-    const { id } = await create(upstream)
-    const socket = await attach(upstream, id)
     socket.ws.send(Buffer.from('typed'))
     socket.ws.send('{"type":"resize","cols":132,"rows":50}')
-    await roundTrip(socket)
-    await ask(upstream, 'DELETE', `${API}/${id}`)
-    expect(calls).toEqual(['typed', [132, 50], 'killed'])
-  })
-
-  it('ends the session without a notice', async () => {
-    const upstream = await start({ inner: 'open-terminal@0.11', shell: leaving })
-    const socket = await attach(upstream)
-    socket.ws.send(Buffer.from('x'))
-    await socket.printed('bye')
-    expect(upstream.sessions).toEqual([])
-    socket.ws.send(Buffer.from('x'))
-    expect(await next(socket)).toBe('silence')
+    socket.ws.send('1')
+    await socket.ended
+    expect(calls).toEqual(['started', 'started', 'typed', [132, 50], 'killed'])
+    await upstream.close()
+    await upstream.close()
+    expect(calls.slice(5)).toEqual(['killed'])
   })
 
   describe('that never stops printing', () => {
@@ -276,22 +191,6 @@ describe('a function as the shell', () => {
       socket.ws.resume()
       await standstill()
     })
-  })
-
-  it('loses unsent output when the session is deleted', async () => {
-    const upstream = await start({ release: 'terminals@0.2.2' })
-    const session = await create(upstream)
-    const socket = await attach(upstream, session.id)
-    socket.ws.pause()
-    void session.output(new Uint8Array(12_000_000))
-    await ask(upstream, 'DELETE', `${API}/${session.id}`)
-    socket.ws.resume()
-    let received: number
-    do {
-      received = socket.bytes().length
-      await roundTrip(socket)
-    } while (received < socket.bytes().length)
-    expect(received).toBeLessThan(12_000_000)
   })
 
   it('can await that its output has been sent to a client', async () => {

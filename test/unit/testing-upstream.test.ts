@@ -1,29 +1,57 @@
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { startTestUpstream, type TestUpstreamOptions } from '../../src/testing.ts'
-import { API, ask, attach, authFrame, create, dial, KEY, next, roundTrip, start, USER } from '../support/raw-client.ts'
+import { tcpOf } from '../support/frames.ts'
+import {
+  API,
+  ask,
+  attach,
+  authFrame,
+  create,
+  dial,
+  KEY,
+  next,
+  orchestrators,
+  ownServers,
+  roundTrip,
+  start,
+  USER,
+} from '../support/raw-client.ts'
 
 describe('startTestUpstream', () => {
-  it.each([{ release: 'terminals@0.0.1' }, { release: 'constructor' }, { release: '' }, { release: null }])(
-    'throws for an unknown release: %j',
-    async (options) => {
-      // @ts-expect-error -- not allowed by the types
-      await expect(startTestUpstream(options)).rejects.toThrow(/`release` must be one of terminals@0\.0\.2, /)
-    },
-  )
+  const INNERS =
+    'open-terminal@0.8.1, open-terminal@0.11, open-terminal@0.14, open-terminal@0.14.2, open-terminal@0.14.5'
+  it.each<[options: object, message: string]>([
+    ...['terminals@0.0.1', 'constructor', '', null].map((release): [object, string] => [
+      { release },
+      `\`release\` must be one of ${orchestrators.join(', ')}, ${INNERS}`,
+    ]),
+    ...['zsh', 'constructor', '', null, {}].map((shell): [object, string] => [
+      { shell },
+      "`shell` must be 'echo', 'sh' or a function",
+    ]),
+    ...['terminals@0.2.2', 'open-terminal@0.12', 'constructor', '', null].map((inner): [object, string] => [
+      { inner },
+      `\`inner\` must be one of ${INNERS}`,
+    ]),
+    ...ownServers.flatMap((release): Array<[object, string]> => [
+      [{ release, inner: 'open-terminal@0.11' }, `\`inner\` must be left out: ${release} has no containers`],
+      [{ release, idleTimeout: 1000 }, `\`idleTimeout\` must be left out: ${release} has no containers`],
+    ]),
+    [
+      { release: 'open-terminal@0.14.2', multiUser: true },
+      '`multiUser` must be left out: only open-terminal@0.14.5 has it, not open-terminal@0.14.2',
+    ],
+    [{ faults: { attch: 'reset' } }, '`faults` must not have `attch`: only create, list, get, delete, attach, output'],
+  ])('rejects with a TypeError for %j', async (options, message) => {
+    const error = { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE', message }
+    await expect(startTestUpstream(options)).rejects.toMatchObject(error)
+  })
 
-  it.each([{ shell: 'zsh' }, { shell: 'constructor' }, { shell: '' }, { shell: null }, { shell: {} }])(
-    'throws for an unknown shell: %j',
-    async (options) => {
-      // @ts-expect-error -- not allowed by the types
-      await expect(startTestUpstream(options)).rejects.toThrow("`shell` must be 'echo', 'sh' or a function")
-    },
-  )
-
-  it('throws for a fault of an unknown operation', async () => {
+  it.each([0, -1, 1.5, Number.NaN, Infinity, 2 ** 31, '1000', null])('rejects an idleTimeout of %j', async (value) => {
     // @ts-expect-error -- not allowed by the types
-    const starting = startTestUpstream({ faults: { attch: 'reset' } })
-    await expect(starting).rejects.toThrow('`faults` must not have `attch`: only create, list, get, delete, attach')
+    const starting = startTestUpstream({ idleTimeout: value })
+    await expect(starting).rejects.toMatchObject({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
   })
 
   it.each<[TestUpstreamOptions | undefined]>([
@@ -93,12 +121,6 @@ describe('the requests of an upstream', () => {
     expect(upstream.requests.at(-1)?.frames[0]).toBe(authFrame('sk-2'))
   })
 
-  it('record a refused handshake', async () => {
-    const upstream = await start({ release: 'terminals@0.0.2' })
-    await dial(upstream, 'x', { query: { user_id: USER } }).ended
-    expect(upstream.requests).toMatchObject([{ kind: 'websocket', status: 403, frames: [], closeCode: undefined }])
-  })
-
   it('have no close code if the client closes', async () => {
     const upstream = await start()
     const socket = await attach(upstream)
@@ -109,19 +131,12 @@ describe('the requests of an upstream', () => {
 })
 
 describe('a session of an upstream', () => {
-  it('has its owner, size and number of clients', async () => {
+  it('has its owner', async () => {
     const upstream = await start({ inner: 'open-terminal@0.11' })
     const headers = { 'x-session-id': 'chat-1', 'x-terminal-context-id': 'chat:1' }
     const session = await create(upstream, headers, '/p/gold')
-    expect(session).toMatchObject({
-      id: 'chat-1',
-      userId: USER,
-      chatId: 'chat-1',
-      policyId: 'gold',
-      contextId: 'chat:1',
-      size: { cols: 80, rows: 24 },
-      attached: 0,
-    })
+    const owner = { userId: USER, chatId: 'chat-1', policyId: 'gold', contextId: 'chat:1' }
+    expect(session).toMatchObject({ id: 'chat-1', ...owner, attached: 0 })
     expect(new Date(session.createdAt).toISOString()).toBe(session.createdAt)
   })
 
@@ -140,12 +155,8 @@ describe('a session of an upstream', () => {
   it('resets its clients', async () => {
     const upstream = await start()
     const session = await create(upstream)
-    const socket = dial(upstream, session.id)
-    const upgraded = once(socket.ws, 'upgrade')
-    await once(socket.ws, 'open')
-    await roundTrip(socket)
-    const [{ socket: connection }] = await upgraded
-    const failed = once(connection, 'error')
+    const socket = await attach(upstream, session.id)
+    const failed = once(tcpOf(socket.ws), 'error')
     session.reset()
     expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
     expect(await socket.ended).toBe('open, 1006')
@@ -170,7 +181,7 @@ describe('a session of an upstream', () => {
 })
 
 describe('the close of an upstream', () => {
-  it('frees the port, ends every session and connection, and can be called twice', async () => {
+  it('frees the port, ends every session and connection, and can be called twice, also by `await using`', async () => {
     let killed = 0
     const upstream = await startTestUpstream({
       key: KEY,
@@ -180,17 +191,10 @@ describe('the close of an upstream', () => {
     await create(upstream)
     const waiting = dial(upstream, 'nowhere')
     await once(waiting.ws, 'open')
-    await Promise.all([upstream.close(), upstream.close()])
-    await upstream.close()
+    await Promise.all([upstream.close(), upstream.close(), upstream[Symbol.asyncDispose]()])
     expect(await Promise.all([socket.ended, waiting.ended])).toEqual(['open, 1006', 'open, 1006'])
     expect(upstream.sessions).toEqual([])
     expect(killed).toBe(2)
-    await expect(ask(upstream, 'GET')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
-  })
-
-  it('is called by `await using`', async () => {
-    const upstream = await startTestUpstream()
-    await upstream[Symbol.asyncDispose]()
     await expect(ask(upstream, 'GET')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
   })
 })
