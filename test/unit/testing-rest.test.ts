@@ -20,7 +20,47 @@ const NOT_FOUND = [404, { error: 'Session not found' }]
 const NOT_ALLOWED = [405, { detail: 'Method Not Allowed' }]
 const INVALID_KEY = [401, { detail: 'Invalid API key' }]
 const NO_KEY = [401, { detail: 'Missing Authorization header' }]
+const UNKNOWN = [404, { detail: 'Not Found' }]
+const NO_SESSIONS = [200, []]
+const NO_POLICY = [404, { detail: "Policy 'x' not found" }]
+const NO_USER = [
+  422,
+  { detail: [{ type: 'missing', loc: ['header', 'X-User-Id'], msg: 'Field required', input: null }] },
+]
 const LIMIT = [429, { error: 'Maximum number of terminal sessions (16) reached' }]
+
+const WRONG_KEY = { authorization: 'Bearer sk-2' }
+const WITHOUT_KEY = { authorization: undefined }
+const WITHOUT_USER = { 'x-user-id': undefined }
+const unknownPaths = ['', '/', '/api', `${API}/a/b`, `${API}/a%2Fb`, `/p/x/y${API}`, `/p/${API}`]
+
+/** Answers without a session: of the orchestrators, and of the Open Terminals, if theirs is another one. */
+const answers: Array<[method: string, path: string, headers: Headers, answer: unknown, ofOwnServers?: unknown]> = [
+  ...unknownPaths.map((path): [string, string, Headers, unknown] => ['GET', path, {}, UNKNOWN]),
+  ['PUT', API, {}, NOT_ALLOWED],
+  ['DELETE', API, {}, NOT_ALLOWED],
+  ['POST', `${API}/nowhere`, {}, NOT_ALLOWED],
+  ['PATCH', `${API}/nowhere`, {}, NOT_ALLOWED],
+  ['PUT', API, WITHOUT_KEY, NO_KEY, NOT_ALLOWED],
+  ['GET', API, WITHOUT_KEY, NO_KEY, INVALID_KEY],
+  ['POST', API, { ...WITHOUT_KEY, ...WITHOUT_USER }, NO_KEY, INVALID_KEY],
+  ['GET', API, WRONG_KEY, INVALID_KEY],
+  ['POST', API, { authorization: 'Bearer sk-1 sk-1' }, INVALID_KEY],
+  ['DELETE', `${API}/x`, { authorization: 'Basic sk-1' }, INVALID_KEY],
+  ['GET', API, { authorization: 'sk-1' }, INVALID_KEY],
+  ['GET', API, { authorization: 'bearer sk-1' }, NO_SESSIONS],
+  ['GET', API, WITHOUT_USER, NO_USER, NO_SESSIONS],
+  ['GET', `${API}/x`, WITHOUT_USER, NO_USER, NOT_FOUND],
+  // Ids that are not UTF-8.
+  ['GET', `${API}/%ff`, {}, NOT_FOUND],
+  ['GET', `${API}/%zz`, {}, NOT_FOUND],
+  ['GET', `${API}/%`, {}, NOT_FOUND],
+  // PROTOCOL 2.11: Open Terminal has no policies.
+  ['GET', `/p/gold${API}`, {}, NO_SESSIONS, UNKNOWN],
+  ['POST', `/p/x${API}`, {}, NO_POLICY, UNKNOWN],
+  ['GET', `/p/x${API}/y`, {}, NO_POLICY, UNKNOWN],
+  ['POST', `/p/x${API}`, WRONG_KEY, INVALID_KEY, UNKNOWN],
+]
 
 describe.each(releases)('%s', (release) => {
   // PROTOCOL 2.1 and 2.5
@@ -71,59 +111,21 @@ describe.each(releases)('%s', (release) => {
     expect(await ask(upstream, 'POST')).toEqual(LIMIT)
   })
 
-  it.each<[string, string]>([
-    ['PUT', ''],
-    ['DELETE', ''],
-    ['POST', '/nowhere'],
-    ['PATCH', '/nowhere'],
-  ])('does not allow %s %s', async (method, path) => {
-    expect(await ask(await start({ release }), method, API + path)).toEqual(NOT_ALLOWED)
-  })
-
-  it('wants the key as a bearer token, and the scheme in any case', async () => {
-    const upstream = await start({ release })
-    for (const authorization of ['Bearer sk-2', 'Bearer sk-1 sk-1', 'Basic sk-1', 'sk-1']) {
-      expect(await ask(upstream, 'POST', API, { authorization })).toEqual(INVALID_KEY)
-      expect(await ask(upstream, 'GET', API, { authorization })).toEqual(INVALID_KEY)
-      expect(await ask(upstream, 'DELETE', `${API}/x`, { authorization })).toEqual(INVALID_KEY)
-    }
-    expect(upstream.sessions).toEqual([])
-    expect(await ask(upstream, 'GET', API, { authorization: 'bearer sk-1' })).toEqual([200, []])
-  })
-
   it('requires no key if it has none', async () => {
     const upstream = await start({ release, key: '' })
     expect(await ask(upstream, 'GET', API, { authorization: undefined })).toEqual([200, []])
     expect(await ask(upstream, 'GET', API, { authorization: 'Bearer whatever' })).toEqual([200, []])
   })
 
-  it.each(['', '/', '/api', '/api/terminals/a/b', '/api/terminals/a%2Fb', '/p/x/y/api/terminals', '/p//api/terminals'])(
-    'answers 404 at "%s"',
-    async (path) => {
-      expect(await ask(await start({ release }), 'GET', path)).toEqual([404, { detail: 'Not Found' }])
-    },
-  )
-
-  it.each(['%ff', '%zz', '%'])('looks for a session called "%s", which is not UTF-8', async (id) => {
-    expect(await ask(await start({ release }), 'GET', `${API}/${id}`)).toEqual(NOT_FOUND)
+  it.each(answers)('answers %s %s with %j', async (method, path, headers, answer, ofOwnServers = answer) => {
+    const upstream = await start({ release, policies: ['gold'] })
+    const expected = release.startsWith('terminals') ? answer : ofOwnServers
+    expect(await ask(upstream, method, path, headers)).toEqual(expected)
+    expect(upstream.sessions).toEqual([])
   })
 })
 
 describe.each(orchestrators)('%s', (release) => {
-  it('answers 401 without a key before it checks the user', async () => {
-    const upstream = await start({ release })
-    expect(await ask(upstream, 'POST', API, { authorization: undefined, 'x-user-id': undefined })).toEqual(NO_KEY)
-  })
-
-  it('answers 422 without a user', async () => {
-    const upstream = await start({ release })
-    for (const path of [API, `${API}/x`]) {
-      const [status, body] = await ask(upstream, 'GET', path, { 'x-user-id': undefined })
-      expect(status).toBe(422)
-      expect(body).toMatchObject({ detail: [{ type: 'missing', loc: ['header', 'X-User-Id'] }] })
-    }
-  })
-
   it('separates users, and has room for 16 sessions for each', async () => {
     const upstream = await start({ release })
     const bob = { 'x-user-id': 'bob' }
@@ -145,30 +147,19 @@ describe.each(orchestrators)('%s', (release) => {
     expect((await ask(upstream, 'GET', `/p/with%20blank${API}/${id}`))[0]).toBe(200)
   })
 
-  // PROTOCOL 2.11
-  it('answers 404 to an unknown policy, and without the option policies knows all', async () => {
-    const upstream = await start({ release, policies: ['gold'] })
-    const answer = [404, { detail: "Policy 'x' not found" }]
-    expect(await ask(upstream, 'POST', `/p/x${API}`)).toEqual(answer)
-    expect(await ask(upstream, 'GET', `/p/x${API}/y`)).toEqual(answer)
-    expect((await ask(upstream, 'POST', `/p/x${API}`, { authorization: 'Bearer sk-2' }))[0]).toBe(401)
-    expect(await ask(await start({ release }), 'GET', `/p/x${API}`)).toEqual([200, []])
+  it('knows every policy without the option policies', async () => {
+    expect(await ask(await start({ release }), 'GET', `/p/x${API}`)).toEqual(NO_SESSIONS)
   })
 })
 
 describe.each(ownServers)('%s', (release) => {
-  it('answers 401 without a key', async () => {
-    expect(await ask(await start({ release }), 'GET', API, { authorization: undefined })).toEqual(INVALID_KEY)
-  })
-
-  it('answers 405 before it checks the key', async () => {
-    const upstream = await start({ release })
-    for (const [path, allow] of [
-      ['', 'POST'],
-      ['/x', 'GET'],
+  it('names the method that it allows', async () => {
+    const { url } = await start({ release })
+    for (const [path, allowed] of [
+      [API, 'POST'],
+      [`${API}/x`, 'GET'],
     ]) {
-      const response = await fetch(`${upstream.url}${API}${path}`, { method: 'PUT' })
-      expect([response.status, response.headers.get('allow')]).toEqual([405, allow])
+      expect((await fetch(`${url}${path}`, { method: 'PUT' })).headers.get('allow')).toBe(allowed)
     }
   })
 
@@ -191,10 +182,6 @@ describe.each(ownServers)('%s', (release) => {
     const upstream = await start({ release })
     for (let count = 0; count < 16; count += 1) await create(upstream, { 'x-user-id': `user-${count}` })
     expect(await ask(upstream, 'POST', API, { 'x-user-id': 'bob' })).toEqual(LIMIT)
-  })
-
-  it('has no policies', async () => {
-    expect(await ask(await start({ release }), 'POST', `/p/x${API}`)).toEqual([404, { detail: 'Not Found' }])
   })
 })
 
