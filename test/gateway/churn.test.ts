@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
@@ -10,6 +9,7 @@ import { connectTerminal } from '../../src/index.ts'
 import type { TestUpstream } from '../../src/testing.ts'
 import { tcpOf } from '../support/frames.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
+import { serverOf } from '../support/terminal-gateway.ts'
 import { clientOf, listen, releases, until, upstreamOf } from '../support/upstream.ts'
 
 failOnUnhandledErrors()
@@ -224,12 +224,7 @@ async function serve(upstream: TestUpstream): Promise<Server> {
     retry: { attempts: 2, delay: 5 },
     unauthenticated: 20,
   })
-  const server = createServer((request, response) => {
-    gateway.handleRequest(request, response, () => void response.writeHead(404).end())
-  })
-  server.on('upgrade', (request, socket, head) => {
-    if (!gateway.handleUpgrade(request, socket, head)) socket.destroy()
-  })
+  const server = serverOf(gateway)
   const base = await listen(server)
   return {
     base,

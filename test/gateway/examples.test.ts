@@ -1,26 +1,20 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { connectTerminal, TerminalError } from '../../src/index.ts'
 import { startTestUpstream, type TestUpstream } from '../../src/testing.ts'
+import { clientTo } from '../support/proxy.ts'
+import { freePort } from '../support/upstream.ts'
 
 const examples = fileURLToPath(new URL('../examples/', import.meta.url))
 
 interface Example {
   readonly upstream: TestUpstream
-  readonly child: ChildProcess
+  readonly child: ChildProcessByStdio<null, Readable, null>
   /** The URL that the example has printed. */
   readonly base: string
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** Starts an example in front of an upstream with a real `sh`. Both end with the test. */
@@ -65,3 +59,18 @@ test.each(['gateway-express.mjs', 'gateway-fastify.mjs', 'gateway-hono.mjs'])(
     expect((await fetch(new URL('/api/terminals', base))).status).toBe(404)
   },
 )
+
+test('proxy.mjs joins a page with a valid token to a shell, and closes any other page with 4001', async () => {
+  const { upstream, child, base: url } = await start('proxy.mjs')
+  const page = async (token: string): Promise<{ output: string; code: number; reason: string }> => {
+    const { ws, bytes, closed } = await clientTo({ url })
+    ws.send(JSON.stringify({ type: 'auth', token }))
+    ws.send(Buffer.from('echo "6 x 7 = $((6 * 7))"; exit\n'))
+    return { ...(await closed), output: bytes().toString() }
+  }
+  const line = once(child.stdout, 'data')
+  expect(await page('let-me-in')).toEqual({ output: '$ 6 x 7 = 42\n', code: 1000, reason: '' })
+  expect(String(await line)).toBe('127.0.0.1: ended by the upstream with 1000 \n')
+  expect(await page('let-me-out')).toEqual({ output: '', code: 4001, reason: 'Log in again' })
+  expect(upstream.sessions).toEqual([])
+})

@@ -9,9 +9,9 @@ import { createTerminalGateway } from '../../src/gateway.ts'
 import { TerminalError } from '../../src/index.ts'
 import { probeUpstream } from '../../src/probe.ts'
 import { launchBrowser } from '../runtimes/browser.mjs'
+import { serveGateway } from '../support/terminal-gateway.ts'
 import { clientOf, upstreamOf } from '../support/upstream.ts'
 import { hasNginx, startFront } from './nginx.ts'
-import { serveGateway } from './serve.mjs'
 
 const WEBSOCKETS =
   'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'

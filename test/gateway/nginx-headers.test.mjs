@@ -7,9 +7,9 @@ import { connectTerminal } from '../../src/index.ts'
 import { probeUpstream } from '../../src/probe.ts'
 import { TOKEN } from '../support/front.ts'
 import { run } from '../support/host.ts'
+import { serveGateway } from '../support/terminal-gateway.ts'
 import { clientOf, outputWith, upstreamOf } from '../support/upstream.ts'
 import { hasNginx, startAccess, startBasicAuth } from './nginx.ts'
-import { serveGateway } from './serve.mjs'
 
 const BASIC = { Authorization: `Basic ${Buffer.from('ada:canary word').toString('base64')}` }
 
@@ -26,12 +26,6 @@ async function expectShell(terminal) {
   expect((await terminal.close()).cause).toBe('local')
 }
 
-/** Starts a gateway whose `authorize` returns these options. */
-async function startGateway(options) {
-  const gateway = createTerminalGateway({ authorize: () => options })
-  return serveGateway(gateway)
-}
-
 /** Writes the headers to a file for --header-file. */
 function fileWith(headers) {
   const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
@@ -45,7 +39,7 @@ function fileWith(headers) {
 async function expectToPass(options, flags) {
   await expectShell(await connectTerminal(options))
   const { settle: _, ...upstream } = options
-  const gateway = await startGateway(upstream)
+  const gateway = await serveGateway(createTerminalGateway({ authorize: () => upstream }))
   await expectShell(await connectTerminal({ base: gateway, userId: 'a page' }))
   expect(await probeUpstream({ ...options, idle: 0 })).toMatchObject({ ok: true, family: 'open-terminal@>=0.12.4' })
   const env = { TERMINAL_UPSTREAM_KEY: options.key }

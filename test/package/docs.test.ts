@@ -54,6 +54,12 @@ test('README.md has an example that runs and shows what it prints', () => {
   expect(shown.length).toBeGreaterThan(0)
 })
 
+test('README.md contains the example of a gateway unchanged, in fewer than 20 lines', () => {
+  const gateway = readFileSync(join(repository, 'test', 'examples', 'gateway.mjs'), 'utf8')
+  expect(readFileSync(readme, 'utf8')).toContain(`\`\`\`js\n${gateway}\`\`\``)
+  expect(gateway.trimEnd().split('\n').length).toBeLessThan(20)
+})
+
 describe('the examples compile', async () => {
   for (const { file, code } of examples) writeFileSync(join(folder, file), code)
   const complaints = compile(folder, {

@@ -1,5 +1,4 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { createTerminalGateway, type TerminalGateway } from '../../src/gateway.ts'
 import { TerminalError } from '../../src/index.ts'
@@ -23,6 +22,8 @@ import {
   type UpstreamFault,
 } from './model-faults.ts'
 import { LIMIT, witnessedBy, type ModelShell, type Witness } from './model-shells.ts'
+import { serverOf } from './terminal-gateway.ts'
+import { listen } from './upstream.ts'
 
 export const USERS = [0, 1, 2] as const
 const FILLER = 'Bearer filler'
@@ -93,24 +94,9 @@ export class World {
 
   static async start(release: TestRelease): Promise<World> {
     const world = new World(release)
-    const fault = (operation: TestOperation) => world.#faultOf(operation)
-    const faults: TestFaults = {
-      get create() {
-        return fault('create')
-      },
-      get list() {
-        return fault('list')
-      },
-      get get() {
-        return fault('get')
-      },
-      get delete() {
-        return fault('delete')
-      },
-      get attach() {
-        return fault('attach')
-      },
-    }
+    const faults: TestFaults = {}
+    for (const operation of ['create', 'list', 'get', 'delete', 'attach'] as const)
+      Object.defineProperty(faults, operation, { get: () => world.#faultOf(operation), enumerable: true })
     world.upstream = await startTestUpstream({ release, faults, shell: witnessedBy(world.witnesses) })
     world.gateway = createTerminalGateway({
       authorize: ({ token }) => world.#authorize(token),
@@ -119,20 +105,18 @@ export class World {
       settle: 5,
       retry: { attempts: 2, delay: 1 },
     })
-    world.#server = createServer((request, response) => {
+    world.#server = serverOf(world.gateway)
+    world.#server.prependListener('request', ({ method }, response) => {
       world.lastResponse = response
       response.once('finish', () => {
-        if (request.method === 'POST' && response.statusCode === 200) world.created += 1
+        if (method === 'POST' && response.statusCode === 200) world.created += 1
       })
-      world.gateway.handleRequest(request, response, () => void response.writeHead(404).end())
     })
-    world.#server.on('upgrade', (request, socket, head) => {
+    world.#server.prependListener('upgrade', (_request, socket) => {
       world.#sockets.add(socket)
       socket.once('close', () => world.#sockets.delete(socket))
-      if (!world.gateway.handleUpgrade(request, socket, head)) socket.destroy()
     })
-    await new Promise<void>((resolve) => world.#server.listen(0, '127.0.0.1', resolve))
-    world.base = `http://127.0.0.1:${(world.#server.address() as AddressInfo).port}`
+    world.base = await listen(world.#server)
     return world
   }
 

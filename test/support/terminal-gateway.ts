@@ -1,11 +1,10 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { WebSocket } from 'ws'
 import { createTerminalGateway, type TerminalGateway, type TerminalGatewayOptions } from '../../src/gateway.ts'
 import { TerminalError, type ConnectTerminalOptions } from '../../src/index.ts'
 import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, type ProxyClient } from './proxy.ts'
-import { afterwards, clientOf, until, upstreamOf } from './upstream.ts'
+import { afterwards, clientOf, listen, until, upstreamOf } from './upstream.ts'
 
 export interface ServedGateway {
   readonly upstream: TestUpstream
@@ -33,13 +32,29 @@ export async function startGateway(
     settle: 50,
     ...options,
   })
+  const url = await serveGateway(gateway)
+  return { upstream, gateway, base: `${url}${options.path ?? ''}`, server: url }
+}
+
+/** Returns a server that a gateway answers, and `next` what is not for the gateway. */
+export function serverOf(
+  gateway: Pick<TerminalGateway, 'handleRequest' | 'handleUpgrade'>,
+  next = (response: ServerResponse): void => void response.writeHead(404).end('not the gateway'),
+): Server {
   const server = createServer((request, response) => {
-    gateway.handleRequest(request, response, () => void response.writeHead(404).end('not the gateway'))
+    gateway.handleRequest(request, response, () => next(response))
   })
-  server.on('upgrade', (request, socket, head) => {
+  return server.on('upgrade', (request, socket, head) => {
     if (!gateway.handleUpgrade(request, socket, head)) socket.destroy()
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+}
+
+/** Serves a gateway until the end of the test. Returns the URL of its server. */
+export async function serveGateway(
+  gateway: TerminalGateway,
+  next?: (response: ServerResponse) => void,
+): Promise<string> {
+  const server = serverOf(gateway, next)
   afterwards({
     async close() {
       await gateway.close({ drain: 0 })
@@ -47,8 +62,7 @@ export async function startGateway(
       await new Promise((resolve) => server.close(resolve))
     },
   })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return { upstream, gateway, base: `${url}${options.path ?? ''}`, server: url }
+  return listen(server)
 }
 
 function userOf(token: string): string {

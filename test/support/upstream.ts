@@ -49,12 +49,17 @@ export async function serve(configure: (server: Server) => void): Promise<string
   return listen(server)
 }
 
+/** Returns a port that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  const { port } = new URL(await listen(server))
+  await new Promise((resolve) => server.close(resolve))
+  return Number(port)
+}
+
 /** Returns a base URL whose port refuses connections. */
 export async function nobody(): Promise<string> {
-  const server = createServer()
-  const base = await listen(server)
-  await new Promise((resolve) => server.close(resolve))
-  return base
+  return `http://127.0.0.1:${await freePort()}`
 }
 
 /** Every key of these tests contains this. */
