@@ -1,14 +1,11 @@
 // What a page in Chromium and the probe say behind nginx, in the forms that people copy, side by side.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createTerminalGateway } from '../../src/gateway.ts'
 import { TerminalError } from '../../src/index.ts'
 import { probeUpstream } from '../../src/probe.ts'
-import { launchBrowser } from '../runtimes/browser.mjs'
+import { startBrowser } from '../support/page.mjs'
 import { serveGateway } from '../support/terminal-gateway.ts'
 import { clientOf, upstreamOf } from '../support/upstream.ts'
 import { hasNginx, startFront } from './nginx.ts'
@@ -41,7 +38,6 @@ const fronts = [
   ],
 ]
 
-const home = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
 let browser
 let script
 
@@ -57,13 +53,10 @@ beforeAll(async () => {
     write: false,
   })
   script = outputFiles[0].text
-  browser = await launchBrowser(home)
+  browser = await startBrowser()
 }, 60_000)
 
-afterAll(async () => {
-  await browser?.close()
-  rmSync(home, { recursive: true, force: true })
-})
+afterAll(() => browser?.stop())
 
 /** Starts a gateway that lets one token in, with an upstream behind it, and a page. */
 async function startGateway() {

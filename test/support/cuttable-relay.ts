@@ -22,7 +22,14 @@ interface Passage {
 }
 
 /** Starts a TCP relay to a server, whose connections can be cut. It ends with the test. */
-export async function relayTo({ base }: { base: string }): Promise<CuttableRelay> {
+export async function relayTo(server: { base: string }): Promise<CuttableRelay> {
+  const relay = await startRelay(server)
+  afterwards(relay)
+  return relay
+}
+
+/** Starts a TCP relay to a server, whose connections can be cut. */
+export async function startRelay({ base }: { base: string }): Promise<CuttableRelay & { close(): Promise<unknown> }> {
   const { hostname, port } = new URL(base)
   const passages = new Set<Passage>()
   let isRefusing = false
@@ -49,12 +56,6 @@ export async function relayTo({ base }: { base: string }): Promise<CuttableRelay
     if (how === 'close') socket.destroy()
     else if (how === 'reset') socket.resetAndDestroy()
   }
-  afterwards({
-    close() {
-      for (const { client, server } of passages) for (const socket of [client, server]) socket.destroy()
-      return new Promise((resolve) => relay.close(resolve))
-    },
-  })
   return {
     base: url,
     cut(how) {
@@ -69,6 +70,10 @@ export async function relayTo({ base }: { base: string }): Promise<CuttableRelay
     refuse() {
       isRefusing = true
       return () => void (isRefusing = false)
+    },
+    close() {
+      for (const { client, server } of passages) for (const socket of [client, server]) socket.destroy()
+      return new Promise((resolve) => relay.close(resolve))
     },
   }
 }
