@@ -7,14 +7,15 @@ import { wrongValue } from '../lib/arguments.ts'
  * - `{ delay }`: the request takes that many ms longer;
  * - `{ refuse }`: the upstream does nothing, and answers with that HTTP status and `body`. For an attach, `refuse` can
  *   also be a close code; then the upstream closes right after the handshake, with `body` as the reason;
- * - `'drop'`: the upstream carries out the request, but ends the connection before the answer; for an attach, right after
- *   the handshake;
- * - `'full'`: the upstream does nothing, and answers 429 as a server does to a POST when it has as many sessions as it allows;
- * - `'rate-limit'`: the upstream does nothing, and answers 429 with a web page, as a reverse proxy does that limits the rate of
- *   requests;
- * - `'expire'`: the upstream carries out and answers the request, and forgets the kept-alive connection without a notice.
- *   It resets (RST) the connection at the next request, which it neither carries out nor records in `requests`. An attach
- *   succeeds;
+ * - `'drop'`: the upstream carries out the request, but ends the connection before the answer; for an attach, right
+ *   after the handshake;
+ * - `'full'`: the upstream does nothing, and answers 429 as a server does to a POST when it has as many sessions as it
+ *   allows;
+ * - `'rate-limit'`: the upstream does nothing, and answers 429 with a web page, as a reverse proxy does that limits the
+ *   rate of requests;
+ * - `'expire'`: the upstream carries out and answers the request, and forgets the kept-alive connection without a
+ *   notice. It resets (RST) the connection at the next request, which it neither carries out nor records in `requests`.
+ *   An attach succeeds;
  * - `'reset'`: the upstream resets (RST) the connection instead of answering;
  * - `'stall'`: the upstream never answers.
  */
@@ -52,10 +53,10 @@ const OPERATIONS = ['create', 'list', 'get', 'delete', 'attach', 'output'] as co
 export type TestOperation = (typeof OPERATIONS)[number]
 
 /**
- * The faults of each operation. A single fault applies to every request. In a list, the first fault applies to the first
- * request for the operation, the second to the second, and so on; `undefined` stands for a request without a fault, and
- * requests after the end of the list have none. The upstream looks the faults up at each request, so a test can change
- * them at any time.
+ * The faults of each operation. A single fault applies to every request. In a list, the first fault applies to the
+ * first request for the operation, the second to the second, and so on; `undefined` stands for a request without a
+ * fault, and requests after the end of the list have none. The upstream looks the faults up at each request, so a test
+ * can change them at any time.
  *
  * @example
  * ```ts

@@ -145,8 +145,8 @@ function answerOutput(
 function answerCreate(state: ServerState, owner: TestOwner, visible: readonly ServerSession[]): RestAnswer {
   if (visible.length >= MAX_SESSIONS) return [429, FULL]
   const session = state.create(owner)
-  // Two sessions have the same id where the chat is the id. Requests then find the new one only; the shell and the client
-  // of the old one go on.
+  // Two sessions have the same id where the chat is the id. Requests then find the new one only; the shell and the
+  // client of the old one go on.
   for (const old of visible) if (old.id === session.id) state.sessions.delete(old)
   return [200, bodyOf(session)]
 }

@@ -7,9 +7,9 @@ const MAX_DEPTH = 1000
 const TOKENS = /\\.|"|[[{}\]]|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|NaN|-?Infinity/g
 
 /**
- * Reads a text as Python's json module does. For Python, `NaN` and `Infinity` are numbers, and a number with a point or an
- * exponent is never an integer. Text that nests too deep, or a number with too many digits, raises errors that the servers
- * do not expect.
+ * Reads a text as Python's json module does. For Python, `NaN` and `Infinity` are numbers, and a number with a point or
+ * an exponent is never an integer. Text that nests too deep, or a number with too many digits, raises errors that the
+ * servers do not expect.
  */
 export function readJson(text: string): Record<string, unknown> | JsonProblem {
   // Brackets and digits inside a string do not count.

@@ -5,10 +5,11 @@ import { wrongValue } from '../lib/arguments.ts'
  * stands for all real releases up to the next in this list:
  * - `open-terminal@0.8.1`: ignores the chat (`X-Session-Id`);
  * - `open-terminal@0.11` (0.11.32 to 0.11.34): uses the chat as the id of the session;
- * - `open-terminal@0.14` (0.12.4 to 0.14.1): checks who owns a session, attaches one client at a time, and accepts input
- *   of any length whole;
+ * - `open-terminal@0.14` (0.12.4 to 0.14.1): checks who owns a session, attaches one client at a time, and accepts
+ *   input of any length whole;
  * - `open-terminal@0.14.2`: also closes the socket with 1000 when the shell ends for any reason;
- * - `open-terminal@0.14.5`: also refuses a token that is not an ASCII string with 4001, instead of dropping the connection.
+ * - `open-terminal@0.14.5`: also refuses a token that is not an ASCII string with 4001, instead of dropping the
+ *   connection.
  */
 export type TestRelease =
   | 'terminals@0.0.2'
@@ -23,8 +24,8 @@ export type TestRelease =
 /**
  * The releases that can run in the containers of an orchestrator.
  *
- * The same release of Terminals treats its clients differently in front of another Open Terminal. This type is for tests
- * of that difference.
+ * The same release of Terminals treats its clients differently in front of another Open Terminal. This type is for
+ * tests of that difference.
  */
 export type TestInner = Extract<TestRelease, `open-terminal@${string}`>
 
@@ -41,8 +42,8 @@ export interface Behaviour {
   /** Uses the chat as the id of its session (PROTOCOL 2.7). */
   readonly chatIsId: boolean
   /**
-   * Checks who owns a session, attaches one client, takes all input, and tells the output of the user's shell (PROTOCOL 2.8,
-   * 3.12, 5.5 and 2.17).
+   * Checks who owns a session, attaches one client, takes all input, and tells the output of the user's shell
+   * (PROTOCOL 2.8, 3.12, 5.5 and 2.17).
    */
   readonly strictSessions: boolean
   /** Closes the attached socket with 1000 when the shell ends (PROTOCOL 6.5). */

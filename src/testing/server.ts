@@ -48,16 +48,17 @@ export interface TestUpstreamOptions {
    * to the session.
    *
    * An orchestrator never names a chat when it attaches, and keeps its connection when its client leaves. So a strict
-   * inner server (from 0.14 on) refuses the client of a session with a chat, and each client after the first. The client
-   * is then attached to nothing: the socket is silent, and closes with 1000 at the next message.
+   * inner server (from 0.14 on) refuses the client of a session with a chat, and each client after the first. The
+   * client is then attached to nothing: the socket is silent, and closes with 1000 at the next message.
    *
-   * Default: `'open-terminal@0.14.5'` for `terminals@0.2.2`, `'open-terminal@0.11'` for older Terminals. An error with an
-   * `open-terminal@…` release.
+   * Default: `'open-terminal@0.14.5'` for `terminals@0.2.2`, `'open-terminal@0.11'` for older Terminals. An error with
+   * an `open-terminal@…` release.
    */
   inner?: TestInner | undefined
   /**
-   * Whether the upstream is in multi-user mode: a POST without `X-User-Id` is answered with 400, and the sessions of each user
-   * are for that user alone, as they are without it. Default: `false`. An error with any release but `open-terminal@0.14.5`.
+   * Whether the upstream is in multi-user mode: a POST without `X-User-Id` is answered with 400, and the sessions of
+   * each user are for that user alone, as they are without it. Default: `false`. An error with any release but
+   * `open-terminal@0.14.5`.
    */
   multiUser?: boolean | undefined
   /** The key that the upstream requires. Default: none, and the upstream accepts every request. */
@@ -74,13 +75,15 @@ export interface TestUpstreamOptions {
   policies?: readonly string[] | undefined
   /** ms that the upstream waits for the auth frame. Default: 10 000, as the real servers. */
   authTimeout?: number | undefined
-  /** ms between the five attempts of Terminals 0.2.2 to reach an unknown session. Default: 1 000, as the real server. */
+  /**
+   * ms between the five attempts of Terminals 0.2.2 to reach an unknown session. Default: 1 000, as the real server.
+   */
   redialDelay?: number | undefined
   /**
    * ms without a REST request or an attach after which an orchestrator tears down a container (one per user, policy and
-   * context). Messages on a socket do not count. The sessions of the container are then gone. Their clients get no notice;
-   * a client's socket closes with 1000 at its next message. The orchestrator checks four times in this period, so a
-   * container can live a quarter longer.
+   * context). Messages on a socket do not count. The sessions of the container are then gone. Their clients get no
+   * notice; a client's socket closes with 1000 at its next message. The orchestrator checks four times in this period,
+   * so a container can live a quarter longer.
    *
    * Default: none, and containers are never torn down. An error with an `open-terminal@…` release.
    */

@@ -58,8 +58,8 @@ function killRunning(): void {
 }
 
 /**
- * A real, interactive `sh` on pipes instead of a PTY. It prompts and handles Ctrl-D, but does not echo, does not know its
- * size and does not handle Ctrl-C.
+ * A real, interactive `sh` on pipes instead of a PTY. It prompts and handles Ctrl-D, but does not echo, does not know
+ * its size and does not handle Ctrl-C.
  */
 export const sh: TestShell = ({ output, exit }) => {
   // `+m` turns off job control, because `sh` prints a warning without a PTY. `detached` gives the shell its own process

@@ -25,9 +25,9 @@ export interface TestUpstream extends AsyncDisposable {
  * Starts an upstream in this process, on a free port of 127.0.0.1, that treats its clients as one real release does,
  * including the defects of that release.
  *
- * It is for tests of clients of Open Terminal or Terminals. It needs no Python and no Docker, and a test can add faults.
- * The upstream does not keep the process alive, so a test that forgets to close it can still end. Only output that a
- * client does not read can keep the process alive.
+ * It is for tests of clients of Open Terminal or Terminals. It needs no Python and no Docker, and a test can add
+ * faults. The upstream does not keep the process alive, so a test that forgets to close it can still end. Only output
+ * that a client does not read can keep the process alive.
  *
  * @example
  * ```ts

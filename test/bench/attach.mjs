@@ -1,5 +1,5 @@
-// Measures the cost of `tokenInUrl`: connectTerminal attaches with each value, to a release that requires the key in the
-// URL and to a release that does not.
+// Measures the cost of `tokenInUrl`: connectTerminal attaches with each value, to a release that requires the key in
+// the URL and to a release that does not.
 //
 //   npm run build && node test/bench/attach.mjs [--rounds 25]
 import { availableParallelism, cpus } from 'node:os'
@@ -54,7 +54,9 @@ async function compare() {
   console.log(table(rows))
 }
 
-/** Returns the median ms and the mean requests of `attaches` attaches, or `undefined` when the server refuses the key. */
+/**
+ * Returns the median ms and the mean requests of `attaches` attaches, or `undefined` when the server refuses the key.
+ */
 async function measure({ tokenInUrl }, upstream, attaches) {
   const base = await upstream.call('url')
   const times = []

@@ -1,7 +1,7 @@
 // The subjects about opening sessions, and about many that are open.
 import { shuffled } from './numbers.mjs'
 import { start } from './processes.mjs'
-import { emptyRows, inTurns, rivals, SETTLING, startUpstream } from './setup.mjs'
+import { emptyRows, inTurns, rivals, SETTLING_MS, startUpstream } from './setup.mjs'
 import { fitting, KIB, rounds, sleep } from './settings.mjs'
 import { measureReading } from './traffic.mjs'
 
@@ -28,7 +28,9 @@ async function closeAll(client) {
   await sleep(500)
 }
 
-/** The sessions of {@link crowd}, before it grows and after. A relay has two connections for each, as has the upstream. */
+/**
+ * The sessions of {@link crowd}, before it grows and after. A relay has two connections for each, as has the upstream.
+ */
 export const crowdSizes = [100, fitting(5_000, 2)]
 /** The sessions among them that type. */
 export const TYPISTS = 50
@@ -46,7 +48,7 @@ export async function crowd() {
       const client = open === 0 ? typists[name] : others
       await client.call('connect', { url: urls[name], count: size - open })
     }
-    if (open > 0) await sleep(SETTLING)
+    if (open > 0) await sleep(SETTLING_MS)
     open = size
     const place = crowdSizes.indexOf(size)
     const measure = (name) => typists[name].call('echo', { typists: TYPISTS, times: 16, warmUp: 2, pause: 40 })

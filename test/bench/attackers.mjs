@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { WebSocket } from 'ws'
 
 const AUTH = JSON.stringify({ type: 'auth', token: '' })
-const FRAME = 4096
+const FRAME_BYTES = 4096
 
 async function attachTo(url) {
   const socket = new WebSocket(url)
@@ -14,8 +14,8 @@ async function attachTo(url) {
 }
 
 /**
- * Creates a session that prints `unit` again and again, `bytes` in all, and attaches to it without end, in so many loops at
- * the same time. Resolves when these have begun.
+ * Creates a session that prints `unit` again and again, `bytes` in all, and attaches to it without end, in so many
+ * loops at the same time. Resolves when these have begun.
  */
 export async function attachInLoops({ url, unit, bytes, loops }) {
   const sessions = new URL('/api/terminals', url.replace('ws:', 'http:'))
@@ -23,12 +23,12 @@ export async function attachInLoops({ url, unit, bytes, loops }) {
   const target = new URL(`/api/terminals/${id}`, url)
   const printer = await attachTo(target)
   // The upstream echoes what is typed. Each frame begins with a line, so that the tail begins there.
-  const block = Buffer.from(`\n${unit.repeat(Math.ceil(FRAME / unit.length))}`.slice(0, FRAME), 'latin1')
+  const block = Buffer.from(`\n${unit.repeat(Math.ceil(FRAME_BYTES / unit.length))}`.slice(0, FRAME_BYTES), 'latin1')
   let left = bytes
   const printed = new Promise((resolve) => {
     printer.on('message', ({ length }) => (left -= length) <= 0 && resolve())
   })
-  for (let sent = 0; sent < bytes + FRAME; sent += FRAME) printer.send(block)
+  for (let sent = 0; sent < bytes + FRAME_BYTES; sent += FRAME_BYTES) printer.send(block)
   await printed
   for (let loop = 0; loop < loops; loop += 1) void attachAgain(target)
 }

@@ -1,11 +1,11 @@
-// The sessions that the benchmark's client opens, in several ways. Each calls `onBytes` with the number of bytes that have
-// arrived. `sizeOf` returns how many bytes it counts for a frame.
+// The sessions that the benchmark's client opens, in several ways. Each calls `onBytes` with the number of bytes that
+// have arrived. `sizeOf` returns how many bytes it counts for a frame.
 import { randomBytes } from 'node:crypto'
 import net from 'node:net'
 import { connectTerminal } from 'terminal-upstream'
 import { WebSocket } from 'ws'
 
-const BLOCK = 64 * 1024
+const BLOCK_BYTES = 64 * 1024
 const AUTH = JSON.stringify({ type: 'auth', token: '' })
 
 /** Ways to open a session. All resolve when the shell has printed its prompt. */
@@ -82,7 +82,7 @@ function openRaw(url) {
   return new Promise((resolve, reject) => {
     let onData = readHandshake
     let head = ''
-    const onread = { buffer: Buffer.alloc(BLOCK), callback: (count, buffer) => onData(count, buffer) }
+    const onread = { buffer: Buffer.alloc(BLOCK_BYTES), callback: (count, buffer) => onData(count, buffer) }
     const socket = net.connect({ host: hostname, port, noDelay: true, onread })
     const session = {
       onBytes: () => resolve(session),
@@ -97,7 +97,7 @@ function openRaw(url) {
       /** Sends the same message for this many ms, as fast as the relay reads. */
       async flood({ message, isBinary, ms }) {
         const frame = maskedFrame(Buffer.from(message), isBinary)
-        const block = Buffer.concat(Array(Math.floor(BLOCK / frame.length)).fill(frame))
+        const block = Buffer.concat(Array(Math.floor(BLOCK_BYTES / frame.length)).fill(frame))
         for (const end = performance.now() + ms; performance.now() < end;) {
           if (!socket.write(block)) await new Promise((drained) => socket.once('drain', drained))
         }
@@ -133,7 +133,9 @@ function openRaw(url) {
 
 const CLOSE = Buffer.from([0x88, 0x80, 0, 0, 0, 0])
 
-/** Returns a frame of fewer than 126 bytes (RFC 6455, section 5.2). Its mask is 0, which leaves the bytes as they are. */
+/**
+ * Returns a frame of fewer than 126 bytes (RFC 6455, section 5.2). Its mask is 0, which leaves the bytes as they are.
+ */
 function maskedFrame(bytes, isBinary) {
   return Buffer.concat([Buffer.from([isBinary ? 0x82 : 0x81, 0x80 | bytes.length, 0, 0, 0, 0]), bytes])
 }

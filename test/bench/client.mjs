@@ -113,8 +113,8 @@ answerCalls({
   },
 
   /**
-   * Resolves with the µs from a key to its echo in the first sessions, as many as there are `typists`, which all type at the
-   * same time. `times` and `warmUp` are keys of each typist, with `pause` ms between keys on average.
+   * Resolves with the µs from a key to its echo in the first sessions, as many as there are `typists`, which all type
+   * at the same time. `times` and `warmUp` are keys of each typist, with `pause` ms between keys on average.
    */
   async echo({ typists = 1, ...keys }) {
     const samples = await Promise.all(sessions.slice(0, typists).map((session) => sampleEchoes(session, keys)))

@@ -8,9 +8,9 @@ const growth = (before, after, unit) => ({
   held: (after.held - before.held) / unit,
 })
 
-// ms. proxyTerminal sends its last request for a session after 16 s. V8 gives the memory for young objects, 32 MiB, back
-// some 20 s after that.
-const RESTING = 45_000
+// proxyTerminal sends its last request for a session after 16 s. V8 gives the memory for young objects, 32 MiB,
+// back some 20 s after that.
+const RESTING_MS = 45_000
 
 /** The sessions of {@link idle}. A relay has two connections for each. */
 export const idleSessions = fitting(5_000, 2)
@@ -21,7 +21,7 @@ export const idle = () =>
     await client.call('connect', { url })
     const before = await relay.call('memory')
     await client.call('connect', { url, count: idleSessions - 1 })
-    const idleAt = Date.now() + RESTING
+    const idleAt = Date.now() + RESTING_MS
     return async () => {
       await sleep(idleAt - Date.now())
       const connections = await relay.call('connections')
@@ -43,7 +43,7 @@ export async function parked() {
   const before = await relays.gateway.call('memory')
   await client.call('connect', { url: urls.gateway, count: parkedSessions - 1 })
   await client.call('disconnect')
-  await sleep(RESTING)
+  await sleep(RESTING_MS)
   const row = growth(before, await relays.gateway.call('memory'), parkedSessions * KIB)
   await Promise.all([stop(), client.stop()])
   return { gateway: [row] }

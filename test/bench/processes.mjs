@@ -1,8 +1,8 @@
 // Client, relay and upstream are separate processes, so that none delays the event loop of another.
 import { fork } from 'node:child_process'
 
-// ms for one call, far more than any call takes. A lost byte must end the run with an error, not hang it.
-const CALL_TIMEOUT = 60_000
+// Far more than any call takes. A lost byte must end the run with an error, not hang it.
+const CALL_TIMEOUT_MS = 60_000
 
 /** Returns the options that a child was started with. For use in a child. */
 export const ownOptions = () => JSON.parse(process.argv[2])
@@ -29,7 +29,7 @@ export async function start(file, options = {}) {
 
   function wait(id) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(id, { failure: `${file}: no answer to ${id}` }), CALL_TIMEOUT)
+      const timer = setTimeout(() => settle(id, { failure: `${file}: no answer to ${id}` }), CALL_TIMEOUT_MS)
       calls.set(id, ({ result, failure }) => {
         clearTimeout(timer)
         if (failure) reject(new Error(failure))

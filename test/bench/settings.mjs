@@ -20,7 +20,9 @@ const OTHER_DESCRIPTORS = 500
 process.report.excludeNetwork = true
 const { soft: descriptors } = process.report.getReport().userLimits.open_files
 
-/** Returns `wanted`, or the number of sessions that `ulimit -n` allows if that is less, with this many connections each. */
+/**
+ * Returns `wanted`, or the number of sessions that `ulimit -n` allows if that is less, with this many connections each.
+ */
 export function fitting(wanted, connectionsEach) {
   if (descriptors === 'unlimited') return wanted
   return Math.min(wanted, Math.floor((descriptors - OTHER_DESCRIPTORS) / connectionsEach))

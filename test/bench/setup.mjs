@@ -16,7 +16,7 @@ const MOST_FRESH_ROUNDS = 3
  * ms until new sessions are idle: proxyTerminal sends its last request for the session after 16 s, and fetch keeps that
  * connection for 4 s.
  */
-export const SETTLING = 22_000
+export const SETTLING_MS = 22_000
 
 /** Starts an upstream with the named relays in front of it. All of them end with this process at the latest. */
 export async function startUpstream(names, options) {
@@ -35,15 +35,15 @@ export async function startUpstream(names, options) {
 export const emptyRows = (names) => Object.fromEntries(names.map((name) => [name, []]))
 
 /**
- * Measures all relays in turns, in another order each round, in processes that stay. So slow moments of the machine, and
- * the state of the compiler, affect all relays alike. Each relay has `crowd` other sessions.
+ * Measures all relays in turns, in another order each round, in processes that stay. So slow moments of the machine,
+ * and the state of the compiler, affect all relays alike. Each relay has `crowd` other sessions.
  */
 export async function inTurns({ names = allNames, upstream = {}, crowd = 0 }, measure) {
   const { relays, urls, stop } = await startUpstream(names, upstream)
   const [client, neighbour] = [await start('client.mjs'), await start('client.mjs')]
   if (crowd > 0) {
     for (const url of Object.values(urls)) await neighbour.call('connect', { url, count: crowd })
-    await sleep(SETTLING)
+    await sleep(SETTLING_MS)
   }
   const rows = emptyRows(names)
   for (let round = 0; round < rounds; round += 1) {

@@ -4,15 +4,18 @@ import { start } from './processes.mjs'
 import { emptyRows, inTurns, rivals, startUpstream } from './setup.mjs'
 import { KIB, MIB, rounds, sleep } from './settings.mjs'
 
-// Seconds for which a session reads, about. Not a fixed number of bytes, because some relays are thirty times as fast as
-// others.
-const READING = 0.6
+// Seconds for which a session reads, about. Not a fixed number of bytes, because some relays are thirty times as fast
+// as others.
+const READING_S = 0.6
 
-/** Makes the first session of a client read for {@link READING} s, and returns the MB/s and the CPU s per GB of `worker`. */
+/**
+ * Makes the first session of a client read for {@link READING_S} s, and returns the MB/s and the CPU s per GB of
+ * `worker`.
+ */
 export async function measureReading(client, frame, worker) {
   const warmUp = 8 * MIB
   const pace = warmUp / (await client.call('read', { frame, bytes: warmUp }))
-  const bytes = Math.ceil((pace * READING) / MIB) * MIB
+  const bytes = Math.ceil((pace * READING_S) / MIB) * MIB
   const before = await worker?.call('cpu')
   const seconds = await client.call('read', { frame, bytes })
   const cpu = (await worker?.call('cpu')) - before

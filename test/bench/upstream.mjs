@@ -6,17 +6,17 @@ import { answerCalls, ownOptions } from './processes.mjs'
 
 const { compression = false, pings = false } = ownOptions()
 
-// Bytes in flight: enough to keep client and relay busy. Bytes per turn: so few that a keystroke beside a flood waits for
-// the relay, not for this server.
-const WINDOW = 1024 * 1024
-const BLOCK = 64 * 1024
+// Bytes in flight: enough to keep client and relay busy. Bytes per turn: so few that a keystroke beside a flood waits
+// for the relay, not for this server.
+const WINDOW_BYTES = 1024 * 1024
+const BLOCK_BYTES = 64 * 1024
 
 const PROMPT = Buffer.from('$ ')
 const COMMAND = 0
 
 // The defaults of uvicorn.
-const PING_INTERVAL = 20_000
-const PING_TIMEOUT = 20_000
+const PING_INTERVAL_MS = 20_000
+const PING_TIMEOUT_MS = 20_000
 
 // Bytes that the last flood has sent so far.
 let pushed = 0
@@ -46,7 +46,7 @@ wss.on('connection', (socket, request) => {
 /** Sends `bytes` in frames of size `frame`, or sends without end if `bytes` is missing. */
 function flood(socket, tcp, { frame, bytes }) {
   const text = logOf(frame)
-  const frames = BLOCK / frame
+  const frames = BLOCK_BYTES / frame
   // The bytes that ws would write, built once: otherwise this server, and not the relay, would limit the speed.
   const block = Buffer.concat(Array(frames).fill(Buffer.concat([headerOf(frame), text])))
   let left = bytes ?? Infinity
@@ -60,12 +60,12 @@ function flood(socket, tcp, { frame, bytes }) {
 
   function turn() {
     if (left <= 0 || socket.readyState !== socket.OPEN) return
-    waiting = socket.bufferedAmount >= WINDOW
+    waiting = socket.bufferedAmount >= WINDOW_BYTES
     if (waiting) return
     if (!compression || !socket.extensions) tcp.write(block, sent)
     else for (let index = 0; index < frames; index += 1) socket.send(text, sent)
-    left -= BLOCK
-    pushed += BLOCK
+    left -= BLOCK_BYTES
+    pushed += BLOCK_BYTES
     setImmediate(turn)
   }
 
@@ -93,8 +93,8 @@ function keepAlive(socket) {
   let deadline
   const timer = setInterval(() => {
     socket.ping()
-    deadline ??= setTimeout(() => socket.close(1011, 'keepalive ping timeout'), PING_TIMEOUT)
-  }, PING_INTERVAL)
+    deadline ??= setTimeout(() => socket.close(1011, 'keepalive ping timeout'), PING_TIMEOUT_MS)
+  }, PING_INTERVAL_MS)
   socket.on('pong', () => {
     clearTimeout(deadline)
     deadline = undefined

@@ -61,7 +61,10 @@ export function startBasicAuth(upstreamUrl: string, user: string, password: stri
   return start('', lines, { hasTls: false, users: `${user}:{PLAIN}${password}\n` })
 }
 
-/** Starts nginx without TLS in front of a server. `lines` are those for its terminals, `forHttp` those of its `http` block. */
+/**
+ * Starts nginx without TLS in front of a server. `lines` are those for its terminals, `forHttp` those of its `http`
+ * block.
+ */
 export function startFront(upstreamUrl: string, lines: string, forHttp = ''): Promise<Nginx> {
   const forServer = `location /api { proxy_pass ${upstreamUrl}; ${lines} } location / { proxy_pass ${upstreamUrl}; }`
   return start(forHttp, forServer, { hasTls: false })

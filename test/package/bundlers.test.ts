@@ -101,8 +101,8 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
     )
 
     test('makes a bundle that dials with the WebSocket of the browser', async () => {
-      const code = `globalThis.closed = connectTerminal({ base: 'https://h', key: 'sk-1', userId: 'ada', sessionId: '1', settle: 1 })
-        .then((terminal) => terminal.close())`
+      const code = `const options = { base: 'https://h', key: 'sk-1', userId: 'ada', sessionId: '1', settle: 1 }
+        globalThis.closed = connectTerminal(options).then((terminal) => terminal.close())`
       const made = await bundle(bundler, connect + code)
       expect(packagesIn(made)).toEqual(new Set(['terminal-upstream', 'isomorphic-ws']))
 
@@ -116,7 +116,8 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
     })
 
     test('makes a bundle that loads without a WebSocket class, and asks for one when it connects', async () => {
-      const code = `globalThis.refused = connectTerminal({ base: 'https://h', userId: 'ada' }).catch(({ message }) => message)`
+      const code = `globalThis.refused = connectTerminal({ base: 'https://h', userId: 'ada' })
+        .catch(({ message }) => message)`
       const made = await bundle(bundler, connect + code)
       const context: Record<string, unknown> = { ...browser }
       runInNewContext(made.code, context)

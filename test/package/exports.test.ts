@@ -75,8 +75,8 @@ describe('the tarball', () => {
 
 describe.each(Object.entries(EXPORTS))('%s', (module, names) => {
   test('has the same exports for import and require', async () => {
-    const code = `console.log(JSON.stringify([await import('${module}'), createRequire(import.meta.url)('${module}')].map(
-      (exports) => Object.keys(exports).sort())))`
+    const code = `const both = [await import('${module}'), createRequire(import.meta.url)('${module}')]
+      console.log(JSON.stringify(both.map((exports) => Object.keys(exports).sort())))`
     const keys = await printed('mjs', `import { createRequire } from 'node:module'\n${code}`)
     expect(keys).toEqual([names, names])
   })

@@ -1,6 +1,6 @@
 // The drivers run the suite in each runtime. A driver takes a host (the file that runs the suite in the runtime) and
-// resolves with the report as JSON, or with '' if the host has nothing to run. `args` are the arguments after the host's
-// name in the list of hosts.
+// resolves with the report as JSON, or with '' if the host has nothing to run. `args` are the arguments after the
+// host's name in the list of hosts.
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -10,16 +10,16 @@ import { build as bundle } from 'esbuild'
 import { build as buildPage, preview } from 'vite'
 import { launchBrowser } from './browser.mjs'
 
-const LARGEST_REPORT = 16 * 1024 * 1024
-// ms for a test in Jest or vitest: the largest timer, because the caller limits the time.
-const UNLIMITED = 2 ** 31 - 1
+const LARGEST_REPORT_BYTES = 16 * 1024 * 1024
+// For a test in Jest or vitest: the largest timer, because the caller limits the time.
+const UNLIMITED_MS = 2 ** 31 - 1
 
 /** Runs a host in a process. */
 export function inProcess(binary, ...args) {
   return async (host, { folder, tools, urls, signal }) => {
     // The files that a runtime writes to its home folder are removed with `folder`.
     const env = { PATH: process.env.PATH, HOME: folder, DENO_DIR: join(folder, 'deno'), DENO_NO_UPDATE_CHECK: '1' }
-    const settings = { cwd: folder, env, signal, killSignal: 'SIGKILL', maxBuffer: LARGEST_REPORT }
+    const settings = { cwd: folder, env, signal, killSignal: 'SIGKILL', maxBuffer: LARGEST_REPORT_BYTES }
     const command = join(tools, 'node_modules', binary)
     const { stdout } = await promisify(execFile)(command, [...args, host, JSON.stringify(urls)], settings)
     return stdout
@@ -30,7 +30,7 @@ export function inProcess(binary, ...args) {
 export async function inJest(host, { tools, args, ...options }) {
   const jest = join(tools, 'node_modules/jest/bin/jest.js')
   // Watchman would keep watching the folder after the test.
-  const settings = ['--runInBand', '--no-watchman', `--testTimeout=${UNLIMITED}`]
+  const settings = ['--runInBand', '--no-watchman', `--testTimeout=${UNLIMITED_MS}`]
   // Jest requires the flag for ESM, and the suite is ESM for both hosts.
   const command = ['--experimental-vm-modules', jest, ...settings, ...args, '--runTestsByPath', host]
   return runTest(() => command, options)
@@ -39,7 +39,7 @@ export async function inJest(host, { tools, args, ...options }) {
 /** Runs a host as a test in vitest. */
 export async function inVitest(host, { tools, args, ...options }) {
   const vitest = join(tools, 'node_modules/vitest/vitest.mjs')
-  const test = { include: [`**/${basename(host)}`], globals: true, testTimeout: UNLIMITED, cache: false }
+  const test = { include: [`**/${basename(host)}`], globals: true, testTimeout: UNLIMITED_MS, cache: false }
   return runTest(async (own) => {
     const config = join(own, 'vitest.config.mjs')
     // vitest has no flag for the names of test files.

@@ -51,8 +51,7 @@ export function collect(terminal) {
   }
 }
 
-// ms for one case.
-const CASE_TIMEOUT = 20_000
+const CASE_TIMEOUT_MS = 20_000
 
 /** Runs the cases one after the other. A case fails if it rejects or takes too long. */
 export async function runCases(cases, prefix = '') {
@@ -60,7 +59,7 @@ export async function runCases(cases, prefix = '') {
   for (const [name, run] of Object.entries(cases)) {
     let timer
     const tooLong = new Promise((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`still running after ${CASE_TIMEOUT} ms`)), CASE_TIMEOUT)
+      timer = setTimeout(() => reject(new Error(`still running after ${CASE_TIMEOUT_MS} ms`)), CASE_TIMEOUT_MS)
     })
     const error = await Promise.race([run(), tooLong]).then(() => undefined, String)
     clearTimeout(timer)

@@ -1,8 +1,8 @@
 // The cases that find out what a runtime can do, as a server sees it. They store their findings in `facts`.
 import { collect, expectEqual, expectRejection, TextDecoder } from './expect.mjs'
 
-// ms without another byte after which a flood counts as stopped.
-const STOPPED_AFTER = 1_000
+// A flood counts as stopped after so long without another byte.
+const STOPPED_AFTER_MS = 1_000
 
 export function factCases(library, upstreams, facts) {
   const { connectTerminal, createTerminalSession, deleteTerminalSession, listTerminalSessions } = library
@@ -42,8 +42,8 @@ export function factCases(library, upstreams, facts) {
     },
     async 'sends heartbeats, and finds out whether protocol pings go with them'() {
       const terminal = await visit('pings', { keepAlive: 100 })
-      // The first heartbeat confirms the attach, without a ping. A ping follows each later heartbeat at once, so the first
-      // ping arrives before the third heartbeat, or never.
+      // The first heartbeat confirms the attach, without a ping. A ping follows each later heartbeat at once, so the
+      // first ping arrives before the third heartbeat, or never.
       facts.pings = (await collect(terminal).until('heartbeat 3')).includes('ping')
       await terminal.close()
     },
@@ -51,7 +51,7 @@ export function factCases(library, upstreams, facts) {
       const terminal = await visit('flood')
       let sent = 0
       for (let before = -1; sent !== before && sent < floodBytes;) {
-        await new Promise((resolve) => setTimeout(resolve, STOPPED_AFTER))
+        await new Promise((resolve) => setTimeout(resolve, STOPPED_AFTER_MS))
         before = sent
         sent = await firstMessage('flooded')
       }

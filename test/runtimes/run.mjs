@@ -60,8 +60,7 @@ const RUNTIMES = {
     ],
   },
 }
-// ms for one host.
-const HOST_TIMEOUT = 60_000
+const HOST_TIMEOUT_MS = 60_000
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
@@ -102,7 +101,10 @@ async function withDeadline(outer, act) {
   const stop = () => controller.abort(outer.reason)
   outer.addEventListener('abort', stop)
   // Node 20 garbage-collects the signals of AbortSignal.any and AbortSignal.timeout before they abort.
-  const timer = setTimeout(() => controller.abort(new Error(`still running after ${HOST_TIMEOUT} ms`)), HOST_TIMEOUT)
+  const timer = setTimeout(
+    () => controller.abort(new Error(`still running after ${HOST_TIMEOUT_MS} ms`)),
+    HOST_TIMEOUT_MS,
+  )
   try {
     return await act(controller.signal)
   } finally {
@@ -111,7 +113,10 @@ async function withDeadline(outer, act) {
   }
 }
 
-/** Runs the suite in a runtime. Resolves with the runtime's rows of the table and the numbers of passed and failed cases. */
+/**
+ * Runs the suite in a runtime. Resolves with the runtime's rows of the table and the numbers of passed and failed
+ * cases.
+ */
 async function test({ label, install: packages, drive, hosts: names }, folder, startTestUpstream, stopping) {
   const started = performance.now()
   const rows = new Map()

@@ -123,8 +123,8 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
   }
 
   /**
-   * Expects a second attempt only if the runtime's error has a `code`. Without a code, the package cannot tell a refused
-   * connection from a permanent failure.
+   * Expects a second attempt only if the runtime's error has a `code`. Without a code, the package cannot tell a
+   * refused connection from a permanent failure.
    */
   async function expectRetry(options, code) {
     const once = await connectRefused(options, 1)
@@ -132,8 +132,8 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
     expectEqual('the attempts', twice.keyCalls / once.keyCalls, code === undefined ? 1 : 2)
     expectEqual('the code of the cause', twice.cause.code, code)
     const { message } = twice.cause
-    // `String(error)` starts with the name of the error. Where errors come from another realm, a copy of an error can have
-    // that text as its message.
+    // `String(error)` starts with the name of the error. Where errors come from another realm, a copy of an error can
+    // have that text as its message.
     expectEqual('the cause has a message, and no name before it', /^(?!\w*Error: )./.test(message), true)
   }
 

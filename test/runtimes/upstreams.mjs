@@ -14,7 +14,7 @@ const RELEASES = [
 const KEY = 'sk-runtimes'
 // No server listens on this port. fetch allows this port; it blocks others, such as 1 and 9.
 const REFUSING = 'http://127.0.0.1:2'
-const FLOOD_FRAME = 64 * 1024
+const FLOOD_FRAME_BYTES = 64 * 1024
 const FLOOD_FRAMES = 1024
 
 /** A shell that prompts, prints its input and its sizes, and ends at `exit`. */
@@ -42,7 +42,7 @@ export async function startUpstreams(startTestUpstream) {
       witness: witness.url,
       refusing: REFUSING,
       floodFrames: FLOOD_FRAMES,
-      floodBytes: FLOOD_FRAMES * FLOOD_FRAME,
+      floodBytes: FLOOD_FRAMES * FLOOD_FRAME_BYTES,
     },
     /** Returns the sessions that the suite has not ended. */
     remainingSessions: () => upstreams.flatMap(({ sessions }) => sessions),
@@ -65,10 +65,10 @@ const witnessSessions = {
   async flood({ socket, state }) {
     state.flooded = 0
     for (let index = 0; index < FLOOD_FRAMES && socket.readyState === socket.OPEN; index += 1) {
-      const frame = Buffer.alloc(FLOOD_FRAME)
+      const frame = Buffer.alloc(FLOOD_FRAME_BYTES)
       frame.writeUInt32BE(index)
       await new Promise((sent) => socket.send(frame, sent))
-      state.flooded += FLOOD_FRAME
+      state.flooded += FLOOD_FRAME_BYTES
       // A client that reads everything must not block the answers to other clients.
       await nextTurn()
     }

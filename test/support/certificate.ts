@@ -1,4 +1,5 @@
-// Self-signed, for localhost and 127.0.0.1, valid for a hundred years. It serves these tests only and protects no secret.
+// Self-signed, for localhost and 127.0.0.1, valid for a hundred years. It serves these tests only and protects no
+// secret.
 export const certificate = `-----BEGIN CERTIFICATE-----
 MIIBmjCCAUGgAwIBAgIUSFZtyNyZE+FHOSuN4HX0eyJVfnYwCgYIKoZIzj0EAwIw
 FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDE0MTQ0NFoYDzIxMjYxMDMx

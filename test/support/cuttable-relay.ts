@@ -2,8 +2,8 @@ import { connect, createServer, type Socket } from 'node:net'
 import { afterwards, listen } from './upstream.ts'
 
 /**
- * How a connection is cut: `close` ends both sides, `reset` sends RST, `freeze` is half open, so that neither side is told
- * and nothing passes any more.
+ * How a connection is cut: `close` ends both sides, `reset` sends RST, `freeze` is half open, so that neither side is
+ * told and nothing passes any more.
  */
 export type Cut = 'close' | 'reset' | 'freeze'
 

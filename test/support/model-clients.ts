@@ -5,12 +5,12 @@ import type { TerminalClose } from '../../src/terminal/types.ts'
 import { tcpOf } from './frames.ts'
 import type { ModelShell } from './model-shells.ts'
 
-/** ms that something may take that has to happen. Only a run that fails waits for so long. */
-const PATIENCE = 10_000
+/** How long something may take that has to happen. Only a run that fails waits for so long. */
+const PATIENCE_MS = 10_000
 
 /** Resolves once the condition holds. Rejects with what should have happened if it never does. */
 export async function eventually(condition: () => boolean, what: () => string): Promise<void> {
-  const late = performance.now() + PATIENCE
+  const late = performance.now() + PATIENCE_MS
   while (!condition()) {
     if (performance.now() > late) throw new Error(`This never happened: ${what()}`)
     await sleep(1)
@@ -102,7 +102,10 @@ export class PlainClient implements ModelClient {
   }
 }
 
-/** A page with `connectTerminal`, which comes back by itself. It can sleep: then it asks for its token only when it wakes. */
+/**
+ * A page with `connectTerminal`, which comes back by itself. It can sleep: then it asks for its token only when it
+ * wakes.
+ */
 export class LibraryClient implements ModelClient {
   readonly kind = 'library'
   readonly from = 0
@@ -125,7 +128,10 @@ export class LibraryClient implements ModelClient {
     this.deletesOnClose = deletesOnClose
   }
 
-  /** Connects to a session, or to a new one. `tokenOf` gets whether it is the token before the last one that is asked for. */
+  /**
+   * Connects to a session, or to a new one. `tokenOf` gets whether it is the token before the last one that is asked
+   * for.
+   */
   async open(options: Partial<ConnectTerminalOptions> & { base: string }, tokenOf: (isStale: boolean) => string) {
     const sockets = this.#sockets
     class Recorded extends WebSocket {

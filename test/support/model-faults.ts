@@ -25,15 +25,15 @@ export const UPSTREAM_FAULTS = {
   reset: 'reset',
 } satisfies Record<string, TestFault>
 
-/** ms that the gateway waits for `authorize`. */
-export const AUTH_TIMEOUT = 1_000
+/** How long the gateway waits for `authorize`. */
+export const AUTH_TIMEOUT_MS = 1_000
 
 /** What can go wrong with `authorize`: it refuses, or it fails. */
 export const AUTHORIZE_FAULTS = {
   refuses: () => Promise.reject(new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'The token has expired')),
   forbids: () => Promise.reject(new TerminalError('ERR_TERMINAL_FORBIDDEN', 'Not this user')),
   throws: () => Promise.reject(new Error('The database is restarting')),
-  hangs: () => sleep(AUTH_TIMEOUT + 100, undefined, { ref: false }),
+  hangs: () => sleep(AUTH_TIMEOUT_MS + 100, undefined, { ref: false }),
 }
 
 /** What a client is told when `authorize` has refused or failed: the HTTP status, and the close code. */

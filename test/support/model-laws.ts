@@ -1,5 +1,5 @@
 import { eventually, type ModelClient } from './model-clients.ts'
-import { UNATTACHED_LIMIT, type ModelShell } from './model-shells.ts'
+import { UNATTACHED_LIMIT_MS, type ModelShell } from './model-shells.ts'
 import type { World } from './model-world.ts'
 
 function name({ user, id }: ModelShell): string {
@@ -13,10 +13,8 @@ function expectLaw(isKept: boolean, law: string): void {
 /** What a client has got is what the shell has printed, from the client's offset on. */
 function readsTheWitness({ kind, shell, from, received }: ModelClient): void {
   const printed = shell.witness.printed.subarray(from, from + received.length)
-  expectLaw(
-    received.equals(printed),
-    `a ${kind} client of ${name(shell)} got ${JSON.stringify(String(received).slice(-200))}, printed was ${JSON.stringify(String(printed).slice(-200))}`,
-  )
+  const [got, wanted] = [received, printed].map((bytes) => JSON.stringify(String(bytes).slice(-200)))
+  expectLaw(received.equals(printed), `a ${kind} client of ${name(shell)} got ${got}, printed was ${wanted}`)
 }
 
 /** A client that is joined has got everything that the shell has printed. */
@@ -36,7 +34,7 @@ export async function checkLaws(world: World): Promise<void> {
   for (const shell of world.shells) {
     const { witness, holder, id } = shell
     // On a slow machine a run may last so long.
-    const isTooOld = shell.leftAt === undefined && performance.now() - shell.createdAt >= UNATTACHED_LIMIT
+    const isTooOld = shell.leftAt === undefined && performance.now() - shell.createdAt >= UNATTACHED_LIMIT_MS
     if (shell.state === 'alive' && isTooOld && witness.hasEnded) shell.state = 'ended'
     const { state } = shell
     if (state === 'alive') {

@@ -28,7 +28,10 @@ export class Witness {
   }
 }
 
-/** Returns the shell of an upstream that adds a witness to a list for each session. It echoes, so that a mark can be seen. */
+/**
+ * Returns the shell of an upstream that adds a witness to a list for each session. It echoes, so that a mark can be
+ * seen.
+ */
 export function witnessedBy(witnesses: Witness[]): TestShell {
   return ({ output, exit }) => {
     const witness = new Witness(output, exit)
@@ -63,13 +66,15 @@ export interface ModelShell {
   generation: number
 }
 
-/** ms that a session waits for its first client. */
-export const UNATTACHED_LIMIT = 30_000
+/** How long a session waits for its first client. */
+export const UNATTACHED_LIMIT_MS = 30_000
 
 /** How many sessions a user may have at the gateway. */
 export const LIMIT = 3
 
-/** The sessions of a user that nobody is attached to: those that have ended first, and then those that were left first. */
+/**
+ * The sessions of a user that nobody is attached to: those that have ended first, and then those that were left first.
+ */
 export function parkedOf(shells: readonly ModelShell[], user: number): ModelShell[] {
   return shells
     .filter((shell) => shell.user === user && shell.state !== 'ended' && !shell.holder && shell.leftAt !== undefined)
@@ -81,8 +86,8 @@ export function parkedOf(shells: readonly ModelShell[], user: number): ModelShel
 
 /**
  * The sessions of which one may be ended because the upstream says that it has no place for a session of the user: the
- * user's own that was left first, or else that of the user with the most, if that one has at least one more than the user
- * would have. A shell that has ended has no place.
+ * user's own that was left first, or else that of the user with the most, if that one has at least one more than the
+ * user would have. A shell that has ended has no place.
  *
  * @param counts How many places of the upstream each user has.
  */

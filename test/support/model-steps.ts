@@ -56,10 +56,10 @@ async function makeSession(
   }
   const ended = living.filter(({ witness }) => witness.hasEnded)
   const wrong = ended.find((shell) => !forRoom.includes(shell) && !forLimit.includes(shell))
-  if (wrong)
-    throw new Error(
-      `a shell of user${wrong.user} was ended when ${user.name} came, who ${id === undefined ? 'got no session' : 'did not need its place'}`,
-    )
+  if (wrong) {
+    const outcome = id === undefined ? 'got no session' : 'did not need its place'
+    throw new Error(`a shell of user${wrong.user} was ended when ${user.name} came, who ${outcome}`)
+  }
   if (ended.length > 1) throw new Error(`${ended.length} shells were ended for one session`)
   for (const shell of ended) shell.state = 'ended'
   if (id === undefined) return undefined

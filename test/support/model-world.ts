@@ -12,7 +12,7 @@ import {
 } from '../../src/testing.ts'
 import { eventually, type LibraryClient, type ModelClient, type PlainClient } from './model-clients.ts'
 import {
-  AUTH_TIMEOUT,
+  AUTH_TIMEOUT_MS,
   AUTHORIZE_FAULTS,
   takeTrouble,
   UPSTREAM_FAULTS,
@@ -101,7 +101,7 @@ export class World {
     world.gateway = createTerminalGateway({
       authorize: ({ token }) => world.#authorize(token),
       sessionsPerUser: LIMIT,
-      authTimeout: AUTH_TIMEOUT,
+      authTimeout: AUTH_TIMEOUT_MS,
       settle: 5,
       retry: { attempts: 2, delay: 1 },
     })

@@ -9,7 +9,10 @@ export interface OpenWebUiOptions {
   readonly version: string | undefined
   /** Whether it sends the user with its WebSocket to the server: not up to 0.11.3. */
   readonly sendsUser: boolean
-  /** The auth type of the terminal server. With `session`, it sends a user's token, which an Open Terminal does not know. */
+  /**
+   * The auth type of the terminal server. With `session`, it sends a user's token, which an Open Terminal does not
+   * know.
+   */
   readonly authType: 'bearer' | 'session'
 }
 
@@ -17,8 +20,8 @@ const SERVER = '/api/v1/terminals/main'
 const KEY = 'sk-canary'
 
 /**
- * Starts a stand-in for Open WebUI (PROTOCOL 7.4 to 7.6) that passes requests on to an upstream, and returns the base URL of
- * the terminal server. Requests carry the right key whatever the auth type is, so that only WebSockets differ.
+ * Starts a stand-in for Open WebUI (PROTOCOL 7.4 to 7.6) that passes requests on to an upstream, and returns the base
+ * URL of the terminal server. Requests carry the right key whatever the auth type is, so that only WebSockets differ.
  */
 export async function openWebUi(upstream: { url: string }, options: OpenWebUiOptions): Promise<string> {
   const { version, sendsUser, authType } = options

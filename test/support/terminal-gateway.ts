@@ -16,8 +16,8 @@ export interface ServedGateway {
 }
 
 /**
- * Starts an upstream, and a gateway in front of it; both end with the test. The token `jwt-NAME` stands for the user NAME,
- * and any other token is refused.
+ * Starts an upstream, and a gateway in front of it; both end with the test. The token `jwt-NAME` stands for the user
+ * NAME, and any other token is refused.
  */
 export async function startGateway(
   options: Partial<TerminalGatewayOptions> = {},

@@ -44,7 +44,8 @@ const PREAMBLE = `
     await once(ws, 'pong')
     return ws
   }
-  const request = ({ url }, method) => httpRequest(url + '/api/terminals', { method, headers }).on('error', () => {}).end()
+  const request = ({ url }, method) =>
+    httpRequest(url + '/api/terminals', { method, headers }).on('error', () => {}).end()
   const quiet = (emitter) => emitter.on('socket', (socket) => socket.unref())
 `
 

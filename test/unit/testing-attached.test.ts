@@ -62,7 +62,7 @@ const moreHarmless = [
 ]
 
 describe.each(releases)('%s', (release) => {
-  it('takes binary messages as keystrokes', async () => {
+  it('takes binary messages as keystrokes (PROTOCOL 5.1)', async () => {
     const socket = await attach(await start({ release }))
     const keys = Buffer.from([0, 3, 0xff, 0xc3, 13])
     socket.ws.send(keys)
@@ -115,7 +115,7 @@ describe.each(releases)('%s', (release) => {
     expect(socket.bytes().toString()).toBe('€'.repeat(3000))
   })
 
-  it('sends output in the order in which the shell prints it, and keeps the early output for the first client', async () => {
+  it('sends output in the order of the shell, and keeps the early output for the first client', async () => {
     const upstream = await start({ release })
     const session = await create(upstream)
     const lines = Array.from({ length: 50 }, (_, index) => `${index}\n`)
@@ -140,8 +140,7 @@ describe.each(releases)('%s', (release) => {
   })
 })
 
-// PROTOCOL 6.5
-describe.each(silent)('$release does not announce the end of the shell', ({ release, ...inside }) => {
+describe.each(silent)('$release does not announce the end of the shell (PROTOCOL 6.5)', ({ release, ...inside }) => {
   it('but notices it at the next keystroke after a request for the session', async () => {
     const upstream = await start({ release, ...inside })
     const session = await create(upstream)
@@ -233,7 +232,7 @@ describe.each(sharing)('$release', (options) => {
     expect(typed).toBe('aa')
   })
 
-  // PROTOCOL 5.5
+  // The PTY takes so much at once (PROTOCOL 5.5).
   it.each<[bytes: number, pause: number, count: number, least: number, most: number]>([
     [102_400, 0, 1, 65_535, 65_535],
     [4096, 0, 512, 65_535, 511 * 4096],

@@ -4,7 +4,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TestFaults, TestOperation, TestUpstream } from '../../src/testing.ts'
 import { API, attach, create, dial, releases, start, withDefaults } from '../support/raw-client.ts'
 
-/** Creates a client with a single kept-alive connection. `send` resolves with the status, or the code of the failure. */
+/**
+ * Creates a client with a single kept-alive connection. `send` resolves with the status, or the code of the failure.
+ */
 function keepAliveClient(): {
   agent: Agent
   send: (upstream: TestUpstream, method: string, path?: string) => Promise<string>
@@ -24,8 +26,7 @@ function keepAliveClient(): {
   return { agent, send }
 }
 
-// PROTOCOL 2.9
-describe('the fault expire', () => {
+describe('the fault expire (PROTOCOL 2.9)', () => {
   it.each<[operation: TestOperation, method: string, hasId: boolean, sessions: number]>([
     ['create', 'POST', false, 2],
     ['list', 'GET', false, 1],

@@ -161,7 +161,7 @@ describe.each([...lenientInside, ...strictInside])('$inner behind $release', (op
 const withAuthFrame = strictInside.filter(({ release }) => release !== 'terminals@0.0.2')
 
 describe.each(withAuthFrame)('$inner behind $release', (options) => {
-  it('refuses also a client that names the chat of the session, and ignores what comes before the refusal', async () => {
+  it('also refuses a client that names the chat of the session, and ignores what came before', async () => {
     const upstream = await start(options)
     const session = await create(upstream, CHAT)
     const first = [authFrame(undefined, { chat_id: 'chat-1' }), SIZE, Buffer.from('x'), '1']

@@ -22,6 +22,7 @@ import {
 const PING = '{"type":"ping"}'
 // The bytes that fit into the PTY of a program that does not read.
 const PTY = 21_504
+// Serves the user's shell to a model (PROTOCOL 2.17).
 const OUTPUT = `${API}/user/output`
 const NOT_FOUND = [404, { detail: 'Not Found' }]
 const NO_SHELL = [404, { detail: 'No connected user shell' }]
@@ -75,8 +76,7 @@ async function send(socket: RawSocket, data: Uint8Array): Promise<void> {
   await roundTrip(socket)
 }
 
-// PROTOCOL 5.9
-describe.each(named(old))('input to a shell of %s that does not read', (_name, options) => {
+describe.each(named(old))('input to a shell of %s that does not read (PROTOCOL 5.9)', (_name, options) => {
   const isOrchestrator = options.inner !== undefined
 
   it('fills the PTY, and the next message ends the shell', async () => {
@@ -115,8 +115,7 @@ describe.each(named(old))('input to a shell of %s that does not read', (_name, o
 })
 
 describe.each(named(current))('input to a shell of %s that does not read', (_name, options) => {
-  // PROTOCOL 5.9
-  it('waits until the shell reads, and nothing is lost', async () => {
+  it('waits until the shell reads, and nothing is lost (PROTOCOL 5.9)', async () => {
     const { upstream, socket, input, readOn, killed } = await stalled(options)
     const data = randomBytes(10 * PTY)
     await send(socket, data)
@@ -145,7 +144,6 @@ async function printing(upstream: TestUpstream, text: string, headers: Headers =
   return socket
 }
 
-// PROTOCOL 2.17
 describe.each(named(old))("the output of the user's shell on %s", (_name, options) => {
   it('does not exist', async () => {
     const upstream = await start(options)
@@ -155,7 +153,6 @@ describe.each(named(old))("the output of the user's shell on %s", (_name, option
   })
 })
 
-// PROTOCOL 2.17
 describe.each(named(current))("the output of the user's shell on %s", (_name, options) => {
   const isOrchestrator = options.inner !== undefined
 
@@ -231,7 +228,6 @@ describe.each(named(current))("the output of the user's shell on %s", (_name, op
   })
 })
 
-// PROTOCOL 2.17
 describe.each(named(behind(lenient)))("a request for the output of the user's shell on %s", (_name, options) => {
   it('is passed on only with the key', async () => {
     const upstream = await start(options)
@@ -242,7 +238,6 @@ describe.each(named(behind(lenient)))("a request for the output of the user's sh
   })
 })
 
-// PROTOCOL 2.17
 describe.each(lenient)("a request for the output of the user's shell on %s", (release) => {
   it('needs no key, because there is none', async () => {
     const upstream = await start({ release })

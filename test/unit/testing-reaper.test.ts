@@ -48,7 +48,7 @@ describe.each(orchestrators)('%s', (release) => {
   })
 })
 
-// PROTOCOL 6.2
+// An orchestrator tells nobody (PROTOCOL 6.2).
 describe.each([...lenientInside, ...strictInside])('$inner behind $release', (options) => {
   it('closes a client of a torn down container with 1000 at its next message, and not earlier', async () => {
     const upstream = await start({ ...options, idleTimeout: 50 })

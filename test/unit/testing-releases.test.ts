@@ -65,8 +65,7 @@ function inContext(context_id: string): Shape {
   return { query: { user_id: USER, token: KEY, context_id } }
 }
 
-// PROTOCOL 1.1
-describe.each(table)('a client that sends %s', (_name, { session, ...shape }, outcomes) => {
+describe.each(table)('a client that sends %s (PROTOCOL 1.1)', (_name, { session, ...shape }, outcomes) => {
   it.each(releases.map((release) => [release, outcomes[columns[release]]] as const))(
     'gets from %s: %s',
     async (release, expected) => {
@@ -80,8 +79,7 @@ describe.each(table)('a client that sends %s', (_name, { session, ...shape }, ou
 
 const awaitingFrame = releases.filter((release) => release !== 'terminals@0.0.2')
 
-// PROTOCOL 3.4 and 3.9
-describe('the auth frame', () => {
+describe('the auth frame (PROTOCOL 3.4 and 3.9)', () => {
   it.each(awaitingFrame)('is awaited in silence by %s', async (release) => {
     const upstream = await start({ release, shell: promptAndEcho })
     const socket = dial(upstream, (await create(upstream)).id, { first: [] })
@@ -109,9 +107,8 @@ describe('the auth frame', () => {
 
   const EXPECTED = 'open, 4001 Expected auth message'
   const FAILED = 'open, 4001 Auth failed'
-  // The outcomes of: another type, no token, no JSON, a token that is not ASCII, a token that is not a string, no object,
-  // a number that is too long, nesting that is too deep, a binary message.
-  // PROTOCOL 3.5
+  // The outcomes of: another type, no token, no JSON, a token that is not ASCII, a token that is not a string, no
+  // object, a number that is too long, nesting that is too deep, a binary message.
   describe.each<[TestRelease, string[]]>([
     ['terminals@0.0.3', [EXPECTED, WRONG_KEY, LATE, DROPPED, DROPPED, FAILED, FAILED, FAILED, FAILED]],
     ['terminals@0.2.2', [EXPECTED, WRONG_KEY, LATE, DROPPED, DROPPED, FAILED, FAILED, FAILED, FAILED]],
@@ -120,7 +117,7 @@ describe('the auth frame', () => {
     ['open-terminal@0.14', [WRONG_KEY, WRONG_KEY, LATE, DROPPED, DROPPED, LATE, LATE, DROPPED, DROPPED]],
     ['open-terminal@0.14.2', [WRONG_KEY, WRONG_KEY, LATE, DROPPED, DROPPED, LATE, LATE, DROPPED, DROPPED]],
     ['open-terminal@0.14.5', [WRONG_KEY, WRONG_KEY, LATE, WRONG_KEY, WRONG_KEY, WRONG_KEY, LATE, DROPPED, LATE]],
-  ])('that is malformed, sent to %s', (release, outcomes) => {
+  ])('that is malformed (PROTOCOL 3.5), sent to %s', (release, outcomes) => {
     const frames = [
       authFrame(undefined, { type: 'hello' }),
       JSON.stringify({ type: 'auth' }),
@@ -151,7 +148,6 @@ describe.each(strict)('%s', (release) => {
   })
 })
 
-// PROTOCOL 3.7
 describe('terminals@0.2.2', () => {
   it.each<[string, Shape, string]>([
     ['of the query', inContext('chat:1'), OK],
@@ -159,14 +155,13 @@ describe('terminals@0.2.2', () => {
     ['of the header, not of the query', { ...inContext('chat:2'), headers: CONTEXT }, OK],
     ['that is too long', inContext(`chat:${'x'.repeat(252)}`), 'open, 4004 context_id is too long'],
     ['with control characters', inContext('chat:\x07'), 'open, 4004 context_id contains control characters'],
-  ])('uses the context %s', async (_which, shape, expected) => {
+  ])('uses the context %s (PROTOCOL 3.7)', async (_which, shape, expected) => {
     const upstream = await start({ ...quick, release: 'terminals@0.2.2' })
     const { id } = await create(upstream, CONTEXT)
     expect(await outcome(dial(upstream, id, shape))).toBe(expected)
   })
 
-  // PROTOCOL 3.8 and 3.10
-  it('stays silent between its attempts to reach an unknown session', async () => {
+  it('stays silent between its attempts to reach an unknown session (PROTOCOL 3.8 and 3.10)', async () => {
     const upstream = await start()
     expect(await next(dial(upstream, 'nowhere'))).toBe('silence')
   })
@@ -199,8 +194,7 @@ describe('a handshake', () => {
     expect(await dial(upstream, 'a%2Fb').ended).toBe(REFUSED)
   })
 
-  // PROTOCOL 5.7
-  it.each(releases)('gets compression from %s if the client offers it', async (release) => {
+  it.each(releases)('gets compression from %s if the client offers it (PROTOCOL 5.7)', async (release) => {
     const upstream = await start({ ...quick, release })
     const { id } = await create(upstream)
     const socket = dial(upstream, id, { options: { perMessageDeflate: true } })
@@ -209,8 +203,7 @@ describe('a handshake', () => {
   })
 })
 
-// PROTOCOL 2.18
-describe('multiUser', () => {
+describe('multiUser (PROTOCOL 2.18)', () => {
   it.each([undefined, ''])('requires a user of a POST: %j', async (user) => {
     const upstream = await start({ release: 'open-terminal@0.14.5', multiUser: true })
     const missing = [400, { detail: 'X-User-Id is required in multi-user mode' }]

@@ -63,8 +63,7 @@ const answers: Array<[method: string, path: string, headers: Headers, answer: un
 ]
 
 describe.each(releases)('%s', (release) => {
-  // PROTOCOL 2.1 and 2.5
-  it('creates, gets, lists and deletes sessions', async () => {
+  it('creates, gets, lists and deletes sessions (PROTOCOL 2.1 and 2.5)', async () => {
     const upstream = await start({ release })
     const created = await ask(upstream, 'POST')
     expect(created).toEqual([
@@ -98,8 +97,7 @@ describe.each(releases)('%s', (release) => {
     expect(await ask(upstream, 'GET')).toEqual([200, []])
   })
 
-  // PROTOCOL 2.10
-  it('has room for 16 sessions, and for another when one has ended', async () => {
+  it('has room for 16 sessions, and for another when one has ended (PROTOCOL 2.10)', async () => {
     const upstream = await start({ release })
     const sessions = []
     while (sessions.length < 16) sessions.push(await create(upstream))
@@ -163,8 +161,7 @@ describe.each(ownServers)('%s', (release) => {
     }
   })
 
-  // PROTOCOL 2.13
-  it('redirects from a path with a slash at its end, before it checks the key', async () => {
+  it('redirects from a path with a slash at its end, before it checks the key (PROTOCOL 2.13)', async () => {
     const upstream = await start({ release })
     for (const path of ['', '/x']) {
       const response = await fetch(`${upstream.url}${API}${path}//?a=/`, { method: 'POST', redirect: 'manual' })
@@ -188,8 +185,7 @@ describe.each(ownServers)('%s', (release) => {
 /** Upstreams that use the chat as the id of its session. */
 const chatIsId: TestUpstreamOptions[] = [...lenientInside, { release: 'open-terminal@0.11' }]
 
-// PROTOCOL 2.7
-describe.each(chatIsId)('$release', (options) => {
+describe.each(chatIsId)('$release (PROTOCOL 2.7)', (options) => {
   it('uses the chat as the id of its session, and replaces the first session of a chat by the second', async () => {
     const upstream = await start(options)
     const first = await create(upstream, { 'x-session-id': 'chat-1' })
@@ -200,7 +196,7 @@ describe.each(chatIsId)('$release', (options) => {
     expect(second).not.toBe(first)
   })
 
-  it('ends the second session of a chat when the client of the first leaves, and keeps the shell of the first', async () => {
+  it('ends the second session of a chat when the client of the first leaves, not the shell of the first', async () => {
     const killed: number[] = []
     let shells = 0
     const shell: TestShell = ({ output }) => {
@@ -224,8 +220,7 @@ describe.each(chatIsId)('$release', (options) => {
   })
 })
 
-// PROTOCOL 2.8
-describe.each(lenient)('%s', (release) => {
+describe.each(lenient)('%s (PROTOCOL 2.8)', (release) => {
   it('shows every session to every user', async () => {
     const upstream = await start({ release })
     const { id } = await create(upstream, { 'x-session-id': 'chat-1' })

@@ -54,7 +54,9 @@ async function codeOf({ silence }: Subject, { ended }: RawSocket): Promise<strin
   return text.replace(/^open, (\d+).*/, '$1')
 }
 
-/** Types a command, and resolves with the output up to its end. The PTY's echo of the command does not count as the end. */
+/**
+ * Types a command, and resolves with the output up to its end. The PTY's echo of the command does not count as the end.
+ */
 export async function runOn({ ws, bytes, printed }: RawSocket, command: string): Promise<string> {
   const before = bytes().length
   ws.send(Buffer.from(`${command}; echo d'one'\n`))

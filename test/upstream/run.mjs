@@ -11,9 +11,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { compareWithReadme, outcomeTable } from './table.mjs'
 
-// The oldest release that serves /api/terminals in full (0.7.1 to 0.8.0 answer 500 instead of 404), the last one with the
-// chat as the id, the first one that checks owners (0.12.3 is not on PyPI), the last one that does not announce the end of
-// the shell, and the first one that does.
+// The oldest release that serves /api/terminals in full (0.7.1 to 0.8.0 answer 500 instead of 404), the last one with
+// the chat as the id, the first one that checks owners (0.12.3 is not on PyPI), the last one that does not announce the
+// end of the shell, and the first one that does.
 const RELEASES = ['0.8.1', '0.11.34', '0.12.4', '0.14.1', '0.14.2']
 // The first real release that each release of the test upstream (after `open-terminal@`) stands for.
 const STAND_INS = { '0.8.1': '0.8.1', '0.11.32': '0.11', '0.12.4': '0.14', '0.14.2': '0.14.2', '0.14.5': '0.14.5' }
@@ -23,8 +23,7 @@ const KEY = 'sk-1'
 const FLOOD = 50 * 1024 * 1024
 // The exit code if PyPI cannot be reached.
 const NO_INDEX = 77
-// ms that a server may take to start.
-const START_TIMEOUT = 90_000
+const START_TIMEOUT_MS = 90_000
 
 const run = promisify(execFile)
 const stopping = new AbortController()
@@ -100,7 +99,7 @@ async function serve(folder, version) {
   const url = `http://127.0.0.1:${port}`
   let ended = false
   void server.ended.then(() => (ended = true))
-  for (const giveUp = Date.now() + START_TIMEOUT; !(await answers(url)); await sleep(200, undefined, { signal })) {
+  for (const giveUp = Date.now() + START_TIMEOUT_MS; !(await answers(url)); await sleep(200, undefined, { signal })) {
     if (ended || Date.now() > giveUp) {
       throw new Error(`${PACKAGE} ${version} does not start:\n${readFileSync(logFile, 'utf8')}`)
     }

@@ -1,5 +1,5 @@
-// Tests in a real Chromium that the page of `npm run demo:web` keeps its shell: over a reload, without a network, and while
-// its process stands still.
+// Tests in a real Chromium that the page of `npm run demo:web` keeps its shell: over a reload, without a network, and
+// while its process stands still.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -95,7 +95,7 @@ test('a reload in the middle of top goes on with top', async () => {
   await expectSameShell(2)
 })
 
-test('20 s without a network show "reconnecting…", drop what is typed, and go on where the output stopped', async () => {
+test('20 s without a network show "reconnecting…", drop what is typed, and go on with the output', async () => {
   await person.run('clear; for i in 1 2 3 4 5 6; do echo "step-$i"; sleep 5; done')
   await person.sees(/^step-1$/)
   const restore = network.refuse()

@@ -12,8 +12,8 @@ vi.setConfig({ testTimeout: 60_000 })
 export const repository = fileURLToPath(new URL('../../..', import.meta.url))
 
 /**
- * Packs the build and unpacks it into the `node_modules` of an empty folder, with its dependencies and `others`. Returns
- * the folder, which is removed after the tests of the file.
+ * Packs the build and unpacks it into the `node_modules` of an empty folder, with its dependencies and `others`.
+ * Returns the folder, which is removed after the tests of the file.
  *
  * The dependencies are copies: through a link, they could load the whole `node_modules` of the repository.
  */

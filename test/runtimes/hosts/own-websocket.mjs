@@ -1,4 +1,5 @@
-// Runs in Node, Bun and Deno, with the runtime's WebSocket class instead of `ws`. Prints nothing in a runtime without one.
+// Runs in Node, Bun and Deno, with the runtime's WebSocket class instead of `ws`. Prints nothing in a runtime without
+// one.
 import * as library from 'terminal-upstream'
 import { runSuite } from '../suite.mjs'
 
