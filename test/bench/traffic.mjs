@@ -90,28 +90,26 @@ export async function echoBesideAttaches() {
   return { gateway: rows }
 }
 
-async function attachInLoops(unit) {
-  const { urls, stop } = await startUpstream(['gateway'])
-  const [client, neighbour] = [await start('client.mjs'), await start('client.mjs')]
-  await client.call('connect', { url: urls.gateway })
-  await client.call('echo', { times: 1, warmUp: 300 })
-  await neighbour.call('attachInLoops', { url: urls.gateway, unit, bytes: 320 * KIB, loops: 8 })
-  await sleep(100)
-  const { p50 } = await client.call('echo', { times: 1_000, warmUp: 0, pause: 3, within: 1_500 })
-  await Promise.all([stop(), client.stop(), neighbour.stop()])
-  return p50 / 1000
-}
+const attachInLoops = (unit) =>
+  echoBeside({ name: 'gateway', within: 1_500 }, (neighbour, url) =>
+    neighbour.call('attachInLoops', { url, unit, bytes: 320 * KIB, loops: 8 }),
+  )
 
-async function floodInput(name, flood) {
+const floodInput = (name, flood) =>
+  echoBeside({ name, kind: 'raw', within: 800 }, (neighbour) => neighbour.call('floodInput', { ...flood, ms: 1_000 }))
+
+/** Measures keystrokes in new processes, while a neighbour disturbs them. Resolves with the p50 in ms. */
+async function echoBeside({ name, kind, within }, disturb) {
   const { urls, stop } = await startUpstream([name])
+  const url = urls[name]
   const [client, neighbour] = [await start('client.mjs'), await start('client.mjs')]
-  await neighbour.call('connect', { url: urls[name], kind: 'raw' })
-  await client.call('connect', { url: urls[name] })
+  if (kind) await neighbour.call('connect', { url, kind })
+  await client.call('connect', { url })
   await client.call('echo', { times: 1, warmUp: 300 })
-  await neighbour.call('floodInput', { ...flood, ms: 1_000 })
+  await disturb(neighbour, url)
   await sleep(100)
-  const { p50 } = await client.call('echo', { times: 1_000, warmUp: 0, pause: 3, within: 800 })
-  await neighbour.call('assertOpen')
+  const { p50 } = await client.call('echo', { times: 1_000, warmUp: 0, pause: 3, within })
+  if (kind) await neighbour.call('assertOpen')
   await Promise.all([stop(), client.stop(), neighbour.stop()])
   return p50 / 1000
 }

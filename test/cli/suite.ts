@@ -38,6 +38,11 @@ export function describeCommand(name: string, url: string): void {
     return pane
   }
 
+  async function leave(pane: Pane): Promise<void> {
+    await pane.enter('exit')
+    await pane.shows(/status 0/)
+  }
+
   /** Checks that the terminal echoes lines again, and that the remote shell has ended. */
   async function isRestored(pane: Pane): Promise<void> {
     await pane.enter('clear; stty -a | grep -ow -e "-*icanon" -e "-*echo" -e "-*isig"')
@@ -62,8 +67,7 @@ export function describeCommand(name: string, url: string): void {
       await pane.resize(132, 40)
       await pane.enter('clear; stty size')
       await pane.shows(/^40 132$/m)
-      await pane.enter('exit')
-      await pane.shows(/status 0/)
+      await leave(pane)
     })
 
     // The program repeats the paste: an old server takes no more than 16 KB otherwise.
@@ -75,8 +79,7 @@ export function describeCommand(name: string, url: string): void {
       await pane.shows(/ready/)
       await pane.paste(text)
       await pane.shows(new RegExp(hash))
-      await pane.enter('exit')
-      await pane.shows(/status 0/)
+      await leave(pane)
     })
 
     it('attach sends Ctrl-C and Ctrl-Z to the remote shell', async () => {
@@ -85,8 +88,7 @@ export function describeCommand(name: string, url: string): void {
       await pane.shows(/ready/)
       await pane.press('C-c', 'C-z')
       await pane.shows(/^ +3 +26$/m)
-      await pane.enter('exit')
-      await pane.shows(/status 0/)
+      await leave(pane)
     })
 
     it('attach continues after a stop with the new size of the window', async () => {
@@ -149,8 +151,7 @@ export function describeCommand(name: string, url: string): void {
       await pane.enter(KEY)
       await expect.poll(sessions, { timeout: 20_000 }).toBe(1)
       expect(await pane.screen()).not.toContain(KEY)
-      await pane.enter('exit')
-      await pane.shows(/status 0/)
+      await leave(pane)
     })
 
     it('attach runs the commands in a pipe', async () => {

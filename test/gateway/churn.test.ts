@@ -45,13 +45,19 @@ async function create(visit: Visit): Promise<string | undefined> {
   return ((await answer.json()) as { id?: string }).id
 }
 
-/** Attaches a WebSocket to a new session; resolves when the auth frame is sent. */
-async function attach(visit: Visit): Promise<WebSocket> {
-  const ws = new WebSocket(`${visit.base.replace('http', 'ws')}/api/terminals/${(await create(visit)) ?? 'none'}`)
+/** Opens a WebSocket to a session. */
+async function dial({ base }: Visit, id: string): Promise<WebSocket> {
+  const ws = new WebSocket(`${base.replace('http', 'ws')}/api/terminals/${id}`)
   ws.on('error', () => {})
   await once(ws, 'open')
-  ws.send(JSON.stringify({ type: 'auth', token: tokenOf(visit) }))
-  ws.send(new Uint8Array(visit.ms * 100))
+  return ws
+}
+
+/** Attaches a WebSocket to a session, by default to a new one; resolves when the auth frame is sent. */
+async function attach(visit: Visit, again?: WebSocket, offset?: number | null): Promise<WebSocket> {
+  const ws = await dial(visit, again?.url.split('/').at(-1) ?? (await create(visit)) ?? 'none')
+  ws.send(JSON.stringify({ type: 'auth', token: tokenOf(visit), offset }))
+  if (!again) ws.send(new Uint8Array(visit.ms * 100))
   await sleep(visit.ms)
   return ws
 }
@@ -89,24 +95,16 @@ const visits: Record<string, (visit: Visit) => Promise<unknown>> = {
   async 'a client drops, and comes back'(visit) {
     const ws = await attach(visit)
     ws.terminate()
-    const again = new WebSocket(ws.url)
-    again.on('error', () => {})
-    await once(again, 'open')
-    again.send(JSON.stringify({ type: 'auth', token: tokenOf(visit), offset: visit.ms % 2 === 0 ? null : visit.ms }))
-    await sleep(visit.ms)
+    const again = await attach(visit, ws, visit.ms % 2 === 0 ? null : visit.ms)
     again.close()
   },
   async 'two clients take a session from each other'(visit) {
     const first = await attach(visit)
     const clients = [first]
     for (let count = 0; count < 4; count += 1) {
-      const ws = new WebSocket(first.url)
+      const ws = await attach(visit, first, 0)
       clients.push(ws)
-      ws.on('error', () => {})
-      await once(ws, 'open')
-      ws.send(JSON.stringify({ type: 'auth', token: tokenOf(visit), offset: 0 }))
       ws.send('{"type":"resize","cols":100,"rows":30}')
-      await sleep(visit.ms)
     }
     for (const ws of clients) ws.terminate()
   },
@@ -128,16 +126,12 @@ const visits: Record<string, (visit: Visit) => Promise<unknown>> = {
     await fetch(`${visit.base}/api/terminals`, { method: 'POST', headers: headersOf(visit), signal })
   },
   async 'a client never says who it is'(visit) {
-    const ws = new WebSocket(`${visit.base.replace('http', 'ws')}/api/terminals/s1`)
-    ws.on('error', () => {})
-    await once(ws, 'open')
+    const ws = await dial(visit, 's1')
     await sleep(visit.ms)
     ws.terminate()
   },
   async 'a client floods before it says who it is'(visit) {
-    const ws = new WebSocket(`${visit.base.replace('http', 'ws')}/api/terminals/s1`)
-    ws.on('error', () => {})
-    await once(ws, 'open')
+    const ws = await dial(visit, 's1')
     ws.send('x'.repeat(300_000))
     await once(ws, 'close')
   },

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { compile, type Project } from './support/compile.ts'
 import { installPackage } from './support/install.ts'
@@ -9,23 +9,12 @@ const withNode = installPackage('@types/node', 'undici-types')
 const withWs = installPackage('@types/node', 'undici-types', '@types/ws')
 const withXterm = installPackage('@xterm/xterm')
 
-const contract = new URL('consumers/contract.ts', import.meta.url)
-const browser = new URL('consumers/browser.ts', import.meta.url)
-const server = new URL('consumers/node.ts', import.meta.url)
-const pure = new URL('consumers/pure.ts', import.meta.url)
-const probe = new URL('consumers/probe.ts', import.meta.url)
-const proxy = new URL('consumers/proxy.ts', import.meta.url)
-const gateway = new URL('consumers/gateway.ts', import.meta.url)
-const dialler = new URL('consumers/ws.ts', import.meta.url)
-const page = new URL('consumers/xterm.ts', import.meta.url)
-
 /** Copies consumers into the folder, as ESM and as CommonJS. They import the package instead of our sources. */
-function place(folder: string, ...consumers: URL[]): string[] {
-  return consumers.flatMap((consumer) => {
-    const source = readFileSync(consumer, 'utf8')
+function place(folder: string, ...names: string[]): string[] {
+  return names.flatMap((name) => {
+    const source = readFileSync(new URL(`consumers/${name}.ts`, import.meta.url), 'utf8')
       .replaceAll("'../../../src/index.ts'", "'terminal-upstream'")
       .replaceAll(/'\.\.\/\.\.\/\.\.\/src\/(\w+)\.ts'/g, "'terminal-upstream/$1'")
-    const name = basename(consumer.pathname, '.ts')
     return [add(folder, `${name}.mts`, source), add(folder, `${name}.cts`, source)]
   })
 }
@@ -36,12 +25,12 @@ function add(folder: string, file: string, source: string): string {
   return file
 }
 
-const forBrowsers = place(bare, contract, browser)
-const forNode = place(withNode, contract, server, probe, gateway)
-const forWorkers = place(bare, contract)
-const forWs = place(withWs, dialler, proxy)
-const forPages = place(withXterm, page).filter((file) => file.endsWith('.mts')) // has a top-level `await`
-const forAnything = place(bare, pure)
+const forBrowsers = place(bare, 'contract', 'browser')
+const forNode = place(withNode, 'contract', 'node', 'probe', 'gateway')
+const forWorkers = place(bare, 'contract')
+const forWs = place(withWs, 'ws', 'proxy')
+const forPages = place(withXterm, 'xterm').filter((file) => file.endsWith('.mts')) // has a top-level `await`
+const forAnything = place(bare, 'pure')
 const browsers = { name: 'browsers', folder: bare, lib: ['es2022', 'dom'], types: [], files: forBrowsers }
 const workers = { name: 'workers', folder: bare, lib: ['es2022', 'webworker'], types: [], files: forWorkers }
 const pages = { name: 'pages with xterm.js', folder: withXterm, lib: ['es2022', 'dom'], types: [], files: forPages }

@@ -137,6 +137,19 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
     expectEqual('the cause has a message, and no name before it', /^(?!\w*Error: )./.test(message), true)
   }
 
+  /** Expects that the handshake carries a header, or a rejection where it cannot carry any. */
+  async function expectHeader(options, text) {
+    const retry = { attempts: 1, delay: 0 }
+    const connecting = connectTerminal({ ...ada, ...options, retry, base: witness, sessionId: 'handshake' })
+    if (!facts.headers) {
+      await expectRejection('no headers', connecting, 'ERR_INVALID_ARG_VALUE')
+      return
+    }
+    const terminal = await connecting
+    await collect(terminal).until(text)
+    await terminal.close()
+  }
+
   return {
     async 'creates, lists, finds and deletes sessions'() {
       const { createTerminalSession, getTerminalSession, deleteTerminalSession } = library
@@ -198,29 +211,14 @@ function terminalCases(library, { key, releases, witness, refusing }, facts) {
       expectEqual('the loss', { code, cause }, { code: 1006, cause: 'lost' })
     },
     async 'sends a cookie, or rejects where a cookie cannot be sent'() {
-      const options = { ...ada, authType: 'session', cookie: 'token=jwt', retry: { attempts: 1, delay: 0 } }
-      const connecting = connectTerminal({ ...options, base: witness, sessionId: 'handshake' })
-      if (!facts.headers) {
-        await expectRejection('no headers', connecting, 'ERR_INVALID_ARG_VALUE')
-        return
-      }
-      const terminal = await connecting
-      await collect(terminal).until('"cookie":"token=jwt"')
-      await terminal.close()
+      await expectHeader({ authType: 'session', cookie: 'token=jwt' }, '"cookie":"token=jwt"')
     },
     async 'sends headers of the caller with requests, and with the handshake or rejects where they cannot be sent'() {
       const { createTerminalSession, deleteTerminalSession } = library
-      const options = { ...ada, headers: { 'CF-Access-Client-Id': 'id.access' }, retry: { attempts: 1, delay: 0 } }
-      const { id: sessionId } = await createTerminalSession(options)
-      expectEqual('deleted', await deleteTerminalSession({ ...options, sessionId }), true)
-      const connecting = connectTerminal({ ...options, base: witness, sessionId: 'handshake' })
-      if (!facts.headers) {
-        await expectRejection('no headers', connecting, 'ERR_INVALID_ARG_VALUE')
-        return
-      }
-      const terminal = await connecting
-      await collect(terminal).until('"cf-access-client-id":"id.access"')
-      await terminal.close()
+      const headers = { 'CF-Access-Client-Id': 'id.access' }
+      const { id: sessionId } = await createTerminalSession({ ...ada, headers })
+      expectEqual('deleted', await deleteTerminalSession({ ...ada, headers, sessionId }), true)
+      await expectHeader({ headers }, '"cf-access-client-id":"id.access"')
     },
     async 'retries a refused request if its error has a code, and keeps the cause'() {
       await expectRetry({}, facts.refusedCode)

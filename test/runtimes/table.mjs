@@ -1,5 +1,7 @@
 // The table of what each runtime can do, as in README.md. Runtimes that can do the same share a row.
 
+import { rowsBetween } from '../support/markdown.mjs'
+
 const HEAD = [
   'runtime',
   'WebSocket class',
@@ -9,8 +11,6 @@ const HEAD = [
   'HTTP status of a refused handshake',
   'attaches to',
 ]
-const START = '<!-- runtimes -->'
-const END = '<!-- /runtimes -->'
 
 /** Returns the row of a runtime with one WebSocket class. */
 export function rowOf(runtime, { dialsWithOwn, headers, pings, pauses, refusal, missing }) {
@@ -42,14 +42,8 @@ export function drawTable(rows) {
 
 /** Returns how the table in README.md differs for the runtimes that have run. README.md may have no table. */
 export function differencesTo(readme, rows) {
-  const start = readme.indexOf(START)
-  const end = readme.indexOf(END)
-  if (start === -1 && end === -1) return []
-  const [head = [], , ...lines] = readme
-    .slice(start, end)
-    .split('\n')
-    .filter((line) => line.startsWith('|'))
-    .map(cellsOf)
+  const [head, ...lines] = rowsBetween(readme, 'runtimes')
+  if (!head) return []
   const tested = new Set(rows.map(([runtime]) => runtime))
   const written = lines
     .flatMap(([runtimes, ...abilities]) => runtimes.split(', ').map((runtime) => [runtime, ...abilities]))
@@ -64,11 +58,4 @@ export function differencesTo(readme, rows) {
 function missingRows(rows, wanted) {
   const existing = new Set(rows.map(String))
   return wanted.map(String).filter((row) => !existing.has(row))
-}
-
-function cellsOf(line) {
-  return line
-    .split('|')
-    .slice(1, -1)
-    .map((cell) => cell.trim())
 }

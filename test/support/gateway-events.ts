@@ -6,22 +6,23 @@ const NAMES = ['attached', 'closed', 'parked', 'refused', 'resumed'] as const
 type Name = (typeof NAMES)[number]
 type AnyEvent = AttachedEvent | ClosedEvent | ParkedEvent | RefusedEvent | ResumedEvent
 
-/** Records what the channels publish until the end of the test. No event may show a key or a token. */
+/** Calls a function with what a channel publishes until the end of the test. No event may show a key or a token. */
+function listenTo<Event>(name: Name, onEvent: (event: Event) => unknown): void {
+  const listener = (event: unknown): void => void onEvent(withoutCanary(event as Event))
+  subscribe(`terminal-upstream:${name}`, listener)
+  afterwards({ close: () => unsubscribe(`terminal-upstream:${name}`, listener) })
+}
+
+/** Records what the channels publish until the end of the test. */
 export function recordEvents(): Array<[name: Name, event: AnyEvent]> {
   const events: Array<[Name, AnyEvent]> = []
-  for (const name of NAMES) {
-    const listener = (event: unknown): void => void events.push([name, withoutCanary(event as AnyEvent)])
-    subscribe(`terminal-upstream:${name}`, listener)
-    afterwards({ close: () => unsubscribe(`terminal-upstream:${name}`, listener) })
-  }
+  for (const name of NAMES) listenTo<AnyEvent>(name, (event) => events.push([name, event]))
   return events
 }
 
 /** Records what is refused until the end of the test. */
 export function recordRefusals(): RefusedEvent[] {
   const refusals: RefusedEvent[] = []
-  const listener = (event: unknown): void => void refusals.push(withoutCanary(event as RefusedEvent))
-  subscribe('terminal-upstream:refused', listener)
-  afterwards({ close: () => unsubscribe('terminal-upstream:refused', listener) })
+  listenTo<RefusedEvent>('refused', (event) => refusals.push(event))
   return refusals
 }

@@ -33,17 +33,20 @@ const user = fc.constantFrom(...USERS)
 const number = fc.nat({ max: 5 })
 const how = fc.constantFrom('reset' as const, 'close' as const)
 
+interface Which {
+  readonly user: number
+  readonly which: number
+}
+
 /** Returns one of the user's sessions that is meant by a number. */
-function pick(
-  world: World,
-  owner: User,
-  which: number,
-  isMeant: (shell: ModelShell) => boolean,
-): ModelShell | undefined {
-  const shells = steps.sessionsOf(world, owner).filter(isMeant)
+function pick(world: World, { user: owner, which }: Which, isMeant = (_: ModelShell) => true): ModelShell | undefined {
+  const shells = steps.sessionsOf(world, world.user(owner)).filter(isMeant)
   return shells[which % Math.max(1, shells.length)]
 }
 
+const anySession = (world: World, args: Which): ModelShell | undefined => pick(world, args)
+const livingSession = (world: World, args: Which): ModelShell | undefined =>
+  pick(world, args, ({ state }) => state === 'alive')
 const anyone = (world: World, args: { user: number }): User => world.user(args.user)
 const awake = (world: World, args: { user: number }) => {
   const { library } = world.user(args.user)
@@ -67,7 +70,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
   const attaching = step(
     'attach',
     fc.record({ user, which: number, offset: fc.constantFrom<steps.Offset>('none', 'null', 'right', 'wrong') }),
-    (world, args) => pick(world, world.user(args.user), args.which, () => true),
+    anySession,
     (world, shell, args) => steps.attach(world, world.user(args.user), shell, args.offset),
   )
   const troublingUpstream = step(
@@ -123,16 +126,13 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     step(
       'attach library',
       ofSession,
-      (world, args) => {
-        const found = world.user(args.user)
-        return found.library ? undefined : pick(world, found, args.which, () => true)
-      },
+      (world, args) => (world.user(args.user).library ? undefined : pick(world, args)),
       (world, shell, args) => steps.attachLibrary(world, world.user(args.user), shell),
     ),
     step(
       'print',
       fc.record({ user, which: number, bytes: fc.integer({ min: 1, max: 6_000 }) }),
-      (world, args) => pick(world, world.user(args.user), args.which, ({ state }) => state === 'alive'),
+      livingSession,
       (_, { witness }, { bytes }) => witness.print(`${bytes}:${'.'.repeat(bytes)}\n`),
     ),
     step(
@@ -147,20 +147,12 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
       (world, args) => (!steps.mayGiveUp(world) ? awake(world, args) : undefined),
       steps.closeLibrary,
     ),
-    step(
-      'delete',
-      ofSession,
-      (world, args) => pick(world, world.user(args.user), args.which, () => true),
-      (world, shell, args) => steps.remove(world, world.user(args.user), shell),
-    ),
+    step('delete', ofSession, anySession, (world, shell, args) => steps.remove(world, world.user(args.user), shell)),
     step(
       'exit',
       ofSession,
-      (world, args) => {
-        // An orchestrator tells of it at the next message only.
-        if (world.isOrchestrated) return undefined
-        return pick(world, world.user(args.user), args.which, ({ state }) => state === 'alive')
-      },
+      // An orchestrator tells of it at the next message only.
+      (world, args) => (world.isOrchestrated ? undefined : livingSession(world, args)),
       steps.exit,
     ),
     step(
@@ -168,7 +160,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
       fc.record({ user, of: user, which: number }),
       (world, args) => {
         if (args.user === args.of || Number(world.authorizeTrouble?.count) > 0) return undefined
-        return pick(world, world.user(args.of), args.which, () => true)
+        return pick(world, { user: args.of, which: args.which })
       },
       (world, shell, args) => steps.intrude(world, world.user(args.user), shell),
     ),

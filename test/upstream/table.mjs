@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { rowsBetween, rowsOf } from '../support/markdown.mjs'
 
 const README = new URL('README.md', import.meta.url)
 
@@ -13,29 +14,11 @@ export function outcomeTable(outcomes) {
   return cells.map((row) => `| ${row.join(' | ')} |`).join('\n')
 }
 
-/** Returns the rows of a Markdown table by their first cells. */
-const rowsOf = (table) => {
-  const rows = table.split('\n').filter((line) => line.startsWith('|'))
-  // Prettier pads the cells in README.md.
-  return new Map(
-    rows
-      .map((line) =>
-        line
-          .split('|')
-          .slice(1, -1)
-          .map((cell) => cell.trim()),
-      )
-      .map((row) => [row[0], row]),
-  )
-}
-
 /** Returns the table if README.md has another row for one of its releases, otherwise `undefined`. */
 export function compareWithReadme(table) {
-  const section = /<!-- upstreams -->(.*)<!-- \/upstreams -->/s.exec(readFileSync(README, 'utf8'))?.[1] ?? ''
-  const written = rowsOf(section)
-  const differs = [...rowsOf(table)].some(([name, row]) => {
-    const other = /^\d/.test(name) && written.get(name)
-    return other && other.join('|') !== row.join('|')
-  })
+  const written = new Map(rowsBetween(readFileSync(README, 'utf8'), 'upstreams').map((row) => [row[0], row]))
+  const differs = rowsOf(table).some(
+    ([name, ...row]) => /^\d/.test(name) && written.has(name) && `${written.get(name)}` !== `${[name, ...row]}`,
+  )
   return differs ? table : undefined
 }
