@@ -248,9 +248,11 @@ export async function closeLibrary(world: World, client: LibraryClient): Promise
 }
 
 /** Whether `authorize` may end a client after so many calls: it refuses once more after a fresh token, or forbids. */
-export function mayGiveUp(world: World, calls = 0): boolean {
+export function mayGiveUp(world: World, calls = 0, staleTokens = 0): boolean {
   const { kind, count = 0 } = world.authorizeTrouble ?? {}
-  return (kind === 'refuses' && count > calls + 1) || (kind === 'forbids' && count > calls)
+  // A stale token is refused, too, and may use up what comes before the trouble.
+  const refusals = count > 0 ? count + staleTokens : 0
+  return (kind === 'refuses' && refusals > calls + 1) || (kind === 'forbids' && count > calls)
 }
 
 /** The client comes back by itself. If it is refused, the shell lives on for the next one. */
@@ -272,7 +274,7 @@ async function comesBack(world: World, client: LibraryClient, dials: number, may
 
 export async function cutLibrary(world: World, client: LibraryClient, how: Cut): Promise<void> {
   const { dials } = client
-  const mayEnd = mayGiveUp(world)
+  const mayEnd = mayGiveUp(world, 0, client.staleTokens)
   client.cut(how)
   await comesBack(world, client, dials, mayEnd)
 }
@@ -290,7 +292,7 @@ export async function fallAsleep(world: World, client: LibraryClient): Promise<v
 export async function wakeUp(world: World, client: LibraryClient): Promise<void> {
   const { shell } = client
   const { dials } = client
-  const mayEnd = mayGiveUp(world)
+  const mayEnd = mayGiveUp(world, 0, client.staleTokens)
   client.wake()
   if (shell.state === 'alive' && client.generation === shell.generation) return comesBack(world, client, dials, mayEnd)
   if (mayEnd) return wasTold(world, client, /./)
