@@ -7,8 +7,8 @@ type Name = (typeof NAMES)[number]
 type AnyEvent = AttachedEvent | ClosedEvent | ParkedEvent | RefusedEvent | ResumedEvent
 
 /** Calls a function with what a channel publishes until the end of the test. No event may show a key or a token. */
-function listenTo<Event>(name: Name, onEvent: (event: Event) => unknown): void {
-  const listener = (event: unknown): void => void onEvent(withoutCanary(event as Event))
+function listenTo(name: Name, onEvent: (event: AnyEvent) => unknown): void {
+  const listener = (event: unknown): void => void onEvent(withoutCanary(event as AnyEvent))
   subscribe(`terminal-upstream:${name}`, listener)
   afterwards({ close: () => unsubscribe(`terminal-upstream:${name}`, listener) })
 }
@@ -16,13 +16,13 @@ function listenTo<Event>(name: Name, onEvent: (event: Event) => unknown): void {
 /** Records what the channels publish until the end of the test. */
 export function recordEvents(): Array<[name: Name, event: AnyEvent]> {
   const events: Array<[Name, AnyEvent]> = []
-  for (const name of NAMES) listenTo<AnyEvent>(name, (event) => events.push([name, event]))
+  for (const name of NAMES) listenTo(name, (event) => events.push([name, event]))
   return events
 }
 
 /** Records what is refused until the end of the test. */
 export function recordRefusals(): RefusedEvent[] {
   const refusals: RefusedEvent[] = []
-  listenTo<RefusedEvent>('refused', (event) => refusals.push(event))
+  listenTo('refused', (event) => refusals.push(event as RefusedEvent))
   return refusals
 }

@@ -39,14 +39,13 @@ interface Which {
 }
 
 /** Returns one of the user's sessions that is meant by a number. */
-function pick(world: World, { user: owner, which }: Which, isMeant = (_: ModelShell) => true): ModelShell | undefined {
-  const shells = steps.sessionsOf(world, world.user(owner)).filter(isMeant)
+function pick(world: World, { user: owner, which }: Which, state?: ModelShell['state']): ModelShell | undefined {
+  const shells = steps.sessionsOf(world, world.user(owner)).filter((shell) => !state || shell.state === state)
   return shells[which % Math.max(1, shells.length)]
 }
 
 const anySession = (world: World, args: Which): ModelShell | undefined => pick(world, args)
-const livingSession = (world: World, args: Which): ModelShell | undefined =>
-  pick(world, args, ({ state }) => state === 'alive')
+const livingSession = (world: World, args: Which): ModelShell | undefined => pick(world, args, 'alive')
 const anyone = (world: World, args: { user: number }): User => world.user(args.user)
 const awake = (world: World, args: { user: number }) => {
   const { library } = world.user(args.user)

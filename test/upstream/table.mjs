@@ -18,7 +18,7 @@ export function outcomeTable(outcomes) {
 export function compareWithReadme(table) {
   const written = new Map(rowsBetween(readFileSync(README, 'utf8'), 'upstreams').map((row) => [row[0], row]))
   const differs = rowsOf(table).some(
-    ([name, ...row]) => /^\d/.test(name) && written.has(name) && `${written.get(name)}` !== `${[name, ...row]}`,
+    ([name, ...row]) => /^\d/.test(name) && written.has(name) && written.get(name).join() !== [name, ...row].join(),
   )
   return differs ? table : undefined
 }
