@@ -24,11 +24,15 @@ export interface AuthorizeOptions {
    * no warning is given.
    */
   authorize: (auth: ClientAuth, request?: IncomingMessage) => ConnectTerminalOptions | Promise<ConnectTerminalOptions>
-  /** The client's handshake, for `authorize`. Default: none. */
+  /**
+   * The client's handshake, for `authorize`.
+   * @defaultValue none
+   */
   request?: IncomingMessage | undefined
   /**
-   * ms for the client's first message, and as many again for `authorize`, from 1 to 2147483647. Default: 10 000, as
-   * Open WebUI.
+   * ms for the client's first message, and as many again for `authorize`, from 1 to 2147483647. As long
+   * as Open WebUI waits, if you do not say otherwise.
+   * @defaultValue 10 000 ms
    */
   authTimeout?: number | undefined
 }

@@ -50,50 +50,43 @@ export interface TerminalGatewayOptions extends TerminalOptions {
   authorize: (client: GatewayClient) => UpstreamOptions | Promise<UpstreamOptions>
   /**
    * The path before `/api/terminals`, such as `/terminal`.
-   *
    * @defaultValue `''`
    */
   path?: string | undefined
   /**
-   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the host and port in `Host`, `'any'`,
-   * or a list such as `['https://chat.example']`. A client without an `Origin` is no page, and may always use it.
-   *
+   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the host and port in `Host`, `'any'`, or a
+   * list such as `['https://chat.example']`. A client without an `Origin` is no page, and may always use it.
    * @defaultValue `'same'`
    */
   origins?: 'same' | 'any' | readonly string[] | undefined
   /**
-   * ms that a session goes on after its client has left, however that happened, from 0 to 2147483647. Until then, a
-   * client of the same owner can join it again. 0 ends it at once.
-   *
-   * @defaultValue `300_000`
+   * ms that a session goes on after its client has left, however that happened, from 0 to 2147483647. Until then, a client
+   * of the same owner can join it again. 0 ends it at once.
+   * @defaultValue 300 000 ms
    */
   keepFor?: number | undefined
   /**
-   * Bytes of output that are kept of each session for a client that comes back, from 0 to 8388608. The memory is taken
-   * as it is needed.
-   *
-   * @defaultValue `262_144`
+   * Bytes of output that are kept of each session for a client that comes back, from 0 to 8388608. The memory is taken as it
+   * is needed.
+   * @defaultValue 256 KiB
    */
   replay?: number | undefined
   /**
    * The sessions that a user may have at the same time. When one more has been created, the session that was left first
    * ends. If none was left, one more is answered with 429.
-   *
-   * @defaultValue `8`
+   * @defaultValue 8
    */
   sessionsPerUser?: number | undefined
   /**
-   * The WebSockets and requests that `authorize` has not let in. A WebSocket counts until its connection has ended.
-   * When one more comes, a WebSocket that has not said who it is, or has been refused, is closed with 1013, chosen at
-   * random; if there is none, the new one is answered with 503.
-   *
-   * @defaultValue `1_000`
+   * The WebSockets and requests that `authorize` has not let in. A WebSocket counts until its connection has ended. When one
+   * more comes, a WebSocket that has not said who it is, or has been refused, is closed with 1013, chosen at random; if there
+   * is none, the new one is answered with 503.
+   * @defaultValue 1 000
    */
   unauthenticated?: number | undefined
   /**
    * ms for the auth frame of a WebSocket, and as many again for `authorize`, from 1 to 2147483647.
-   *
-   * @defaultValue `10_000`
+   * @defaultValue 10 000 ms
    */
   authTimeout?: number | undefined
 }

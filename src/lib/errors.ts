@@ -34,7 +34,10 @@ export type TerminalErrorCode =
 
 /** The fields of a {@link TerminalError} beside its code and message. */
 export interface TerminalErrorOptions {
-  /** Why it failed, without what failed and what to do. Default: the message. */
+  /**
+   * Why it failed, without what failed and what to do.
+   * @defaultValue the message
+   */
   why?: string | undefined
   /** The HTTP status of the answer, if an answer was the failure. */
   status?: number | undefined

@@ -19,31 +19,28 @@ import type { Facts } from './facts.ts'
 /** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
   /**
-   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. With 'always',
-   * two attempts have it there, or three if none without it succeeds. `'never'` skips them.
-   *
+   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. With `'always'` two
+   * attempts have it there, or three if none without it succeeds. `'never'` skips them.
    * @defaultValue `'always'`
    */
   tokenInUrl?: 'always' | 'never' | undefined
   /**
    * ms to wait for each answer of the server: to a request, a handshake or a key press. From 1 to 2147483647. With less
    * than 11 000, a probe cannot see what a server does without an auth frame.
-   *
-   * @defaultValue 30 000
+   * @defaultValue 30 000 ms
    */
   timeout?: number | undefined
   /**
    * ms to leave a terminal silent, to see whether the connection survives: many reverse proxies cut it after 60 s. With
    * 0, the probe skips this check and takes about 20 s.
-   *
-   * @defaultValue 65 000
+   * @defaultValue 65 000 ms
    */
   idle?: number | undefined
   /**
-   * The address of a page, such as `https://chat.example`: requests and handshakes then carry its `Origin`, as those of
-   * the page's browser do. A gateway, and many a reverse proxy, refuses pages of other sites.
-   *
-   * @defaultValue none, and pages are not tested
+   * The address of a page, such as `https://chat.example`: requests and handshakes then carry its `Origin`, as those of the
+   * page's browser do. A gateway, and many a reverse proxy, refuses pages of other sites. Without it, pages are not
+   * tested.
+   * @defaultValue none
    */
   origin?: string | undefined
 }

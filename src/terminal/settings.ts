@@ -11,15 +11,21 @@ import { sendsHeaders, WebSocket, type SocketConstructor } from './socket-class.
 
 /** The options of `connectTerminal`. `base` and `userId` are required, and most servers want a `key`. */
 export interface ConnectTerminalOptions extends UpstreamOptions {
-  /** The session to attach to. Default: a new session is created, and deleted when attaching fails. */
+  /**
+   * The session to attach to. Without one, a session is created, and deleted when attaching fails.
+   * @defaultValue a new session
+   */
   sessionId?: string | undefined
   /**
-   * Whether the session is deleted by `close()` and after the shell's end; on a server that keeps no shell, also after
-   * the end of the connection. Never if another client is attached, or because a session could not be resumed.
-   * Default: `true` for a session that was created here, `false` for one with a `sessionId`.
+   * Whether the session is deleted by `close()` and after the shell's end; on a server that keeps no shell, also after the
+   * end of the connection. Never if another client is attached, or because a session could not be resumed.
+   * @defaultValue `true` for a new session, `false` with a `sessionId`
    */
   deleteOnClose?: boolean | undefined
-  /** The size of the window, sent right after the auth frame. Default: the server's 80 columns × 24 rows. */
+  /**
+   * The size of the window, sent right after the auth frame.
+   * @defaultValue the server's 80 × 24
+   */
   size?: TerminalSize | undefined
   /**
    * Whether the key of `bearer` is also in the URL, which servers and proxies write into their logs:
@@ -27,58 +33,61 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    *   key, unless the server says that the session does not exist or that the key is wrong;
    * - `'always'` saves the refused handshake with Terminals 0.0.1 and 0.0.2;
    * - `'never'` cannot attach to those two.
-   *
-   * Default: `'fallback'`.
+   * @defaultValue `'fallback'`
    */
   tokenInUrl?: 'always' | 'never' | 'fallback' | undefined
   /**
-   * ms for connecting, all tries included, from 1 to 2147483647. Ending the shell and deleting the session after a
-   * failure may take up to 4 000 ms more. Default: 30 000.
+   * ms for connecting, all tries included, from 1 to 2147483647. Ending the shell and deleting the session after a failure
+   * may take up to 4 000 ms more.
+   * @defaultValue 30 000 ms
    */
   timeout?: number | undefined
   /**
    * `attempts`: the number of tries in all. `delay`: ms before the second try. Only failures that may pass are tried
-   * again: a connection refused or reset, HTTP 429 of a limit on requests, 502, 503 and 504, close codes 1012 and 1013,
-   * and 4003 "not reachable". The delay doubles from try to try, up to 8 000 ms, and is shortened by a random part of
-   * at most half; a `Retry-After` that is longer is heeded, up to 8 000 ms. Either field may be left out.
-   * Default: `attempts` 5, `delay` 1 000.
+   * again: a connection refused or reset, HTTP 429 of a limit on requests, 502, 503 and 504, close codes 1012 and 1013, and
+   * 4003 "not reachable". The delay doubles from try to try, up to 8 000 ms, and is shortened by a random part of at most
+   * half; a `Retry-After` that is longer is heeded, up to 8 000 ms. Either field may be left out.
    *
    * If the answer to a POST is lost, the new session is looked for in the list of sessions. It is not found, and so not
    * deleted, if the same user created another at the same time, or if the server is an Open Terminal up to 0.11, which
    * does not tell who owns a session.
+   * @defaultValue 5 attempts, 1 000 ms
    */
   retry?: { attempts?: number | undefined; delay?: number | undefined } | undefined
   /**
    * What to do when the connection drops and the server keeps the shell, as a gateway of this package does: tries to
-   * resume the session. `delay`: ms before the first try; doubles from try to try, up to 8 000 ms, and is shortened by
-   * a random part of at most half. `timeout`: ms after which the terminal has ended, from 0 to 2147483647; after a
-   * sleep, one more try is made. Either field may be left out. `false` never resumes. With any other server, a terminal
-   * whose connection drops has ended. Default: `delay` 500, `timeout` as long as the gateway keeps the shell.
+   * resume the session. `delay`: ms before the first try; doubles from try to try, up to 8 000 ms, and is shortened by a
+   * random part of at most half. `timeout`: ms after which the terminal has ended, from 0 to 2147483647; after a sleep, one
+   * more try is made. Either field may be left out. `false` never resumes. With any other server, a terminal whose
+   * connection drops has ended.
    *
    * A try that fails never deletes the session. Only the gateway itself ends the tries early: it does not have the
    * session, denies access, has another client (4009), or refuses the key twice in a row.
+   * @defaultValue 500 ms, for as long as the gateway keeps the shell
    */
   reconnect?: { delay?: number | undefined; timeout?: number | undefined } | false | undefined
   /**
    * ms of silence after which an attach counts as accepted, because no server confirms it. Before that, the server is
-   * asked whether the session exists, which may take 500 ms even if `settle` is shorter. Default: 1 000.
+   * asked whether the session exists, which may take 500 ms even if `settle` is shorter.
+   * @defaultValue 1 000 ms
    */
   settle?: number | undefined
   /**
    * ms of silence before a heartbeat, 0 for none. A heartbeat is a message that every server ignores and every proxy
    * passes on, and a protocol ping if the runtime can send one. Two unanswered pings end the terminal as `lost`.
-   * Default: 30 000.
+   * @defaultValue 30 000 ms
    */
   keepAlive?: number | undefined
   /**
-   * Bytes of output that may wait for a slow reader before the server has to wait; a little more may arrive until it
-   * does. Browsers cannot make a server wait: there, all output is kept in memory until it is read. Default: 1 MiB.
+   * Bytes of output that may wait for a slow reader before the server has to wait; a little more may arrive until it does.
+   * Browsers cannot make a server wait: there, all output is kept in memory until it is read.
+   * @defaultValue 1 MiB
    */
   maxBuffered?: number | undefined
   /**
    * The WebSocket class to dial with. A class that cannot send headers, such as that of browsers, cannot attach to Open
-   * Terminal from 0.12.4 on, which reads the user from a header. Default: `ws` in Node, Bun and Deno, elsewhere the
-   * global class.
+   * Terminal from 0.12.4 on, which reads the user from a header.
+   * @defaultValue `ws` in Node, Bun and Deno, elsewhere the global class
    */
   WebSocket?: SocketConstructor | undefined
 }

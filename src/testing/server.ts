@@ -39,7 +39,10 @@ export type RequestRecord = { -readonly [field in keyof TestRequest]: TestReques
 
 /** The options of {@link startTestUpstream}. */
 export interface TestUpstreamOptions {
-  /** The release to behave like. Default: `'terminals@0.2.2'`. */
+  /**
+   * The release to behave like.
+   * @defaultValue `'terminals@0.2.2'`
+   */
   release?: TestRelease | undefined
   /**
    * The Open Terminal that runs in the containers of an orchestrator, the inner server. It decides whether the chat is
@@ -51,41 +54,55 @@ export interface TestUpstreamOptions {
    * inner server (from 0.14 on) refuses the client of a session with a chat, and each client after the first. The
    * client is then attached to nothing: the socket is silent, and closes with 1000 at the next message.
    *
-   * Default: `'open-terminal@0.14.5'` for `terminals@0.2.2`, `'open-terminal@0.11'` for older Terminals. An error with
-   * an `open-terminal@…` release.
+   * An error with an `open-terminal@…` release.
+   * @defaultValue `'open-terminal@0.14.5'` for `terminals@0.2.2`, `'open-terminal@0.11'` for older Terminals
    */
   inner?: TestInner | undefined
   /**
-   * Whether the upstream is in multi-user mode: a POST without `X-User-Id` is answered with 400, and the sessions of
-   * each user are for that user alone, as they are without it. Default: `false`. An error with any release but
-   * `open-terminal@0.14.5`.
+   * Whether the upstream is in multi-user mode: a POST without `X-User-Id` is answered with 400, and the sessions of each user
+   * are for that user alone, as they are without it. An error with any release but `open-terminal@0.14.5`.
+   * @defaultValue `false`
    */
   multiUser?: boolean | undefined
-  /** The key that the upstream requires. Default: none, and the upstream accepts every request. */
+  /**
+   * The key that the upstream requires. Without one, it accepts every request.
+   * @defaultValue none
+   */
   key?: string | undefined
   /**
    * The shell of each session. `'echo'` prints the prompt `$ `, and then its input. `'sh'` is a real `sh` on pipes: it
    * prompts and handles Ctrl-D, but does not echo, does not know its size and does not handle Ctrl-C. A function starts
-   * your own shell; if it prints nothing at first, each attach takes the client's `settle`. Default: `'echo'`.
+   * your own shell; if it prints nothing at first, each attach takes the client's `settle`.
+   * @defaultValue `'echo'`
    */
   shell?: 'echo' | 'sh' | TestShell | undefined
-  /** The faults of each operation. Default: none. */
+  /**
+   * The faults of each operation.
+   * @defaultValue none
+   */
   faults?: TestFaults | undefined
-  /** The policies that an orchestrator knows. Default: every policy, as in an orchestrator without a database. */
+  /**
+   * The policies that an orchestrator knows. Without a list it knows every policy, as an orchestrator without a database.
+   * @defaultValue every policy
+   */
   policies?: readonly string[] | undefined
-  /** ms that the upstream waits for the auth frame. Default: 10 000, as the real servers. */
+  /**
+   * ms that the upstream waits for the auth frame. The real servers wait as long as the default.
+   * @defaultValue 10 000 ms
+   */
   authTimeout?: number | undefined
   /**
-   * ms between the five attempts of Terminals 0.2.2 to reach an unknown session. Default: 1 000, as the real server.
+   * ms between the five attempts of Terminals 0.2.2 to reach an unknown session. The default is that of the real server.
+   * @defaultValue 1 000 ms
    */
   redialDelay?: number | undefined
   /**
    * ms without a REST request or an attach after which an orchestrator tears down a container (one per user, policy and
-   * context). Messages on a socket do not count. The sessions of the container are then gone. Their clients get no
-   * notice; a client's socket closes with 1000 at its next message. The orchestrator checks four times in this period,
-   * so a container can live a quarter longer.
-   *
-   * Default: none, and containers are never torn down. An error with an `open-terminal@…` release.
+   * context). Messages on a socket do not count. The sessions of the container are then gone. Their clients get no notice;
+   * a client's socket closes with 1000 at its next message. The orchestrator checks four times in this period, so a
+   * container can live a quarter longer.
+   * Without it, containers are never torn down. An error with an `open-terminal@…` release.
+   * @defaultValue none
    */
   idleTimeout?: number | undefined
 }

@@ -9,11 +9,14 @@ import { buildUpstreamHttpUrl, parseBase, readBase, wsUrlFor } from './url.ts'
 export interface UpstreamOptions {
   /** The server, `http(s)` or `ws(s)`, with the path and query that lead to it. */
   base: string | URL
-  /** How the connection authenticates. Default: `'bearer'`. */
+  /**
+   * How the connection authenticates.
+   * @defaultValue `'bearer'`
+   */
   authType?: AuthType | undefined
   /**
    * The key, JWT or access token. A function is called before every request and every dial, for tokens that expire soon.
-   * Default: none.
+   * @defaultValue none
    */
   key?: string | null | undefined | (() => string | null | undefined | Promise<string | null | undefined>)
   /**
@@ -21,33 +24,45 @@ export interface UpstreamOptions {
    * user. Characters up to U+00FF, no control characters, no blanks at the ends.
    */
   userId: string
-  /** The orchestrator policy to run under. Default: the orchestrator's own. */
+  /**
+   * The orchestrator policy to run under.
+   * @defaultValue the orchestrator's own
+   */
   policyId?: string | undefined
-  /** The orchestrator context: `default`, `chat:…` or `automation:…`, at most 256 characters. Default: `default`. */
+  /**
+   * The orchestrator context: `default`, `chat:…` or `automation:…`, at most 256 characters.
+   * @defaultValue `'default'`
+   */
   contextId?: string | undefined
   /**
-   * The chat that the terminal belongs to, sent as `X-Session-Id`, which is not the id of the session. Default: none.
+   * The chat that the terminal belongs to, sent as `X-Session-Id`, which is not the id of the session.
    *
    * Open Terminal up to 0.11 makes it the id of the session, so a second session of the same chat replaces the first.
    * Terminals up to 0.2.2 sends the chat to its Open Terminal when it creates a session, but not when it attaches. Open
    * Terminal from 0.12.4 on then refuses the attach, and `connectTerminal` replaces the session by one without a chat.
+   * @defaultValue none
    */
   chatId?: string | undefined
-  /** The user's `Cookie` header. Only `session` and `system_oauth` send it. Default: none. */
+  /**
+   * The user's `Cookie` header. Only `session` and `system_oauth` send it.
+   * @defaultValue none
+   */
   cookie?: string | undefined
   /**
    * Headers of every request and handshake, for what stands in front of the server: Cloudflare Access, an SSO proxy, basic
-   * auth. Their values count as secrets, as the key does. Default: none.
+   * auth. Their values count as secrets, as the key does.
    *
    * Not allowed, in any case of letters: `Authorization` (but with the auth type `none`), `Cookie` with `session` and
    * `system_oauth`, `X-User-Id`, `X-Session-Id`, `X-Terminal-Context-Id`, `Content-*`, `Host`, `Origin`, `Connection`,
    * `Upgrade`, `Keep-Alive`, `TE`, `Trailer`, `Transfer-Encoding`, `Expect`, `Proxy-*`, `Sec-*`. A page or a worker cannot
    * connect a terminal with them, because its WebSocket cannot send them.
+   * @defaultValue none
    */
   headers?: Record<string, string> | undefined
   /**
-   * An `AbortSignal`. Cancels a request or connecting: the promise rejects with the signal's `reason`. Requests have no time limit of their
-   * own: use `AbortSignal.timeout(ms)`. The signal has no effect on an open terminal.
+   * An `AbortSignal`. Cancels a request or connecting: the promise rejects with the signal's `reason`. Requests have no time
+   * limit of their own: use `AbortSignal.timeout(ms)`. The signal has no effect on an open terminal.
+   * @defaultValue none
    */
   signal?: AbortSignalLike | undefined
 }
