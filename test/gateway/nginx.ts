@@ -1,11 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { certificate, privateKey } from '../support/certificate.ts'
+import { allBlocks } from '../support/pages.ts'
 import { freePort } from '../support/upstream.ts'
 
 /** Whether nginx is installed. */
@@ -18,10 +19,9 @@ export function hasNginx(): boolean {
   }
 }
 
-/** Returns the blocks of lines for nginx in README.md. */
+/** Returns the blocks of lines for nginx in the gateway page. */
 function readmeLines(): string[] {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-  return [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, lines]) => String(lines))
+  return allBlocks.filter(({ language }) => language === 'nginx').map(({ code }) => code)
 }
 
 export interface Nginx {
@@ -29,7 +29,7 @@ export interface Nginx {
   stop(): Promise<void>
 }
 
-/** Starts nginx with TLS and the lines of README.md in front of a gateway and an upstream on this machine. */
+/** Starts nginx with TLS and the lines of the gateway page in front of a gateway and an upstream on this machine. */
 export function startNginx(gatewayPort: number, upstreamPort: number): Promise<Nginx> {
   const [forServer = ''] = readmeLines()
   const lines = forServer
@@ -38,7 +38,7 @@ export function startNginx(gatewayPort: number, upstreamPort: number): Promise<N
   return start('', lines)
 }
 
-/** Starts nginx with TLS and the lines of README.md in front of two gateways on this machine. */
+/** Starts nginx with TLS and the lines of the gateway page in front of two gateways on this machine. */
 export function startBalancer(firstPort: number, secondPort: number): Promise<Nginx> {
   const [forServer = '', forHttp = ''] = readmeLines()
   const balancer = forHttp

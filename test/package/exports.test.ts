@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { PAGES } from '../support/pages.ts'
 import { installPackage, repository, runNode } from './support/install.ts'
 
 const folder = installPackage()
@@ -38,19 +39,21 @@ async function printed(format: 'mjs' | 'cjs', code: string): Promise<unknown> {
 }
 
 describe('the tarball', () => {
-  test('holds the build and the documents, and nothing else', () => {
+  test('holds the build, the documents and the examples, and nothing else', () => {
     const files = readdirSync(installed, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(installed.length + 1))
-      .map((path) => path.replace(/(chunk|connection|resolve|settings)-[\w-]+/, '$1'))
+      .map((path) => path.replace(/(chunk|resolve|settings|types)-[\w-]+/, '$1'))
     const entryPoints = ['index', 'gateway', 'probe', 'proxy', 'testing', 'xterm']
     const chosen = ['http-fetch', 'http-node', 'advice-for-servers', 'advice-for-browsers']
     const code = ['chunk', 'websocket', ...chosen, ...entryPoints].flatMap((name) => [`${name}.js`, `${name}.cjs`])
-    const types = ['connection', 'resolve', 'settings', ...entryPoints].flatMap((name) => [
-      `${name}.d.ts`,
-      `${name}.d.cts`,
-    ])
-    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', join('src', 'upstream', 'PROTOCOL.md')]
+    const types = ['resolve', 'settings', 'types', ...entryPoints].flatMap((name) => [`${name}.d.ts`, `${name}.d.cts`])
+    const examples = readdirSync(join(repository, 'test', 'examples'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(join(repository, '/').length))
+    const tables = ['bench', 'runtimes', 'upstream'].map((name) => join('test', name, 'README.md'))
+    const others = ['CHANGELOG.md', 'LICENSE', 'package.json', join('src', 'upstream', 'PROTOCOL.md')]
+    const documents = [...others, ...PAGES, ...tables, ...examples]
     const build = ['cli.js', ...code, ...types].map((name) => join('dist', name))
     expect(new Set(files)).toEqual(new Set([...documents, ...build]))
   })

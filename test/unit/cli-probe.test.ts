@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { ProbeReport } from '../../src/probe.ts'
 import type { TestUpstreamOptions } from '../../src/testing.ts'
@@ -6,6 +5,7 @@ import { withFlagNames } from '../../src/cli/failure.ts'
 import { prompting } from '../support/attach.ts'
 import { gateway, type Habits } from '../support/gateway.ts'
 import { brokenPipe, run, start, type FakeHost, type HostOptions } from '../support/host.ts'
+import { allBlocks } from '../support/pages.ts'
 import { mute } from '../support/shells.ts'
 import { startGateway } from '../support/terminal-gateway.ts'
 import { nobody, until, upstreamOf } from '../support/upstream.ts'
@@ -29,11 +29,10 @@ function withoutTimes(table: string): string {
 }
 
 describe('probe', () => {
-  it('prints the report that README.md shows', async () => {
+  it('prints the report that the page of the command shows', async () => {
     const { status, stdout, stderr } = await probe({ release: 'terminals@0.0.2' }, quick)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-    const [, shown = ''] = /<!-- probe -->\n+```text\n(.*?)```/s.exec(readme) ?? []
+    const { code: shown = '' } = allBlocks.find(({ mark }) => mark === 'probe') ?? {}
     expect(shown).toContain('what to do')
     expect(withoutTimes(stdout)).toBe(withoutTimes(shown))
   })

@@ -1,19 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { expect, it } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
+import { allBlocks } from '../support/pages.ts'
 import { afterwards, rejection, until, upstreamOf } from '../support/upstream.ts'
 
-const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-const blocks = [...readme.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => String(code))
-const server = blocks.find((code) => code.includes('createTerminalGateway')) ?? ''
+const server = allBlocks.find(({ mark }) => mark === 'file: test/examples/gateway.mjs')?.code ?? ''
 
-/** Runs the complete server of README, changed by `change`, in a process. Returns its URL and what it writes on stderr. */
+/** Runs the complete server of the gateway page, changed by `change`, in a process. Returns its URL and what it writes on stderr. */
 async function run(change: (code: string) => string, upstream: string, key: string): Promise<[string, () => string]> {
   const folder = await mkdtemp(join(tmpdir(), 'readme-'))
   const src = (name: string): string => new URL(`../../src/${name}`, import.meta.url).pathname
@@ -60,7 +58,7 @@ it.each<[string, (code: string) => string, string, RegExp]>([
     /\[TERMINAL_GATEWAY_RETURNED\] TerminalGatewayWarning: `authorize` .*: `userId` must be a string, got number\. Return /,
   ],
 ])(
-  'the complete server of README says on stderr that %s',
+  'the complete server of the gateway page says on stderr that %s',
   async (_, change, key, warning) => {
     expect(change(server) === server).toBe(key !== 'sk-canary')
     const upstream = await upstreamOf()

@@ -1,53 +1,122 @@
-import { readFileSync } from 'node:fs'
-import { expect, it } from 'vitest'
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { ATTACH } from '../../src/cli/attach.ts'
+import { DEMO } from '../../src/cli/demo.ts'
+import { helpOf } from '../../src/cli/flags.ts'
+import { LIST } from '../../src/cli/list.ts'
+import { PROBE } from '../../src/cli/probe.ts'
+import { RM } from '../../src/cli/rm.ts'
+import { URL_SYNTAX } from '../../src/cli/url.ts'
+import { rowsOf } from '../support/pages.ts'
 
-function read(path: string): string {
-  return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+const root = new URL('../../src/', import.meta.url)
+const source = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => readFileSync(new URL(path, root), 'utf8'))
+  .join('\n')
+
+/** Returns the fields of an interface of `src`, each with what its comment says is the default. */
+function fieldsOf(name: string): Map<string, string> {
+  const [, body = ''] = new RegExp(`^export interface ${name}\\b[^{]*\\{\\n(.*?)^\\}`, 'ms').exec(source) ?? []
+  const fields = [...body.matchAll(/^ {2}\/\*\*((?:(?!\*\/).)*)\*\/\n {2}(?:readonly )?(\w+)(\??)[:(]/gms)]
+  return new Map(
+    fields.map(([, comment = '', field = '', optional]) => {
+      const [, value = ''] = /@defaultValue (.*?)\s*$/s.exec(comment) ?? []
+      return [field, optional ? value.replaceAll(/\n +\* /g, ' ') : '–']
+    }),
+  )
 }
 
-/** Returns the names of the fields of an interface. */
-function fieldsOf(path: string, name: string): string[] {
-  const [, body = ''] = new RegExp(`^export interface ${name}\\b[^{]*\\{\\n(.*?)^\\}`, 'ms').exec(read(path)) ?? []
-  return [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, field]) => String(field))
-}
-
-const options = [
-  ...fieldsOf('src/upstream/resolve.ts', 'UpstreamOptions'),
-  ...fieldsOf('src/terminal/settings.ts', 'ConnectTerminalOptions'),
+/** The tables of options, each with the interfaces that declare them. */
+const TABLES: ReadonlyArray<readonly [page: string, ...interfaces: string[]]> = [
+  ['src/terminal/README.md', 'UpstreamOptions', 'ConnectTerminalOptions'],
+  ['src/gateway/README.md', 'TerminalGatewayOptions'],
+  ['src/proxy/README.md', 'AuthorizeOptions'],
+  ['src/testing/README.md', 'TestUpstreamOptions'],
+  ['src/probe/README.md', 'ProbeOptions'],
 ]
 
-it('README.md has one row for each option of connectTerminal', () => {
-  const [, section = ''] = /^## Connect$(.*?)^## /ms.exec(read('README.md')) ?? []
-  const rows = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, option]) => option)
-  expect(options.length).toBeGreaterThan(15)
-  expect(rows).toHaveLength(options.length)
-  expect(new Set(rows)).toEqual(new Set(options))
+describe.each(TABLES)('the table of options in %s', (page, ...interfaces) => {
+  const declared = new Map(interfaces.flatMap((name) => [...fieldsOf(name)]))
+  const rows = rowsOf(page, 'Options').filter(([name = '']) => name.startsWith('`'))
+
+  it('has a row for each option, and no other', () => {
+    expect(declared.size).toBeGreaterThan(2)
+    const names = rows.map(([name = '']) => name.replaceAll('`', ''))
+    expect([...names].sort()).toEqual([...declared.keys()].sort())
+  })
+
+  it('has the default that the declaration has', () => {
+    const shown = rows.map(([name = '', value]) => [name.replaceAll('`', ''), value])
+    expect(Object.fromEntries(shown)).toEqual(Object.fromEntries(declared))
+  })
 })
 
-it('README.md has one row for each option of createTerminalGateway that connectTerminal does not have', () => {
-  const [, section = ''] = /^## A page behind your server$(.*?)^## /ms.exec(read('README.md')) ?? []
-  const rows = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, option]) => option)
-  expect(rows).toEqual(fieldsOf('src/gateway/options.ts', 'TerminalGatewayOptions'))
+it('the gateway page names the options of connectTerminal that a gateway takes', () => {
+  const [, list = ''] =
+    /interface TerminalGatewayOptions extends Pick<\s*ConnectTerminalOptions,\s*([^>]*)>/.exec(source) ?? []
+  const names = [...list.matchAll(/'(\w+)'/g)].map(([, name]) => `\`${name}\``)
+  expect(names.length).toBeGreaterThan(5)
+  const page = readFileSync(new URL('gateway/README.md', root), 'utf8')
+  expect(page.replaceAll(/\s+/g, ' ')).toContain(`${names.slice(0, -1).join(', ')} and ${names.at(-1)} of [connect`)
 })
 
-it.each(['timeout', 'settle', 'keepAlive'])('README.md and the docstring give the same default of %s', (option) => {
-  const [, inTable] = new RegExp(`^\\| \`${option}\` +\\| ([\\d ]+) ms`, 'm').exec(read('README.md')) ?? []
-  const source = read('src/terminal/settings.ts')
-  const [, inTypes] =
-    new RegExp(`Default: ([\\d ]+)\\.\\n   \\*/\\n  ${option}\\?|Default: ([\\d ]+)\\. \\*/\\n  ${option}\\?`).exec(
-      source,
-    ) ?? []
-  expect(inTable).toBe(inTypes)
+/** The tables of what a call returns, each with the interface that declares it. */
+const RESULTS: ReadonlyArray<readonly [page: string, section: string, name: string, others: readonly string[]]> = [
+  ['src/terminal/README.md', 'Open, use and close', 'TerminalConnection', []],
+  [
+    'src/proxy/README.md',
+    'The summary',
+    'ProxySummary',
+    ['bytesToClient', 'bytesToUpstream', 'inputDropped', 'dropped'],
+  ],
+]
+
+it.each(RESULTS)('%s has a row for each member in "%s"', (page, section, name, inherited) => {
+  const rows = rowsOf(page, section).map(([member = '']) => /^`(\w+)/.exec(member)?.[1])
+  const members = [...fieldsOf(name).keys(), ...inherited]
+  expect(members.length).toBeGreaterThan(5)
+  expect(rows).toEqual(expect.arrayContaining(members))
 })
 
-it('README.md has a heading for each link to one', () => {
-  const readme = read('README.md')
-  const anchors = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
-    String(title)
-      .toLowerCase()
-      .replaceAll(/[^\w\s-]/g, '')
-      .replaceAll(' ', '-'),
+it('the index and the docs of TerminalError have the same codes', () => {
+  const [, union = ''] = /export type TerminalErrorCode =\n(.*?)\n\n/s.exec(source) ?? []
+  const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => `\`${code}\``)
+  expect(codes.length).toBeGreaterThan(10)
+  expect(
+    rowsOf('README.md', 'Errors')
+      .slice(1)
+      .map(([code]) => code)
+      .filter((code) => code?.startsWith('`ERR')),
+  ).toEqual(codes)
+})
+
+it('the gateway page has every reason of a refusal', () => {
+  const [, union = ''] = /export type RefusedReason =\n(.*?)\n\n/s.exec(source) ?? []
+  const reasons = [...union.matchAll(/'([\w-]+)'/g)].map(([, reason]) => `\`${reason}\``)
+  expect(reasons.length).toBeGreaterThan(8)
+  const rows = rowsOf('src/gateway/README.md', 'Where refusals are seen').map(([reason = '']) => reason)
+  expect(rows.filter((reason) => reason.startsWith('`') && reason !== '`reason`')).toEqual(reasons)
+})
+
+it('the table of flags has what --help says', () => {
+  const said = new Map<string, string[]>()
+  const commands = [ATTACH, PROBE, LIST, RM, URL_SYNTAX, DEMO]
+  for (const syntax of commands) {
+    for (const [, flag = '', help] of helpOf(syntax).matchAll(/^ {2}(--\S+(?: [A-Z]+)?) +(\S.*)$/gm)) {
+      const row = `\`${flag}\`: ${help}`
+      said.set(row, [...(said.get(row) ?? []), `\`${syntax.name}\``])
+    }
+  }
+  const shown = rowsOf('src/cli/README.md', 'Flags').filter(([flag = '']) => flag.startsWith('`'))
+  expect(Object.fromEntries(shown.map(([flag, names, help]) => [`${flag}: ${help}`, names]))).toEqual(
+    Object.fromEntries(
+      [...said].map(([row, names]) => [row, names.length === commands.length ? 'all' : names.join(', ')]),
+    ),
   )
-  const links = [...readme.matchAll(/\]\(#([\w-]+)\)/g)].map(([, anchor]) => anchor)
-  expect(links.filter((anchor) => !anchors.includes(String(anchor)))).toEqual([])
+})
+
+it('the index is short', () => {
+  const lines = readFileSync(new URL('../README.md', root), 'utf8').split('\n')
+  expect(lines.length).toBeLessThanOrEqual(250)
 })
