@@ -36,7 +36,7 @@ beforeAll(async () => {
   const env = { ...process.env, UPSTREAM: upstream.url, UPSTREAM_KEY: 'sk-1', PORT: '0' }
   gateway = spawn(process.execPath, ['gateway.mjs'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
   gatewayUrl = String(await once(gateway.stdout, 'data')).trim()
-  const config = blockOf('page: vite.config.js').replace('http://127.0.0.1:8080', gatewayUrl)
+  const config = blockOf('page: vite.config.mjs').replace('http://127.0.0.1:8080', gatewayUrl)
   expect(config).toContain(gatewayUrl)
   writeFileSync(join(folder, 'vite.config.mjs'), config)
   browser = await launchBrowser(home)

@@ -10,5 +10,5 @@ export const vShell = {
   },
 }
 
-/** For Svelte: `<div use:shell></div>`; from Svelte 5 on, also `<div {@attach openShell}></div>`. */
+/** For Svelte: `<div use:shell></div>`; from Svelte 5.29 on, also `<div {@attach openShell}></div>`. */
 export const shell = (element) => ({ destroy: openShell(element) })
