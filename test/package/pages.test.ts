@@ -94,7 +94,9 @@ const BY_HAND = [
   /^npm install (?:--save-dev )?[\w@/ -]+$/,
   /^python3 -m venv venv && venv\/bin\/pip install open-terminal$/,
   /^venv\/bin\/open-terminal run /,
-  // These files, and the page of vite, have tests of their own.
+  // These files, and the pages, have tests of their own.
+  /^cp -r node_modules\/terminal-upstream\/test\/examples\/react \.$/,
+  /^UPSTREAM_KEY=sk-1 node react\/server\.mjs$/,
   /^node first\.mjs$/,
   /^UPSTREAM_KEY=sk-1 node gateway\.mjs$/,
   /^npx vite$/,
