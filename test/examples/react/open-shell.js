@@ -21,6 +21,11 @@ export function openShell(element) {
   async function run() {
     try {
       terminal = await connect(xterm, leaving.signal)
+      // The element may have gone in this very moment.
+      if (leaving.signal.aborted) {
+        void terminal.close()
+        return
+      }
       sessionStorage.setItem('shell', terminal.sessionId)
       xterm.loadAddon(new UpstreamAddon(terminal))
       xterm.focus()
