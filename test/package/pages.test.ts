@@ -118,6 +118,8 @@ test.concurrent.each(lines)('$where: $line', { timeout: 120_000 }, async ({ line
     .replace('npx terminal-upstream', `'${process.execPath}' '${join(installed, 'dist', 'cli.js')}'`)
     .replace('npx esbuild', `'${join(repository, 'node_modules', '.bin', 'esbuild')}' --log-level=error`)
     .replace('http://127.0.0.1:8000', base)
+    // A bundle must also start.
+    .replace(/--outfile=(\S+)$/, `$& && PORT=0 node -e "import('./$1').then(() => setImmediate(() => process.exit()))"`)
     // By default, a probe also waits 65 s in silence.
     .replace(/ probe .*/, '$& --idle 0')
   expect(command).not.toBe(line)
