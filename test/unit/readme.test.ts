@@ -79,6 +79,36 @@ it.each(RESULTS)('%s has a row for each member in "%s"', (page, section, name, i
   expect(rows).toEqual(expect.arrayContaining(members))
 })
 
+/** Returns the strings of a union type, or of a field that is one. */
+function literalsOf(declaration: RegExp): string[] {
+  const [, union = ''] = declaration.exec(source) ?? []
+  return [...union.matchAll(/'([^']+)'/g)].map(([, literal]) => String(literal))
+}
+
+it.each<[what: string, page: string, names: string[]]>([
+  ['cause of an end', 'src/terminal/README.md', literalsOf(/readonly cause: ((?:'\w+'(?: \| )?)+)/)],
+  ['release', 'src/testing/README.md', literalsOf(/export type TestRelease =\n(.*?)\n\n/s)],
+  ['fault', 'src/testing/README.md', literalsOf(/export type TestFault =\n(.*?)\n\n/s)],
+  ['operation', 'src/testing/README.md', literalsOf(/OPERATIONS = \[(.*?)\]/)],
+  [
+    'member of a session',
+    'src/testing/README.md',
+    [...fieldsOf('TestSession').keys(), ...fieldsOf('TestOwner').keys()],
+  ],
+  ['member of a request', 'src/testing/README.md', [...fieldsOf('TestRequest').keys()]],
+  ['field of a report', 'src/probe/README.md', [...fieldsOf('ProbeReport').keys(), ...fieldsOf('Verdict').keys()]],
+  ['field of a check', 'src/probe/README.md', [...fieldsOf('ProbeCheck').keys(), ...fieldsOf('ProbeOutcome').keys()]],
+  ['check', 'src/probe/README.md', literalsOf(/CHECKS: readonly ProbeCheckName\[\] = \[(.*?)\]/s)],
+  ['outcome', 'src/probe/README.md', literalsOf(/readonly outcome: ((?:'\w+'(?: \| )?)+)/)],
+  ['field of a client', 'src/gateway/README.md', [...fieldsOf('GatewayClient').keys()]],
+  ['field of a session', 'src/gateway/README.md', [...fieldsOf('GatewaySession').keys()]],
+  ['channel', 'src/gateway/README.md', literalsOf(/const channels: [^{]*\{(.*?)^\}/ms)],
+])('each %s is named in %s', (_, page, names) => {
+  const text = readFileSync(new URL(`../${page}`, root), 'utf8')
+  expect(names.length).toBeGreaterThan(1)
+  expect(names.filter((name) => !new RegExp(`\`'?${name.replaceAll('+', '\\+')}\\b`).test(text))).toEqual([])
+})
+
 it('the index and the docs of TerminalError have the same codes', () => {
   const [, union = ''] = /export type TerminalErrorCode =\n(.*?)\n\n/s.exec(source) ?? []
   const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => `\`${code}\``)
