@@ -25,8 +25,8 @@ export const UPSTREAM_FAULTS = {
   reset: 'reset',
 } satisfies Record<string, TestFault>
 
-/** How long the gateway waits for `authorize`. */
-export const AUTH_TIMEOUT_MS = 1_000
+/** How long the gateway waits for `authorize`: less than the silence after which a client takes itself for attached. */
+export const AUTH_TIMEOUT_MS = 700
 
 /** What can go wrong with `authorize`: it refuses, or it fails. */
 export const AUTHORIZE_FAULTS = {
