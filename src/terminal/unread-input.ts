@@ -7,7 +7,14 @@ const COMPARE_FROM_BYTES = UNREAD_LIMIT / 2
 // Characters in a row that output has to repeat. A clock or a spinner repeats fewer of them by chance.
 const PROOF = 8
 
-const BUCKETS = 4096
+// What output may repeat once more, before the last proof: more than the line buffer of a tty, and a large screen.
+const MEMORY_BYTES = 24_576
+
+// Characters after the last proof. Further on, 8 may be the end of one text and the beginning of another, such as a prompt
+// and a word. If 8 more follow, the proof is of one text.
+const NEAR = 256
+
+const BUCKETS = 32_768
 // An odd number that nobody can know, so that nobody can choose input whose hashes are all the same.
 const SEED = 2 * Math.floor(Math.random() * 2 ** 31) + 1
 
@@ -21,30 +28,33 @@ interface Comparison {
   index: CharacterIndex | undefined
   /** Where the output is among escape sequences. */
   place: Place
-  /** The last characters of the output that repeat nothing yet. */
+  /** The last characters of the output. */
   readonly last: LastCharacters
-  /** What the character before has repeated: something for the first time, or something again. */
-  repeats: 'first' | 'again' | undefined
+  /** The first place after these in the input; 0 for none. */
+  found: number
+  /** How many times in a row that place was the next one. */
+  inRow: number
+  /** Whether the character before was part of a proof. */
+  isProof: boolean
 }
 
 /**
  * The input that was sent, and that the output has not shown to be read.
  *
- * The proof is that the output repeats 8 characters of it in a row: then everything up to there has been read, because
- * a terminal keeps the order. If these characters stand in several places, only the first one is sure.
+ * The proof is that the output repeats 8 characters of it in a row, or 16 if it has left out much before them: then
+ * everything up to there has been read, because a terminal keeps the order. If these characters stand in several places,
+ * only the first one is sure.
  *
- * It may be the tty that has read and repeated it, for a program that has not, but no more than fits into its line
- * buffer. The program may then repeat that again. So output that could repeat the last {@link TTY_BUFFER} bytes again
- * proves nothing.
+ * Output may repeat input more than once: the tty does, as far as its line buffer goes, for a program that has not read
+ * it yet, and then the program does, which may also draw its screen anew. So characters that stand in the
+ * {@link MEMORY_BYTES} before the last proof prove nothing, wherever else they stand.
  */
 export class UnreadInput {
-  // The characters that the output may still repeat, for the first time or again, and how many bytes of input had been
-  // sent with each.
-  readonly #characters: number[] = []
-  readonly #offsets: number[] = []
+  // The characters that the output may repeat, and how many bytes of input had been sent with each.
+  #characters: number[] = []
+  #offsets: number[] = []
   #sent = 0
-  // The index of the first character that the output may repeat again, and of the first that it has not repeated.
-  #again = 0
+  // The index of the first character that the output has not repeated.
   #first = 0
   // How many bytes the output has repeated, and how many of them may still be in the line buffer of the tty.
   #read = 0
@@ -64,17 +74,21 @@ export class UnreadInput {
 
   /** Notes bytes that were sent. */
   push(data: Uint8Array): void {
-    this.#characters.splice(0, this.#again)
-    this.#offsets.splice(0, this.#again)
-    this.#first -= this.#again
-    this.#again = 0
+    let old = 0
+    while (old < this.#first && Number(this.#offsets[old]) <= this.#read - MEMORY_BYTES) old += 1
+    this.#characters.splice(0, old)
+    this.#offsets.splice(0, old)
+    this.#first -= old
+    if (this.#comparison) {
+      this.#comparison.index = undefined
+      this.#comparison.found -= old
+    }
     for (const byte of data) {
       this.#sent += 1
       if (!isCharacter(byte)) continue
       this.#characters.push(byte)
       this.#offsets.push(this.#sent)
     }
-    if (this.#comparison) this.#comparison.index = undefined
   }
 
   /**
@@ -87,7 +101,9 @@ export class UnreadInput {
       index: undefined,
       place: 'text',
       last: new LastCharacters(),
-      repeats: undefined,
+      found: 0,
+      inRow: 0,
+      isProof: false,
     })
     const index = (comparison.index ??= new CharacterIndex(this.#characters))
     const before = this.#read
@@ -101,22 +117,19 @@ export class UnreadInput {
   }
 
   #compare(character: number, index: CharacterIndex, comparison: Comparison): void {
-    let place = comparison.repeats === 'again' ? this.#again : this.#first
-    if (comparison.repeats && this.#characters[place] === character) place += 1
+    comparison.last.push(character)
+    if (comparison.isProof && this.#characters[this.#first] === character) this.#first += 1
     else {
-      comparison.last.push(character)
-      comparison.repeats = undefined
-      place = index.find(comparison.last, this.#again)
-      if (place === 0) return
-      comparison.last.clear()
-      comparison.repeats = place <= this.#first ? 'again' : 'first'
+      if (comparison.isProof) comparison.last.clear(character)
+      const found = index.find(comparison.last)
+      comparison.inRow = found === comparison.found + 1 ? comparison.inRow + 1 : 1
+      comparison.found = found
+      const isSure = found - this.#first <= NEAR || comparison.inRow > PROOF
+      comparison.isProof = found > this.#first && isSure
+      if (!comparison.isProof) return
+      this.#first = found
     }
-    if (comparison.repeats === 'again') this.#again = place
-    // What repeats again may catch up with what repeats first.
-    if (place <= this.#first) return
-    this.#first = place
-    this.#read = Number(this.#offsets[place - 1])
-    while (Number(this.#offsets[this.#again]) <= this.#read - TTY_BUFFER) this.#again += 1
+    this.#read = Number(this.#offsets[this.#first - 1])
   }
 }
 
@@ -138,8 +151,10 @@ class LastCharacters {
     this.#count += 1
   }
 
-  clear(): void {
+  /** Forgets all characters but one. */
+  clear(character: number): void {
     this.#count = 0
+    this.push(character)
   }
 
   /** A number below {@link BUCKETS}; -1 if there were not enough characters since the last `clear`. */
@@ -176,13 +191,11 @@ class CharacterIndex {
     }
   }
 
-  /** Returns the first place after the characters that wholly stand from `start` on; 0 if there is none. */
-  find(wanted: LastCharacters, start: number): number {
+  /** Returns the first place after such characters; 0 if there is none. */
+  find(wanted: LastCharacters): number {
     const { bucket } = wanted
     for (let place = this.#first[bucket]; place; place = this.#next[place]) {
-      // `start` only grows, so nobody needs an earlier place any more.
-      if (place < start + PROOF) this.#first[bucket] = Number(this.#next[place])
-      else if (this.#isBefore(place, wanted)) return place
+      if (this.#isBefore(place, wanted)) return place
     }
     return 0
   }

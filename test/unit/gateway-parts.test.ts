@@ -21,7 +21,7 @@ describe('SessionOutput', () => {
     const calls: string[] = []
     let drain = (): void => {}
     const note = (name: string) => (): void => void calls.push(name)
-    const output = new SessionOutput({ pause: note('pause'), resume: note('resume') } as never)
+    const output = new SessionOutput({ pause: note('pause'), resume: note('resume') })
     const client = {
       push: (data: Buffer) => void calls.push(`push ${String(data)}`),
       replay: (data: Buffer) => void calls.push(`replay ${String(data)}`),

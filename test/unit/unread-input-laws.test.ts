@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UnreadInput } from '../../src/terminal/unread-input.ts'
@@ -7,6 +8,10 @@ const COMPARE_FROM = 8192
 // The most bytes that a terminal leaves unread, with those that it keeps for Ctrl-C.
 const MOST_UNREAD = 16_384 + 512
 const TTY_BUFFER = 4096
+// How many bytes before a proof may be repeated once more.
+const MEMORY = 24_576
+// How many characters after a proof eight are another one. Further on, it takes sixteen.
+const NEAR = 256
 
 /** Returns bytes, one for each character. */
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1')
@@ -20,11 +25,17 @@ const print = (unread: UnreadInput, text: string): boolean => unread.onOutput(by
 /** Does what `UnreadInput` does, slowly. It gets the output without escape sequences. */
 class SlowUnreadInput {
   #all = ''
-  #again = 0
+  // Where the input begins that output may repeat once more, and where that begins which it has not repeated.
+  #start = 0
   #first = 0
   #isComparing = false
-  #repeats: 'first' | 'again' | '' = ''
+  #isProof = false
+  #found = 0
+  #inRow = 0
   #last = ''
+  // The characters that output may repeat, and the offset after each.
+  #kept = ''
+  #ends: number[] = []
 
   get rest(): string {
     return this.#all.slice(this.#first)
@@ -35,7 +46,12 @@ class SlowUnreadInput {
   }
 
   push(text: string): void {
+    if (text !== '') this.#start = Math.max(this.#start, this.#first - MEMORY)
     this.#all += text
+    this.#kept = charactersOf(this.#all.slice(this.#start))
+    this.#ends = Array.from(this.#all, (_, offset) => offset + 1).filter(
+      (end) => end > this.#start && charactersOf(this.#all.charAt(end - 1)) !== '',
+    )
   }
 
   /** Returns whether more was read. */
@@ -48,29 +64,19 @@ class SlowUnreadInput {
   }
 
   #compare(character: string): void {
-    const at = this.#repeats === 'again' ? this.#again : this.#first
-    if (this.#repeats && charactersOf(this.#all.slice(at, at + 100)).startsWith(character)) {
-      this.#read(this.#repeats, at, 1)
+    this.#last = (this.#last + character).slice(-8)
+    if (this.#isProof && charactersOf(this.rest.slice(0, 100)).startsWith(character)) {
+      this.#first = Number(this.#ends.find((end) => end > this.#first))
       return
     }
-    this.#repeats = ''
-    this.#last = (this.#last + character).slice(-8)
-    const found = this.#last.length < 8 ? -1 : charactersOf(this.#all.slice(this.#again)).indexOf(this.#last)
-    if (found < 0) return
-    const before = this.#first
-    this.#read('first', this.#again, found + 8)
-    this.#repeats = this.#first > before ? 'first' : 'again'
-    if (this.#repeats === 'again') this.#read('again', this.#again, found + 8)
-    this.#last = ''
-  }
-
-  /** Notes that so many characters from an offset on were repeated. */
-  #read(repeats: 'first' | 'again', from: number, count: number): void {
-    let end = from
-    for (let rest = count; rest > 0; end += 1) rest -= charactersOf(this.#all.charAt(end)).length
-    if (repeats === 'again') this.#again = end
-    this.#first = Math.max(this.#first, end)
-    this.#again = Math.max(this.#again, this.#first - TTY_BUFFER)
+    if (this.#isProof) this.#last = character
+    const found = this.#last.length < 8 ? -1 : this.#kept.indexOf(this.#last)
+    const end = found < 0 ? 0 : Number(this.#ends[found + 7])
+    this.#inRow = end > 0 && this.#ends[found + 6] === this.#found ? this.#inRow + 1 : 1
+    this.#found = end
+    const distance = charactersOf(this.#all.slice(this.#first, end)).length
+    this.#isProof = distance > 0 && (distance <= NEAR || this.#inRow > 8)
+    if (this.#isProof) this.#first = end
   }
 }
 
@@ -154,6 +160,45 @@ describe('UnreadInput', () => {
     )
     // The law would say little if no output proved anything.
     expect(proofs).toBeGreaterThan(100)
+  })
+
+  it('never takes code for read that only the tty has repeated, for a program that repeats each line again', () => {
+    const code = readFileSync(new URL('../../package-lock.json', import.meta.url), 'latin1').slice(0, 150_000)
+    let best = 0
+    const moment = fc.record({ ttyRepeats: fc.boolean(), lines: fc.nat({ max: 60 }) })
+    fc.assert(
+      fc.property(fc.array(moment, { minLength: 100, maxLength: 300 }), (moments) => {
+        const unread = new UnreadInput()
+        let [sent, repeated, read] = [0, 0, 0]
+        // Close to the last proof, eight characters may be of two texts.
+        const check = (): void => expect(unread.bytes + 4 * NEAR).toBeGreaterThanOrEqual(sent - read)
+        for (const { ttyRepeats, lines } of moments) {
+          while (sent < code.length && unread.bytes + 1024 <= MOST_UNREAD) {
+            unread.push(bytesOf(code.slice(sent, sent + 1024)))
+            sent = Math.min(sent + 1024, code.length)
+          }
+          if (ttyRepeats) {
+            // No more than its line buffer takes.
+            const end = Math.min(sent, read + TTY_BUFFER)
+            unread.onOutput(bytesOf(code.slice(repeated, end).replaceAll('\n', '\r\n')), true)
+            repeated = Math.max(repeated, end)
+            check()
+          }
+          for (let line = 0; line < lines; line += 1) {
+            const end = code.indexOf('\n', read) + 1
+            if (end === 0 || end > sent) break
+            const output = `> ${code.slice(read, end - 1)}\r\n`
+            read = end
+            repeated = Math.max(repeated, read)
+            unread.onOutput(bytesOf(output), true)
+            check()
+          }
+        }
+        best = Math.max(best, read)
+      }),
+      { numRuns: 20, endOnFailure: true },
+    )
+    expect(best).toBeGreaterThan(50_000)
   })
 
   it.each([0, 1, 1_000, 1_024, 7_000])('stays right for 200 KB in steps of 1 KB, repeated %i bytes later', (delay) => {
