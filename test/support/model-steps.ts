@@ -231,10 +231,12 @@ export async function leavePlain(world: World, client: PlainClient, how: Cut | '
 /** `close()` deletes the session if the client was made so, and otherwise leaves it to the next client. */
 export async function closeLibrary(world: World, client: LibraryClient): Promise<void> {
   const { shell } = client
+  const { isInTrouble } = world
   await client.terminal.close()
   world.user(shell.user).library = undefined
   if (client.deletesOnClose) {
     shell.state = 'ended'
+    shell.isBeingDeleted = isInTrouble
     shell.holder = undefined
     // The DELETE may have been refused, and is then tried again.
     await eventually(
