@@ -26,6 +26,8 @@ import {
   type Rejection,
 } from './facts.ts'
 
+export const RAISE_LIMIT = 'Wait, or raise the limit on requests: there were too many (HTTP 429).'
+
 // Each function gives the first advice that fits. What the table of causes knows as well is not repeated here.
 
 /** Says what to do about a server that accepts no connection. */
@@ -64,7 +66,7 @@ function adviseOnReply(facts: Facts, { evidence, reason, redirect }: Rejection):
     return 'Give the address of the terminal server itself (through Open WebUI …/api/v1/terminals/SERVER_ID, with `authType` session), or get past the login with `headers`: a web site or a login page answers at this one.'
   if (status === 429 && /maximum number/i.test(reason))
     return 'Delete sessions that are not in use, or restart the server: it has as many sessions as it allows, often because clients left theirs behind.'
-  if (status === 429) return 'Wait, or raise the limit on requests: there were too many (HTTP 429).'
+  if (status === 429) return RAISE_LIMIT
   if (checks.session && status < 500 && (isHtml(evidence) || [403, 404, 405].includes(status))) return allowPost(status)
   if (status === 404 && terminalsOff)
     return 'Set OPEN_TERMINAL_ENABLE_TERMINAL=true on the server: its terminals are turned off.'

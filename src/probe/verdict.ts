@@ -1,5 +1,5 @@
 import { CLOSE_NOT_FOUND } from '../upstream/close-codes.ts'
-import { adviseOnAttach, adviseOnReachable, adviseOnRequest, adviseOnTls } from './advice.ts'
+import { adviseOnAttach, adviseOnReachable, adviseOnRequest, adviseOnTls, RAISE_LIMIT } from './advice.ts'
 import { CHECKS, familyOf, isBare403, type Facts, type ProbeCheck, type ProbeFamily } from './facts.ts'
 
 /** The result of a probe. */
@@ -55,6 +55,8 @@ function adviseOnProblem(facts: Facts, attaches: boolean): string | undefined {
     return `Let pages of ${origin} read the answers, in OPEN_TERMINAL_CORS_ALLOWED_ORIGINS of Open Terminal, in \`origins\` of a gateway, or in the reverse proxy (Access-Control-Allow-Origin, to the preflight, too): ${hiddenFromPages}.`
   if (session?.outcome === 'failed' && sessionFound === false)
     return 'Configure the load balancer to send all requests for a session to the same server, or check why the shell ends at once: the server does not find the session that it created.'
+  // A proxy's limit on the rate of requests may be reached by those of the probe itself.
+  if ([cleanup?.outcome === 'failed' && cleanup.detail, sessionFailure].some(isRateLimit)) return RAISE_LIMIT
   if (cleanup?.outcome === 'failed')
     return `Configure the reverse proxy to allow DELETE requests (${cleanup.detail}): sessions that cannot be deleted fill the server.`
   if (rest?.outcome === 'failed' || session?.outcome === 'failed') return adviseOnRequest(facts)
@@ -74,6 +76,11 @@ function adviseOnProblem(facts: Facts, attaches: boolean): string | undefined {
   if (idle?.outcome !== 'failed') return undefined
   const seconds = Math.max(1, Math.round(idle.ms / 1_000))
   return `Set \`keepAlive\` to less than the ${seconds} s of silence after which connections are cut, or raise that limit (nginx: proxy_read_timeout); if busy connections are cut, too, the limit is on how long a connection may last.`
+}
+
+/** Whether a failure is a 429 that is not in the words of a server that has too many sessions. */
+function isRateLimit(failure: string | false | undefined): boolean {
+  return /HTTP 429(?!.*Maximum)/.test(failure || '')
 }
 
 /** Says what to know about an upstream that works. */
