@@ -66,6 +66,8 @@ async function makeSession(
   const witness = world.lastAttached
   if (!witness || world.shells.some((each) => each.witness === witness))
     throw new Error('a session was made without a shell of its own')
+  // If a POST is cut, nobody can tell its session from one that the same user has made elsewhere within the same second.
+  world.fillers.delete(witness)
   const shell: ModelShell = {
     id,
     user: user.index,
