@@ -26,7 +26,7 @@ export const UPSTREAM_FAULTS = {
 } satisfies Record<string, TestFault>
 
 /** How long the gateway waits for `authorize`: less than the silence after which a client takes itself for attached. */
-export const AUTH_TIMEOUT_MS = 700
+export const AUTH_TIMEOUT_MS = 500
 
 /** What can go wrong with `authorize`: it refuses, or it fails. */
 export const AUTHORIZE_FAULTS = {

@@ -327,6 +327,8 @@ export async function remove(world: World, user: User, shell: ModelShell): Promi
 /** The shell ends by itself. */
 export async function exit(world: World, shell: ModelShell): Promise<void> {
   const { isInTrouble } = world
+  // Of two shells that have ended unseen, the one that the gateway has noticed first makes room first.
+  await world.noticed()
   const path = world.pathOf(shell)
   shell.witness.exit()
   const { holder } = shell
