@@ -11,10 +11,10 @@ import { launchBrowser } from '../runtimes/browser.mjs'
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Starts the server of the page. Resolves with the URL that it prints. */
-export async function startServer(env = {}) {
-  const child = spawn(process.execPath, ['test/examples/web/serve.mjs'], {
-    cwd: repository,
+/** Starts the server of a page, by default that of the demo. Resolves with the URL that it prints. */
+export async function startServer(env = {}, script = 'test/examples/web/serve.mjs', cwd = repository) {
+  const child = spawn(process.execPath, [script], {
+    cwd,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
   })

@@ -1,36 +1,23 @@
 // Tests in a real Chromium that the React example, behind its login, leaves no shell behind.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { startTestUpstream } from 'terminal-upstream/testing'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { launchBrowser } from '../runtimes/browser.mjs'
+import { startBrowser, startServer } from '../support/page.mjs'
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 })
 const patience = { timeout: 15_000 }
 
-const home = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
 const problems = []
 // Set in the hooks. All tests share the server and the browser; each has a page and its cookies of its own.
 let upstream
 let server
-let url
 let browser
 let page
 
 beforeAll(async () => {
   upstream = await startTestUpstream({ key: 'sk-1', shell: 'sh' })
-  server = spawn(process.execPath, ['test/examples/react/server.mjs'], {
-    cwd: fileURLToPath(new URL('../..', import.meta.url)),
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, UPSTREAM: upstream.url, UPSTREAM_KEY: 'sk-1', PORT: '0' },
-  })
-  ;[url] = await once(createInterface({ input: server.stdout }), 'line')
-  browser = await launchBrowser(home)
+  const env = { UPSTREAM: upstream.url, UPSTREAM_KEY: 'sk-1', PORT: '0' }
+  server = await startServer(env, 'test/examples/react/server.mjs')
+  browser = await startBrowser()
 })
 
 beforeEach(async () => {
@@ -39,7 +26,7 @@ beforeEach(async () => {
   page.on('console', (message) => {
     if (message.text().includes('Content Security Policy')) problems.push(message.text())
   })
-  await page.goto(url)
+  await page.goto(server.url.href)
 })
 
 afterEach(async () => {
@@ -48,13 +35,10 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  await browser?.close()
-  const ended = once(server, 'exit')
-  server.kill()
-  await ended
+  await browser?.stop()
+  await server.stop()
   expect(upstream.sessions).toEqual([])
   await upstream.close()
-  rmSync(home, { recursive: true, force: true })
 })
 
 async function logIn(password = 'let-me-in') {

@@ -1,24 +1,19 @@
 // Tests in a real Chromium that the pages and the server of the gateway page work with Vite, as their reader starts them.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startTestUpstream } from 'terminal-upstream/testing'
 import { createServer } from 'vite'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { installPackage } from '../package/support/install.ts'
-import { launchBrowser } from '../runtimes/browser.mjs'
+import { startBrowser, startServer } from '../support/page.mjs'
 import { allBlocks } from '../support/pages.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 const patience = { timeout: 20_000 }
 
 const folder = installPackage('@xterm/xterm')
-const home = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
 let upstream
 let gateway
-let gatewayUrl
 let browser
 
 function blockOf(mark) {
@@ -33,23 +28,19 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'xterm.html'), blockOf('page: index.html').replace('page.js', 'xterm.ts'))
 
   upstream = await startTestUpstream({ key: 'sk-1', shell: 'sh' })
-  const env = { ...process.env, UPSTREAM: upstream.url, UPSTREAM_KEY: 'sk-1', PORT: '0' }
-  gateway = spawn(process.execPath, ['gateway.mjs'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
-  gatewayUrl = String(await once(gateway.stdout, 'data')).trim()
-  const config = blockOf('page: vite.config.mjs').replace('http://127.0.0.1:8080', gatewayUrl)
-  expect(config).toContain(gatewayUrl)
+  const env = { UPSTREAM: upstream.url, UPSTREAM_KEY: 'sk-1', PORT: '0' }
+  gateway = await startServer(env, 'gateway.mjs', folder)
+  const config = blockOf('page: vite.config.mjs').replace('http://127.0.0.1:8080', gateway.url.origin)
+  expect(config).toContain(gateway.url.origin)
   writeFileSync(join(folder, 'vite.config.mjs'), config)
-  browser = await launchBrowser(home)
+  browser = await startBrowser()
 })
 
 afterAll(async () => {
-  await browser?.close()
-  const ended = once(gateway, 'exit')
-  gateway.kill()
-  await ended
+  await browser?.stop()
+  await gateway.stop()
   expect(upstream.sessions).toEqual([])
   await upstream.close()
-  rmSync(home, { recursive: true, force: true })
 })
 
 /** Starts Vite with the reader's configuration. Resolves with the address that it prints. */
@@ -86,6 +77,6 @@ test("Vite's changeOrigin makes the gateway refuse the page", async () => {
     return status
   }
   expect(await create(await startVite())).toBe(200)
-  const proxy = { '/api/terminals': { target: gatewayUrl, ws: true, changeOrigin: true } }
+  const proxy = { '/api/terminals': { target: gateway.url.origin, ws: true, changeOrigin: true } }
   expect(await create(await startVite({ server: { proxy } }))).toBe(403)
 })
