@@ -1,5 +1,6 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
+import type { UpstreamConnection } from '../terminal/connection.ts'
 import { KEEP_ALIVE } from '../terminal/settings.ts'
 import { CLOSE_BAD_GATEWAY, CLOSE_GOING_AWAY, CLOSE_TOO_LARGE } from '../upstream/close-codes.ts'
 import { ClientLeg, type ClientClose, type LegOwner } from './connection.ts'
@@ -34,8 +35,7 @@ export type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error
 /** The terminal that a client is joined to. */
 export interface JoinedTerminal {
   readonly sink: Downlink
-  readonly sessionId: string
-  readonly chatId: string | undefined
+  readonly connection: Pick<UpstreamConnection, 'sessionId' | 'chatId'>
   /**
    * Called when the serving ends, with the close frame for the side that has not ended it. Resolves when nothing of the
    * client is left.
@@ -129,7 +129,7 @@ export class ClientSession implements LegOwner, UplinkOwner {
     const terminal = await this.#joined
     await Promise.all([leg.gone, terminal?.leave(end, code, reason)])
     leg.release()
-    const { sessionId, chatId } = terminal ?? {}
+    const { sessionId, chatId } = terminal?.connection ?? {}
     return {
       ...end,
       ...(sessionId !== undefined && { sessionId }),

@@ -51,12 +51,8 @@ export class SessionClient implements JoinedTerminal, InputTarget, SignOfLife {
     this.#canResume = canResume
   }
 
-  get sessionId(): string {
-    return this.#session.core.sessionId
-  }
-
-  get chatId(): string | undefined {
-    return this.#session.core.chatId
+  get connection(): UpstreamConnection {
+    return this.#session.core
   }
 
   get size(): TerminalSize {

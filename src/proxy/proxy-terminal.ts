@@ -104,24 +104,16 @@ async function attach(
 
 /** The terminal of a client. It lives as long as that, so it has no functions of its own, and keeps nothing of the attaching. */
 class Joined implements JoinedTerminal {
-  readonly #connection: UpstreamConnection
+  readonly connection: UpstreamConnection
   readonly sink: Downlink
 
   constructor({ connection, sink }: OpenTerminal<Downlink>) {
-    this.#connection = connection
+    this.connection = connection
     this.sink = sink
   }
 
-  get sessionId(): string {
-    return this.#connection.sessionId
-  }
-
-  get chatId(): string | undefined {
-    return this.#connection.chatId
-  }
-
   leave(_end: ProxyEnd, code: number | undefined, reason: string): Promise<unknown> {
-    return this.#connection.close(code, reason)
+    return this.connection.close(code, reason)
   }
 }
 
