@@ -22,6 +22,34 @@ export function assertObject(name: string, value: unknown): asserts value is obj
   if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value)
 }
 
+/**
+ * Throws when an option has been given that does not exist, and names the one that is meant, as far as names tell. Nobody
+ * would notice that a misspelled option is ignored.
+ */
+export function assertKnown(owner: string, options: object, known: readonly string[]): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (known.includes(name) || value === undefined) continue
+    const nearest = known.reduce((best, each) => (likeness(name, each) > likeness(name, best) ? each : best))
+    throw wrongValue(name, `is not an option of ${owner}. Did you mean \`${nearest}\`?`)
+  }
+}
+
+/** How alike two names are, from 0 to 1: how many letters they have in common in the same order. */
+function likeness(a: string, b: string): number {
+  const letters = [...b.toLowerCase()]
+  // How many letters of `a` so far are in each beginning of `b`.
+  let counts = [0, ...letters.map(() => 0)]
+  for (const letter of a.toLowerCase()) {
+    const next = [0]
+    for (const [index, other] of letters.entries()) {
+      const skipped = Math.max(Number(next[index]), Number(counts[index + 1]))
+      next.push(letter === other ? Number(counts[index]) + 1 : skipped)
+    }
+    counts = next
+  }
+  return (2 * Number(counts.at(-1))) / (a.length + b.length)
+}
+
 /** Throws unless `value` is a non-empty string without control characters and lone surrogates. */
 export function assertText(name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value)
