@@ -30,10 +30,10 @@ interface Comparison {
   place: Place
   /** The last characters of the output. */
   readonly last: LastCharacters
-  /** The first place after these in the input; 0 for none. */
-  found: number
-  /** How many times in a row that place was the next one. */
-  inRow: number
+  /** The place in the input up to which the output has repeated it without a gap; 0 for none. */
+  followed: number
+  /** How many characters were repeated there, in a row. */
+  length: number
   /** Whether the character before was part of a proof. */
   isProof: boolean
 }
@@ -81,7 +81,7 @@ export class UnreadInput {
     this.#first -= old
     if (this.#comparison) {
       this.#comparison.index = undefined
-      this.#comparison.found -= old
+      this.#comparison.followed -= old
     }
     for (const byte of data) {
       this.#sent += 1
@@ -101,8 +101,8 @@ export class UnreadInput {
       index: undefined,
       place: 'text',
       last: new LastCharacters(),
-      found: 0,
-      inRow: 0,
+      followed: 0,
+      length: 0,
       isProof: false,
     })
     const index = (comparison.index ??= new CharacterIndex(this.#characters))
@@ -121,15 +121,24 @@ export class UnreadInput {
     if (comparison.isProof && this.#characters[this.#first] === character) this.#first += 1
     else {
       if (comparison.isProof) comparison.last.clear(character)
-      const found = index.find(comparison.last)
-      comparison.inRow = found === comparison.found + 1 ? comparison.inRow + 1 : 1
-      comparison.found = found
-      const isSure = found - this.#first <= NEAR || comparison.inRow > PROOF
-      comparison.isProof = found > this.#first && isSure
+      this.#follow(character, index, comparison)
+      const { followed, length } = comparison
+      comparison.isProof = followed > this.#first && (followed - this.#first <= NEAR || length >= 2 * PROOF)
       if (!comparison.isProof) return
-      this.#first = found
+      this.#first = followed
     }
     this.#read = Number(this.#offsets[this.#first - 1])
+  }
+
+  /** Follows the output where it repeats the input, or finds the first place where it may. */
+  #follow(character: number, index: CharacterIndex, comparison: Comparison): void {
+    if (comparison.followed > this.#first && this.#characters[comparison.followed] === character) {
+      comparison.followed += 1
+      comparison.length += 1
+    } else {
+      comparison.followed = index.find(comparison.last)
+      comparison.length = PROOF
+    }
   }
 }
 

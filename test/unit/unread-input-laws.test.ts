@@ -30,8 +30,9 @@ class SlowUnreadInput {
   #first = 0
   #isComparing = false
   #isProof = false
-  #found = 0
-  #inRow = 0
+  // Where the output was last found in the input, and how many characters of it.
+  #followed = 0
+  #length = 0
   #last = ''
   // The characters that output may repeat, and the offset after each.
   #kept = ''
@@ -70,13 +71,22 @@ class SlowUnreadInput {
       return
     }
     if (this.#isProof) this.#last = character
+    this.#follow(character)
+    const distance = charactersOf(this.#all.slice(this.#first, this.#followed)).length
+    this.#isProof = distance > 0 && (distance <= NEAR || this.#length >= 16)
+    if (this.#isProof) this.#first = this.#followed
+  }
+
+  #follow(character: string): void {
+    const next = this.#ends.find((end) => end > this.#followed)
+    if (this.#followed > this.#first && next && this.#all[next - 1] === character) {
+      this.#followed = next
+      this.#length += 1
+      return
+    }
     const found = this.#last.length < 8 ? -1 : this.#kept.indexOf(this.#last)
-    const end = found < 0 ? 0 : Number(this.#ends[found + 7])
-    this.#inRow = end > 0 && this.#ends[found + 6] === this.#found ? this.#inRow + 1 : 1
-    this.#found = end
-    const distance = charactersOf(this.#all.slice(this.#first, end)).length
-    this.#isProof = distance > 0 && (distance <= NEAR || this.#inRow > 8)
-    if (this.#isProof) this.#first = end
+    this.#followed = found < 0 ? 0 : Number(this.#ends[found + 7])
+    this.#length = 8
   }
 }
 

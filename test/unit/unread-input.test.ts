@@ -157,6 +157,17 @@ describe('the comparison', () => {
     expect(print(unread, 'efgh')).toBe(false)
   })
 
+  it('finds numbered lines that are alike otherwise, when the first of them were repeated before it began', () => {
+    const unread = new UnreadInput()
+    const lines = Array.from({ length: 300 }, (_, index) => `${index} ${'0123456789'.repeat(6)}\n`)
+    const [before, after] = [lines.slice(0, 120).join(''), lines.slice(120).join('')]
+    unread.push(bytesOf(before))
+    expect(print(unread, before)).toBe(false)
+    unread.push(bytesOf(after))
+    print(unread, after)
+    expect(unread.unrepeated).toBe('\n'.length)
+  })
+
   it('goes on after it has begun, also when fewer bytes are unread', () => {
     const unread = new UnreadInput()
     unread.push(bytesOf(`${FILLER}-abcdefghijklmnop`))
