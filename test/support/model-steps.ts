@@ -298,9 +298,11 @@ export async function wakeUp(world: World, client: LibraryClient): Promise<void>
   const { dials } = client
   const mayEnd = mayGiveUp(world, 0, client.staleTokens)
   client.wake()
-  if (shell.state === 'alive' && client.generation === shell.generation) return comesBack(world, client, dials, mayEnd)
+  const isNewest = client.generation === shell.generation
+  if (shell.state === 'alive' && isNewest) return comesBack(world, client, dials, mayEnd)
   if (mayEnd) return wasTold(world, client, /./)
-  if (shell.state === 'alive') return wasTold(world, client, /ERR_TERMINAL_IN_USE/)
+  // Its user has gone on with another client, which has left since. That one sees the end of a shell that has ended.
+  if (shell.state !== 'ended' && !isNewest) return wasTold(world, client, /ERR_TERMINAL_IN_USE/)
   if (shell.state === 'unseen') return seesTheEnd(world, client)
   await wasTold(world, client, /ERR_TERMINAL_NOT_FOUND|exited/)
 }
