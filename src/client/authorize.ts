@@ -4,9 +4,9 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
-import type { ClientLeg } from './connection.ts'
+import type { ClientConnection } from './connection.ts'
 import { LONGEST_TEXT, readFirstMessage, type ClientAuth, type FirstMessage } from './messages.ts'
-import type { Uplink } from './uplink.ts'
+import type { ClientInput } from './input.ts'
 
 /** How to find the upstream for a client from its first message. */
 export interface AuthorizeOptions {
@@ -47,13 +47,13 @@ const UNAUTHORIZED_LIMIT = 2 * MAX_BUFFERED
 /** Waits for the client's first message, and asks `authorize` for the upstream. */
 export async function authorizeClient(
   { authorize, request, authTimeout = AUTH_TIMEOUT }: AuthorizeOptions,
-  leg: ClientLeg,
-  uplink: Uplink,
+  connection: ClientConnection,
+  input: ClientInput,
   signal: AbortSignalLike,
 ): Promise<ConnectTerminalOptions> {
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
-  const { auth } = await receiveAuth(leg, uplink, authTimeout, signal)
+  const { auth } = await receiveAuth(connection, input, authTimeout, signal)
   return askToAuthorize(authTimeout, signal, () => authorize(auth, request))
 }
 
@@ -70,20 +70,20 @@ export function askToAuthorize<T>(
 
 /** Resolves with the client's first message. Rejects if it is not an auth frame, or does not come in time. */
 export async function receiveAuth(
-  leg: ClientLeg,
-  uplink: Uplink,
+  connection: ClientConnection,
+  input: ClientInput,
   timeout: number,
   signal: AbortSignalLike,
 ): Promise<FirstMessage> {
-  leg.limitBytes(UNKNOWN_LIMIT)
+  connection.limitBytes(UNKNOWN_LIMIT)
   // The time limit of the first message.
   let timer: ReturnType<typeof setTimeout> | undefined
   const first = new Promise<FirstMessage | undefined>((resolve) => {
     timer = setTimeout(resolve, timeout, undefined)
-    leg.deliverTo({
+    connection.deliverTo({
       push(data, isBinary) {
-        leg.deliverTo(uplink)
-        leg.limitBytes(UNAUTHORIZED_LIMIT)
+        connection.deliverTo(input)
+        connection.limitBytes(UNAUTHORIZED_LIMIT)
         resolve(readFirstMessage(data, isBinary))
       },
     })

@@ -3,12 +3,12 @@ import { Deferred } from '../lib/deferred.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import { KEEP_ALIVE } from '../terminal/settings.ts'
 import { CLOSE_BAD_GATEWAY, CLOSE_GOING_AWAY, CLOSE_TOO_LARGE } from '../upstream/close-codes.ts'
-import { ClientLeg, type ClientClose, type LegOwner } from './connection.ts'
+import { ClientConnection, type ClientClose, type ClientConnectionOwner } from './connection.ts'
 import type { ClientSocket } from './socket.ts'
 import { explainThrown, relayClose } from './closing.ts'
 import type { Counters } from './counters.ts'
-import type { Downlink } from './downlink.ts'
-import { Uplink, type UplinkOwner } from './uplink.ts'
+import type { ClientOutput } from './output.ts'
+import { ClientInput, type ClientInputOwner } from './input.ts'
 
 /** How a client was served. */
 export interface ProxySummary extends Readonly<Counters> {
@@ -32,33 +32,35 @@ export interface ProxySummary extends Readonly<Counters> {
 /** The part of the summary that says how the serving ended. */
 export type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error'>
 
-/** The terminal that a client is joined to. */
-export interface JoinedTerminal {
-  readonly sink: Downlink
-  readonly connection: Pick<UpstreamConnection, 'sessionId' | 'chatId'>
+/** The session that a client is joined to. */
+export interface JoinedSession {
+  /** The way of its output to the client. */
+  readonly output: ClientOutput
+  /** Its terminal at the upstream. */
+  readonly terminal: Pick<UpstreamConnection, 'sessionId' | 'chatId'>
   /**
-   * Called when the serving ends, with the close frame for the side that has not ended it. Resolves when nothing of the
-   * client is left.
+   * The serving ends, with this close frame for the side that has not ended it. Resolves when nothing of the client is
+   * left.
    */
   leave(end: ProxyEnd, code: number | undefined, reason: string): Promise<unknown>
 }
 
 /**
- * Finds or opens the terminal of a client, and connects both directions to it. Resolves with `undefined` if the client has
+ * Finds or opens the session of a client, and connects both directions to it. Resolves with `undefined` if the client has
  * left. What it throws ends the client. `signal` aborts when the client leaves.
  */
-export type JoinTerminal = (session: ClientSession, signal: AbortSignalLike) => Promise<JoinedTerminal | undefined>
+export type JoinSession = (client: Client, signal: AbortSignalLike) => Promise<JoinedSession | undefined>
 
-/** A client and, once it is found, the terminal that it is joined to. */
-export class ClientSession implements LegOwner, UplinkOwner {
+/** A client and, once that is found, the session that it is joined to. */
+export class Client implements ClientConnectionOwner, ClientInputOwner {
   readonly summary: Deferred<ProxySummary> = new Deferred()
-  readonly client: ClientSocket
-  readonly leg: ClientLeg
-  readonly uplink: Uplink
+  readonly socket: ClientSocket
+  readonly connection: ClientConnection
+  readonly input: ClientInput
   readonly counters: Counters = { bytesToClient: 0, bytesToUpstream: 0, inputDropped: 0, dropped: 0 }
   // Whether `authorize` has answered. Only its errors have a close reason that the client may read.
   isAuthorized = false
-  readonly #joined: Promise<JoinedTerminal | undefined>
+  readonly #joined: Promise<JoinedSession | undefined>
   // Stops the joining. Absent after it.
   #cancellation: Cancellation | undefined
   // Only the first end counts.
@@ -66,11 +68,11 @@ export class ClientSession implements LegOwner, UplinkOwner {
   // The end that follows when all that the client has sent has arrived. Absent unless `drain` was called.
   #drainEnd: ProxyEnd | undefined
 
-  constructor(client: ClientSocket, join: JoinTerminal) {
-    this.client = client
-    this.leg = new ClientLeg(client, this)
-    this.leg.keepAlive(KEEP_ALIVE)
-    this.uplink = new Uplink(this.leg, this, this.counters)
+  constructor(socket: ClientSocket, join: JoinSession) {
+    this.socket = socket
+    this.connection = new ClientConnection(socket, this)
+    this.connection.keepAlive(KEEP_ALIVE)
+    this.input = new ClientInput(this.connection, this, this.counters)
     const cancellation = new Cancellation()
     this.#cancellation = cancellation
     this.#joined = join(this, cancellation)
@@ -81,15 +83,13 @@ export class ClientSession implements LegOwner, UplinkOwner {
       .finally(() => (this.#cancellation = undefined))
   }
 
-  /** Called by the leg and the uplink. */
   onOverflow(): void {
     this.finish({ endedBy: 'proxy', code: CLOSE_TOO_LARGE, reason: 'Too much input before the terminal was open' })
   }
 
-  /** Called by the leg. */
   onClientGone(close: ClientClose): void {
     const end = this.#drainEnd
-    if (end) void this.uplink.idle().then(() => this.finish(end))
+    if (end) void this.input.idle().then(() => this.finish(end))
     else this.finish({ endedBy: 'client', ...close })
   }
 
@@ -101,7 +101,7 @@ export class ClientSession implements LegOwner, UplinkOwner {
     // What a client sends before it is authorized leads nowhere.
     if (!this.isAuthorized) return this.finish(end)
     this.#drainEnd = end
-    this.leg.startClosing(end.code, end.reason)
+    this.connection.startClosing(end.code, end.reason)
   }
 
   /** Ends both sides. */
@@ -113,23 +113,23 @@ export class ClientSession implements LegOwner, UplinkOwner {
   }
 
   async #close(end: ProxyEnd): Promise<ProxySummary> {
-    const { leg } = this
+    const { connection } = this
     // A joining that fails at once ends the session within the constructor.
     await Promise.resolve()
-    leg.deliverTo(undefined)
+    connection.deliverTo(undefined)
     if (end.endedBy === 'upstream') {
       // The heartbeat ends a client that does not take the rest of the output.
-      leg.keepAlive(KEEP_ALIVE)
-      await Promise.race([this.#joined.then((terminal) => terminal?.sink.drained()), leg.gone])
+      connection.keepAlive(KEEP_ALIVE)
+      await Promise.race([this.#joined.then((session) => session?.output.drained()), connection.gone])
     }
     // What this side is sent if the other side ended without a code that may be sent.
     const substitute = end.endedBy === 'client' ? CLOSE_GOING_AWAY : CLOSE_BAD_GATEWAY
     const { code, reason } = relayClose(end.code, end.reason, substitute)
-    leg.close(code, reason)
-    const terminal = await this.#joined
-    await Promise.all([leg.gone, terminal?.leave(end, code, reason)])
-    leg.release()
-    const { sessionId, chatId } = terminal?.connection ?? {}
+    connection.close(code, reason)
+    const session = await this.#joined
+    await Promise.all([connection.gone, session?.leave(end, code, reason)])
+    connection.release()
+    const { sessionId, chatId } = session?.terminal ?? {}
     return {
       ...end,
       ...(sessionId !== undefined && { sessionId }),

@@ -20,8 +20,8 @@ export interface CloseFrame {
 }
 
 /**
- * Returns the close frame for one leg after the other leg has ended with `code` and `reason`. Sends `substitute` instead
- * of a code that can only be received.
+ * Returns the close frame for one side after the other side has ended with `code` and `reason`, with `substitute` instead of
+ * a code that can only be received.
  *
  * @see https://www.rfc-editor.org/rfc/rfc6455#section-7.4
  */

@@ -3,7 +3,7 @@ import { Heartbeat, type HeartbeatOwner } from '../lib/heartbeat.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSE_DROPPED } from '../upstream/close-codes.ts'
 import { CLOSED, OPEN, type ClientSocket } from './socket.ts'
-import { Inbox, type MessageReceiver } from './turn-limit.ts'
+import { MessageQueue, type MessageReceiver } from './message-queue.ts'
 import { ByteLimit, cutOff, hangUp, unsentBytes } from './tcp.ts'
 
 /** How the client's connection ended. */
@@ -13,11 +13,11 @@ export interface ClientClose {
   readonly reason: string
 }
 
-/** The owner of a {@link ClientLeg}. */
-export interface LegOwner {
+/** The owner of a {@link ClientConnection}. */
+export interface ClientConnectionOwner {
   /** The client has sent too much, and is not listened to any more. Closes the connection, unless it is closing. */
   onOverflow(): void
-  /** Called when the connection has ended and, after a close frame, its messages are delivered. */
+  /** The connection has ended and, after a close frame, its messages have been delivered. */
   onClientGone(close: ClientClose): void
 }
 
@@ -32,22 +32,22 @@ const CLOSE_PATIENCE = 5_000
 // ms between two signs of life. A client asks for one after 1 s of silence at the earliest, and gives up after two more.
 const SIGN_INTERVAL = 1_000
 
-// All sockets share their listeners, and find their leg by this property: a function for each socket and event would cost
-// memory.
-const LEG = Symbol('client leg')
+// All sockets share their listeners, which find their owner by this property: a function for each socket and event would
+// cost memory.
+const OWNER = Symbol('owner')
 
-interface LeggedSocket {
-  readonly [LEG]: ClientLeg
+interface OwnedSocket {
+  readonly [OWNER]: ClientConnection
 }
 
 /**
  * The connection between a client and the proxy. Listens to the client's socket, so that no event of it is lost and no
  * error of it is thrown.
  */
-export class ClientLeg implements FlowControl, HeartbeatOwner {
+export class ClientConnection implements FlowControl, HeartbeatOwner {
   readonly #socket: ClientSocket
-  readonly #owner: LegOwner
-  readonly #inbox: Inbox
+  readonly #owner: ClientConnectionOwner
+  readonly #queue: MessageQueue
   // How the connection has ended, for those who ask later. Absent before.
   #close: ClientClose | undefined
   // Absent unless something waits for the end.
@@ -68,32 +68,32 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   #end: ((socket: ClientSocket) => void) | undefined
 
   static readonly #listeners = {
-    message(this: LeggedSocket, data: Buffer, isBinary: boolean): void {
-      this[LEG].#heartbeat?.reset()
-      this[LEG].#inbox.push(data, isBinary)
+    message(this: OwnedSocket, data: Buffer, isBinary: boolean): void {
+      this[OWNER].#heartbeat?.reset()
+      this[OWNER].#queue.push(data, isBinary)
     },
-    ping(this: LeggedSocket): void {
-      this[LEG].#heartbeat?.reset()
+    ping(this: OwnedSocket): void {
+      this[OWNER].#heartbeat?.reset()
     },
-    pong(this: LeggedSocket): void {
-      this[LEG].#heartbeat?.reset()
+    pong(this: OwnedSocket): void {
+      this[OWNER].#heartbeat?.reset()
     },
     // The `close` event that follows has the code. A client that breaks the protocol may never end its side.
-    error(this: LeggedSocket): void {
-      this[LEG].#terminateSoon()
+    error(this: OwnedSocket): void {
+      this[OWNER].#terminateSoon()
     },
-    close(this: LeggedSocket, code: number, reason: Buffer): void {
-      this[LEG].#onClose({ code, reason: reason.toString() })
+    close(this: OwnedSocket, code: number, reason: Buffer): void {
+      this[OWNER].#onClose({ code, reason: reason.toString() })
     },
   }
 
-  constructor(socket: ClientSocket, owner: LegOwner) {
+  constructor(socket: ClientSocket, owner: ClientConnectionOwner) {
     this.#socket = socket
     this.#owner = owner
-    this.#inbox = new Inbox(socket)
+    this.#queue = new MessageQueue(socket)
     if (socket.readyState === CLOSED) queueMicrotask(() => this.#onEnd({ code: CLOSE_DROPPED, reason: '' }))
-    Object.assign(socket, { [LEG]: this })
-    for (const [event, listener] of Object.entries(ClientLeg.#listeners)) socket.on(event, listener)
+    Object.assign(socket, { [OWNER]: this })
+    for (const [event, listener] of Object.entries(ClientConnection.#listeners)) socket.on(event, listener)
     socket.binaryType = 'nodebuffer'
     // The caller may have paused the socket so that no message is lost.
     socket.resume()
@@ -108,7 +108,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
 
   /** Delivers all further messages to the receiver; without a receiver, drops them. */
   deliverTo(receiver: MessageReceiver | undefined): void {
-    this.#inbox.receiver = receiver
+    this.#queue.receiver = receiver
   }
 
   /** Pings after this many ms of silence, and ends the connection after two unanswered pings. 0 sends no pings. */
@@ -128,13 +128,13 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
   }
 
   pause(): void {
-    this.#inbox.pause()
+    this.#queue.pause()
     const sign = this.#signOfLife
     if (sign) this.#signs ??= setInterval(() => sign.signOfLife(), SIGN_INTERVAL)
   }
 
   resume(): void {
-    this.#inbox.resume()
+    this.#queue.resume()
     this.#stopSigns()
   }
 
@@ -168,7 +168,7 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
 
   /** Closes the connection, by force if the client does not answer in time. `gone` resolves when it has ended. */
   close(code: number | undefined, reason: string): void {
-    this.#inbox.close()
+    this.#queue.close()
     if (this.#socket.readyState === CLOSED) return
     if (code === undefined) this.#socket.close()
     else this.#socket.close(code, reason)
@@ -183,28 +183,25 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
 
   /** Removes what the proxy has added to a socket that has closed. */
   release(): void {
-    for (const [event, listener] of Object.entries(ClientLeg.#listeners)) this.#socket.off(event, listener)
-    Reflect.deleteProperty(this.#socket, LEG)
+    for (const [event, listener] of Object.entries(ClientConnection.#listeners)) this.#socket.off(event, listener)
+    Reflect.deleteProperty(this.#socket, OWNER)
     this.limitBytes(undefined)
   }
 
-  /** Called by the heartbeat. */
   ping(): boolean {
     this.#socket.ping()
     return true
   }
 
-  /** Called by the heartbeat. */
   isPaused(): boolean {
     const before = this.#unsent
     this.#unsent = unsentBytes(this.#socket)
     // A large message is being read, such as a replay over a slow link. The answers come after it.
     if (this.#unsent < before) return true
     // A paused socket does not receive pongs. Its client is alive, unless output for it is stuck, too.
-    return this.#inbox.isPaused() && this.#socket.bufferedAmount === 0
+    return this.#queue.isPaused() && this.#socket.bufferedAmount === 0
   }
 
-  /** Called by the heartbeat. */
   onLost(): void {
     this.#socket.terminate()
   }
@@ -224,8 +221,8 @@ export class ClientLeg implements FlowControl, HeartbeatOwner {
     clearTimeout(this.#patience)
     if (close.code === CLOSE_DROPPED) return this.#onEnd(close)
     // The upstream still gets what the client sent before it closed, if it takes that in time.
-    this.#patience = setTimeout(() => this.#inbox.close(), CLOSE_PATIENCE)
-    this.#inbox.end(() => {
+    this.#patience = setTimeout(() => this.#queue.close(), CLOSE_PATIENCE)
+    this.#queue.end(() => {
       clearTimeout(this.#patience)
       this.#onEnd(close)
     })

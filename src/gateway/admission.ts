@@ -1,6 +1,6 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
-import type { ClientSession } from '../client/client.ts'
+import type { Client } from '../client/client.ts'
 
 // While a replay is made, all sessions wait. So those of one session take at most this part of the time.
 const SHARE = 1 / 20
@@ -15,7 +15,7 @@ export class Admission {
   #count = 0
   #wake: (() => void) | undefined
   // The last client that has left, or whose session was taken over, while its connection is closing.
-  #former: ClientSession | undefined
+  #former: Client | undefined
 
   /**
    * What a client that has attached is told, and hands back when it comes again (PROTOCOL 8.6). So a page that wakes
@@ -74,8 +74,8 @@ export class Admission {
    * closed. No session holds more than one of these: the connection of the one before is ended, which has no session
    * any more.
    */
-  dismiss(client: ClientSession): void {
-    if (this.#former && this.#former.client.bufferedAmount > 0) this.#former.leg.onLost()
+  dismiss(client: Client): void {
+    if (this.#former && this.#former.socket.bufferedAmount > 0) this.#former.socket.terminate()
     this.#former = client
     void client.summary.promise.then(() => {
       if (this.#former === client) this.#former = undefined

@@ -3,7 +3,7 @@ import { assertObject } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { errorCode } from '../lib/errors.ts'
 import { askToAuthorize } from '../client/authorize.ts'
-import type { ClientSession } from '../client/client.ts'
+import type { Client } from '../client/client.ts'
 import { buildUpstreamAuth } from '../upstream/auth.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl } from '../upstream/url.ts'
@@ -124,7 +124,7 @@ export class Strangers {
   readonly #most: number
   readonly #requests = new Set<ServerResponse>()
   // The WebSockets, and whether `authorize` is at work for them.
-  readonly #clients = new Map<ClientSession, boolean>()
+  readonly #clients = new Map<Client, boolean>()
 
   constructor(most: number) {
     this.#most = most
@@ -144,22 +144,22 @@ export class Strangers {
     if (!client) return false
     this.#clients.delete(client)
     client.finish(BUSY)
-    client.leg.hurry()
+    client.connection.hurry()
     return true
   }
 
   /** Counts a WebSocket. */
-  add(client: ClientSession): void {
+  add(client: Client): void {
     this.#clients.set(client, false)
   }
 
   /** `authorize` has begun its work for a WebSocket, or has ended it. */
-  setAsking(client: ClientSession, isAsking: boolean): void {
+  setAsking(client: Client, isAsking: boolean): void {
     if (this.#clients.has(client)) this.#clients.set(client, isAsking)
   }
 
   /** A WebSocket has been let in, or its connection has ended. */
-  delete(client: ClientSession): void {
+  delete(client: Client): void {
     this.#clients.delete(client)
   }
 

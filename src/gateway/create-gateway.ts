@@ -4,7 +4,7 @@ import { assertWhole } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { WebSocketServer } from '../lib/ws.ts'
-import { ClientSession } from '../client/client.ts'
+import { Client } from '../client/client.ts'
 import type { ClientSocket } from '../client/socket.ts'
 import { BUSY, CLOSING, FORBIDDEN_ORIGIN, NOT_FOUND, refuse, refuseHandshake, respondOn } from './answers.ts'
 import { Authorizer, Strangers } from './authorization.ts'
@@ -84,7 +84,7 @@ class Gateway implements TerminalGateway {
   readonly #state: GatewayState
   readonly #wss = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: LARGEST_MESSAGE_BYTES })
   // All clients whose connections are open.
-  readonly #clients = new Set<ClientSession>()
+  readonly #clients = new Set<Client>()
   // Resolved when `close` waits no longer.
   readonly #drained = new Deferred()
   // Absent until `close` is called.
@@ -152,13 +152,11 @@ class Gateway implements TerminalGateway {
   }
 
   #accept(socket: ClientSocket, request: IncomingMessage, route: Route): void {
-    this.#track(
-      new ClientSession(socket, (session, signal) => joinSession(session, signal, request, route, this.#state)),
-    )
+    this.#track(new Client(socket, (client, signal) => joinSession(client, signal, request, route, this.#state)))
   }
 
   // A method of its own, so that its function does not keep the handshake in memory.
-  #track(client: ClientSession): void {
+  #track(client: Client): void {
     this.#clients.add(client)
     void client.summary.promise.then(() => {
       this.#clients.delete(client)

@@ -1,5 +1,5 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { ClientSession, ProxySummary } from '../client/client.ts'
+import type { Client, ProxySummary } from '../client/client.ts'
 import type { Counters } from '../client/counters.ts'
 import { CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_TRY_AGAIN } from '../upstream/close-codes.ts'
 
@@ -146,7 +146,7 @@ export function publish<Name extends keyof GatewayEvents>(name: Name, event: Gat
 
 /** Tells the operator how one client is served. */
 export class ClientReport {
-  readonly client: ClientSession
+  readonly client: Client
   // Absent until the client is authorized.
   userId: string | undefined
   // What the operator is told if the client gets no further than this.
@@ -158,7 +158,7 @@ export class ClientReport {
   // Whether the session goes on without the client.
   #hasLeft = false
 
-  constructor(client: ClientSession) {
+  constructor(client: Client) {
     this.client = client
     void client.summary.promise.then((summary) => this.#onEnd(summary))
   }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { receiveAuth } from '../client/authorize.ts'
-import type { ClientSession, JoinedTerminal } from '../client/client.ts'
+import type { Client, JoinedSession } from '../client/client.ts'
 import { explainThrown } from '../client/closing.ts'
 import type { FirstMessage } from '../client/messages.ts'
 import { terminalError } from '../upstream/failures.ts'
@@ -15,12 +15,12 @@ import type { GatewayState } from './sessions.ts'
 
 /** Authorizes a client, finds its session, and joins it. */
 export async function joinSession(
-  client: ClientSession,
+  client: Client,
   signal: AbortSignalLike,
   request: IncomingMessage,
   route: Route,
   state: GatewayState,
-): Promise<JoinedTerminal | undefined> {
+): Promise<JoinedSession | undefined> {
   const report = new ClientReport(client)
   const authorized = await authorize(report, signal, request, route, state)
   if (!authorized) return undefined
@@ -31,14 +31,14 @@ export async function joinSession(
   const session = state.sessions.find(String(route.sessionId), owner)
   report.refusal = 'not-found'
   if (!session) throw notFound()
-  let joined: JoinedTerminal | undefined
+  let joined: JoinedSession | undefined
   if (session.admission.renew(generation)) {
-    const { leg, uplink } = client
+    const { connection, input } = client
     const { maxBuffered, keepAlive } = state.settings
-    leg.limitBytes(undefined)
-    leg.keepAlive(keepAlive)
-    leg.deliverTo(uplink)
-    uplink.startReading(maxBuffered)
+    connection.limitBytes(undefined)
+    connection.keepAlive(keepAlive)
+    connection.deliverTo(input)
+    input.startReading(maxBuffered)
     joined = await session.admission.enter(signal, () => {
       if (session.isEnding) throw notFound()
       return session.attach(report, offset)
@@ -70,7 +70,7 @@ async function authorize(
 ): Promise<(Omit<FirstMessage, 'auth'> & { owner: Owner }) | undefined> {
   const { client } = report
   strangers.add(client)
-  const { auth, ...resumed } = await receiveAuth(client.leg, client.uplink, settings.authTimeout, signal)
+  const { auth, ...resumed } = await receiveAuth(client.connection, client.input, settings.authTimeout, signal)
   const described = describeClient(request, route, auth)
   strangers.setAsking(client, true)
   try {

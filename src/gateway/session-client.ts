@@ -1,7 +1,7 @@
-import type { ClientSession, JoinedTerminal } from '../client/client.ts'
+import type { Client, JoinedSession } from '../client/client.ts'
 import type { SignOfLife } from '../client/connection.ts'
-import type { Downlink } from '../client/downlink.ts'
-import type { InputTarget } from '../client/uplink.ts'
+import type { ClientOutput } from '../client/output.ts'
+import type { InputTarget } from '../client/input.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
 import type { ClientReport } from './events.ts'
@@ -17,18 +17,18 @@ const PONG = '{"type":"pong"}'
 
 /** The session of a client. */
 interface SessionOfClient {
-  readonly core: UpstreamConnection
-  leave(client: SessionClient, ...end: Parameters<JoinedTerminal['leave']>): Promise<unknown>
+  readonly terminal: UpstreamConnection
+  leave(client: SessionClient, ...end: Parameters<JoinedSession['leave']>): Promise<unknown>
 }
 
 /**
  * A client that is joined to a session. It lives as long as that, so it has no functions of its own, and keeps nothing
  * of the joining.
  */
-export class SessionClient implements JoinedTerminal, InputTarget, SignOfLife {
-  readonly client: ClientSession
+export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
+  readonly client: Client
   readonly report: ClientReport
-  readonly sink: Downlink
+  readonly output: ClientOutput
   /** When the client joined, as `Date.now()`. */
   readonly since: number = Date.now()
   readonly #session: SessionOfClient
@@ -42,31 +42,37 @@ export class SessionClient implements JoinedTerminal, InputTarget, SignOfLife {
   #isNudged = false
 
   /** `size` is that of the client before. */
-  constructor(session: SessionOfClient, report: ClientReport, sink: Downlink, size: TerminalSize, canResume: boolean) {
+  constructor(
+    session: SessionOfClient,
+    report: ClientReport,
+    output: ClientOutput,
+    size: TerminalSize,
+    canResume: boolean,
+  ) {
     this.#session = session
     this.client = report.client
     this.report = report
-    this.sink = sink
+    this.output = output
     this.#size = size
     this.#canResume = canResume
   }
 
-  get connection(): UpstreamConnection {
-    return this.#session.core
+  get terminal(): UpstreamConnection {
+    return this.#session.terminal
   }
 
   get size(): TerminalSize {
     return this.#size
   }
 
-  leave(...end: Parameters<JoinedTerminal['leave']>): Promise<unknown> {
+  leave(...end: Parameters<JoinedSession['leave']>): Promise<unknown> {
     return this.#session.leave(this, ...end)
   }
 
   /** Tells a client that can resume sessions where its output begins (PROTOCOL 8.2). */
   announce({ offset, replay }: Replay, keepFor: number, generation: string): void {
     const text = JSON.stringify({ type: 'attached', offset, replay, keepFor, generation, paced: true })
-    this.client.client.send(Buffer.from(text), { binary: false }, () => {})
+    this.client.socket.send(Buffer.from(text), { binary: false }, () => {})
   }
 
   /**
@@ -78,19 +84,19 @@ export class SessionClient implements JoinedTerminal, InputTarget, SignOfLife {
   }
 
   write(data: Uint8Array, isLent: boolean): Promise<void> {
-    return this.#session.core.write(data, isLent)
+    return this.#session.terminal.write(data, isLent)
   }
 
   signOfLife(): void {
-    if (this.#canResume) this.sink.answer(PONG)
+    if (this.#canResume) this.output.answer(PONG)
   }
 
   command(text: string, size?: TerminalSize): Promise<void> {
-    const { core } = this.#session
+    const { terminal } = this.#session
     if (text === HEARTBEAT) this.signOfLife()
-    if (!size) return core.command(text)
+    if (!size) return terminal.command(text)
     this.#size = { cols: Math.max(1, size.cols), rows: Math.max(1, size.rows) }
-    if (!this.#timer) return core.command(text)
+    if (!this.#timer) return terminal.command(text)
     if (!this.#isNudged) this.#nudge()
     return Promise.resolve()
   }
@@ -117,6 +123,6 @@ export class SessionClient implements JoinedTerminal, InputTarget, SignOfLife {
 
   #resize({ cols, rows }: TerminalSize): void {
     // Ignored: the terminal has closed, and needs no size.
-    this.#session.core.command(encodeResize(cols, rows)).catch(() => {})
+    this.#session.terminal.command(encodeResize(cols, rows)).catch(() => {})
   }
 }

@@ -2,7 +2,7 @@ import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { ScreenState } from '../screen/state.ts'
 import { buildTail } from '../screen/tail.ts'
-import type { Downlink } from '../client/downlink.ts'
+import type { ClientOutput } from '../client/output.ts'
 import type { Sink } from '../terminal/output.ts'
 import { History, type DropObserver } from './history.ts'
 
@@ -43,7 +43,7 @@ export class SessionOutput implements Sink, DropObserver {
   // The state of a terminal before the bytes that are kept. Absent while all output is kept.
   #before: ScreenState | undefined
   // The client that is joined: what it may do to the upstream, its side, and who ends it. Absent without a client.
-  #client: { readonly flow: ClientFlow; readonly sink: Downlink; readonly owner: StallOwner } | undefined
+  #client: { readonly flow: ClientFlow; readonly output: ClientOutput; readonly owner: StallOwner } | undefined
   // The number of bytes that clients have been sent.
   #shown = 0
   // Whether a client has joined before.
@@ -59,7 +59,7 @@ export class SessionOutput implements Sink, DropObserver {
     if (this.#discarding) return
     this.#history.push(data)
     // No server sends text. To a client that can resume sessions, text would be no output.
-    if (this.#behindFrom === undefined) this.#client?.sink.push(data, true)
+    if (this.#behindFrom === undefined) this.#client?.output.push(data, true)
   }
 
   /** Keeps the last `most` bytes of output. */
@@ -86,18 +86,18 @@ export class SessionOutput implements Sink, DropObserver {
   }
 
   /** Passes all further output on to a client. */
-  join(createSink: (source: FlowControl) => Downlink, owner: StallOwner): Downlink {
+  join(createOutput: (source: FlowControl) => ClientOutput, owner: StallOwner): ClientOutput {
     this.part()
     const flow = new ClientFlow(this.source, this)
-    const sink = createSink(flow)
-    this.#client = { flow, sink, owner }
+    const output = createOutput(flow)
+    this.#client = { flow, output, owner }
     this.#hadClient = true
-    return sink
+    return output
   }
 
   /** Returns the bytes that the client has still to take. */
   unsent(): number {
-    return this.#client?.sink.unsent() ?? 0
+    return this.#client?.output.unsent() ?? 0
   }
 
   /** The client has taken nothing for 10 s. */
@@ -111,7 +111,7 @@ export class SessionOutput implements Sink, DropObserver {
     if (!client) return
     this.#behindFrom = this.#history.end
     client.flow.resume()
-    void client.sink.drained().then(() => {
+    void client.output.drained().then(() => {
       if (this.#client === client && !this.#catchUp()) client.owner.onStalled()
     })
   }
@@ -122,14 +122,14 @@ export class SessionOutput implements Sink, DropObserver {
     if (from === undefined) return true
     if (from < this.#history.start) return false
     this.#behindFrom = undefined
-    this.#client?.sink.replay(this.#history.read(from))
+    this.#client?.output.replay(this.#history.read(from))
     return true
   }
 
   /** Passes no more output on to the client. The upstream does not wait for it any more. */
   part(): void {
     if (!this.#client) return
-    this.#client.sink.end()
+    this.#client.output.end()
     this.#client.flow.close()
     this.#client = undefined
     this.#shown = this.#behindFrom ?? this.#history.end
@@ -137,17 +137,17 @@ export class SessionOutput implements Sink, DropObserver {
   }
 
   isPaused(): boolean {
-    return this.#client?.sink.isPaused() ?? false
+    return this.#client?.output.isPaused() ?? false
   }
 
   end(): void {
     this.#catchUp()
-    this.#client?.sink.end()
+    this.#client?.output.end()
   }
 
   discard(): void {
     this.#discarding = true
-    this.#client?.sink.discard()
+    this.#client?.output.discard()
   }
 
   onDrop(dropped: readonly Buffer[]): void {

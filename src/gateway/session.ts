@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
-import type { JoinedTerminal, ProxyEnd } from '../client/client.ts'
-import { Downlink } from '../client/downlink.ts'
+import type { JoinedSession, ProxyEnd } from '../client/client.ts'
+import { ClientOutput } from '../client/output.ts'
 import type { OpenTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import type { TerminalClose } from '../terminal/types.ts'
@@ -27,7 +27,7 @@ export interface SessionObserver {
 export class Session implements SilenceObserver {
   readonly id: string = randomUUID()
   readonly owner: Owner
-  readonly core: UpstreamConnection
+  readonly terminal: UpstreamConnection
   readonly access: Access
   readonly admission: Admission = new Admission()
   /** When it was created, as `Date.now()` and as `performance.now()`. */
@@ -63,7 +63,7 @@ export class Session implements SilenceObserver {
   ) {
     this.owner = owner
     this.access = access
-    this.core = connection
+    this.terminal = connection
     this.#output = sink
     this.#settings = settings
     this.#observer = observer
@@ -106,7 +106,7 @@ export class Session implements SilenceObserver {
    *
    * @param offset The offset in the output to go on from; `undefined` if the client does not know about offsets.
    */
-  attach(report: ClientReport, offset: number | null | undefined): JoinedTerminal {
+  attach(report: ClientReport, offset: number | null | undefined): JoinedSession {
     const { client } = report
     const { keepFor, maxBuffered, replay: most } = this.#settings
     const canResume = offset !== undefined
@@ -115,18 +115,18 @@ export class Session implements SilenceObserver {
     this.#takeOver()
     this.#stopWaiting()
     const replay = this.admission.spend(() => this.#output.replayFrom(offset))
-    const sink = this.#output.join(
-      (flow) => new Downlink(client.client, maxBuffered, flow, client.counters, client.leg),
+    const output = this.#output.join(
+      (flow) => new ClientOutput(client.socket, maxBuffered, flow, client.counters, client.connection),
       this,
     )
-    const joined = new SessionClient(this, report, sink, this.#size, canResume)
+    const joined = new SessionClient(this, report, output, this.#size, canResume)
     this.#client = joined
     if (canResume) joined.announce(replay, keepFor, this.admission.generation)
-    sink.replay(replay.data)
+    output.replay(replay.data)
     this.#output.keep(most)
     if (!replay.isExact && !this.#exit) joined.redraw()
-    if (canResume) client.leg.signWhilePaused(joined)
-    client.uplink.startSending(joined)
+    if (canResume) client.connection.signWhilePaused(joined)
+    client.input.startSending(joined)
     report.onJoined({ userId: this.owner.userId, sessionId: this.id }, isFirst)
     if (this.#exit) client.finish(EXITED)
     return joined
@@ -162,7 +162,7 @@ export class Session implements SilenceObserver {
 
   /** The client does not read: its connection is ended before the shell is, and it can come back. */
   onStalled(): void {
-    if (this.#settings.keepFor > 0) this.#client?.client.leg.onLost()
+    if (this.#settings.keepFor > 0) this.#client?.client.socket.terminate()
   }
 
   /**
@@ -192,7 +192,7 @@ export class Session implements SilenceObserver {
 
   /** A client was told that the shell has ended. One whose connection was cut before does not know, and comes again. */
   async #leaveExited({ client }: SessionClient): Promise<void> {
-    const { code } = await client.leg.gone
+    const { code } = await client.connection.gone
     if (isCutOff(code) && !this.isEnding) this.#park(code)
     else await this.#close()
   }
@@ -201,7 +201,7 @@ export class Session implements SilenceObserver {
   #close(code?: number, reason?: string): Promise<TerminalClose> {
     this.isEnding = true
     if (this.#exit) this.#finish(this.#exit)
-    return this.core.close(code, reason)
+    return this.terminal.close(code, reason)
   }
 
   #takeOver(): void {

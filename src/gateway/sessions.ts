@@ -182,8 +182,8 @@ function givenUp({ lastError, step = 'waiting' }: AttachProgress): TerminalError
 }
 
 /** Whether a session has this id at the upstream. */
-function isIdOf({ core, hasExited }: Session, sessionId: string): boolean {
-  return !hasExited && core.sessionId === sessionId
+function isIdOf({ terminal, hasExited }: Session, sessionId: string): boolean {
+  return !hasExited && terminal.sessionId === sessionId
 }
 
 /** A session that its owner has deleted, and of which the upstream has not said yet that it is gone. */
@@ -199,7 +199,7 @@ interface Deletion extends Pick<Session, 'owner' | 'access'> {
 class Deletions {
   readonly #deletions = new Map<string, Deletion>()
 
-  add({ id, owner, access, core: { sessionId, chatId } }: Session): Deletion {
+  add({ id, owner, access, terminal: { sessionId, chatId } }: Session): Deletion {
     const deletion = { owner, access, sessionId, chatId, until: performance.now() + PATIENCE }
     // Where the chat is the id of the session (PROTOCOL 2.7), another DELETE could end the next session of the chat.
     if (sessionId !== chatId) this.#deletions.set(id, deletion)

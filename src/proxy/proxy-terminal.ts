@@ -6,10 +6,10 @@ import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } f
 import { CLOSE_GOING_AWAY } from '../upstream/close-codes.ts'
 import { parseBase } from '../upstream/url.ts'
 import { authorizeClient, type AuthorizeOptions } from '../client/authorize.ts'
-import { ClientSession, type JoinedTerminal, type ProxyEnd, type ProxySummary } from '../client/client.ts'
+import { Client, type JoinedSession, type ProxyEnd, type ProxySummary } from '../client/client.ts'
 import { isSocket, OPEN, type ClientSocket } from '../client/socket.ts'
 import { explainThrown, withoutAddresses } from '../client/closing.ts'
-import { Downlink } from '../client/downlink.ts'
+import { ClientOutput } from '../client/output.ts'
 
 export type { AuthorizeOptions, ProxySummary }
 
@@ -53,75 +53,78 @@ export type ProxyOptions = ConnectTerminalOptions | AuthorizeOptions
  */
 export function proxyTerminal(client: ClientSocket, options: ProxyOptions): Promise<ProxySummary> {
   if (!isSocket(client)) throw wrongType('client', 'a WebSocket of ws', client)
-  return new ClientSession(client, (session, signal) => joinUpstream(session, options, signal)).summary.promise
+  return new Client(client, (joining, signal) => joinUpstream(joining, options, signal)).summary.promise
 }
 
 /** Finds the upstream, and opens its terminal for the client. */
 async function joinUpstream(
-  session: ClientSession,
+  client: Client,
   options: ProxyOptions,
   signal: AbortSignalLike,
-): Promise<JoinedTerminal | undefined> {
-  const { client, leg, uplink } = session
+): Promise<JoinedSession | undefined> {
+  const { socket, connection, input } = client
   assertObject('options', options)
   // A client that has left needs no shell.
-  if (client.readyState !== OPEN) return undefined
-  const upstream = 'authorize' in options ? await authorizeClient(options, leg, uplink, signal) : options
-  session.isAuthorized = true
-  return attach(session, upstream, signal)
+  if (socket.readyState !== OPEN) return undefined
+  const upstream = 'authorize' in options ? await authorizeClient(options, connection, input, signal) : options
+  client.isAuthorized = true
+  return attach(client, upstream, signal)
 }
 
 /** Attaches to the upstream, and connects both directions to it. */
 async function attach(
-  session: ClientSession,
+  client: Client,
   options: ConnectTerminalOptions,
   signal: AbortSignalLike,
-): Promise<JoinedTerminal> {
-  const { client, leg, uplink, counters } = session
+): Promise<JoinedSession> {
+  const { socket, connection, input, counters } = client
   assertObject('options', options)
   assertSignal(options.signal)
   const { keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED, base } = options
   const { hostname } = parseBase(base).url
 
-  leg.limitBytes(undefined)
-  leg.deliverTo(uplink)
-  uplink.startReading(maxBuffered)
-  const stopWatching = watchSignal(options.signal, session)
-  let terminal: OpenTerminal<Downlink>
+  connection.limitBytes(undefined)
+  connection.deliverTo(input)
+  input.startReading(maxBuffered)
+  const stopWatching = watchSignal(options.signal, client)
+  let terminal: OpenTerminal<ClientOutput>
   try {
     terminal = await attachTerminal(
       readSettings({ ...options, signal }),
-      (source) => new Downlink(client, maxBuffered, source, counters, leg),
+      (source) => new ClientOutput(socket, maxBuffered, source, counters, connection),
     )
   } finally {
     stopWatching()
   }
-  leg.keepAlive(keepAlive)
-  uplink.startSending(terminal.connection)
-  watchTerminal(terminal.connection, hostname, session)
-  return new Joined(terminal)
+  connection.keepAlive(keepAlive)
+  input.startSending(terminal.connection)
+  watchTerminal(terminal.connection, hostname, client)
+  return new ProxySession(terminal)
 }
 
-/** The terminal of a client. It lives as long as that, so it has no functions of its own, and keeps nothing of the attaching. */
-class Joined implements JoinedTerminal {
-  readonly connection: UpstreamConnection
-  readonly sink: Downlink
+/**
+ * The session of a client. It lives as long as the client, so it has no functions of its own, and keeps nothing of the
+ * attaching.
+ */
+class ProxySession implements JoinedSession {
+  readonly terminal: UpstreamConnection
+  readonly output: ClientOutput
 
-  constructor({ connection, sink }: OpenTerminal<Downlink>) {
-    this.connection = connection
-    this.sink = sink
+  constructor({ connection, sink }: OpenTerminal<ClientOutput>) {
+    this.terminal = connection
+    this.output = sink
   }
 
   leave(_end: ProxyEnd, code: number | undefined, reason: string): Promise<unknown> {
-    return this.connection.close(code, reason)
+    return this.terminal.close(code, reason)
   }
 }
 
 /** Ends the proxying when the caller's signal aborts, until the returned function is called. */
-function watchSignal(signal: AbortSignalLike | undefined, session: ClientSession): () => void {
+function watchSignal(signal: AbortSignalLike | undefined, client: Client): () => void {
   const onAbort = (): void => {
     const { error } = explainThrown(signal?.reason, false)
-    session.finish({ endedBy: 'proxy', code: CLOSE_GOING_AWAY, reason: '', error })
+    client.finish({ endedBy: 'proxy', code: CLOSE_GOING_AWAY, reason: '', error })
   }
   if (signal?.aborted) onAbort()
   else signal?.addEventListener('abort', onAbort)
@@ -129,8 +132,8 @@ function watchSignal(signal: AbortSignalLike | undefined, session: ClientSession
 }
 
 /** Ends the proxying when the terminal closes. */
-function watchTerminal({ closed }: UpstreamConnection, hostname: string, session: ClientSession): void {
+function watchTerminal({ closed }: UpstreamConnection, hostname: string, client: Client): void {
   void closed.then(({ code, reason, error }) => {
-    session.finish({ endedBy: 'upstream', code, reason: withoutAddresses(reason, hostname), ...(error && { error }) })
+    client.finish({ endedBy: 'upstream', code, reason: withoutAddresses(reason, hostname), ...(error && { error }) })
   })
 }

@@ -3,8 +3,8 @@ import { connect, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { SessionOutput } from '../../src/gateway/session-output.ts'
-import { ClientLeg } from '../../src/client/connection.ts'
-import { Downlink } from '../../src/client/downlink.ts'
+import { ClientConnection } from '../../src/client/connection.ts'
+import { ClientOutput } from '../../src/client/output.ts'
 import { unsentBytes } from '../../src/client/tcp.ts'
 import { KIB, MIB } from '../support/proxy.ts'
 import { afterwards, serve, until } from '../support/upstream.ts'
@@ -15,8 +15,8 @@ const STEP = 8 * MIB
 
 interface Slow {
   readonly output: SessionOutput
-  readonly sink: Downlink
-  readonly leg: ClientLeg
+  readonly sink: ClientOutput
+  readonly connection: ClientConnection
   readonly socket: WebSocket
   /** What the upstream was asked to do. */
   readonly calls: string[]
@@ -45,27 +45,27 @@ async function joinSlowly(): Promise<Slow> {
   const headers = `Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}`
   client.write(`GET / HTTP/1.1\r\n${headers}\r\n\r\n`)
   const [socket] = await accepted
-  const leg = new ClientLeg(socket, { onOverflow() {}, onClientGone() {} })
+  const connection = new ClientConnection(socket, { onOverflow() {}, onClientGone() {} })
   const calls: string[] = []
   const note = (name: string) => (): void => void calls.push(name)
   const output = new SessionOutput({ pause: note('pause'), resume: note('resume') })
   output.keep(LARGE)
   let stalls = 0
   const counters = { bytesToClient: 0, bytesToUpstream: 0, inputDropped: 0, dropped: 0 }
-  const sink = output.join((flow) => new Downlink(socket, 64 * KIB, flow, counters, leg), {
+  const sink = output.join((flow) => new ClientOutput(socket, 64 * KIB, flow, counters, connection), {
     onStalled: () => (stalls += 1),
   })
   const unsent = (): number => unsentBytes(socket)
   onTestFinished(async () => {
     output.part()
     socket.terminate()
-    await leg.gone
+    await connection.gone
     vi.useRealTimers()
   })
   return {
     output,
     sink,
-    leg,
+    connection,
     socket,
     calls,
     stalls: () => stalls,
@@ -131,7 +131,7 @@ describe('a client on a slow link, which the upstream waits for while it reads a
   })
 })
 
-describe.each<[string, (sink: Downlink) => void]>([
+describe.each<[string, (sink: ClientOutput) => void]>([
   ['one large message', (sink) => sink.push(Buffer.alloc(LARGE, 'x'), true)],
   [
     'many messages',
@@ -141,8 +141,8 @@ describe.each<[string, (sink: Downlink) => void]>([
   ],
 ])('a client on a slow link that reads %s', (_what, send) => {
   it('is not taken for gone, although the answers to pings come after it', async () => {
-    const { sink, leg, socket, take } = await joinSlowly()
-    leg.keepAlive(1_000)
+    const { sink, connection, socket, take } = await joinSlowly()
+    connection.keepAlive(1_000)
     send(sink)
     for (let beat = 0; beat < 5; beat += 1) {
       await take(4 * MIB)
@@ -152,8 +152,8 @@ describe.each<[string, (sink: Downlink) => void]>([
   })
 
   it('is taken for gone if it takes nothing', async () => {
-    const { sink, leg, socket } = await joinSlowly()
-    leg.keepAlive(1_000)
+    const { sink, connection, socket } = await joinSlowly()
+    connection.keepAlive(1_000)
     send(sink)
     await settled(socket)
     for (let beat = 0; beat < 5; beat += 1) await vi.advanceTimersByTimeAsync(1_200)

@@ -14,7 +14,7 @@ const MESSAGE_COST = 1024
  * Delivers the messages of a client to `receiver`, in order, and no more than a share of them in one turn of the event
  * loop. Without a receiver, drops them.
  */
-export class Inbox implements FlowControl {
+export class MessageQueue implements FlowControl {
   receiver: MessageReceiver | undefined
   readonly #socket: FlowControl
   // ws emits all messages of one read at once, even after a pause. The messages beyond the share wait here.
@@ -23,7 +23,7 @@ export class Inbox implements FlowControl {
   #next = 0
   // The part of the share that this turn has used.
   #used = 0
-  // Whether the uplink has asked for a pause, which outlasts the turn.
+  // Whether the receiver has asked for a pause, which outlasts the turn.
   #paused = false
   // Whether messages are dropped. The share still counts then, so that a flood cannot block the event loop.
   #closed = false
@@ -56,7 +56,7 @@ export class Inbox implements FlowControl {
     if (this.#used === 0) this.#endTurn()
   }
 
-  /** Whether the uplink holds messages back. */
+  /** Whether the receiver holds messages back. */
   isPaused(): boolean {
     return this.#paused
   }

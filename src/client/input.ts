@@ -7,11 +7,11 @@ import { unsentInput } from '../terminal/input.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './messages.ts'
 import type { Counters } from './counters.ts'
-import type { MessageReceiver } from './turn-limit.ts'
+import type { MessageReceiver } from './message-queue.ts'
 import { INPUT_SHARE } from './turn-share.ts'
 
-/** The owner of an {@link Uplink}. */
-export interface UplinkOwner {
+/** The owner of an {@link ClientInput}. */
+export interface ClientInputOwner {
   /** Called when more is held than may wait for a terminal that is not open yet. */
   onOverflow(): void
 }
@@ -35,8 +35,8 @@ interface Message {
  * The messages of a client, on their way to the upstream. Holds them until the terminal is open, then sends them in order,
  * and makes the client (`source`) wait when the upstream does not keep up.
  */
-export class Uplink implements MessageReceiver {
-  readonly #owner: UplinkOwner
+export class ClientInput implements MessageReceiver {
+  readonly #owner: ClientInputOwner
   readonly #counters: Counters
   // Messages that nothing has parsed yet, because a client that is not authorized must not cost the time. Absent once all
   // of them have been parsed: then messages are parsed as they come.
@@ -52,7 +52,7 @@ export class Uplink implements MessageReceiver {
   // The default applies until the options of an authorized client are known.
   readonly #waterMark: WaterMark
 
-  constructor(source: FlowControl, owner: UplinkOwner, counters: Counters) {
+  constructor(source: FlowControl, owner: ClientInputOwner, counters: Counters) {
     this.#owner = owner
     this.#counters = counters
     this.#waterMark = new WaterMark(MAX_BUFFERED, source)

@@ -15,7 +15,7 @@ const SINGLE_MESSAGE = 4096 + MESSAGE_OVERHEAD
  * Makes the upstream (`source`) wait when the session has had its share of the turn, and when `maxBuffered` bytes wait
  * for the client.
  */
-export class Downlink implements Sink {
+export class ClientOutput implements Sink {
   readonly #client: ClientSocket
   readonly #tcp: TcpSocket | undefined
   readonly #counters: Counters
