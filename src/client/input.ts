@@ -7,8 +7,7 @@ import { unsentInput } from '../terminal/input.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import { LONGEST_TEXT, readCommand } from './messages.ts'
 import type { Counters } from './counters.ts'
-import type { MessageReceiver } from './message-queue.ts'
-import { INPUT_SHARE } from './turn-share.ts'
+import { INPUT_SHARE_BYTES, type MessageReceiver } from './message-queue.ts'
 
 /** The owner of an {@link ClientInput}. */
 export interface ClientInputOwner {
@@ -86,7 +85,7 @@ export class ClientInput implements MessageReceiver {
 
   // Reads a share per turn of the event loop: to parse 1 MiB of JSON takes 0.1 s.
   #readShare(): void {
-    for (let share = INPUT_SHARE; share > 0;) {
+    for (let share = INPUT_SHARE_BYTES; share > 0;) {
       const next = this.#unread?.shift()
       if (!next) {
         this.#unread = undefined

@@ -1,14 +1,19 @@
 import { setImmediate } from 'node:timers'
 import type { FlowControl } from '../lib/water-mark.ts'
-import { INPUT_SHARE } from './turn-share.ts'
 
 /** Takes the messages of a client. */
 export interface MessageReceiver {
   push(data: Buffer, isBinary: boolean): void
 }
 
-// What a message costs the event loop beside its bytes, in bytes, about.
-const MESSAGE_COST = 1024
+/**
+ * What a client may send in one turn of the event loop, so that its flood does not delay other sessions. Also a share for
+ * what is parsed in one turn.
+ */
+export const INPUT_SHARE_BYTES: number = 64 * 1024
+
+// What a message costs the event loop beside its bytes, about.
+const MESSAGE_COST_BYTES = 1024
 
 /**
  * Delivers the messages of a client to `receiver`, in order, and no more than a share of them in one turn of the event
@@ -35,7 +40,7 @@ export class MessageQueue implements FlowControl {
   }
 
   push(data: Buffer, isBinary: boolean): void {
-    if (!this.#closed && (this.#paused || this.#waiting.length > 0 || this.#used >= INPUT_SHARE)) {
+    if (!this.#closed && (this.#paused || this.#waiting.length > 0 || this.#used >= INPUT_SHARE_BYTES)) {
       this.#waiting.push([data, isBinary])
       return
     }
@@ -77,13 +82,13 @@ export class MessageQueue implements FlowControl {
 
   #use(bytes: number): void {
     if (this.#used === 0) setImmediate(() => this.#endTurn())
-    this.#used += bytes + MESSAGE_COST
-    if (this.#used >= INPUT_SHARE) this.#socket.pause()
+    this.#used += bytes + MESSAGE_COST_BYTES
+    if (this.#used >= INPUT_SHARE_BYTES) this.#socket.pause()
   }
 
   #endTurn(): void {
     this.#used = 0
-    while (!this.#paused && this.#used < INPUT_SHARE) {
+    while (!this.#paused && this.#used < INPUT_SHARE_BYTES) {
       const message = this.#waiting[this.#next]
       if (!message) break
       this.#next += 1
@@ -93,7 +98,7 @@ export class MessageQueue implements FlowControl {
     if (this.#next < this.#waiting.length) return
     this.#forget()
     // Also after `close()`: while the socket is paused, the client's close frame cannot arrive.
-    if (!this.#paused && this.#used < INPUT_SHARE) this.#socket.resume()
+    if (!this.#paused && this.#used < INPUT_SHARE_BYTES) this.#socket.resume()
   }
 
   #forget(): void {
