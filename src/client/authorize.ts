@@ -5,7 +5,7 @@ import { abortable, LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import type { ClientConnection } from './connection.ts'
-import { LONGEST_TEXT, readFirstMessage, type ClientAuth, type FirstMessage } from './messages.ts'
+import { LONGEST_TEXT_BYTES, readFirstMessage, type ClientAuth, type FirstMessage } from './messages.ts'
 import type { ClientInput } from './input.ts'
 
 /** How to find the upstream for a client from its first message. */
@@ -41,7 +41,7 @@ export interface AuthorizeOptions {
 export const AUTH_TIMEOUT = 10_000
 
 // Bytes that a client may send before its first message has come, and before it is authorized.
-const UNKNOWN_LIMIT = 2 * LONGEST_TEXT
+const UNKNOWN_LIMIT = 2 * LONGEST_TEXT_BYTES
 const UNAUTHORIZED_LIMIT = 2 * MAX_BUFFERED
 
 /** Waits for the client's first message, and asks `authorize` for the upstream. */

@@ -5,7 +5,7 @@ import type { TerminalSize } from '../upstream/protocol.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { unsentInput } from '../terminal/input.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
-import { LONGEST_TEXT, readCommand } from './messages.ts'
+import { LONGEST_TEXT_BYTES, readCommand } from './messages.ts'
 import type { Counters } from './counters.ts'
 import { INPUT_SHARE_BYTES, type MessageReceiver } from './message-queue.ts'
 
@@ -154,10 +154,9 @@ function costOf({ length }: Buffer): number {
 function readMessage(data: Buffer, isBinary: boolean, cost: number): Message | 'dropped' | 'auth' | 'empty' {
   if (isBinary && data.length === 0) return 'empty'
   if (isBinary) return { cost, bytes: data.length, isResize: false, send: (to) => to.write(data, true) }
-  if (data.length > LONGEST_TEXT) return 'dropped'
+  if (data.length > LONGEST_TEXT_BYTES) return 'dropped'
   const command = readCommand(data.toString())
   if (typeof command === 'string') return command
-  const { forward, size } = command
-  const bytes = Buffer.byteLength(forward)
-  return { cost, bytes, isResize: size !== undefined, send: (to) => to.command(forward, size) }
+  const { text, size } = command
+  return { cost, bytes: text.length, isResize: size !== undefined, send: (to) => to.command(text, size) }
 }

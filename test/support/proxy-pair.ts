@@ -9,6 +9,9 @@ import { serve } from './upstream.ts'
 /** The first message of the upstream of a pair. */
 export const READY = 'ready'
 
+/** A message of the client that arrives as it is, to tell that all before it has arrived. */
+export const OVER = '{"type":"resize","cols":9,"rows":9}'
+
 export interface Pair extends ProxyClient {
   /** The upstream's side of the terminal. */
   readonly upstream: WebSocket

@@ -4,7 +4,6 @@ import { ClientConnection, type ClientClose } from '../../src/client/connection.
 import { ClientInput } from '../../src/client/input.ts'
 import { MessageQueue } from '../../src/client/message-queue.ts'
 import type { ClientSocket } from '../../src/client/socket.ts'
-import type { UpstreamConnection } from '../../src/terminal/connection.ts'
 import { tcpOf } from '../support/frames.ts'
 import { connectBothSides, MIB } from '../support/proxy.ts'
 import { until } from '../support/upstream.ts'
@@ -127,26 +126,51 @@ describe('the queue of a client', () => {
   })
 })
 
-/** A terminal that keeps the beginning of each message. */
-function recorder(): { sent: string[]; terminal: UpstreamConnection } {
-  const sent: string[] = []
-  const note = async (data: string | Uint8Array): Promise<void> =>
-    void sent.push(Buffer.from(data).toString().slice(0, 8))
-  const terminal = { write: note, command: note } as Partial<UpstreamConnection> as UpstreamConnection
-  return { sent, terminal }
+/** Creates the input of a client, for a terminal that keeps the beginning of each message until `take` is called. */
+function inputOf(): { input: ClientInput; sent: string[]; calls: string[]; take: () => void; open: () => void } {
+  const [sent, calls, waiting]: [string[], string[], Array<() => void>] = [[], [], []]
+  const source = { pause: () => void calls.push('pause'), resume: () => void calls.push('resume') }
+  const counters = { bytesToClient: 0, bytesToUpstream: 0, inputDropped: 0, dropped: 0 }
+  const input = new ClientInput(source, { onOverflow: () => expect.unreachable() }, counters)
+  const note = (data: string | Uint8Array): Promise<void> => {
+    sent.push(Buffer.from(data).toString().slice(0, 36))
+    return new Promise((resolve) => waiting.push(resolve))
+  }
+  return {
+    input,
+    sent,
+    calls,
+    take: () => waiting.splice(0).forEach((resolve) => resolve()),
+    open: () => input.startSending({ write: note, command: note }),
+  }
 }
 
 it('the input of a client whose terminal opens while early messages are read keeps their order', async () => {
-  const counters = { bytesToClient: 0, bytesToUpstream: 0, inputDropped: 0, dropped: 0 }
-  const input = new ClientInput({ pause() {}, resume() {} }, { onOverflow: () => expect.unreachable() }, counters)
-  const { sent, terminal } = recorder()
-  for (let index = 0; index < 4; index += 1)
-    input.push(Buffer.from(`{"a":${index},"b":"${'x'.repeat(50_000)}"}`), false)
+  const { input, sent, open } = inputOf()
+  const resizeTo = (cols: number): string => `{"type":"resize","cols":${cols},"rows":1}`
+  for (let cols = 1; cols < 5; cols += 1) input.push(Buffer.from(resizeTo(cols).padEnd(50_000)), false)
   input.startReading(MIB)
-  input.startSending(terminal)
+  open()
   input.push(Buffer.from('typed'), true)
   await until(() => sent.includes('typed'))
   input.push(Buffer.from('later'), true)
   input.push(Buffer.from('[]'), false)
-  expect(sent).toEqual(['{"a":0,"', '{"a":1,"', '{"a":2,"', '{"a":3,"', 'typed', 'later'])
+  // Of the sizes that came before the terminal was open, those that have been read count as one.
+  expect(sent).toEqual([2, 3, 4].map(resizeTo).concat('typed', 'later'))
+})
+
+it.each([
+  ['heartbeats', Buffer.from('{"type":"ping"}'), false],
+  ['keys', Buffer.from('x'), true],
+])('a client waits while too many of its %s wait for the upstream', async (_what, message, isBinary) => {
+  const { input, sent, calls, take, open } = inputOf()
+  input.startReading(10_000)
+  open()
+  for (let count = 0; count < 100 && calls.length === 0; count += 1) input.push(message, isBinary)
+  expect(calls).toEqual(['pause'])
+  // About 512 bytes of memory for each message.
+  expect([19, 20]).toContain(sent.length)
+  take()
+  await until(() => calls.length === 2)
+  expect(calls).toEqual(['pause', 'resume'])
 })

@@ -12,6 +12,7 @@ import {
   type,
   untilAttached,
 } from '../support/terminal-gateway.ts'
+import { framesOf } from '../support/proxy.ts'
 import { clientOf, outputWith, releases, until, upstreamOf } from '../support/upstream.ts'
 
 afterEach(() => void vi.useRealTimers())
@@ -69,6 +70,18 @@ describe('a client of a gateway', () => {
     const { printed, bytes } = await attachAs(gateway, id)
     await printed('second')
     expect(bytes().toString()).toContain('first second')
+  })
+
+  it('cannot end its shell with text: only a size and a heartbeat reach the upstream', async () => {
+    const { gateway, ws, printed } = await attached()
+    for (const text of ['1', '[]', 'x', '{}', '{"type":"resize","cols":-1}', '{ "type": "ping", "a": NaN }'])
+      ws.send(text)
+    ws.send('{ "type": "ping", "a": 1 }')
+    ws.send('{"rows":24,"cols":8e1,"type":"resize"}')
+    ws.send(Buffer.from('x'))
+    await printed('x')
+    const [frames = []] = framesOf(gateway.upstream)
+    expect(frames.slice(1)).toEqual(['{"type":"ping"}', '{"type":"resize","cols":80,"rows":24}', 'x'])
   })
 
   it('ends its session when it leaves, if `keepFor` is 0', async () => {

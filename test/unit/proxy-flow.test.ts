@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
 import { tcpOf } from '../support/frames.ts'
 import { clientTo, join, KIB, MIB, roundTrip, startProxy } from '../support/proxy.ts'
-import { noise, pair, upTo } from '../support/proxy-pair.ts'
+import { noise, OVER, pair, upTo } from '../support/proxy-pair.ts'
 import { sha256 } from '../support/terminal.ts'
 import { afterwards, until } from '../support/upstream.ts'
 
@@ -69,58 +69,16 @@ describe('a client that stops reading', () => {
 })
 
 describe('a client that floods', () => {
-  it.each([
-    ['text', [false]],
-    ['binary and text', [true, false]],
-  ])(
-    'has to wait for an upstream that stops reading, and loses none of its %s',
-    async (_what, kinds) => {
-      const { ws, upstream, received, served } = await pair()
-      upstream.pause()
-      const text = Buffer.from(`~${noise(40 * KIB).toString('base64')}`)
-      const sent: Buffer[] = []
-      while (sent.length < 512) {
-        for (const isBinary of kinds) {
-          const data = isBinary ? noise(4096, sent.length) : text
-          sent.push(data)
-          ws.send(data, { binary: isBinary })
-        }
-      }
-      await unchanged(() => tcpOf(served.socket).bytesRead)
-      // The buffers of the operating system hold some of the bytes.
-      expect(tcpOf(served.socket).bytesRead).toBeLessThan(MAX_BUFFERED + 11 * MIB)
-      expect(ws.bufferedAmount).toBeGreaterThan(4 * MIB)
-      upstream.resume()
-      ws.send('~over')
-      const arrived = await upTo('~over', upstream, received)
-      expect(sha256(...arrived.map(({ data }) => data))).toBe(sha256(...sent))
-    },
-    60_000,
-  )
-
   it('has to wait for the pace of input that slow servers need', async () => {
     const { ws, upstream, received, served } = await pair({ maxBuffered: 64 * KIB })
     const paste = noise(MIB)
     for (let start = 0; start < paste.length; start += 1024) ws.send(paste.subarray(start, start + 1024))
     await until(() => served.socket.isPaused)
     expect(tcpOf(served.socket).bytesRead).toBeLessThan(MIB / 2)
-    ws.send('~over')
-    const arrived = await upTo('~over', upstream, received)
+    ws.send(OVER)
+    const arrived = await upTo(OVER, upstream, received)
     expect(sha256(...arrived.map(({ data }) => data))).toBe(sha256(paste))
   }, 60_000)
-
-  it('with text has to wait for an upstream that does not read', async () => {
-    const { ws, session, served, printed } = await join({}, { maxBuffered: 100_000 })
-    // Before the terminal is open, so much input would close the client.
-    await session.output('ready')
-    await printed('ready')
-    session.stall()
-    const text = `{"type":"ping","more":"${'x'.repeat(60_000)}"}`
-    for (let sent = 0; sent < 1_000; sent += 1) ws.send(text)
-    await until(() => served.socket.isPaused)
-    session.reset()
-    expect(await served.summary).toMatchObject({ endedBy: 'upstream', code: 1006 })
-  })
 
   it.each<[string, (ws: WebSocket) => void]>([
     ['empty messages', (ws) => ws.send(new Uint8Array())],
