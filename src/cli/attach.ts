@@ -8,7 +8,7 @@ import { advise, withFlagNames } from './failure.ts'
 import { millisecondsOf, TARGET_FLAGS, type Call, type Command } from './flags.ts'
 import type { Host, OutputStream } from './host.ts'
 import { sendInput } from './input.ts'
-import { createModeTracker, type ReadOutput } from './modes.ts'
+import { ModeTracker } from './modes.ts'
 import { startProgress } from './screen.ts'
 import { oneOf, readTarget } from './target.ts'
 
@@ -74,12 +74,13 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
   }
   // An abort before this made connectTerminal reject.
   signal.addEventListener('abort', close)
-  const local = takeTerminal(host)
+  const modes = new ModeTracker()
+  const restore = takeTerminal(host, modes)
   const stopFollowing = followSize(host, terminal)
   let chunks = 0
-  const track: ReadOutput = (chunk) => {
+  const track = (chunk: Uint8Array): void => {
     chunks += 1
-    local.track(chunk)
+    modes.track(chunk)
   }
   const refuse = (error: TerminalError): void => {
     // A person sees that nothing happens, and a message would disturb the screen of the program.
@@ -104,14 +105,18 @@ async function join(terminal: TerminalConnection, host: Host, signal: AbortSigna
     signal.removeEventListener('abort', close)
     stopProgress?.()
     stopFollowing()
-    local.restore()
+    restore()
     stopInput()
     if (stdin.isTTY && !hasExited) host.stderr.write('\n')
   }
 }
 
 /** Prints all output, no faster than it is read. */
-async function print(terminal: TerminalConnection, stdout: OutputStream, track: ReadOutput): Promise<void> {
+async function print(
+  terminal: TerminalConnection,
+  stdout: OutputStream,
+  track: (chunk: Uint8Array) => void,
+): Promise<void> {
   for await (const chunk of terminal) {
     if (!stdout.writable) return
     track(chunk)
@@ -121,12 +126,11 @@ async function print(terminal: TerminalConnection, stdout: OutputStream, track: 
 }
 
 /**
- * Sets raw mode in the user's own terminal: every key arrives when it is pressed. `restore` brings the state from
- * before back, as the end of the process does.
+ * Sets raw mode in the user's own terminal: every key arrives when it is pressed. Returns a function that brings the state
+ * from before back, as the end of the process does.
  */
-function takeTerminal(host: Host): { readonly track: ReadOutput; readonly restore: () => void } {
+function takeTerminal(host: Host, modes: ModeTracker): () => void {
   const { stdin } = host
-  const modes = createModeTracker()
   const setRaw = (raw: boolean): void => {
     if (stdin.isTTY) stdin.setRawMode?.(raw)
   }
@@ -145,7 +149,7 @@ function takeTerminal(host: Host): { readonly track: ReadOutput; readonly restor
   host.on('SIGCONT', resume)
   host.on('exit', restore)
   setRaw(true)
-  return { track: modes.track, restore }
+  return restore
 }
 
 /** Returns the stream that shows the window: stderr when the output goes into a file. */

@@ -7,9 +7,11 @@ const MOUSE_REPORTS: ReadonlySet<number> = new Set([9, 1000, 1002, 1003])
 const MOUSE_ENCODINGS: ReadonlySet<number> = new Set([1005, 1006, 1015, 1016])
 const ALTERNATE_SCREEN: ReadonlySet<number> = new Set([47, 1047, 1049])
 const FOCUS_EVENTS = 1004
-// A column change clears the screen; a saved cursor is no mode; synchronized output would hide the screen; and a terminal
-// answers the mode of size reports with one.
-const NOT_KEPT: ReadonlySet<number> = new Set([3, 1048, 2026, 2048])
+// No mode, but a sequence of the same form.
+const SAVED_CURSOR = 1048
+// A column change clears the screen; synchronized output would hide it; and a terminal answers the modes of focus events and
+// size reports with a report.
+const NOT_RESTORED: ReadonlySet<number> = new Set([3, 2026, 2048, FOCUS_EVENTS])
 // Programs use fewer than 20. A stranger's output must not fill the memory.
 const MOST_MODES = 64
 const MOST_KITTY_LEVELS = 16
@@ -85,10 +87,6 @@ export class TerminalModes {
 
   /** Returns the sequences that bring a terminal that has just been reset into this state, but for `sendsFocus`. */
   restore(): string {
-    const changed = [...this.#changed].filter((mode) => mode !== FOCUS_EVENTS)
-    const mouse = [this.#mouseReports, this.#mouseEncoding].filter((mode) => mode !== 0)
-    const on = [...changed.filter((mode) => !ON_AFTER_RESET.has(mode)), ...mouse]
-    const off = changed.filter((mode) => ON_AFTER_RESET.has(mode))
     const ansi = [...this.#ansi]
     return [
       this.#isAlternate ? '\x1b[?1049h' : '',
@@ -96,11 +94,35 @@ export class TerminalModes {
       this.#region ? `\x1b[${this.#region.join(';')}r` : '',
       this.#cursor === undefined ? '' : `\x1b[${this.#cursor} q`,
       this.#keys === undefined ? '' : `\x1b[>4;${this.#keys}m`,
-      on.length > 0 ? `\x1b[?${on.join(';')}h` : '',
-      off.length > 0 ? `\x1b[?${off.join(';')}l` : '',
+      ...this.#privateModes((mode) => !NOT_RESTORED.has(mode), 'h', 'l'),
       ansi.length > 0 ? `\x1b[${ansi.join(';')}h` : '',
       ...this.#kittyStack.map((flags) => `\x1b[>${flags}u`),
     ].join('')
+  }
+
+  /** Returns the sequences that bring a terminal from this state into that of one that has just been reset. */
+  undo(): string {
+    const [main, alternate] = this.#kitty.map((stack) => (stack.some((flags) => flags > 0) ? '\x1b[=0u' : ''))
+    return [
+      this.#isKeypad ? '\x1b>' : '',
+      // To reset the region moves the cursor.
+      this.#region ? '\x1b7\x1b[r\x1b8' : '',
+      this.#cursor === undefined ? '' : '\x1b[0 q',
+      this.#keys === undefined ? '' : '\x1b[>4m',
+      ...this.#privateModes(() => true, 'l', 'h'),
+      ...[...this.#ansi].map((mode) => `\x1b[${mode}l`),
+      // Each screen has its own flags.
+      this.#isAlternate ? `${alternate}\x1b[?1049l` : '',
+      main,
+    ].join('')
+  }
+
+  /** Returns the sequences that set the modes of a terminal with `on`, or for those that are off in this state with `off`. */
+  #privateModes(isWanted: (mode: number) => boolean, on: string, off: string): string[] {
+    const mouse = [this.#mouseReports, this.#mouseEncoding].filter((mode) => mode !== 0)
+    const changed = [...this.#changed].filter(isWanted)
+    const isOff = (mode: number): boolean => ON_AFTER_RESET.has(mode)
+    return [listOf([...changed.filter((mode) => !isOff(mode)), ...mouse], on), listOf(changed.filter(isOff), off)]
   }
 
   get #kittyStack(): number[] {
@@ -143,7 +165,7 @@ export class TerminalModes {
     if (ALTERNATE_SCREEN.has(mode)) this.#isAlternate = isOn
     else if (MOUSE_REPORTS.has(mode)) this.#mouseReports = isOn ? mode : 0
     else if (MOUSE_ENCODINGS.has(mode)) this.#mouseEncoding = isOn ? mode : 0
-    else if (NOT_KEPT.has(mode)) return
+    else if (mode === SAVED_CURSOR) return
     else if (isOn === ON_AFTER_RESET.has(mode)) this.#changed.delete(mode)
     else if (this.#changed.size < MOST_MODES) this.#changed.add(mode)
   }
@@ -159,6 +181,11 @@ export class TerminalModes {
     this.#isKeypad = false
     this.#region = undefined
   }
+}
+
+/** Returns the sequence that sets or resets private modes. */
+function listOf(modes: readonly number[], final: string): string {
+  return modes.length > 0 ? `\x1b[?${modes.join(';')}${final}` : ''
 }
 
 /** Empties a set. `clear` makes a new table each time, which a program could have done for every four bytes. */

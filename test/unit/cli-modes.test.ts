@@ -1,11 +1,11 @@
 import xterm from '@xterm/headless'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { createModeTracker } from '../../src/cli/modes.ts'
+import { ModeTracker } from '../../src/cli/modes.ts'
 
 /** Returns what undoes the chunks. */
 function undoneOf(...chunks: string[]): string {
-  const modes = createModeTracker()
+  const modes = new ModeTracker()
   for (const chunk of chunks) modes.track(Buffer.from(chunk, 'latin1'))
   return modes.undo()
 }
@@ -17,12 +17,15 @@ it.each<[chunks: string[], undo: string]>([
   [['\x1b[?1049h\x1b[?25l'], '\x1b[?25h\x1b[?1049l'],
   [['\x1b[?25l', '\x1b[?25h'], ''],
   [['\x1b[?7l'], '\x1b[?7h'],
-  [['\x1b[?1000;1006h'], '\x1b[?1006l\x1b[?1000l'],
+  [['\x1b[?1000;1006h'], '\x1b[?1000;1006l'],
   [['\x1b[?1000;1006h\x1b[?1000l'], '\x1b[?1006l'],
   [['\x1b', '[?2', '004', 'h'], '\x1b[?2004l'],
   [['\x1b[31', ';1m red'], '\x1b[0m'],
   [['\x1b[31mred\x1b[m'], ''],
   [['\x1b[38:2::1:2:3mred\x1b[0m'], ''],
+  [['\x1b[2 q'], '\x1b[0 q'],
+  [['\x1b[?2026;2048;1048h'], '\x1b[?2026;2048l'],
+  [['\x1b]0;\x1b[?25l'], '\x1b[?25h'],
   [['\x1b[4h'], '\x1b[4l'],
   [['\x1b[4h\x1b[4l'], ''],
   [['\x1b[3;8r'], '\x1b7\x1b[r\x1b8'],
@@ -31,14 +34,16 @@ it.each<[chunks: string[], undo: string]>([
   [['\x1b=\x1b>'], ''],
   [['\x1b[>1u'], '\x1b[=0u'],
   [['\x1b[>1u\x1b[<u'], ''],
+  [['\x1b[?1049h\x1b[>1u'], '\x1b[=0u\x1b[?1049l'],
+  [['\x1b[>1u\x1b[?1049h'], '\x1b[?1049l\x1b[=0u'],
   [['\x1b[=5;1u'], '\x1b[=0u'],
   [['\x1b[=5;1u\x1b[=0u'], ''],
   [['\x1b[>4;2m'], '\x1b[>4m'],
   [['\x1b[>4;2m\x1b[>4m'], ''],
   [['\x1b[>4;2m\x1b[>4;0m'], ''],
-  [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b='], '\x1b>\x1b[0m\x1b[?25h\x1b[?1049l'],
+  [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b='], '\x1b[0m\x1b>\x1b[?25h\x1b[?1049l'],
   [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b=\x1bc'], ''],
-])('createModeTracker undoes %j with %j', (chunks, undo) => {
+])('a ModeTracker undoes %j with %j', (chunks, undo) => {
   expect(undoneOf(...chunks)).toBe(undo)
 })
 
@@ -51,7 +56,7 @@ const pieces = fc.array(
   ),
 )
 
-it('createModeTracker does not depend on how output is split into chunks', () => {
+it('a ModeTracker does not depend on how output is split into chunks', () => {
   fc.assert(
     fc.property(pieces, fc.nat(6), (parts, size) => {
       const whole = parts.join('')
@@ -61,7 +66,7 @@ it('createModeTracker does not depend on how output is split into chunks', () =>
   )
 })
 
-it('createModeTracker restores the first state of xterm.js', async () => {
+it('a ModeTracker restores the first state of xterm.js', async () => {
   await fc.assert(
     fc.asyncProperty(pieces, async (parts) => {
       const terminal = new xterm.Terminal({ allowProposedApi: true })
