@@ -87,6 +87,7 @@ export class TerminalModes {
 
   /** Returns the sequences that bring a terminal that has just been reset into this state, but for `sendsFocus`. */
   restore(): string {
+    const changed = [...this.#changed].filter((mode) => !NOT_RESTORED.has(mode))
     const ansi = [...this.#ansi]
     return [
       this.#isAlternate ? '\x1b[?1049h' : '',
@@ -94,7 +95,7 @@ export class TerminalModes {
       this.#region ? `\x1b[${this.#region.join(';')}r` : '',
       this.#cursor === undefined ? '' : `\x1b[${this.#cursor} q`,
       this.#keys === undefined ? '' : `\x1b[>4;${this.#keys}m`,
-      ...this.#privateModes((mode) => !NOT_RESTORED.has(mode), 'h', 'l'),
+      this.#privateModes(changed, 'h', 'l'),
       ansi.length > 0 ? `\x1b[${ansi.join(';')}h` : '',
       ...this.#kittyStack.map((flags) => `\x1b[>${flags}u`),
     ].join('')
@@ -109,7 +110,7 @@ export class TerminalModes {
       this.#region ? '\x1b7\x1b[r\x1b8' : '',
       this.#cursor === undefined ? '' : '\x1b[0 q',
       this.#keys === undefined ? '' : '\x1b[>4m',
-      ...this.#privateModes(() => true, 'l', 'h'),
+      this.#privateModes(this.#changed, 'l', 'h'),
       ...[...this.#ansi].map((mode) => `\x1b[${mode}l`),
       // Each screen has its own flags.
       this.#isAlternate ? `${alternate}\x1b[?1049l` : '',
@@ -117,12 +118,14 @@ export class TerminalModes {
     ].join('')
   }
 
-  /** Returns the sequences that set the modes of a terminal with `on`, or for those that are off in this state with `off`. */
-  #privateModes(isWanted: (mode: number) => boolean, on: string, off: string): string[] {
-    const mouse = [this.#mouseReports, this.#mouseEncoding].filter((mode) => mode !== 0)
-    const changed = [...this.#changed].filter(isWanted)
-    const isOff = (mode: number): boolean => ON_AFTER_RESET.has(mode)
-    return [listOf([...changed.filter((mode) => !isOff(mode)), ...mouse], on), listOf(changed.filter(isOff), off)]
+  /** Returns the sequences for private modes: `on` is the end of those for modes that are off after a reset. */
+  #privateModes(changed: Iterable<number>, on: string, off: string): string {
+    const modes = [...changed, this.#mouseReports, this.#mouseEncoding].filter((mode) => mode !== 0)
+    const sequences = [false, true].map((isOnAfterReset) => {
+      const list = modes.filter((mode) => ON_AFTER_RESET.has(mode) === isOnAfterReset)
+      return list.length > 0 ? `\x1b[?${list.join(';')}${isOnAfterReset ? off : on}` : ''
+    })
+    return sequences.join('')
   }
 
   get #kittyStack(): number[] {
@@ -181,11 +184,6 @@ export class TerminalModes {
     this.#isKeypad = false
     this.#region = undefined
   }
-}
-
-/** Returns the sequence that sets or resets private modes. */
-function listOf(modes: readonly number[], final: string): string {
-  return modes.length > 0 ? `\x1b[?${modes.join(';')}${final}` : ''
 }
 
 /** Empties a set. `clear` makes a new table each time, which a program could have done for every four bytes. */
