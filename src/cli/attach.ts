@@ -126,8 +126,8 @@ async function print(
 }
 
 /**
- * Sets raw mode in the user's own terminal: every key arrives when it is pressed. Returns a function that brings the state
- * from before back, as the end of the process does.
+ * Sets raw mode in the user's own terminal: every key arrives when it is pressed. Returns a function that brings the
+ * state from before back, as the end of the process does.
  */
 function takeTerminal(host: Host, modes: ModeTracker): () => void {
   const { stdin } = host

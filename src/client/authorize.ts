@@ -37,16 +37,16 @@ export interface AuthorizeOptions {
   authTimeout?: number | undefined
 }
 
-/** The default ms for the client's first message, and for `authorize`. */
-export const AUTH_TIMEOUT = 10_000
+/** The default for the client's first message, and for `authorize`. */
+export const AUTH_TIMEOUT_MS = 10_000
 
-// Bytes that a client may send before its first message has come, and before it is authorized.
-const UNKNOWN_LIMIT = 2 * LONGEST_TEXT_BYTES
-const UNAUTHORIZED_LIMIT = 2 * MAX_BUFFERED
+// What a client may send before its first message has come, and before it is authorized.
+const UNKNOWN_LIMIT_BYTES = 2 * LONGEST_TEXT_BYTES
+const UNAUTHORIZED_LIMIT_BYTES = 2 * MAX_BUFFERED
 
 /** Waits for the client's first message, and asks `authorize` for the upstream. */
 export async function authorizeClient(
-  { authorize, request, authTimeout = AUTH_TIMEOUT }: AuthorizeOptions,
+  { authorize, request, authTimeout = AUTH_TIMEOUT_MS }: AuthorizeOptions,
   connection: ClientConnection,
   input: ClientInput,
   signal: AbortSignalLike,
@@ -75,7 +75,7 @@ export async function receiveAuth(
   timeout: number,
   signal: AbortSignalLike,
 ): Promise<FirstMessage> {
-  connection.limitBytes(UNKNOWN_LIMIT)
+  connection.limitBytes(UNKNOWN_LIMIT_BYTES)
   // The time limit of the first message.
   let timer: ReturnType<typeof setTimeout> | undefined
   const first = new Promise<FirstMessage | undefined>((resolve) => {
@@ -83,7 +83,7 @@ export async function receiveAuth(
     connection.deliverTo({
       push(data, isBinary) {
         connection.deliverTo(input)
-        connection.limitBytes(UNAUTHORIZED_LIMIT)
+        connection.limitBytes(UNAUTHORIZED_LIMIT_BYTES)
         resolve(readFirstMessage(data, isBinary))
       },
     })

@@ -13,11 +13,13 @@ import { ClientInput, type ClientInputOwner } from './input.ts'
 /** How a client was served. */
 export interface ProxySummary extends Readonly<Counters> {
   /**
-   * The side that ended it. `proxy` means that no terminal was opened: the client was not authorized or sent too much, the
-   * upstream refused or could not be reached, an option was wrong, or the signal aborted.
+   * The side that ended it. `proxy` means that no terminal was opened: the client was not authorized or sent too much,
+   * the upstream refused or could not be reached, an option was wrong, or the signal aborted.
    */
   readonly endedBy: 'client' | 'upstream' | 'proxy'
-  /** The close code of that side, 1006 when its connection dropped; for the proxy, the code that the client was sent. */
+  /**
+   * The close code of that side, 1006 when its connection dropped; for the proxy, the code that the client was sent.
+   */
   readonly code: number
   /** The reason that came with the code. */
   readonly reason: string
@@ -46,8 +48,8 @@ export interface JoinedSession {
 }
 
 /**
- * Finds or opens the session of a client, and connects both directions to it. Resolves with `undefined` if the client has
- * left. What it throws ends the client. `signal` aborts when the client leaves.
+ * Finds or opens the session of a client, and connects both directions to it. Resolves with `undefined` if the client
+ * has left. What it throws ends the client. `signal` aborts when the client leaves.
  */
 export type JoinSession = (client: Client, signal: AbortSignalLike) => Promise<JoinedSession | undefined>
 
@@ -94,8 +96,8 @@ export class Client implements ClientConnectionOwner, ClientInputOwner {
   }
 
   /**
-   * Ends both sides, but lets all that the client sends before it answers the close frame arrive. Has no time limit: call
-   * `finish` when it takes too long.
+   * Ends both sides, but lets all that the client sends before it answers the close frame arrive. Has no time limit:
+   * call `finish` when it takes too long.
    */
   drain(end: ProxyEnd): void {
     // What a client sends before it is authorized leads nowhere.

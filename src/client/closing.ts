@@ -20,8 +20,8 @@ export interface CloseFrame {
 }
 
 /**
- * Returns the close frame for one side after the other side has ended with `code` and `reason`, with `substitute` instead of
- * a code that can only be received.
+ * Returns the close frame for one side after the other side has ended with `code` and `reason`, with `substitute`
+ * instead of a code that can only be received.
  *
  * @see https://www.rfc-editor.org/rfc/rfc6455#section-7.4
  */
@@ -42,15 +42,15 @@ function maySend(code: number): boolean {
   )
 }
 
-// Bytes. A control frame carries at most 125 (RFC 6455, section 5.5), and the code takes two.
-const LONGEST_REASON = 125 - 2
+// A control frame carries at most 125 bytes (RFC 6455, section 5.5), and the code takes two.
+const LONGEST_REASON_BYTES = 125 - 2
 
 /** Cuts a reason to the bytes that fit into a close frame, and never within a character. */
 export function cutReason(reason: string): string {
   const bytes = Buffer.from(reason)
-  if (bytes.length <= LONGEST_REASON) return reason
+  if (bytes.length <= LONGEST_REASON_BYTES) return reason
   // With `stream`, the decoder leaves an incomplete character at the end out.
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, LONGEST_REASON), { stream: true })
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, LONGEST_REASON_BYTES), { stream: true })
 }
 
 /** The close frame for a client that gets no terminal. */
@@ -61,7 +61,7 @@ export interface ClientRefusal extends CloseFrame {
 
 const DENIED: ClientRefusal = { code: CLOSE_DENIED, reason: '' }
 
-// PROTOCOL 7.3
+// The codes and reasons that Open WebUI's page knows, and shows (PROTOCOL 7.3).
 const REFUSALS: Record<TerminalErrorCode, ClientRefusal> = {
   ERR_TERMINAL_UNAUTHORIZED: { code: CLOSE_UNAUTHORIZED, reason: 'Not authorized' },
   ERR_TERMINAL_MISSING_USER: { code: CLOSE_MISSING_USER, reason: 'Missing user_id' },
@@ -112,12 +112,14 @@ function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value && typeof value.message === 'string'
 }
 
-// A word, a short number or a time of day, also in quotes or brackets and before a punctuation mark. Host names, paths and
-// addresses contain other characters, or more digits.
+// A word, a short number or a time of day, also in quotes or brackets and before a punctuation mark. Host names, paths
+// and addresses contain other characters, or more digits.
 const PLAIN_WORD =
   /^["'(]*(?:[\p{L}\p{M}\p{Sc}\p{So}]+(?:['’]\p{L}+)*|\d{1,4}|\d\d?:\d\d|user_id|context_id)?[)"',.;:!?]*$/u
 
-/** Returns a close reason of the upstream with only plain words left, so that it does not tell the client any address. */
+/**
+ * Returns a close reason of the upstream with only plain words left, so that it does not tell the client any address.
+ */
 export function withoutAddresses(reason: string, hostname: string): string {
   const isAddress = /^[\d.]*$|:/.test(hostname)
   const names = new Set(['localhost', ...(isAddress ? [] : hostname.toLowerCase().split('.'))])

@@ -26,14 +26,14 @@ export interface SignOfLife {
   signOfLife(): void
 }
 
-// ms, for the client's answer to a close frame, and for the upstream to take what the client sent before its close.
-const CLOSE_PATIENCE = 5_000
+// For the client's answer to a close frame, and for the upstream to take what the client sent before its close.
+const CLOSE_TIMEOUT_MS = 5_000
 
-// ms between two signs of life. A client asks for one after 1 s of silence at the earliest, and gives up after two more.
-const SIGN_INTERVAL = 1_000
+// Between two signs of life. A client asks for one after 1 s of silence at the earliest, and gives up after two more.
+const SIGN_INTERVAL_MS = 1_000
 
-// All sockets share their listeners, which find their owner by this property: a function for each socket and event would
-// cost memory.
+// All sockets share their listeners, which find their owner by this property: a function for each socket and event
+// would cost memory.
 const OWNER = Symbol('owner')
 
 interface OwnedSocket {
@@ -130,7 +130,7 @@ export class ClientConnection implements FlowControl, HeartbeatOwner {
   pause(): void {
     this.#queue.pause()
     const sign = this.#signOfLife
-    if (sign) this.#signs ??= setInterval(() => sign.signOfLife(), SIGN_INTERVAL)
+    if (sign) this.#signs ??= setInterval(() => sign.signOfLife(), SIGN_INTERVAL_MS)
   }
 
   resume(): void {
@@ -144,8 +144,9 @@ export class ClientConnection implements FlowControl, HeartbeatOwner {
   }
 
   /**
-   * Limits how many bytes the client may send, counted from the first limit on, unfinished messages included. When it sends
-   * more, nothing of that is kept, and its answer to the close frame is not awaited. `undefined` removes the limit.
+   * Limits how many bytes the client may send, counted from the first limit on, unfinished messages included. When it
+   * sends more, nothing of that is kept, and its answer to the close frame is not awaited. `undefined` removes the
+   * limit.
    */
   limitBytes(most: number | undefined): void {
     if (most === undefined) {
@@ -212,7 +213,7 @@ export class ClientConnection implements FlowControl, HeartbeatOwner {
   }
 
   #terminateSoon(): void {
-    this.#patience ??= setTimeout(() => this.#socket.terminate(), CLOSE_PATIENCE)
+    this.#patience ??= setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS)
   }
 
   #onClose(close: ClientClose): void {
@@ -221,7 +222,7 @@ export class ClientConnection implements FlowControl, HeartbeatOwner {
     clearTimeout(this.#patience)
     if (close.code === CLOSE_DROPPED) return this.#onEnd(close)
     // The upstream still gets what the client sent before it closed, if it takes that in time.
-    this.#patience = setTimeout(() => this.#queue.close(), CLOSE_PATIENCE)
+    this.#patience = setTimeout(() => this.#queue.close(), CLOSE_TIMEOUT_MS)
     this.#queue.end(() => {
       clearTimeout(this.#patience)
       this.#onEnd(close)

@@ -6,6 +6,8 @@ export interface Counters {
   bytesToUpstream: number
   /** Bytes of input that were not sent, because no program reads, or because Ctrl-C was typed after them. */
   inputDropped: number
-  /** Text frames of the client that were dropped, because they were neither a size nor a heartbeat, or exceeded 64 KiB. */
+  /**
+   * Text frames of the client that were dropped, because they were neither a size nor a heartbeat, or exceeded 64 KiB.
+   */
   dropped: number
 }

@@ -11,7 +11,7 @@ import { INPUT_SHARE_BYTES, type MessageReceiver } from './message-queue.ts'
 
 /** The owner of an {@link ClientInput}. */
 export interface ClientInputOwner {
-  /** Called when more is held than may wait for a terminal that is not open yet. */
+  /** More is held than may wait for a terminal that is not open yet. */
   onOverflow(): void
 }
 
@@ -31,14 +31,14 @@ interface Message {
 }
 
 /**
- * The messages of a client, on their way to the upstream. Holds them until the terminal is open, then sends them in order,
- * and makes the client (`source`) wait when the upstream does not keep up.
+ * The messages of a client, on their way to the upstream. Holds them until the terminal is open, then sends them in
+ * order, and makes the client (`source`) wait when the upstream does not keep up.
  */
 export class ClientInput implements MessageReceiver {
   readonly #owner: ClientInputOwner
   readonly #counters: Counters
-  // Messages that nothing has parsed yet, because a client that is not authorized must not cost the time. Absent once all
-  // of them have been parsed: then messages are parsed as they come.
+  // Messages that nothing has parsed yet, because a client that is not authorized must not cost the time. Absent once
+  // all of them have been parsed: then messages are parsed as they come.
   #unread: Array<readonly [data: Buffer, isBinary: boolean]> | undefined = []
   // Messages that have been parsed and wait for the terminal.
   readonly #waiting: Message[] = []

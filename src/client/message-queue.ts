@@ -7,8 +7,8 @@ export interface MessageReceiver {
 }
 
 /**
- * What a client may send in one turn of the event loop, so that its flood does not delay other sessions. Also a share for
- * what is parsed in one turn.
+ * What a client may send in one turn of the event loop, so that its flood does not delay other sessions. Also a share
+ * for what is parsed in one turn.
  */
 export const INPUT_SHARE_BYTES: number = 64 * 1024
 
@@ -32,7 +32,7 @@ export class MessageQueue implements FlowControl {
   #paused = false
   // Whether messages are dropped. The share still counts then, so that a flood cannot block the event loop.
   #closed = false
-  // Called when no message waits any more. Set when the client will send no more.
+  // Runs when no message waits any more. Absent until the client has said that it will send no more.
   #onEnd: (() => void) | undefined
 
   constructor(socket: FlowControl) {

@@ -12,8 +12,8 @@ export const LONGEST_TEXT_BYTES = 65_536
 
 /**
  * Reads a text frame of a client. Only a size of the window and a heartbeat are passed on, in words of our own. Returns
- * `'dropped'` for all else: a server ignores it, or it ends the shell (PROTOCOL 5.2 to 5.4). Returns `'auth'` for an auth
- * frame, which is not for the upstream.
+ * `'dropped'` for all else: a server ignores it, or it ends the shell (PROTOCOL 5.2 to 5.4). Returns `'auth'` for an
+ * auth frame, which is not for the upstream.
  *
  * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `ws_terminal`
  */
@@ -54,7 +54,9 @@ export interface FirstMessage {
    * cannot resume a session (PROTOCOL 8.1).
    */
   readonly offset?: number | null
-  /** What the client was told when it attached before (PROTOCOL 8.6). Absent if it has not, or cannot resume a session. */
+  /**
+   * What the client was told when it attached before (PROTOCOL 8.6). Absent if it has not, or cannot resume a session.
+   */
   readonly generation?: string
 }
 

@@ -17,8 +17,9 @@ export interface ProgressObserver {
 }
 
 /**
- * The output of a session, on its way to the client. Writes all messages of one turn of the event loop at once. Makes the
- * upstream (`source`) wait when the session has had its share of the turn, and when `maxBuffered` bytes wait for the client.
+ * The output of a session, on its way to the client. Writes all messages of one turn of the event loop at once. Makes
+ * the upstream (`source`) wait when the session has had its share of the turn, and when `maxBuffered` bytes wait for
+ * the client.
  */
 export class ClientOutput implements Sink {
   readonly #client: ClientSocket
@@ -42,8 +43,8 @@ export class ClientOutput implements Sink {
   #waiting = 0
   // Bytes that may wait beside `maxBuffered`, until the socket has been empty.
   #allowed = 0
-  // Whether the last turn left bytes in the socket. Only then does a sent message prove that the client reads; otherwise
-  // the operating system has taken it.
+  // Whether the last turn left bytes in the socket. Only then does a sent message prove that the client reads;
+  // otherwise the operating system has taken it.
   #congested = false
   // Whether an answer waits in the socket.
   #isAnswering = false
@@ -87,8 +88,8 @@ export class ClientOutput implements Sink {
   }
 
   /**
-   * Sends output that the upstream does not wait for: it has been kept, and takes no memory of its own. A client on a slow
-   * link may read it for minutes.
+   * Sends output that the upstream does not wait for: it has been kept, and takes no memory of its own. A client on a
+   * slow link may read it for minutes.
    */
   replay(data: Uint8Array): void {
     if (data.length === 0) return
@@ -97,8 +98,8 @@ export class ClientOutput implements Sink {
   }
 
   /**
-   * Answers a question of the client with a text message, which is no output, unless the answer before still waits: a client
-   * that asks and does not read must not fill the memory.
+   * Answers a question of the client with a text message, which is no output, unless the answer before still waits: a
+   * client that asks and does not read must not fill the memory.
    */
   answer(text: string): void {
     if (this.#isAnswering || !this.#isTaking()) return
@@ -176,9 +177,9 @@ export class ClientOutput implements Sink {
   }
 }
 
-// What one session may move in one turn of the event loop, so that its flood does not delay other sessions. A larger share
-// makes a flood faster, and the keystrokes of other sessions slower (test/bench measures both), so a session has the large
-// one only while no other session has output.
+// What one session may move in one turn of the event loop, so that its flood does not delay other sessions. A larger
+// share makes a flood faster, and the keystrokes of other sessions slower (test/bench measures both), so a session has
+// the large one only while no other session has output.
 const SHARE_ALONE_BYTES = 512 * 1024
 const SHARE_IN_COMPANY_BYTES = 64 * 1024
 // After the last output of another session: people stop to think between two keys.

@@ -12,15 +12,18 @@ export interface TcpSocket {
   off(event: 'data', listener: (chunk: Uint8Array) => void): unknown
 }
 
-/** Returns the TCP socket under a socket of `ws`, which has no public property for it; `undefined` if a wrapper hides it. */
+/**
+ * Returns the TCP socket under a socket of `ws`, which has no public property for it; `undefined` if a wrapper hides
+ * it.
+ */
 export function tcpSocketOf(client: ClientSocket): TcpSocket | undefined {
   const socket: unknown = Reflect.get(client, '_socket')
   return isTcpSocket(socket) ? socket : undefined
 }
 
 /**
- * Returns how many bytes the operating system has not taken of what was given to a socket. `bufferedAmount` counts a message
- * until all of it has been taken; the handle of Node counts its bytes.
+ * Returns how many bytes the operating system has not taken of what was given to a socket. `bufferedAmount` counts a
+ * message until all of it has been taken; the handle of Node counts its bytes.
  */
 export function unsentBytes(client: ClientSocket): number {
   const handle: unknown = Reflect.get(Object(tcpSocketOf(client)), '_handle')
@@ -61,8 +64,8 @@ export class ByteLimit {
 }
 
 /**
- * Ends a connection whose client is not listened to any more, after the close frame that has been sent. Goes on reading, so
- * that the close frame arrives while the client still sends, but drops what comes before ws would hold it.
+ * Ends a connection whose client is not listened to any more, after the close frame that has been sent. Goes on
+ * reading, so that the close frame arrives while the client still sends, but drops what comes before ws would hold it.
  */
 export function hangUp(client: ClientSocket): void {
   const tcp = tcpSocketOf(client)

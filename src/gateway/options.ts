@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { assertObject, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
-import { AUTH_TIMEOUT } from '../client/authorize.ts'
+import { AUTH_TIMEOUT_MS } from '../client/authorize.ts'
 import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 
@@ -120,7 +120,7 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
     replay = 256 * 1024,
     sessionsPerUser = 8,
     unauthenticated = 1_000,
-    authTimeout = AUTH_TIMEOUT,
+    authTimeout = AUTH_TIMEOUT_MS,
     size,
     timeout,
     retry,

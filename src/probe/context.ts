@@ -19,8 +19,8 @@ import type { Facts } from './facts.ts'
 /** The options of {@link probeUpstream}. */
 export interface ProbeOptions extends UpstreamOptions {
   /**
-   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. With `'always'` two
-   * attempts have it there, or three if none without it succeeds. `'never'` skips them.
+   * Whether the key of `bearer` may be in the URL, where Terminals up to 0.0.2 reads it, and so in logs. With
+   * `'always'` two attempts have it there, or three if none without it succeeds. `'never'` skips them.
    * @defaultValue `'always'`
    */
   tokenInUrl?: 'always' | 'never' | undefined
@@ -37,8 +37,8 @@ export interface ProbeOptions extends UpstreamOptions {
    */
   idle?: number | undefined
   /**
-   * The address of a page, such as `https://chat.example`: requests and handshakes then carry its `Origin`, as those of the
-   * page's browser do. A gateway, and many a reverse proxy, refuses pages of other sites. Without it, pages are not
+   * The address of a page, such as `https://chat.example`: requests and handshakes then carry its `Origin`, as those of
+   * the page's browser do. A gateway, and many a reverse proxy, refuses pages of other sites. Without it, pages are not
    * tested.
    * @defaultValue none
    */

@@ -21,14 +21,15 @@ export type ProxyOptions = ConnectTerminalOptions | AuthorizeOptions
  * connections have ended and the session that was created for the client is deleted. Never rejects.
  *
  * Call it as soon as the client has connected: what the client sends before is lost, unless you `pause()` the socket.
- * Output passes unchanged, text and binary. Input is cut into frames and paced as by `write`. Of the client's text frames,
- * only `{"type":"resize","cols":80,"rows":24}` and `{"type":"ping"}` are passed on: servers ignore others, or end the
- * shell. Empty binary messages are dropped. A side that does not keep up makes the other side wait; the upstream is read
- * until `maxBuffered` bytes wait for the client. Pings of the WebSocket are answered on each connection and not passed on.
- * When one side ends, the other side is closed with the same code, if that code may be sent.
+ * Output passes unchanged, text and binary. Input is cut into frames and paced as by `write`. Of the client's text
+ * frames, only `{"type":"resize","cols":80,"rows":24}` and `{"type":"ping"}` are passed on: servers ignore others, or
+ * end the shell. Empty binary messages are dropped. A side that does not keep up makes the other side wait; the
+ * upstream is read until `maxBuffered` bytes wait for the client. Pings of the WebSocket are answered on each
+ * connection and not passed on. When one side ends, the other side is closed with the same code, if that code may be
+ * sent.
  *
- * A client that does not read for three times `keepAlive`, 90 s by default, while output waits for it counts as gone, and
- * so does one that does not answer two pings, `keepAlive` ms apart. If the client leaves while its session is being
+ * A client that does not read for three times `keepAlive`, 90 s by default, while output waits for it counts as gone,
+ * and so does one that does not answer two pings, `keepAlive` ms apart. If the client leaves while its session is being
  * created, the proxy waits for the session in the background, for 30 s at most, to delete it.
  *
  * @param client The server side of a connection, of any copy of `ws`; best without compression.

@@ -9,8 +9,8 @@ const ALTERNATE_SCREEN: ReadonlySet<number> = new Set([47, 1047, 1049])
 const FOCUS_EVENTS = 1004
 // No mode, but a sequence of the same form.
 const SAVED_CURSOR = 1048
-// A column change clears the screen; synchronized output would hide it; and a terminal answers the modes of focus events and
-// size reports with a report.
+// A column change clears the screen; synchronized output would hide it; and a terminal answers the modes of focus
+// events and size reports with a report.
 const NOT_RESTORED: ReadonlySet<number> = new Set([3, 2026, 2048, FOCUS_EVENTS])
 // Programs use fewer than 20. A stranger's output must not fill the memory.
 const MOST_MODES = 64

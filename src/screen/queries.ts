@@ -2,12 +2,13 @@ import { nameOf, type Sequence } from './sequence.ts'
 
 const namesOf = (list: string): ReadonlySet<number> => new Set(list.split(' ').map(nameOf))
 
-// Escape sequences and control sequences that a terminal answers (DECID, DA, DSR, DECRQM, XTVERSION and others), or that
-// move its window, print or test it.
+// Escape sequences and control sequences that a terminal answers (DECID, DA, DSR, DECRQM, XTVERSION and others), or
+// that move its window, print or test it.
 const ANSWERED_ESCAPES = namesOf('Z')
 const ANSWERED_CONTROLS = namesOf('c >c =c ?c n ?n $p ?$p >q ?u x *y $w $u &u "v \'| #R #| ?S ?m t i ?i y')
 
-// OSC strings that change only what the window shows: titles, colours, hyperlinks, the working directory, marks of a shell.
+// OSC strings that change only what the window shows: titles, colours, hyperlinks, the working directory, marks of a
+// shell.
 const REPLAYED_STRINGS = namesOf(
   '0 1 2 4 5 7 8 10 11 12 13 14 15 16 17 18 19 104 105 110 111 112 113 114 115 116 117 118 119 133 633',
 )
@@ -22,8 +23,8 @@ const FOCUS_EVENTS = 1004
 const SIZE_REPORTS = 2048
 
 /**
- * Whether a sequence of earlier output may be sent to a terminal again: whether no terminal answers it, and it does nothing
- * outside of the window, such as writing to the clipboard.
+ * Whether a sequence of earlier output may be sent to a terminal again: whether no terminal answers it, and it does
+ * nothing outside of the window, such as writing to the clipboard.
  *
  * @see https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
  */

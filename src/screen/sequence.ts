@@ -13,7 +13,9 @@ const LARGEST_PARAMETER = 0x7fffffff
 /** No bytes. */
 export const NO_BYTES: Buffer = Buffer.alloc(0)
 
-/** Returns a name of up to three characters as a number: to make a string for each sequence would take most of the time. */
+/**
+ * Returns a name of up to three characters as a number: to make a string for each sequence would take most of the time.
+ */
 export function nameOf(text: string): number {
   return Buffer.from(text).reduce(extendName, 0)
 }
@@ -28,8 +30,8 @@ export class Sequence {
   kind: SequenceKind = 'escape'
   /**
    * What {@link nameOf} returns for the characters that tell sequences of a kind apart: all of an escape sequence; the
-   * prefix, intermediate and final characters of a control sequence; what is before the first semicolon of an OSC string;
-   * the final character of a device control string.
+   * prefix, intermediate and final characters of a control sequence; what is before the first semicolon of an OSC
+   * string; the final character of a device control string.
    */
   name = 0
   /** Whether a string contains a question mark. */

@@ -34,24 +34,24 @@ const ESC_KINDS: ReadonlyMap<number, SequenceKind> = new Map([
   [0x5f, 'string'],
 ])
 
-// Bytes. A terminal ignores longer control sequences sooner or later.
-const LONGEST_BODY = 4096
+// A terminal ignores longer control sequences sooner or later.
+const LONGEST_BODY_BYTES = 4096
 
 /** Is told what a {@link SequenceParser} has found, in order. */
 export interface SequenceHandler {
   /** The bytes from `start` to `end` are text and control characters that begin no sequence. */
   onText?(data: Buffer, start: number, end: number): void
   /**
-   * The bytes from `start` to `end` are a complete sequence, a string without its terminator unless that is BEL. `start` is
-   * 0 if it began in an earlier call.
+   * The bytes from `start` to `end` are a complete sequence, a string without its terminator unless that is BEL.
+   * `start` is 0 if it began in an earlier call.
    */
   onSequence(sequence: Sequence, start: number, end: number): void
 }
 
 /**
  * Finds escape sequences in a terminal's output, which may come in parts of any size. Reads it as xterm.js does: UTF-8,
- * and any ESC, CAN or SUB ends the sequence before it. Looks at each byte once, because the output may be crafted to take
- * long.
+ * and any ESC, CAN or SUB ends the sequence before it. Looks at each byte once, because the output may be crafted to
+ * take long.
  */
 export class SequenceParser {
   // The unfinished sequence, if `#isOpen`; otherwise the one before.
@@ -89,7 +89,9 @@ export class SequenceParser {
     return kind === 'string' ? '\x1b^' : (kind === 'csi' ? '\x1b[' : '\x1b') + this.#early.toString('latin1')
   }
 
-  /** Reads the next part of the output. Returns where the unfinished sequence begins in it; its length if there is none. */
+  /**
+   * Reads the next part of the output. Returns where the unfinished sequence begins in it; its length if there is none.
+   */
   feed(data: Buffer, handler: SequenceHandler): number {
     const { length } = data
     // Where the text or the sequence begins, and where the body of the sequence does.
@@ -188,7 +190,7 @@ export class SequenceParser {
     if (byte === COLON && isControl) this.#sequence.hasParts = true
     if (!isParameter) this.#sequence.name = extendName(this.#sequence.name, byte)
     this.#length += 1
-    if (this.#length > LONGEST_BODY) this.#isBroken = true
+    if (this.#length > LONGEST_BODY_BYTES) this.#isBroken = true
     return byte >= (isControl ? 0x40 : ZERO)
   }
 
@@ -226,8 +228,10 @@ export class SequenceParser {
   /** Keeps a part of the body of a sequence that goes on in the next call, without what would act on its own. */
   #keepBody(part: Buffer): void {
     const { kind } = this.#sequence
-    if ((kind !== 'csi' && kind !== 'escape') || this.#early.length >= LONGEST_BODY) return
-    const printable = part.subarray(0, LONGEST_BODY - this.#early.length).filter((byte) => byte >= SPACE && byte < DEL)
+    if ((kind !== 'csi' && kind !== 'escape') || this.#early.length >= LONGEST_BODY_BYTES) return
+    const printable = part
+      .subarray(0, LONGEST_BODY_BYTES - this.#early.length)
+      .filter((byte) => byte >= SPACE && byte < DEL)
     this.#early = Buffer.concat([this.#early, printable])
   }
 }

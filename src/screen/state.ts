@@ -2,25 +2,25 @@ import { SequenceParser, type SequenceHandler } from './sequences.ts'
 import type { Sequence } from './sequence.ts'
 import { TerminalModes } from './modes.ts'
 
-// To read each sequence takes four times as long as to pass the output on. So a session may have this many bytes read at
-// once, and as many in each second. That takes 5 ms.
-const READ_AT_ONCE = 1024 * 1024
-const READ_PER_MS = 1024
+// To read each sequence takes four times as long as to pass the output on. So a session may have this many bytes read
+// at once, and as many in each second. That takes 5 ms.
+const READ_AT_ONCE_BYTES = 1024 * 1024
+const READ_BYTES_PER_MS = 1024
 
 const ESC = 0x1b
 const BRACKET = 0x5b
 const QUESTION_MARK = 0x3f
-// Bytes that are searched in a loop. A native search for each byte of a flood of question marks would take longer.
-const SHORT = 32
-// Bytes from a private mode on that are read in a flood: programs set their modes together.
-const NEIGHBOURHOOD = 128
+// What is searched in a loop. A native search for each byte of a flood of question marks would take longer.
+const SHORT_BYTES = 32
+// What is read in a flood, from a private mode on: programs set their modes together.
+const NEIGHBOURHOOD_BYTES = 128
 
 /** The state of a terminal that has shown the output before some offset. */
 export class ScreenState implements SequenceHandler {
   readonly modes: TerminalModes = new TerminalModes()
   #parser = new SequenceParser()
   // Bytes that may be read now, and when that was computed.
-  #credit = READ_AT_ONCE
+  #credit = READ_AT_ONCE_BYTES
   #since = performance.now()
   #isCertain = true
 
@@ -37,7 +37,7 @@ export class ScreenState implements SequenceHandler {
   /** Takes the next output. Of a flood, reads only the surroundings of private modes (DECSET). */
   push(output: readonly Buffer[]): void {
     const now = performance.now()
-    this.#credit = Math.min(READ_AT_ONCE, this.#credit + (now - this.#since) * READ_PER_MS)
+    this.#credit = Math.min(READ_AT_ONCE_BYTES, this.#credit + (now - this.#since) * READ_BYTES_PER_MS)
     this.#since = now
     for (const data of output) {
       if (this.#credit < data.length) this.#skim(data)
@@ -58,17 +58,20 @@ export class ScreenState implements SequenceHandler {
     const handler = { onSequence: (sequence: Sequence): void => this.modes.apply(sequence) }
     for (let at = data.indexOf(QUESTION_MARK); at >= 0;) {
       const isMode = data[at - 1] === BRACKET && data[at - 2] === ESC
-      if (isMode) new SequenceParser().feed(data.subarray(at - 2, at + NEIGHBOURHOOD), handler)
-      at = indexOfQuestion(data, at + (isMode ? NEIGHBOURHOOD : 1))
+      if (isMode) new SequenceParser().feed(data.subarray(at - 2, at + NEIGHBOURHOOD_BYTES), handler)
+      at = indexOfQuestion(data, at + (isMode ? NEIGHBOURHOOD_BYTES : 1))
     }
     this.#parser = new SequenceParser()
     this.#isCertain = false
   }
 }
 
-/** Returns the index of the next question mark after another one; -1 if there is none. Most programs print them less often than ESC. */
+/**
+ * Returns the index of the next question mark after another one; -1 if there is none. Most programs print them less
+ * often than ESC.
+ */
 function indexOfQuestion(data: Buffer, from: number): number {
-  const end = Math.min(from + SHORT, data.length)
+  const end = Math.min(from + SHORT_BYTES, data.length)
   for (let at = from; at < end; at += 1) if (data[at] === QUESTION_MARK) return at
   return data.indexOf(QUESTION_MARK, end)
 }

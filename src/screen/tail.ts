@@ -14,10 +14,10 @@ const RESET = '\x18\x1bc'
 const STRING_TERMINATOR = '\x1b\\'
 const TERMINATOR = nameOf('\\')
 
-// Bytes. A native copy of less takes longer than a loop.
-const SHORT = 32
-// Bytes for the modes.
-const ROOM = 1024
+// A native copy of less takes longer than a loop.
+const SHORT_BYTES = 32
+// For the modes.
+const ROOM_BYTES = 1024
 
 /** The state of a terminal that has shown some output. */
 export interface TerminalState {
@@ -28,12 +28,12 @@ export interface TerminalState {
 }
 
 /**
- * Returns the last output for a terminal that has not shown the output before it. The tail begins at a line, with the modes
- * that are on, and leaves out all sequences that a terminal answers, or that act outside of its window: nobody waits for
- * these answers any more, so they would be typed into the shell.
+ * Returns the last output for a terminal that has not shown the output before it. The tail begins at a line, with the
+ * modes that are on, and leaves out all sequences that a terminal answers, or that act outside of its window: nobody
+ * waits for these answers any more, so they would be typed into the shell.
  *
- * Looks at each byte a few times at most, and makes no object for a sequence or a piece: while this runs, all sessions wait,
- * and a program may print what takes the longest.
+ * Looks at each byte a few times at most, and makes no object for a sequence or a piece: while this runs, all sessions
+ * wait, and a program may print what takes the longest.
  *
  * @param output The last output.
  * @param before The state before it; absent if there was no output before it.
@@ -63,7 +63,7 @@ class Tail implements SequenceHandler {
 
   constructor(output: Buffer, before: TerminalState | undefined) {
     this.#output = output
-    this.#tail = Buffer.allocUnsafe(output.length + ROOM)
+    this.#tail = Buffer.allocUnsafe(output.length + ROOM_BYTES)
     this.#parser = before?.parser.clone() ?? new SequenceParser()
     this.#modes = before?.modes.clone() ?? new TerminalModes()
     this.#isCut = this.#parser.beginning !== ''
@@ -154,7 +154,7 @@ class Tail implements SequenceHandler {
     this.#from = to
     this.#makeRoom(to - from)
     const tail = this.#tail
-    if (to - from > SHORT) output.copy(tail, this.#length, from, to)
+    if (to - from > SHORT_BYTES) output.copy(tail, this.#length, from, to)
     else for (let at = from; at < to; at += 1) tail[this.#length + at - from] = Number(output[at])
     this.#length += to - from
   }

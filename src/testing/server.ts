@@ -59,8 +59,8 @@ export interface TestUpstreamOptions {
    */
   inner?: TestInner | undefined
   /**
-   * Whether the upstream is in multi-user mode: a POST without `X-User-Id` is answered with 400, and the sessions of each user
-   * are for that user alone, as they are without it. An error with any release but `open-terminal@0.14.5`.
+   * Whether the upstream is in multi-user mode: a POST without `X-User-Id` is answered with 400, and the sessions of
+   * each user are for that user alone, as they are without it. An error with any release but `open-terminal@0.14.5`.
    * @defaultValue `false`
    */
   multiUser?: boolean | undefined
@@ -82,7 +82,8 @@ export interface TestUpstreamOptions {
    */
   faults?: TestFaults | undefined
   /**
-   * The policies that an orchestrator knows. Without a list it knows every policy, as an orchestrator without a database.
+   * The policies that an orchestrator knows. Without a list it knows every policy, as an orchestrator without a
+   * database.
    * @defaultValue every policy
    */
   policies?: readonly string[] | undefined
@@ -92,16 +93,17 @@ export interface TestUpstreamOptions {
    */
   authTimeout?: number | undefined
   /**
-   * ms between the five attempts of Terminals 0.2.2 to reach an unknown session. The default is that of the real server.
+   * ms between the five attempts of Terminals 0.2.2 to reach an unknown session. The default is that of the real
+   * server.
    * @defaultValue 1 000 ms
    */
   redialDelay?: number | undefined
   /**
    * ms without a REST request or an attach after which an orchestrator tears down a container (one per user, policy and
-   * context). Messages on a socket do not count. The sessions of the container are then gone. Their clients get no notice;
-   * a client's socket closes with 1000 at its next message. The orchestrator checks four times in this period, so a
-   * container can live a quarter longer.
-   * Without it, containers are never torn down. An error with an `open-terminal@…` release.
+   * context). Messages on a socket do not count. The sessions of the container are then gone. Their clients get no
+   * notice; a client's socket closes with 1000 at its next message. The orchestrator checks four times in this period,
+   * so a container can live a quarter longer. Without it, containers are never torn down. An error with an
+   * `open-terminal@…` release.
    * @defaultValue none
    */
   idleTimeout?: number | undefined

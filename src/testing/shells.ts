@@ -21,7 +21,7 @@ export interface TestShellProcess {
   input(data: Uint8Array): void | Promise<void>
   /** Receives the new size of the window in character cells. The size can be 0. */
   resize?(cols: number, rows: number): void
-  /** Called when the session has ended. The shell must release its resources, such as processes and files. */
+  /** The session has ended: the shell must release its resources, such as processes and files. */
   kill?(): void
 }
 
