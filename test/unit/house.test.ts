@@ -86,6 +86,36 @@ describe('src', () => {
   })
 })
 
+describe('the guide to the house', () => {
+  const guide = readFileSync(join(source, 'README.md'), 'utf8')
+
+  it('lists the folders, each above those that it may import from', () => {
+    const folders = [...guide.matchAll(/^\| `(\w+)\/` /gm)].map(([, folder]) => String(folder))
+    expect(new Set(folders)).toEqual(new Set(Object.keys(MAY_IMPORT)))
+    const isAbove = (folder: string, index: number): boolean =>
+      MAY_IMPORT[folder]?.every((other) => folders.indexOf(other) > index) === true
+    expect(folders.filter((folder, index) => !isAbove(folder, index))).toEqual([])
+  })
+
+  const rooms = [...guide.matchAll(/`([\w-]+\/[\w-]+\.ts)`: `([\w.]+)`/g)].map(([, ...room]) => room)
+
+  it.each(rooms)('leads through %s, which has %s', (path, names = '') => {
+    const code = readFileSync(join(source, String(path)), 'utf8')
+    const isDeclared = (name: string): boolean =>
+      new RegExp(`^(?:export |async |static |  )*(?:class |function )?${name}[<( ]`, 'm').test(code)
+    expect(names.split('.').filter((name) => !isDeclared(name))).toEqual([])
+  })
+
+  it('tells three journeys, in ten lines each at most', () => {
+    const journeys = guide.split(/^## .*\n/m).slice(1)
+    expect(
+      journeys.map((journey) => journey.match(/^.+$/gm)?.length).filter((lines) => Number(lines) <= 10),
+    ).toHaveLength(3)
+    // Each file stands with what it has.
+    expect(rooms).toHaveLength(Number(guide.match(/\/[\w-]+\.ts`/g)?.length))
+  })
+})
+
 const tests = fileURLToPath(new URL('..', import.meta.url))
 const testFiles = readdirSync(tests, { recursive: true, encoding: 'utf8' }).filter((path) => /\.m?ts$/.test(path))
 
