@@ -8,7 +8,7 @@ import type { ClientSocket } from './socket.ts'
 import { explainThrown, relayClose } from './closing.ts'
 import type { Counters } from './counters.ts'
 import type { ClientOutput } from './output.ts'
-import { ClientInput, type ClientInputOwner } from './input.ts'
+import { ClientInput } from './input.ts'
 
 /** How a client was served. */
 export interface ProxySummary extends Readonly<Counters> {
@@ -54,7 +54,7 @@ export interface JoinedSession {
 export type JoinSession = (client: Client, signal: AbortSignalLike) => Promise<JoinedSession | undefined>
 
 /** A client and, once that is found, the session that it is joined to. */
-export class Client implements ClientConnectionOwner, ClientInputOwner {
+export class Client implements ClientConnectionOwner {
   readonly summary: Deferred<ProxySummary> = new Deferred()
   readonly socket: ClientSocket
   readonly connection: ClientConnection

@@ -5,15 +5,10 @@ import type { TerminalSize } from '../upstream/protocol.ts'
 import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { unsentInput } from '../terminal/input.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
+import type { ClientConnectionOwner } from './connection.ts'
 import { LONGEST_TEXT_BYTES, readCommand } from './messages.ts'
 import type { Counters } from './counters.ts'
 import { INPUT_SHARE_BYTES, type MessageReceiver } from './message-queue.ts'
-
-/** The owner of an {@link ClientInput}. */
-export interface ClientInputOwner {
-  /** More is held than may wait for a terminal that is not open yet. */
-  onOverflow(): void
-}
 
 /** The terminal that the messages go to. */
 export interface InputTarget {
@@ -35,7 +30,7 @@ interface Message {
  * order, and makes the client (`source`) wait when the upstream does not keep up.
  */
 export class ClientInput implements MessageReceiver {
-  readonly #owner: ClientInputOwner
+  readonly #owner: Pick<ClientConnectionOwner, 'onOverflow'>
   readonly #counters: Counters
   // Messages that nothing has parsed yet, because a client that is not authorized must not cost the time. Absent once
   // all of them have been parsed: then messages are parsed as they come.
@@ -51,7 +46,7 @@ export class ClientInput implements MessageReceiver {
   // The default applies until the options of an authorized client are known.
   readonly #waterMark: WaterMark
 
-  constructor(source: FlowControl, owner: ClientInputOwner, counters: Counters) {
+  constructor(source: FlowControl, owner: Pick<ClientConnectionOwner, 'onOverflow'>, counters: Counters) {
     this.#owner = owner
     this.#counters = counters
     this.#waterMark = new WaterMark(MAX_BUFFERED, source)

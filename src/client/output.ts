@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import { MESSAGE_OVERHEAD, type Sink } from '../terminal/output.ts'
+import type { ClientConnection } from './connection.ts'
 import { OPEN, type ClientSocket } from './socket.ts'
 import type { Counters } from './counters.ts'
 import { tcpSocketOf, unsentBytes, type TcpSocket } from './tcp.ts'
@@ -10,11 +11,6 @@ const TEXT = { binary: false }
 
 // The largest cost of a message that leaves at once if it is alone: Open Terminal reads at most 4096 bytes at a time.
 const SINGLE_MESSAGE_BYTES = 4096 + MESSAGE_OVERHEAD
-
-/** Is told when the client has taken output that was stuck. */
-export interface ProgressObserver {
-  noteProgress(): void
-}
 
 /**
  * The output of a session, on its way to the client. Writes all messages of one turn of the event loop at once. Makes
@@ -26,7 +22,7 @@ export class ClientOutput implements Sink {
   readonly #tcp: TcpSocket | undefined
   readonly #counters: Counters
   readonly #source: FlowControl
-  readonly #observer: ProgressObserver
+  readonly #observer: Pick<ClientConnection, 'noteProgress'>
   // Passed to each `send`: one function for all messages.
   readonly #onSent = (): void => this.#messageSent()
   // Whether the upstream has to wait for the client. It may also wait for the next turn.
@@ -58,7 +54,7 @@ export class ClientOutput implements Sink {
     maxBuffered: number,
     source: FlowControl,
     counters: Counters,
-    observer: ProgressObserver,
+    observer: Pick<ClientConnection, 'noteProgress'>,
   ) {
     this.#client = client
     this.#tcp = tcpSocketOf(client)

@@ -16,22 +16,6 @@ const NOT_RESTORED: ReadonlySet<number> = new Set([3, 2026, 2048, FOCUS_EVENTS])
 const MOST_MODES = 64
 const MOST_KITTY_LEVELS = 16
 
-// The control sequences that change a mode or a setting.
-const SET_PRIVATE = nameOf('?h')
-const RESET_PRIVATE = nameOf('?l')
-const SET_ANSI = nameOf('h')
-const RESET_ANSI = nameOf('l')
-const SOFT_RESET = nameOf('!p')
-const REGION = nameOf('r')
-const CURSOR = nameOf(' q')
-const KEYS = nameOf('>m')
-const PUSH_KITTY = nameOf('>u')
-const POP_KITTY = nameOf('<u')
-const SET_KITTY = nameOf('=u')
-// The colours of `m` are most of what programs send.
-const CONTROLS: ReadonlySet<number> = new Set(
-  ['?h', '?l', 'h', 'l', '!p', 'r', ' q', '>m', '>u', '<u', '=u'].map(nameOf),
-)
 const KEYPAD_ON = nameOf('=')
 const KEYPAD_OFF = nameOf('>')
 const RESET = nameOf('c')
@@ -42,6 +26,20 @@ const RESET = nameOf('c')
  * @see https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
  */
 export class TerminalModes {
+  // What changes a mode or a setting. The colours of `m`, which are most of what programs send, are not among it.
+  static readonly #controls = new Map<number, (modes: TerminalModes, parameters: readonly number[]) => void>([
+    [nameOf('?h'), (modes, parameters) => parameters.forEach((mode) => modes.#setPrivate(mode, true))],
+    [nameOf('?l'), (modes, parameters) => parameters.forEach((mode) => modes.#setPrivate(mode, false))],
+    [nameOf('h'), (modes, parameters) => parameters.forEach((mode) => modes.#setAnsi(mode))],
+    [nameOf('l'), (modes, parameters) => parameters.forEach((mode) => modes.#ansi.delete(mode))],
+    [nameOf('!p'), (modes) => modes.#softReset()],
+    [nameOf('r'), (modes, [top = 0, end = 0]) => (modes.#region = top > 1 || end > 0 ? [top, end] : undefined)],
+    [nameOf(' q'), (modes, [shape]) => (modes.#cursor = shape || undefined)],
+    [nameOf('>m'), (modes, [which, keys]) => which === 4 && (modes.#keys = keys || undefined)],
+    [nameOf('>u'), (modes, [flags = 0]) => pushFlags(modes.#kittyStack, flags)],
+    [nameOf('<u'), (modes, [count = 0]) => pop(modes.#kittyStack, Math.max(1, count))],
+    [nameOf('=u'), (modes, [flags = 0, how = 0]) => setFlags(modes.#kittyStack, flags, how)],
+  ])
   // Private modes (DECSET), those of ON_AFTER_RESET when they are off, all others when they are on.
   #changed: Set<number> = new Set()
   // What the mouse reports and how, 0 for the default.
@@ -82,7 +80,10 @@ export class TerminalModes {
   apply(sequence: Sequence): void {
     const { kind, name } = sequence
     if (kind === 'escape') this.#applyEscape(name)
-    else if (kind === 'csi' && CONTROLS.has(name) && !sequence.hasParts) this.#applyControl(name, sequence.parameters)
+    if (kind !== 'csi' || sequence.hasParts) return
+    // Parameters are read only for these.
+    const control = TerminalModes.#controls.get(name)
+    if (control) control(this, sequence.parameters)
   }
 
   /** Returns the sequences that bring a terminal that has just been reset into this state, but for `sendsFocus`. */
@@ -146,22 +147,6 @@ export class TerminalModes {
     this.#region = this.#cursor = this.#keys = undefined
     pop(this.#kitty[0], MOST_KITTY_LEVELS)
     pop(this.#kitty[1], MOST_KITTY_LEVELS)
-  }
-
-  #applyControl(name: number, parameters: readonly number[]): void {
-    const [first = 0, second = 0] = parameters
-    const stack = this.#kittyStack
-    if (name === SET_PRIVATE) for (const mode of parameters) this.#setPrivate(mode, true)
-    else if (name === RESET_PRIVATE) for (const mode of parameters) this.#setPrivate(mode, false)
-    else if (name === SET_ANSI) for (const mode of parameters) this.#setAnsi(mode)
-    else if (name === RESET_ANSI) for (const mode of parameters) this.#ansi.delete(mode)
-    else if (name === SOFT_RESET) this.#softReset()
-    else if (name === REGION) this.#region = first > 1 || second > 0 ? [first, second] : undefined
-    else if (name === CURSOR) this.#cursor = first > 0 ? first : undefined
-    else if (name === KEYS && first === 4) this.#keys = second > 0 ? second : undefined
-    else if (name === PUSH_KITTY) pushFlags(stack, first)
-    else if (name === POP_KITTY) pop(stack, Math.max(1, first))
-    else if (name === SET_KITTY) setFlags(stack, first, second)
   }
 
   #setPrivate(mode: number, isOn: boolean): void {

@@ -29,7 +29,7 @@ export class ScreenState implements SequenceHandler {
     return this.#parser
   }
 
-  /** Whether the parser knows all that it has to. */
+  /** Whether the parser knows if the output ends within a string. */
   get isCertain(): boolean {
     return this.#isCertain
   }

@@ -2,6 +2,7 @@ import { mayReplay, withoutReports } from './queries.ts'
 import { SequenceParser, type SequenceHandler } from './sequences.ts'
 import { nameOf, type Sequence } from './sequence.ts'
 import { TerminalModes } from './modes.ts'
+import type { ScreenState } from './state.ts'
 
 const ENQ = 0x05
 const BEL = 0x07
@@ -19,14 +20,6 @@ const SHORT_BYTES = 32
 // For the modes.
 const ROOM_BYTES = 1024
 
-/** The state of a terminal that has shown some output. */
-export interface TerminalState {
-  readonly parser: SequenceParser
-  readonly modes: TerminalModes
-  /** Whether the parser knows if the output ends within a string. */
-  readonly isCertain: boolean
-}
-
 /**
  * Returns the last output for a terminal that has not shown the output before it. The tail begins at a line, with the
  * modes that are on, and leaves out all sequences that a terminal answers, or that act outside of its window: nobody
@@ -38,7 +31,7 @@ export interface TerminalState {
  * @param output The last output.
  * @param before The state before it; absent if there was no output before it.
  */
-export function buildTail(output: Buffer, before?: TerminalState): Buffer {
+export function buildTail(output: Buffer, before?: ScreenState): Buffer {
   return new Tail(output, before).build()
 }
 
@@ -61,7 +54,7 @@ class Tail implements SequenceHandler {
   // Whether it is known that what has been read is no part of a string.
   #isCertain: boolean
 
-  constructor(output: Buffer, before: TerminalState | undefined) {
+  constructor(output: Buffer, before: ScreenState | undefined) {
     this.#output = output
     this.#tail = Buffer.allocUnsafe(output.length + ROOM_BYTES)
     this.#parser = before?.parser.clone() ?? new SequenceParser()
