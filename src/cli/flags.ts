@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { nearestOf } from '../lib/arguments.ts'
 import { CommandError, type Host } from './host.ts'
 
 /** The flags of all commands: the value in the help, `''` for a flag without one, and what the flag is for. */
@@ -140,6 +141,9 @@ export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help 
   return `terminal-upstream ${usage}\n\n${summary}\n${key}\n${lines.join('\n')}\n`
 }
 
+// Of a name that is worth a suggestion. Two that differ in one letter of five have 0.8 or more.
+const LEAST_LIKENESS = 0.75
+
 /** Returns the error for a name that does not exist. It suggests a similar name if there is one. */
 export function unknownName(
   code: string,
@@ -148,17 +152,7 @@ export function unknownName(
   known: readonly string[],
   helpHint: string,
 ): CommandError {
-  const similar = findSimilar(name, known)
-  const suggestion = similar === undefined ? '' : ` Did you mean ${similar}?`
+  const similar = nearestOf(known, name, LEAST_LIKENESS)
+  const suggestion = similar && ` Did you mean ${similar}?`
   return new CommandError(`There is no ${kind} ${name.replaceAll(/[^\w-]/g, '?')}.${suggestion} ${helpHint}`, code)
-}
-
-/** Returns the name with the longest common beginning, which has two letters at least: most typos come later. */
-function findSimilar(name: string, known: readonly string[]): string | undefined {
-  const shortest = name.search(/\w/) + 2
-  for (let length = name.length; length >= shortest; length -= 1) {
-    const similar = known.find((one) => one.startsWith(name.slice(0, length)))
-    if (similar !== undefined) return similar
-  }
-  return undefined
 }

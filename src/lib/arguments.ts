@@ -29,9 +29,14 @@ export function assertObject(name: string, value: unknown): asserts value is obj
 export function assertKnown(owner: string, options: object, known: readonly string[]): void {
   for (const [name, value] of Object.entries(options)) {
     if (known.includes(name) || value === undefined) continue
-    const nearest = known.reduce((best, each) => (likeness(name, each) > likeness(name, best) ? each : best))
-    throw wrongValue(name, `is not an option of ${owner}. Did you mean \`${nearest}\`?`)
+    throw wrongValue(name, `is not an option of ${owner}. Did you mean \`${nearestOf(known, name)}\`?`)
   }
+}
+
+/** Returns the name that is most like another one; `''` if none is `least` like it. */
+export function nearestOf(known: readonly string[], name: string, least = 0): string {
+  const nearest = known.reduce((best, each) => (likeness(name, each) > likeness(name, best) ? each : best))
+  return likeness(name, nearest) >= least ? nearest : ''
 }
 
 /** How alike two names are, from 0 to 1: how many letters they have in common in the same order. */
