@@ -6,7 +6,7 @@ import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
 import { unsentInput } from '../terminal/input.ts'
 import { MAX_BUFFERED } from '../terminal/settings.ts'
 import type { ClientConnectionOwner } from './connection.ts'
-import { LONGEST_TEXT_BYTES, readCommand } from './messages.ts'
+import { LONGEST_TEXT_BYTES, readCommand, type Command } from './messages.ts'
 import type { Counters } from './counters.ts'
 import { INPUT_SHARE_BYTES, type MessageReceiver } from './message-queue.ts'
 
@@ -18,11 +18,10 @@ export interface InputTarget {
   command(text: string, size?: TerminalSize): Promise<void>
 }
 
+// Something that waits, and what it costs.
 interface Message {
   readonly cost: number
-  readonly bytes: number
-  readonly isResize: boolean
-  send(terminal: InputTarget): Promise<void>
+  readonly content: Uint8Array | Command
 }
 
 /**
@@ -97,17 +96,19 @@ export class ClientInput implements MessageReceiver {
 
   #read(data: Buffer, isBinary: boolean): void {
     const cost = costOf(data)
-    const message = readMessage(data, isBinary, cost)
-    if (message === 'dropped') this.#counters.dropped += 1
-    if (typeof message === 'object') {
-      if (this.#terminal) void this.#send(message, this.#terminal)
-      else this.#hold(message)
-    } else if (!this.#terminal) this.#charge(cost)
+    const isTooLong = data.length > LONGEST_TEXT_BYTES
+    const content = isBinary ? data : isTooLong ? 'dropped' : readCommand(data.toString())
+    if (content === 'dropped') this.#counters.dropped += 1
+    // An auth frame is not for the upstream, and an empty message types nothing.
+    if (typeof content === 'string' || data.length === 0) {
+      if (!this.#terminal) this.#charge(cost)
+    } else if (this.#terminal) void this.#send({ cost, content }, this.#terminal)
+    else this.#hold({ cost, content })
   }
 
   #hold(message: Message): void {
     // Only the last size matters.
-    const outdated = message.isResize && this.#waiting.find(({ isResize }) => isResize)
+    const outdated = isSize(message) && this.#waiting.find(isSize)
     if (outdated) {
       this.#waiting.splice(this.#waiting.indexOf(outdated), 1)
       this.#held -= outdated.cost
@@ -121,19 +122,20 @@ export class ClientInput implements MessageReceiver {
     if (this.#held > this.#waterMark.high) this.#owner.onOverflow()
   }
 
-  async #send(message: Message, to: InputTarget): Promise<void> {
-    this.#held += message.cost
+  async #send({ cost, content }: Message, to: InputTarget): Promise<void> {
+    const bytes = 'text' in content ? content.text.length : content.length
+    this.#held += cost
     this.#waterMark.update(this.#held)
     try {
-      await message.send(to)
-      this.#counters.bytesToUpstream += message.bytes
+      await ('text' in content ? to.command(content.text, content.size) : to.write(content, true))
+      this.#counters.bytesToUpstream += bytes
     } catch (error) {
       // Otherwise the terminal has closed. Its `closed` promise says why.
       const unsent = unsentInput(error)
       this.#counters.inputDropped += unsent
-      if (unsent > 0) this.#counters.bytesToUpstream += message.bytes - unsent
+      if (unsent > 0) this.#counters.bytesToUpstream += bytes - unsent
     }
-    this.#held -= message.cost
+    this.#held -= cost
     this.#waterMark.update(this.#held)
     if (this.#held > 0) return
     this.#idle?.resolve()
@@ -145,13 +147,6 @@ function costOf({ length }: Buffer): number {
   return length + MESSAGE_OVERHEAD
 }
 
-/** Returns what to send, or why nothing is sent: an auth frame is for the proxy, and an empty message types nothing. */
-function readMessage(data: Buffer, isBinary: boolean, cost: number): Message | 'dropped' | 'auth' | 'empty' {
-  if (isBinary && data.length === 0) return 'empty'
-  if (isBinary) return { cost, bytes: data.length, isResize: false, send: (to) => to.write(data, true) }
-  if (data.length > LONGEST_TEXT_BYTES) return 'dropped'
-  const command = readCommand(data.toString())
-  if (typeof command === 'string') return command
-  const { text, size } = command
-  return { cost, bytes: text.length, isResize: size !== undefined, send: (to) => to.command(text, size) }
+function isSize({ content }: Message): boolean {
+  return 'size' in content
 }
