@@ -6,6 +6,7 @@ import { MessageQueue } from '../../src/client/message-queue.ts'
 import type { ClientSocket } from '../../src/client/socket.ts'
 import { tcpOf } from '../support/frames.ts'
 import { connectBothSides, MIB } from '../support/proxy.ts'
+import { countJsonParses } from '../support/proxy-json.ts'
 import { until } from '../support/upstream.ts'
 
 /** Returns the connection of a socket, and a promise of how it ends. */
@@ -173,4 +174,12 @@ it.each([
   take()
   await until(() => calls.length === 2)
   expect(calls).toEqual(['pause', 'resume'])
+})
+
+it('a text frame of more than 64 KiB is dropped without being parsed', async () => {
+  const { input, sent, open } = inputOf()
+  input.startReading(MIB)
+  open()
+  const parses = await countJsonParses(async () => input.push(Buffer.from('{"type":"ping"}'.padEnd(65_537)), false))
+  expect([sent, parses]).toEqual([[], 0])
 })

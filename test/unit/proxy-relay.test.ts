@@ -44,6 +44,8 @@ function messages(data: fc.Arbitrary<Buffer>, isBinary: boolean): fc.Arbitrary<M
 const DROPPED = [
   '{}',
   '{"type":"ü"',
+  `{"a":${'['.repeat(1_000)}${']'.repeat(1_000)}}`,
+  `{"a":${'1'.repeat(4_301)}}`,
   '1',
   '-0.5',
   '1e999',
