@@ -112,14 +112,12 @@ function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value && typeof value.message === 'string'
 }
 
-// A word, a short number or a time of day, also in quotes or brackets and before a punctuation mark. Host names, paths
-// and addresses contain other characters, or more digits.
+// A word, a short number or a time of day, also in quotes or brackets and before a punctuation mark. Host names, paths and
+// addresses contain other characters, or more digits.
 const PLAIN_WORD =
   /^["'(]*(?:[\p{L}\p{M}\p{Sc}\p{So}]+(?:['’]\p{L}+)*|\d{1,4}|\d\d?:\d\d|user_id|context_id)?[)"',.;:!?]*$/u
 
-/**
- * Returns a close reason of the upstream with only plain words left, so that it does not tell the client any address.
- */
+/** Returns a close reason of the upstream with only plain words left, so that it does not tell the client any address. */
 export function withoutAddresses(reason: string, hostname: string): string {
   const isAddress = /^[\d.]*$|:/.test(hostname)
   const names = new Set(['localhost', ...(isAddress ? [] : hostname.toLowerCase().split('.'))])
