@@ -24,10 +24,10 @@ export interface XtermLike {
   onResize(listener: (size: { cols: number; rows: number }) => void): XtermListener
 }
 
-// Limits of what xterm.js has received and not shown yet. It shows 5 to 35 MB/s, so with more waiting, Ctrl-C seems to
-// have no effect.
-const HIGH_WATER_BYTES = 128 * 1024
-const LOW_WATER_BYTES = 32 * 1024
+// Limits of the bytes that xterm.js has received and not shown yet. It shows 5 to 35 MB/s, so with more bytes waiting,
+// Ctrl-C seems to have no effect.
+const HIGH_WATER = 128 * 1024
+const LOW_WATER = 32 * 1024
 const LARGEST_SIZE = 65_535
 
 // A style sheet can change both for this class.
@@ -37,10 +37,10 @@ const NOTE_STYLE = 'position:absolute;top:8px;right:20px;z-index:10;padding:2px 
 /**
  * An addon that connects xterm.js to a terminal of `connectTerminal`.
  *
- * The addon reads output no faster than xterm.js shows it, sends keystrokes as bytes, and tells the shell the size of
- * the window. It replaces `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single
- * digit sent as text ends the shell. While the terminal is `reconnecting`, it shows that in a corner. It does not close
- * the terminal, and shows no message when the terminal ends: see `terminal.closed`.
+ * The addon reads output no faster than xterm.js shows it, sends keystrokes as bytes, and tells the shell the size of the
+ * window. It replaces `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single digit
+ * sent as text ends the shell. While the terminal is `reconnecting`, it shows that in a corner. It does not close the
+ * terminal, and shows no message when the terminal ends: see `terminal.closed`.
  *
  * @example
  * ```ts
@@ -96,8 +96,8 @@ export class UpstreamAddon {
   }
 
   /**
-   * Disconnects the two. Both stay open, and the terminal keeps its output for other readers. xterm.js calls it when it
-   * is disposed of.
+   * Disconnects the two. Both stay open, and the terminal keeps its output for other readers. xterm.js calls it when it is
+   * disposed of.
    */
   dispose(): void {
     for (const detach of this.#detachers.splice(0)) detach()
@@ -137,9 +137,9 @@ async function show(output: AsyncIterator<Uint8Array>, xterm: XtermLike): Promis
     waiting += length
     xterm.write(next.value, () => {
       waiting -= length
-      if (waiting <= LOW_WATER_BYTES) drained?.()
+      if (waiting <= LOW_WATER) drained?.()
     })
-    if (waiting > HIGH_WATER_BYTES) await new Promise<void>((resolve) => (drained = resolve))
+    if (waiting > HIGH_WATER) await new Promise<void>((resolve) => (drained = resolve))
   }
 }
 
