@@ -11,9 +11,9 @@ export const PROBE: Command = {
   name: 'probe',
   summary: `Finds out which server answers, what it requires of a client and what is wrong, and says what to do.
 
-Creates up to nine sessions for --user, and deletes them. The key is in two URLs, or in three if no attempt without it there
-succeeds (Terminals up to 0.0.2); with --token-in-url never, in none. The server's log shows one attempt with a wrong key,
-and on an Open Terminal one as a second user, who must not reach the sessions of --user.
+Creates up to nine sessions for --user, and deletes them. The key is in two URLs, or in three if no attempt without it
+there succeeds (Terminals up to 0.0.2); with --token-in-url never, in none. The server's log shows one attempt with a
+wrong key, and on an Open Terminal one as a second user, who must not reach the sessions of --user.
 
 The exit status is 0 if a terminal opens and nothing else is wrong.`,
   takesUrl: true,

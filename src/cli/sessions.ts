@@ -26,7 +26,7 @@ Open Terminal up to 0.11 lists the sessions of all users. Later releases list th
 
 export const RM: Command = {
   name: 'rm',
-  summary: `Deletes sessions and ends their shells: the sessions that you name, or with --all every session that list shows.
+  summary: `Deletes sessions and ends their shells: those that you name, or with --all every session that list shows.
 
 Open Terminal up to 0.11 deletes the sessions of other users, too, and --all deletes them all.
 The exit status is 0 if all were deleted, and 1 if one was not there or could not be deleted.`,
@@ -77,8 +77,8 @@ async function prepareRequests(call: Call, host: Host, signal: AbortSignal): Pro
   const target = await readTarget(call, host, signal)
   return async (action, request) => {
     const expired = (): TerminalError => {
-      const message = `Cannot ${action}: no answer in ${timeout / 1_000} s. Try again later, or with a longer --timeout.`
-      return new TerminalError('ERR_TERMINAL_TIMEOUT', message)
+      const why = `no answer in ${timeout / 1_000} s. Try again later, or with a longer --timeout.`
+      return new TerminalError('ERR_TERMINAL_TIMEOUT', `Cannot ${action}: ${why}`)
     }
     const stopProgress = startProgress(host, 'Waiting for the server')
     try {

@@ -16,8 +16,8 @@ export interface ClientClose {
 /** The owner of a {@link ClientConnection}. */
 export interface ClientConnectionOwner {
   /**
-   * The client has sent too much, at all or for a terminal that is not open yet, and is not listened to any more. Closes
-   * the connection, unless it is closing.
+   * The client has sent too much, at all or for a terminal that is not open yet, and is not listened to any more.
+   * Closes the connection, unless it is closing.
    */
   onOverflow(): void
   /** The connection has ended and, after a close frame, its messages have been delivered. */

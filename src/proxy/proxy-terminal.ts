@@ -42,8 +42,9 @@ export type ProxyOptions = ConnectTerminalOptions | AuthorizeOptions
  * import { WebSocketServer } from 'ws'
  *
  * const server = createServer()
+ * const upstream = { base: 'http://127.0.0.1:8000', key: 'sk-1', userId: 'ada' }
  * new WebSocketServer({ server }).on('connection', async (client) => {
- *   const { endedBy, code, error } = await proxyTerminal(client, { base: 'http://127.0.0.1:8000', key: 'sk-1', userId: 'ada' })
+ *   const { endedBy, code, error } = await proxyTerminal(client, upstream)
  *   console.log(endedBy, code, error)
  * })
  * server.listen(8080)
