@@ -44,8 +44,8 @@ interface OwnedSocket {
 }
 
 /**
- * The connection between a client and the proxy. Listens to the client's socket, so that no event of it is lost and no
- * error of it is thrown.
+ * The connection of a client. Listens to the client's socket, so that no event of it is lost and no error of it is
+ * thrown.
  */
 export class ClientConnection implements FlowControl, HeartbeatOwner {
   readonly #socket: ClientSocket
@@ -185,7 +185,7 @@ export class ClientConnection implements FlowControl, HeartbeatOwner {
     this.#endBy(cutOff)
   }
 
-  /** Removes what the proxy has added to a socket that has closed. */
+  /** Removes what was added to the socket, which has closed. */
   release(): void {
     for (const [event, listener] of Object.entries(ClientConnection.#listeners)) this.#socket.off(event, listener)
     Reflect.deleteProperty(this.#socket, OWNER)

@@ -100,7 +100,7 @@ describe('the guide to the house', () => {
   const rooms = [...guide.matchAll(/`([\w-]+\/[\w-]+\.ts)`: `([\w.]+)`/g)].map(([, ...room]) => room)
 
   it.each(rooms)('leads through %s, which has %s', (path, names = '') => {
-    const code = readFileSync(join(source, String(path)), 'utf8')
+    const code = readFileSync(join(source, path), 'utf8')
     const isDeclared = (name: string): boolean =>
       new RegExp(`^(?:export |async |static |  )*(?:class |function )?${name}[<( ]`, 'm').test(code)
     expect(names.split('.').filter((name) => !isDeclared(name))).toEqual([])
