@@ -15,7 +15,13 @@ export type { UpstreamOptions } from './upstream/resolve.ts'
 
 export { connectTerminal } from './terminal/connect.ts'
 export type { ConnectTerminalOptions } from './terminal/settings.ts'
-export type { TerminalClose, TerminalConnection, TerminalStatus } from './terminal/types.ts'
+export type {
+  ReconnectOptions,
+  RetryOptions,
+  TerminalClose,
+  TerminalConnection,
+  TerminalStatus,
+} from './terminal/types.ts'
 export type { TerminalSize } from './upstream/protocol.ts'
 export type { SocketConstructor, SocketLike } from './terminal/socket-class.ts'
 

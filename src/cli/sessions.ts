@@ -1,8 +1,8 @@
 import { assertSegment } from '../lib/arguments.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { deleteTerminalSession, listTerminalSessions, type TerminalSession } from '../upstream/sessions.ts'
+import type { RequestOptions } from '../upstream/resolve.ts'
+import { deleteSession as deleteAtServer, listSessions, type TerminalSession } from '../upstream/sessions.ts'
 import { advise, exitStatusOf, printError } from './failure.ts'
 import { millisecondsOf, TARGET_FLAGS, type Call, type Command } from './flags.ts'
 import { CommandError, WRONG_USE, type Host } from './host.ts'
@@ -67,7 +67,7 @@ async function rm(call: Call, host: Host, signal: AbortSignal): Promise<number> 
 }
 
 /** Sends one request to the server of the command; `action` completes "Cannot …" in the error of a timeout. */
-type Send = <T>(action: string, request: (options: UpstreamOptions) => Promise<T>) => Promise<T>
+type Send = <T>(action: string, request: (options: RequestOptions) => Promise<T>) => Promise<T>
 
 const DEFAULT_TIMEOUT_MS = 30_000
 
@@ -95,7 +95,7 @@ const NO_SESSIONS = 'No sessions.\n'
 
 /** Gets all sessions of the user. */
 function findSessions(send: Send): Promise<TerminalSession[]> {
-  return send('list the sessions', listTerminalSessions)
+  return send('list the sessions', listSessions)
 }
 
 /** Deletes a session, on the word of the user, and prints the result. Resolves with whether it was deleted. */
@@ -104,7 +104,7 @@ async function deleteSession(id: string, send: Send, host: Host): Promise<boolea
   const shown = id.replaceAll(/[^\w.-]/g, '?')
   try {
     const request = `delete the session ${shown}`
-    const wasThere = await send(request, (options) => deleteTerminalSession({ ...options, sessionId: id }))
+    const wasThere = await send(request, (options) => deleteAtServer({ ...options, sessionId: id }))
     host.stdout.write(`${wasThere ? 'deleted' : 'not there:'} ${shown}\n`)
     return wasThere
   } catch (error) {

@@ -4,7 +4,7 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { errorCode } from '../lib/errors.ts'
 import { askToAuthorize } from '../client/authorize.ts'
 import type { Client } from '../client/client.ts'
-import { buildUpstreamAuth } from '../upstream/auth.ts'
+import { authFor, resolveCredential } from '../upstream/auth.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl } from '../upstream/url.ts'
 import { isRefused, WrongReturn } from './answers.ts'
@@ -107,10 +107,9 @@ export class Authorizer {
 
 /** Checks all fields now: the sessions of the owner that live are renewed with them. */
 function check(options: UpstreamOptions): Authorization {
-  const { authType = 'bearer', key, ...rest } = options
-  const { userId, chatId } = rest
-  buildUpstreamAuth({ ...rest, authType, key: typeof key === 'function' ? undefined : key })
+  const { authType = 'bearer', key, userId, chatId } = options
   const upstream = readUpstream(options)
+  authFor(resolveCredential(authType, typeof key === 'function' ? undefined : key), upstream)
   buildUpstreamHttpUrl(upstream.base, upstream)
   // One server has many spellings: with and without a slash at the end, as http and as ws.
   return { upstream, owner: { base: buildUpstreamHttpUrl(upstream.base, {}), userId, chatId } }

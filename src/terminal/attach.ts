@@ -2,7 +2,7 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { delay, startDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
 import { isTransient, retryAfter, terminalError } from '../upstream/failures.ts'
-import { resolveUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { resolveUpstream, type RequestOptions } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
 import { UpstreamConnection } from './connection.ts'
 import { dial, type Attempt } from './dial.ts'
@@ -101,7 +101,7 @@ export function delayAfter(tryNumber: number, { delay: first }: Pick<Tries, 'del
 async function tryOnce<S extends Sink>(
   settings: Settings,
   createSink: CreateSink<S>,
-  options: UpstreamOptions,
+  options: RequestOptions,
   lease: Lease,
   signal: AbortSignalLike,
   progress: AttachProgress,

@@ -1,5 +1,6 @@
 import { withCallSite } from '../lib/call-site.ts'
-import { readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
+import { knownOptions } from '../upstream/resolve.ts'
+import { CONNECT_OPTIONS, readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
 import { ResumableTerminal } from './terminal.ts'
 import type { TerminalConnection } from './types.ts'
 
@@ -38,7 +39,8 @@ import type { TerminalConnection } from './types.ts'
  * @throws {TerminalError} ERR_TERMINAL_TIMEOUT when `timeout` ran out.
  * @throws {TerminalError} ERR_TERMINAL_INVALID_URL, ERR_TERMINAL_FORBIDDEN, ERR_TERMINAL_MISSING_USER or
  * ERR_TERMINAL_PROTOCOL when {@link TerminalErrorCode} says so.
- * @throws {TypeError} ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE when an option has a wrong type or value.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE when an option has a wrong type or value, or does
+ * not exist.
  * @throws {RangeError} ERR_OUT_OF_RANGE when a number is out of its range.
  * @throws The `reason` of `signal` when the signal aborts.
  */
@@ -51,5 +53,6 @@ export async function openTerminal(
   options: ConnectTerminalOptions,
   onRetry?: Settings['onRetry'],
 ): Promise<TerminalConnection> {
-  return ResumableTerminal.open({ ...readSettings(options), onRetry })
+  const known = knownOptions('connectTerminal', options, CONNECT_OPTIONS)
+  return ResumableTerminal.open({ ...readSettings(known), onRetry })
 }

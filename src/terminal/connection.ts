@@ -8,7 +8,7 @@ import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
 import { isKnownToTakeAllInput, takesAllInput } from '../upstream/input.ts'
-import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { lookUpSession, type SessionRequestOptions } from '../upstream/sessions.ts'
 import { whereOf, wsUrlFor } from '../upstream/url.ts'
 import type { Attempt, Dialled } from './dial.ts'
 import { endShell } from './farewell.ts'
@@ -33,7 +33,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
   readonly #closed = new Deferred<TerminalClose>()
   readonly closed: Promise<TerminalClose> = this.#closed.promise
   // Without the signal of connecting, which would be kept in memory.
-  readonly #sessionOptions: TerminalSessionOptions
+  readonly #sessionOptions: SessionRequestOptions
   readonly #socket: UpstreamSocket
   readonly #sink: Sink
   readonly #kept: KeptSession | undefined

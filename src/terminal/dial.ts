@@ -6,7 +6,7 @@ import { failureError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
 import type { Upstream } from '../upstream/resolve.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
-import { lookUpSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { lookUpSession, type SessionRequestOptions } from '../upstream/sessions.ts'
 import { endShell } from './farewell.ts'
 import type { KeptSession } from './kept-session.ts'
 import type { Lease } from './lease.ts'
@@ -21,7 +21,7 @@ export interface Attempt {
   /** The URLs and credentials of this attempt. */
   readonly upstream: Upstream
   /** The options to look the session up with. Their signal ends the attempt. */
-  readonly sessionOptions: TerminalSessionOptions & { readonly signal: AbortSignalLike }
+  readonly sessionOptions: SessionRequestOptions & { readonly signal: AbortSignalLike }
   readonly url: string
   readonly keyInUrl: boolean
   /** The beginning of an error's message: what was tried, and where. */

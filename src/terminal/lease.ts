@@ -1,8 +1,8 @@
 import { Cancellation, throwIfAborted, type AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import type { RequestControl } from '../upstream/http.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
-import { createSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import type { RequestOptions } from '../upstream/resolve.ts'
+import { createSession, type SessionRequestOptions } from '../upstream/sessions.ts'
 import { removeSession } from './removal.ts'
 
 // An orchestrator starts a container first, and creates the session even if the caller has given up (PROTOCOL 3.10).
@@ -10,7 +10,7 @@ const ORPHAN_TIMEOUT_MS = 30_000
 
 interface Created {
   readonly sessionId: string
-  readonly upstream: UpstreamOptions
+  readonly upstream: RequestOptions
   readonly isBehindOrchestrator: boolean
   /** Whether a server has opened a connection to it. */
   wasOpened: boolean
@@ -36,7 +36,7 @@ export class Lease {
   }
 
   /** Returns the session's id. Creates the session if there is none yet. */
-  async acquire(upstream: UpstreamOptions, signal: AbortSignalLike): Promise<string> {
+  async acquire(upstream: RequestOptions, signal: AbortSignalLike): Promise<string> {
     const known = this.#named ?? this.#created?.sessionId
     if (known !== undefined) return known
     throwIfAborted(signal)
@@ -83,7 +83,7 @@ export class Lease {
   }
 
   /** Ends the lease of an open terminal. Deletes the session unless it is kept, as `release` does. */
-  async end(session: TerminalSessionOptions, generation?: string): Promise<void> {
+  async end(session: SessionRequestOptions, generation?: string): Promise<void> {
     if (this.#deleteAtEnd) await removeSession(session, { wasOpened: true, generation })
   }
 

@@ -3,7 +3,7 @@ import { BRIEFLY, delay, startDeadline, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { isOwnRefusal, isUnavailable, retryAfter } from '../upstream/failures.ts'
 import type { RequestControl } from '../upstream/http.ts'
-import { deleteSession, type TerminalSessionOptions } from '../upstream/sessions.ts'
+import { deleteSession, type SessionRequestOptions } from '../upstream/sessions.ts'
 
 // Before the second try. The delay doubles with each try.
 const FIRST_DELAY_MS = 250
@@ -25,7 +25,7 @@ export interface Removal {
  * Deletes a session, on the word of the caller. Tries again if the DELETE was refused for a while. Resolves when it is
  * deleted, or after 3 s; then it goes on in the background, for a minute in all, and does not keep the process alive.
  */
-export async function removeSession(session: TerminalSessionOptions, removal: Removal): Promise<void> {
+export async function removeSession(session: SessionRequestOptions, removal: Removal): Promise<void> {
   // Where the chat is the id of the session (PROTOCOL 2.7), a later DELETE would end the next session of the chat.
   const patience = session.sessionId === session.chatId ? BRIEFLY : PATIENCE
   const late = startDeadline(patience, undefined, () => new Error('The server does not delete the session'), true)
@@ -40,7 +40,7 @@ export async function removeSession(session: TerminalSessionOptions, removal: Re
 }
 
 async function removeInTheEnd(
-  session: TerminalSessionOptions,
+  session: SessionRequestOptions,
   { wasOpened, generation }: Removal,
   control: RequestControl,
   late: AbortSignalLike,

@@ -1,13 +1,14 @@
-import { assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
+import { assertKnown, assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { sendsCookies } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
-import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
+import { readUpstream, type RequestOptions, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl, whereOf } from '../upstream/url.ts'
 import type { KeptSession } from './kept-session.ts'
 import { sendsHeaders, WebSocket, type SocketConstructor } from './socket-class.ts'
+import type { ReconnectOptions, RetryOptions } from './types.ts'
 
 /** The options of `connectTerminal`. `base` and `userId` are required, and most servers want a `key`. */
 export interface ConnectTerminalOptions extends UpstreamOptions {
@@ -43,29 +44,25 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    */
   timeout?: number | undefined
   /**
-   * `attempts`: the number of tries in all. `delay`: ms before the second try. Only failures that may pass are tried
-   * again: a connection refused or reset, HTTP 429 of a limit on requests, 502, 503 and 504, close codes 1012 and 1013, and
-   * 4003 "not reachable". The delay doubles from try to try, up to 8 000 ms, and is shortened by a random part of at most
-   * half; a `Retry-After` that is longer is heeded, up to 8 000 ms. Either field may be left out.
+   * How often to try, and the first pause; `false` tries once. Only failures that may pass are tried again: a connection
+   * refused or reset, HTTP 429 of a limit on requests, 502, 503 and 504, close codes 1012 and 1013, and 4003 "not
+   * reachable".
    *
    * If the answer to a POST is lost, the new session is looked for in the list of sessions. It is not found, and so not
    * deleted, if the same user created another at the same time, or if the server is an Open Terminal up to 0.11, which
    * does not tell who owns a session.
    * @defaultValue 5 attempts, 1 000 ms
    */
-  retry?: { attempts?: number | undefined; delay?: number | undefined } | undefined
+  retry?: RetryOptions | false | undefined
   /**
-   * What to do when the connection drops and the server keeps the shell, as a gateway of this package does: tries to
-   * resume the session. `delay`: ms before the first try; doubles from try to try, up to 8 000 ms, and is shortened by a
-   * random part of at most half. `timeout`: ms after which the terminal has ended, from 0 to 2147483647; after a sleep, one
-   * more try is made. Either field may be left out. `false` never resumes. With any other server, a terminal whose
-   * connection drops has ended.
+   * How to resume the session when the connection drops and the server keeps the shell, as a gateway of this package
+   * does. `false` never resumes. With any other server, a terminal whose connection drops has ended.
    *
    * A try that fails never deletes the session. Only the gateway itself ends the tries early: it does not have the
    * session, denies access, has another client (4009), or refuses the key twice in a row.
    * @defaultValue 500 ms, for as long as the gateway keeps the shell
    */
-  reconnect?: { delay?: number | undefined; timeout?: number | undefined } | false | undefined
+  reconnect?: ReconnectOptions | false | undefined
   /**
    * ms of silence after which an attach counts as accepted, because no server confirms it. Before that, the server is
    * asked whether the session exists, which may take 500 ms even if `settle` is shorter.
@@ -91,6 +88,24 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    */
   WebSocket?: SocketConstructor | undefined
 }
+
+/** The names of the options that {@link UpstreamOptions} lacks. */
+export const CONNECT_OPTIONS: ReadonlyArray<Exclude<keyof ConnectTerminalOptions, keyof UpstreamOptions>> = [
+  'sessionId',
+  'deleteOnClose',
+  'size',
+  'tokenInUrl',
+  'timeout',
+  'retry',
+  'reconnect',
+  'settle',
+  'keepAlive',
+  'maxBuffered',
+  'WebSocket',
+]
+
+/** {@link ConnectTerminalOptions} whose signal may be one of our own. */
+export interface ConnectOptions extends RequestOptions, Omit<ConnectTerminalOptions, keyof UpstreamOptions> {}
 
 /** How often something is tried, and how long the pauses are. */
 export interface Tries {
@@ -132,7 +147,7 @@ export const KEEP_ALIVE = 30_000
 export const MAX_BUFFERED: number = 1024 * 1024
 
 /** Checks the options, and reads each of them once, because the caller may change its objects later. */
-export function readSettings(options: ConnectTerminalOptions): Settings {
+export function readSettings(options: ConnectOptions): Settings {
   assertObject('options', options)
   const {
     authType = 'bearer',
@@ -156,7 +171,7 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertSignal(signal)
   if (typeof deleteOnClose !== 'boolean') throw wrongType('deleteOnClose', 'a boolean', deleteOnClose)
-  const retry = readRetry(retrying)
+  const retry = retrying === false ? { attempts: 1, delay: 0 } : readRetry(retrying)
   const reconnect = resuming === false ? undefined : readReconnect(resuming)
   assertWhole('settle', settle, 0, LONGEST_TIMER)
   assertWhole('keepAlive', keepAlive, 0, LONGEST_TIMER)
@@ -187,18 +202,20 @@ export function readSettings(options: ConnectTerminalOptions): Settings {
   }
 }
 
-function readReconnect(given: object): NonNullable<Settings['reconnect']> {
+function readReconnect(given: ReconnectOptions): NonNullable<Settings['reconnect']> {
   assertObject('reconnect', given)
-  const { delay = 500, timeout }: Partial<NonNullable<Settings['reconnect']>> = given
+  assertKnown('reconnect', given, ['delay', 'timeout'])
+  const { delay = 500, timeout } = given
   assertWhole('reconnect.delay', delay, 0, LONGEST_TIMER)
   if (timeout !== undefined) assertWhole('reconnect.timeout', timeout, 0, LONGEST_TIMER)
   return { delay, timeout }
 }
 
-function readRetry(given: object): Tries {
+function readRetry(given: RetryOptions): Tries {
   assertObject('retry', given)
-  const { attempts = 5, delay = 1_000 }: Partial<Tries> = given
-  assertWhole('retry.attempts', attempts, 0, Number.MAX_SAFE_INTEGER)
+  assertKnown('retry', given, ['attempts', 'delay'])
+  const { attempts = 5, delay = 1_000 } = given
+  assertWhole('retry.attempts', attempts, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('retry.delay', delay, 0, LONGEST_TIMER)
   return { attempts, delay }
 }

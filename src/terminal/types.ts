@@ -1,5 +1,35 @@
 import type { TerminalError } from '../lib/errors.ts'
 
+/** How often, and after which pauses, connecting is tried again. */
+export interface RetryOptions {
+  /**
+   * The number of tries in all, from 1.
+   * @defaultValue 5
+   */
+  attempts?: number | undefined
+  /**
+   * ms before the second try, from 0 to 2147483647. The delay doubles from try to try, up to 8 000 ms, and is shortened
+   * by a random part of at most half. A `Retry-After` that is longer is heeded, up to 8 000 ms.
+   * @defaultValue 1 000 ms
+   */
+  delay?: number | undefined
+}
+
+/** How a session is resumed that a gateway keeps. */
+export interface ReconnectOptions {
+  /**
+   * ms before the first try, from 0 to 2147483647. The delay doubles from try to try, up to 8 000 ms, and is shortened
+   * by a random part of at most half.
+   * @defaultValue 500 ms
+   */
+  delay?: number | undefined
+  /**
+   * ms after which the terminal has ended, from 0 to 2147483647. After a sleep, one more try is made.
+   * @defaultValue as long as the gateway keeps the shell
+   */
+  timeout?: number | undefined
+}
+
 /** Whether a terminal can be used: `reconnecting` while a connection that was cut off is being restored. */
 export type TerminalStatus = 'open' | 'reconnecting' | 'closed'
 

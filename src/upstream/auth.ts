@@ -1,6 +1,7 @@
 import {
   assertContext,
   assertHeaderValue,
+  assertKnown,
   assertObject,
   assertSegment,
   wrongType,
@@ -128,6 +129,8 @@ export interface UpstreamAuthOptions {
   headers?: Record<string, string> | undefined
 }
 
+const KNOWN = ['authType', 'key', 'userId', 'chatId', 'contextId', 'cookie', 'headers']
+
 /** The result of {@link buildUpstreamAuth}. */
 export interface UpstreamAuth {
   /** The headers of HTTP requests, and of the WebSocket handshake if the runtime can send headers there. */
@@ -152,11 +155,12 @@ export interface UpstreamAuth {
  *
  * @throws {TypeError} ERR_INVALID_ARG_TYPE when an argument has the wrong type.
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when an id is empty or cannot be a header, when the key is not printable
- * ASCII, when `authType` is unknown, or when one of `headers` may not be sent.
+ * ASCII, when `authType` is unknown, when one of `headers` may not be sent, or when there is no such option.
  * @see https://github.com/open-webui/terminals/blob/v0.2.2/terminals/routers/proxy.py `_validate_ws_auth`
  */
 export function buildUpstreamAuth(options: UpstreamAuthOptions): UpstreamAuth {
   assertObject('options', options)
+  assertKnown('buildUpstreamAuth', options, KNOWN)
   const { authType, key } = options
   return authFor(resolveCredential(authType, key), { ...options, headers: readHeaders(options.headers, authType) })
 }

@@ -1,13 +1,13 @@
 import { assertObject } from '../lib/arguments.ts'
 import { hasCode } from '../lib/errors.ts'
 import { request as requestOnce, type SessionReply } from './requests.ts'
-import type { UpstreamOptions } from './resolve.ts'
+import type { RequestOptions } from './resolve.ts'
 
 /** The part of the options that says who asks, and that changes while a session lives. */
-export type Credentials = Pick<UpstreamOptions, 'authType' | 'key' | 'cookie' | 'headers'>
+export type Credentials = Pick<RequestOptions, 'authType' | 'key' | 'cookie' | 'headers'>
 
 /** Options whose credentials are renewed, as those of a session of a gateway by each client of its owner. */
-export interface RenewedOptions extends UpstreamOptions {
+export interface RenewedOptions extends RequestOptions {
   /** Returns the credentials, each always as the same object, the newest first. They replace those of the options. */
   readonly credentials?: (() => readonly Credentials[]) | undefined
 }
@@ -27,7 +27,7 @@ export function request(
 /** Calls `ask` as {@link request} sends a request. It has to throw the error of a 401. */
 export async function withCredentials<T>(
   options: RenewedOptions,
-  ask: (options: UpstreamOptions) => Promise<T>,
+  ask: (options: RequestOptions) => Promise<T>,
 ): Promise<T> {
   assertObject('options', options)
   const all = options.credentials ?? (() => [options])

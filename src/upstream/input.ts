@@ -3,7 +3,7 @@ import { abortable, BRIEFLY, withDeadline } from '../lib/deadline.ts'
 import { withCredentials } from './credentials.ts'
 import { statusError } from './failures.ts'
 import { asRecord, exchange, serverMessage } from './requests.ts'
-import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
+import { resolveUpstream, type RequestOptions } from './resolve.ts'
 
 // An old server may be upgraded, so it is asked again after an hour.
 const REMEMBERED = 3_600_000
@@ -22,7 +22,7 @@ interface Question {
 const questions = new Map<string, Question>()
 
 /** Whether a server takes all input, if it has answered that before. */
-export function isKnownToTakeAllInput(options: UpstreamOptions): boolean | undefined {
+export function isKnownToTakeAllInput(options: RequestOptions): boolean | undefined {
   return find(keyOf(options))?.result
 }
 
@@ -33,7 +33,7 @@ export function isKnownToTakeAllInput(options: UpstreamOptions): boolean | undef
  *
  * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `get_user_terminal_output`
  */
-export async function takesAllInput(options: UpstreamOptions, signal: AbortSignalLike): Promise<boolean> {
+export async function takesAllInput(options: RequestOptions, signal: AbortSignalLike): Promise<boolean> {
   const key = keyOf(options)
   const question = find(key) ?? ask(key, options)
   question.waiting += 1
@@ -44,7 +44,7 @@ export async function takesAllInput(options: UpstreamOptions, signal: AbortSigna
   })
 }
 
-function keyOf({ base, userId, policyId, contextId }: UpstreamOptions): string {
+function keyOf({ base, userId, policyId, contextId }: RequestOptions): string {
   return JSON.stringify([String(base), userId, policyId, contextId])
 }
 
@@ -53,7 +53,7 @@ function find(key: string): Question | undefined {
   return question && performance.now() < question.until ? question : undefined
 }
 
-function ask(key: string, options: UpstreamOptions): Question {
+function ask(key: string, options: RequestOptions): Question {
   const stop = new Cancellation()
   const answer = withDeadline(BRIEFLY, stop, (signal) => withCredentials({ ...options, signal }, request)).then(
     (result) => (question.result = result),
@@ -70,7 +70,7 @@ function ask(key: string, options: UpstreamOptions): Question {
 }
 
 /** Asks for the output of the user's shell, which only the servers that take all input have (PROTOCOL 2.17). */
-async function request(options: UpstreamOptions): Promise<boolean> {
+async function request(options: RequestOptions): Promise<boolean> {
   const { headers, httpUrl } = await resolveUpstream(options)
   const { status, json } = await exchange(httpUrl('user', 'output'), { method: 'GET', headers, signal: options.signal })
   // A key that is not accepted, or a proxy that cannot ask the server at the moment.

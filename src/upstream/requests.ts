@@ -6,7 +6,7 @@ import { withoutSecrets } from '../lib/errors.ts'
 import { evidenceOf } from './advice.ts'
 import { failureError, isCut, statusError, terminalError } from './failures.ts'
 import type { HttpAnswer, HttpRequest, RequestControl } from './http.ts'
-import { resolveUpstream, type UpstreamOptions } from './resolve.ts'
+import { resolveUpstream, type RequestOptions } from './resolve.ts'
 import { whereOf } from './url.ts'
 
 /** The answer to any request, of any status and with any body. */
@@ -31,7 +31,7 @@ interface RequestPlan {
 }
 
 /** Resolves with an answer of 200. For a request about one session, also with the server's own 404. */
-export async function request(what: string, options: UpstreamOptions, plan: RequestPlan): Promise<SessionReply> {
+export async function request(what: string, options: RequestOptions, plan: RequestPlan): Promise<SessionReply> {
   const { method, one, control, generation } = plan
   const { headers, hasKey, redact, httpUrl } = await resolveUpstream(options)
   // Without this check, a missing id would turn into a request about all sessions.

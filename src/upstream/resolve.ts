@@ -1,4 +1,4 @@
-import { assertObject, assertSignal } from '../lib/arguments.ts'
+import { assertKnown, assertObject, assertSignal } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import { createRedact, type Redact } from '../lib/errors.ts'
@@ -60,15 +60,42 @@ export interface UpstreamOptions {
    */
   headers?: Record<string, string> | undefined
   /**
-   * An `AbortSignal`. Cancels a request or connecting: the promise rejects with the signal's `reason`. Requests have no time
-   * limit of their own: use `AbortSignal.timeout(ms)`. The signal has no effect on an open terminal.
+   * Cancels a request or connecting: the promise rejects with the signal's `reason`. Requests have no time limit of
+   * their own: use `AbortSignal.timeout(ms)`. The signal has no effect on an open terminal.
    * @defaultValue none
    */
-  signal?: AbortSignalLike | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** The names of all {@link UpstreamOptions}. */
+export const UPSTREAM_OPTIONS: ReadonlyArray<keyof UpstreamOptions> = [
+  'base',
+  'authType',
+  'key',
+  'userId',
+  'policyId',
+  'contextId',
+  'chatId',
+  'cookie',
+  'headers',
+  'signal',
+]
+
+/** Returns a copy of the options of `owner`. Throws if it has others than {@link UpstreamOptions} and `more`. */
+export function knownOptions<T extends UpstreamOptions>(owner: string, options: T, more: readonly string[]): T {
+  assertObject('options', options)
+  const given = { ...options }
+  assertKnown(owner, given, [...UPSTREAM_OPTIONS, ...more])
+  return given
+}
+
+/** {@link UpstreamOptions} whose signal may be one of our own. */
+export interface RequestOptions extends Omit<UpstreamOptions, 'signal'> {
+  readonly signal?: AbortSignalLike | undefined
 }
 
 /** Options that ask as a page does. */
-export interface PageOptions extends UpstreamOptions {
+export interface PageOptions extends RequestOptions {
   /** The `Origin` that the page's browser sends. */
   readonly origin?: string | undefined
 }
@@ -84,7 +111,7 @@ export interface Upstream extends UpstreamAuth {
 }
 
 /** Returns a copy of options that stays the same when the caller changes its URL or its headers. */
-export function readUpstream<T extends UpstreamOptions>(options: T): T & { readonly base: string } {
+export function readUpstream<T extends RequestOptions>(options: T): T & { readonly base: string } {
   const { base, headers, authType } = options
   return { ...options, base: readBase(base), headers: readHeaders(headers, authType) }
 }

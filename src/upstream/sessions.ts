@@ -1,4 +1,4 @@
-import { assertObject, assertSegment } from '../lib/arguments.ts'
+import { assertSegment } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { withCallSite } from '../lib/call-site.ts'
 import { withDeadline } from '../lib/deadline.ts'
@@ -6,7 +6,7 @@ import { request } from './credentials.ts'
 import { isCut } from './failures.ts'
 import type { RequestControl } from './http.ts'
 import { asRecord, exchange, unexpected, type SessionReply } from './requests.ts'
-import { readUpstream, resolveUpstream, type UpstreamOptions } from './resolve.ts'
+import { knownOptions, readUpstream, resolveUpstream, type RequestOptions, type UpstreamOptions } from './resolve.ts'
 
 /** A shell on the server, with or without a client. */
 export interface TerminalSession {
@@ -22,6 +22,20 @@ export interface TerminalSession {
 export interface TerminalSessionOptions extends UpstreamOptions {
   /** The id that the server gave the session. */
   sessionId: string
+}
+
+/** {@link TerminalSessionOptions} whose signal may be one of our own. */
+export interface SessionRequestOptions extends RequestOptions {
+  readonly sessionId: string
+}
+
+/** Calls `act` with a copy of the options, among which all functions know `sessionId`: they may share one object. */
+function withOptions<T extends UpstreamOptions, R>(
+  owner: string,
+  options: T,
+  act: (options: T) => Promise<R>,
+): Promise<R> {
+  return withCallSite(async () => act(knownOptions(owner, options, ['sessionId'])))
 }
 
 /**
@@ -46,7 +60,7 @@ export interface TerminalSessionOptions extends UpstreamOptions {
  * @see https://github.com/open-webui/open-terminal/blob/v0.11.34/open_terminal/main.py `create_terminal`
  */
 export async function createTerminalSession(options: UpstreamOptions): Promise<TerminalSession> {
-  return withCallSite(async () => (await createSession(options)).session)
+  return withOptions('createTerminalSession', options, async (given) => (await createSession(given)).session)
 }
 
 /** A session that was created. */
@@ -57,8 +71,7 @@ export interface CreatedSession {
 }
 
 /** Starts a shell. `control` is that of the POST. */
-export async function createSession(options: UpstreamOptions, control?: RequestControl): Promise<CreatedSession> {
-  assertObject('options', options)
+export async function createSession(options: RequestOptions, control?: RequestControl): Promise<CreatedSession> {
   // A copy: the caller may change its object while the key is asked for.
   const asked = readUpstream(options)
   const sentAt = performance.now()
@@ -80,7 +93,7 @@ export async function createSession(options: UpstreamOptions, control?: RequestC
  * It is the session if no other was created since the POST was sent. A server that shows every user's sessions to
  * everyone (PROTOCOL 2.8) does not tell whose it is; there, only a session whose id is the chat is safe to take.
  */
-async function findLostSession(options: UpstreamOptions, sentAt: number): Promise<CreatedSession | undefined> {
+async function findLostSession(options: RequestOptions, sentAt: number): Promise<CreatedSession | undefined> {
   const answer = await request('list the terminal sessions', options, { method: 'GET' })
   // Times are compared by the server's clock only: the clock of this machine may differ.
   const sent = Date.parse(answer.header('date') ?? '') - (performance.now() - sentAt)
@@ -125,9 +138,12 @@ function created({ header }: SessionReply, session: TerminalSession): CreatedSes
  * @throws {TerminalError} ERR_TERMINAL_PROTOCOL when the answer is no list of sessions.
  */
 export async function listTerminalSessions(options: UpstreamOptions): Promise<TerminalSession[]> {
-  return withCallSite(async () =>
-    parseSessions(await request('list the terminal sessions', options, { method: 'GET' })),
-  )
+  return withOptions('listTerminalSessions', options, listSessions)
+}
+
+/** Lists the sessions as {@link listTerminalSessions} does. */
+export async function listSessions(options: RequestOptions): Promise<TerminalSession[]> {
+  return parseSessions(await request('list the terminal sessions', options, { method: 'GET' }))
 }
 
 /**
@@ -148,17 +164,17 @@ export async function listTerminalSessions(options: UpstreamOptions): Promise<Te
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when the id cannot be a segment of a path.
  */
 export async function getTerminalSession(options: TerminalSessionOptions): Promise<TerminalSession | undefined> {
-  return withCallSite(() => findSession(options))
+  return withOptions('getTerminalSession', options, findSession)
 }
 
-async function findSession(options: TerminalSessionOptions): Promise<TerminalSession | undefined> {
+async function findSession(options: SessionRequestOptions): Promise<TerminalSession | undefined> {
   const answer = await request('look up the terminal session', options, { method: 'GET', one: options })
   return answer.status === 404 ? undefined : parseSession(answer, answer.json)
 }
 
 /** Looks a session up as {@link getTerminalSession} does, for at most `ms`; `outer` cancels it earlier. */
 export function lookUpSession(
-  options: TerminalSessionOptions,
+  options: SessionRequestOptions,
   ms: number,
   outer: AbortSignalLike | undefined,
 ): Promise<TerminalSession | undefined> {
@@ -183,12 +199,12 @@ export function lookUpSession(
  * @throws {TypeError} ERR_INVALID_ARG_VALUE when the id cannot be a segment of a path.
  */
 export async function deleteTerminalSession(options: TerminalSessionOptions): Promise<boolean> {
-  return withCallSite(() => deleteSession(options))
+  return withOptions('deleteTerminalSession', options, (given) => deleteSession(given))
 }
 
 /** Ends a session. With `generation`, a gateway keeps it if another client has attached since (PROTOCOL 8.6). */
 export async function deleteSession(
-  options: TerminalSessionOptions,
+  options: SessionRequestOptions,
   details: { readonly control?: RequestControl; readonly generation?: string | undefined } = {},
 ): Promise<boolean> {
   const answer = await request('delete the terminal session', options, { method: 'DELETE', one: options, ...details })

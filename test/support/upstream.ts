@@ -23,9 +23,14 @@ export async function upstreamOf(options: TestUpstreamOptions = {}): Promise<Tes
   return upstream
 }
 
-/** Returns options that an upstream of {@link upstreamOf} accepts, with a short `settle`. */
-export function clientOf({ url }: { url: string }): { base: string; key: string; userId: string; settle: number } {
-  return { base: url, key: 'sk-canary', userId: 'ada', settle: 50 }
+/** Returns options that an upstream of {@link upstreamOf} accepts. */
+export function userOf({ url }: { url: string }): { base: string; key: string; userId: string } {
+  return { base: url, key: 'sk-canary', userId: 'ada' }
+}
+
+/** Returns the same, with a short `settle`, for `connectTerminal`. */
+export function clientOf(upstream: { url: string }): ReturnType<typeof userOf> & { settle: number } {
+  return { ...userOf(upstream), settle: 50 }
 }
 
 /** Starts a server on a free port and returns its base URL. */

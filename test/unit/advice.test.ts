@@ -7,7 +7,7 @@ import { adviceOn, type Evidence } from '../../src/upstream/advice.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { certificate, privateKey } from '../support/certificate.ts'
 import { gateway, page, refuse, type Habits } from '../support/gateway.ts'
-import { afterwards, clientOf, listen, nobody, rejection, serve, upstreamOf } from '../support/upstream.ts'
+import { afterwards, clientOf, listen, nobody, rejection, serve, upstreamOf, userOf } from '../support/upstream.ts'
 
 const HTML = { 'content-type': 'text/html; charset=utf-8' }
 const BASIC = { 'www-authenticate': 'Basic realm="private"' }
@@ -79,7 +79,7 @@ const fronts: Array<[what: string, upgrade: NonNullable<Habits['upgrade']>, advi
 const connecting = (url: string, options: Options = {}): ReturnType<typeof rejection> =>
   rejection(connectTerminal({ ...clientOf({ url }), ...options }))
 /** Lists the sessions of a server that fails. */
-const listing = (url: string): ReturnType<typeof rejection> => rejection(listTerminalSessions(clientOf({ url })))
+const listing = (url: string): ReturnType<typeof rejection> => rejection(listTerminalSessions(userOf({ url })))
 
 describe('connectTerminal says what to do about', () => {
   it.each(answers)('the answer %j: ERR_TERMINAL_%s', async (create, code, advice, options = {}) => {

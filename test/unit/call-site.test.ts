@@ -10,7 +10,7 @@ import {
 import { withCallSite } from '../../src/lib/call-site.ts'
 import { probeUpstream } from '../../src/probe.ts'
 import { open } from '../support/terminal.ts'
-import { clientOf, rejection, upstreamOf } from '../support/upstream.ts'
+import { rejection, upstreamOf, userOf } from '../support/upstream.ts'
 
 type Call = (options: ConnectTerminalOptions & { sessionId: string }) => Promise<unknown>
 
@@ -31,7 +31,7 @@ function lineOfTheCaller<T>(call: () => Promise<T>): Promise<T> {
 describe('the stack of an error', () => {
   it.each(CALLS)('of %s names the caller when the server refuses the key', async (_name, call) => {
     const upstream = await upstreamOf()
-    const options = { ...clientOf(upstream), key: 'wrong', sessionId: 's1' }
+    const options = { ...userOf(upstream), key: 'wrong', sessionId: 's1' }
     const error = await rejection(lineOfTheCaller(() => call(options)))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED' })
     expect(error.stack).toMatch(/^TerminalError: Cannot .*\n {4}at [^]*lineOfTheCaller/)

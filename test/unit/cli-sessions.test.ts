@@ -4,7 +4,7 @@ import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { user } from '../support/attach.ts'
 import { run, start, type HostOptions } from '../support/host.ts'
 import { answering } from '../support/probe.ts'
-import { clientOf, nobody, until, upstreamOf } from '../support/upstream.ts'
+import { nobody, until, upstreamOf, userOf } from '../support/upstream.ts'
 
 const keyless: HostOptions = { env: { TERMINAL_UPSTREAM_KEY: undefined } }
 
@@ -14,7 +14,7 @@ async function fill(options: TestUpstreamOptions = {}) {
   const lines: string[] = []
   const ids: string[] = []
   for (const userId of ['ada', 'ada', 'bob', 'ada']) {
-    const { id, createdAt, pid } = await createTerminalSession({ ...clientOf(upstream), userId })
+    const { id, createdAt, pid } = await createTerminalSession({ ...userOf(upstream), userId })
     if (userId === 'bob') continue
     ids.push(id)
     lines.push(`${id}  ${createdAt}  ${pid}\n`)

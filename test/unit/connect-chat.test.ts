@@ -5,7 +5,7 @@ import { clientTo, startProxy } from '../support/proxy.ts'
 import { lenient, orchestrators, ownServers, strictInside } from '../support/raw-client.ts'
 import { echo, promptAndEcho } from '../support/shells.ts'
 import { open, refusalOf } from '../support/terminal.ts'
-import { afterwards, clientOf, outputWith, rejection, upstreamOf } from '../support/upstream.ts'
+import { afterwards, clientOf, outputWith, rejection, upstreamOf, userOf } from '../support/upstream.ts'
 
 const withChat = [
   ...orchestrators.flatMap((release) =>
@@ -78,9 +78,9 @@ it.each(orchestrators)(
   "connectTerminal rejects for the caller's session with a chat on %s, and keeps the session",
   async (release) => {
     const upstream = await upstreamOf({ release, inner: 'open-terminal@0.14.5' })
-    const client = { ...clientOf(upstream), settle, chatId: '7' }
+    const client = { ...userOf(upstream), chatId: '7' }
     const { id: sessionId } = await createTerminalSession(client)
-    const error = await rejection(connectTerminal({ ...client, sessionId }))
+    const error = await rejection(connectTerminal({ ...client, settle, sessionId }))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeCode: 1000 })
     expect(error.message).toContain('or it has a `chatId`: leave `sessionId` out')
     expect(upstream.sessions).toMatchObject([{ id: sessionId, chatId: '7' }])

@@ -1,10 +1,93 @@
 import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { connectTerminal, type ConnectTerminalOptions } from '../../src/index.ts'
+import {
+  buildUpstreamAuth,
+  connectTerminal,
+  createTerminalSession,
+  deleteTerminalSession,
+  getTerminalSession,
+  listTerminalSessions,
+  type ConnectTerminalOptions,
+  type UpstreamAuthOptions,
+  type UpstreamOptions,
+} from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { handshakes } from '../support/requests.ts'
 import { connectTo } from '../support/terminal.ts'
-import { afterwards, clientOf, rejection, upstreamOf } from '../support/upstream.ts'
+import { afterwards, clientOf, rejection, upstreamOf, userOf } from '../support/upstream.ts'
+
+const FUNCTIONS = {
+  connectTerminal,
+  createTerminalSession,
+  listTerminalSessions,
+  getTerminalSession,
+  deleteTerminalSession,
+  buildUpstreamAuth: async (options: object) => buildUpstreamAuth(options as UpstreamAuthOptions),
+}
+
+describe('an option that does not exist', () => {
+  it.each<[keyof typeof FUNCTIONS, object, string, string?]>([
+    ['connectTerminal', { policyID: 'gpu' }, 'policyID', 'policyId'],
+    ['createTerminalSession', { contextid: 'chat:7' }, 'contextid', 'contextId'],
+    ['listTerminalSessions', { cokie: 'a=b' }, 'cokie', 'cookie'],
+    ['getTerminalSession', { session: 's1' }, 'session', 'sessionId'],
+    ['deleteTerminalSession', { sessionID: 's1' }, 'sessionID', 'sessionId'],
+    ['buildUpstreamAuth', { header: {} }, 'header', 'headers'],
+  ])('of %s: %o is a TypeError that suggests the nearest', async (name, wrong, option, nearest) => {
+    const upstream = await upstreamOf()
+    const options = { ...(name === 'buildUpstreamAuth' ? { authType: 'none', userId: 'ada' } : userOf(upstream)) }
+    const error = await rejection(FUNCTIONS[name]({ ...options, ...wrong } as never))
+    expect(error).toMatchObject({
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: `\`${option}\` is not an option of ${name}. Did you mean \`${nearest}\`?`,
+    })
+    expect(upstream.requests).toEqual([])
+  })
+
+  it.each([
+    [{ retry: { attempt: 3 } }, '`attempt` is not an option of retry. Did you mean `attempts`?'],
+    [{ reconnect: { timeOut: 3 } }, '`timeOut` is not an option of reconnect. Did you mean `timeout`?'],
+  ])('of connectTerminal may also be a field: %j', async (wrong, message) => {
+    const upstream = await upstreamOf()
+    expect(await rejection(connectTerminal({ ...userOf(upstream), ...wrong } as never))).toMatchObject({ message })
+  })
+
+  it('is none of those that are declared', async () => {
+    // PROTOCOL 3.11: with a later one in the container, the session of a chat is refused.
+    const upstream = await upstreamOf({ inner: 'open-terminal@0.11' })
+    const user = {
+      authType: 'session' as const,
+      key: 'sk-canary',
+      userId: 'ada',
+      policyId: 'gpu',
+      contextId: 'chat:7',
+      chatId: '7',
+      cookie: 'a=b',
+      headers: { 'X-SSO': '1' },
+      signal: new AbortController().signal,
+    }
+    const { policyId: _, signal: __, ...identity } = user
+    buildUpstreamAuth(identity satisfies Required<UpstreamAuthOptions>)
+    const all = { ...user, base: upstream.url } satisfies Required<UpstreamOptions>
+    const { id: sessionId } = await createTerminalSession(all)
+    const options: Required<ConnectTerminalOptions> = {
+      ...all,
+      sessionId,
+      deleteOnClose: true,
+      size: { cols: 80, rows: 24 },
+      tokenInUrl: 'never',
+      timeout: 10_000,
+      retry: { attempts: 2, delay: 1 },
+      reconnect: { delay: 1, timeout: 1 },
+      settle: 50,
+      keepAlive: 1_000,
+      maxBuffered: 1_000,
+      WebSocket,
+    }
+    afterwards(await connectTerminal(options))
+  })
+})
 
 describe('connectTerminal', () => {
   it.each<[string, unknown, string]>([
@@ -17,7 +100,8 @@ describe('connectTerminal', () => {
     ['keepAlive', 1.5, 'ERR_OUT_OF_RANGE'],
     ['maxBuffered', 0, 'ERR_OUT_OF_RANGE'],
     ['retry', 3, 'ERR_INVALID_ARG_TYPE'],
-    ['retry', { attempts: -1, delay: 0 }, 'ERR_OUT_OF_RANGE'],
+    ['retry', null, 'ERR_INVALID_ARG_TYPE'],
+    ['retry', { attempts: 0, delay: 0 }, 'ERR_OUT_OF_RANGE'],
     ['retry', { delay: '1' }, 'ERR_OUT_OF_RANGE'],
     ['reconnect', true, 'ERR_INVALID_ARG_TYPE'],
     ['reconnect', null, 'ERR_INVALID_ARG_TYPE'],

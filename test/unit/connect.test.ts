@@ -5,7 +5,7 @@ import { browserSocket } from '../support/browser-socket.ts'
 import { handshakes } from '../support/requests.ts'
 import { promptOnly } from '../support/shells.ts'
 import { connectTo, open } from '../support/terminal.ts'
-import { afterwards, clientOf, outputWith, rejection, releases, serve, upstreamOf } from '../support/upstream.ts'
+import { afterwards, clientOf, outputWith, rejection, releases, serve, upstreamOf, userOf } from '../support/upstream.ts'
 
 describe.each(releases)('connectTerminal to %s', (release) => {
   it('identifies itself in URL, headers and auth frame, then sends the size, then the input', async () => {
@@ -83,7 +83,7 @@ describe.each(releases)('connectTerminal to %s', (release) => {
   it('deletes the session that it created when the terminal ends, but no session of the caller', async () => {
     const upstream = await upstreamOf({ release })
     const client = clientOf(upstream)
-    const mine = await createTerminalSession(client)
+    const mine = await createTerminalSession(userOf(upstream))
     const [named, leased] = await Promise.all([
       connectTerminal({ ...client, sessionId: mine.id }),
       connectTerminal(client),
@@ -91,14 +91,14 @@ describe.each(releases)('connectTerminal to %s', (release) => {
     await Promise.all([named.close(), leased.close()])
     const deleted = upstream.requests.filter(({ method }) => method === 'DELETE').map(({ path }) => path)
     expect(deleted).toEqual([`/api/terminals/${leased.sessionId}`])
-    expect((await listTerminalSessions(client)).map(({ id }) => id)).toEqual(
+    expect((await listTerminalSessions(userOf(upstream))).map(({ id }) => id)).toEqual(
       release.startsWith('terminals') ? [mine.id] : [],
     )
   })
 
   it('rejects with ERR_TERMINAL_UNAUTHORIZED when the key is wrong', async () => {
     const upstream = await upstreamOf({ release })
-    const { id } = await createTerminalSession(clientOf(upstream))
+    const { id } = await createTerminalSession(userOf(upstream))
     const wrong = { ...clientOf(upstream), key: 'sk-wrong' }
     expect(await rejection(connectTerminal(wrong))).toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED', status: 401 })
     const error = await rejection(connectTerminal({ ...wrong, sessionId: id }))

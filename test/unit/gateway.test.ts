@@ -51,7 +51,7 @@ describe('a page behind a gateway', () => {
   it('lists, looks up and deletes its sessions', async () => {
     const gateway = await startGateway()
     const id = await createAs(gateway)
-    const page = pageOf(gateway)
+    const { settle: _, ...page } = pageOf(gateway)
     expect(await listTerminalSessions(page)).toMatchObject([{ id, pid: 0 }])
     expect(await getTerminalSession({ ...page, sessionId: id })).toMatchObject({ id })
     expect(await deleteTerminalSession({ ...page, sessionId: id })).toBe(true)

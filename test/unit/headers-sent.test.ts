@@ -13,7 +13,7 @@ import { probe, QUICK } from '../support/probe.ts'
 import { clientTo, startProxy, summaryOf } from '../support/proxy.ts'
 import { attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
 import { connectTo, open } from '../support/terminal.ts'
-import { clientOf, outputWith, rejection, releases, serve, until, upstreamOf } from '../support/upstream.ts'
+import { clientOf, outputWith, rejection, releases, serve, until, upstreamOf, userOf } from '../support/upstream.ts'
 
 const NEWEST = 'open-terminal@0.14.5'
 vi.setConfig({ testTimeout: 60_000 })
@@ -23,7 +23,7 @@ const PROBED = { ...QUICK, release: NEWEST, authTimeout: 3_000 } as const
 const PATIENT = { timeout: 20_000 }
 const BASIC = { Authorization: 'Basic YWRhOmNhbmFyeQ==' }
 
-type Options = ReturnType<typeof clientOf> & { headers: Record<string, string> }
+type Options = ReturnType<typeof userOf> & { headers: Record<string, string> }
 
 describe('headers', () => {
   it.each(releases)('pass a front of %s with every request and every handshake', async (release) => {
@@ -102,7 +102,7 @@ describe('headers', () => {
   ])('go with %s', async (_what, act) => {
     const upstream = await upstreamOf({ release: NEWEST })
     const front = await startFront(upstream)
-    await act({ ...clientOf(front), headers: TOKEN })
+    await act({ ...userOf(front), headers: TOKEN })
     expect(upstream.requests).not.toEqual([])
     expect(front.refused).toEqual([])
   })

@@ -10,7 +10,7 @@ import type { TestFault } from '../../src/testing.ts'
 import { operations } from '../support/requests.ts'
 import { promptOnly } from '../support/shells.ts'
 import { runningTimers } from '../support/timers.ts'
-import { afterwards, clientOf, rejection, serve, until, upstreamOf } from '../support/upstream.ts'
+import { afterwards, clientOf, rejection, serve, until, upstreamOf, userOf } from '../support/upstream.ts'
 
 const retry = { delay: 1 }
 const UNAVAILABLE = { code: 'ERR_TERMINAL_UNAVAILABLE' }
@@ -33,7 +33,7 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
     'finds the session by its chat on %s',
     async (release) => {
       const upstream = await upstreamOf({ release, inner: undefined, faults: { create: ['drop'] } })
-      expect(await createTerminalSession({ ...clientOf(upstream), chatId: '7' })).toMatchObject({ id: '7' })
+      expect(await createTerminalSession({ ...userOf(upstream), chatId: '7' })).toMatchObject({ id: '7' })
       expect(upstream.sessions).toHaveLength(1)
     },
   )
@@ -41,27 +41,27 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
   // PROTOCOL 2.8
   it('rejects on a server that lists the sessions of every user', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.11', faults: { create: ['drop'] } })
-    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject(RESET)
+    expect(await rejection(createTerminalSession(userOf(upstream)))).toMatchObject(RESET)
   })
 
   it('rejects when somebody else has created a session at the same time', async () => {
     const upstream = await upstreamOf({ faults: { create: [undefined, 'drop'] } })
     const headers = { authorization: 'Bearer sk-canary', 'x-user-id': 'ada' }
     await fetch(`${upstream.url}/api/terminals`, { method: 'POST', headers })
-    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject(UNAVAILABLE)
+    expect(await rejection(createTerminalSession(userOf(upstream)))).toMatchObject(UNAVAILABLE)
   })
 
   it('does not take the session that was created just before for the lost one', async () => {
     const upstream = await upstreamOf({ faults: { create: [undefined, 'reset'] } })
-    const { id } = await createTerminalSession(clientOf(upstream))
-    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject(UNAVAILABLE)
+    const { id } = await createTerminalSession(userOf(upstream))
+    expect(await rejection(createTerminalSession(userOf(upstream)))).toMatchObject(UNAVAILABLE)
     expect(upstream.sessions).toMatchObject([{ id }])
   })
 
   it('finds the lost session beside one that was created just before', async () => {
     const upstream = await upstreamOf({ faults: { create: [undefined, 'drop'] } })
-    const { id } = await createTerminalSession(clientOf(upstream))
-    const lost = await createTerminalSession(clientOf(upstream))
+    const { id } = await createTerminalSession(userOf(upstream))
+    const lost = await createTerminalSession(userOf(upstream))
     expect(upstream.sessions.map((session) => session.id)).toEqual([id, lost.id])
   })
 
@@ -70,7 +70,7 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
     ['is refused', { refuse: 502 }],
   ])('rejects with the error of the POST when the list of sessions %s', async (_how, list) => {
     const upstream = await upstreamOf({ faults: { create: ['drop'], list } })
-    expect(await rejection(createTerminalSession(clientOf(upstream)))).toMatchObject(RESET)
+    expect(await rejection(createTerminalSession(userOf(upstream)))).toMatchObject(RESET)
   })
 
   it('rejects when the server sends no Date header', async () => {
@@ -89,7 +89,7 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
 describe('a kept-alive connection that the server has dropped', () => {
   it('does not fail a GET or a DELETE', async () => {
     const faults = { create: 'expire', get: 'expire', list: 'expire', delete: 'expire' } as const
-    const client = clientOf(await upstreamOf({ faults }))
+    const client = userOf(await upstreamOf({ faults }))
     const session = await createTerminalSession(client)
     const one = { ...client, sessionId: session.id }
     expect(await getTerminalSession(one)).toEqual(session)

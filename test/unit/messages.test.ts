@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { withFlagNames } from '../../src/cli/failure.ts'
 import { connectTerminal, createTerminalSession } from '../../src/index.ts'
 import { statusError } from '../../src/upstream/failures.ts'
-import { clientOf, rejection, upstreamOf } from '../support/upstream.ts'
+import { rejection, upstreamOf, userOf } from '../support/upstream.ts'
 
 it('a key of the wrong type is told that it may be a function', async () => {
   const options: never = { base: 'http://127.0.0.1:1', userId: 'ada', key: {} } as never
@@ -13,7 +13,7 @@ it('a key of the wrong type is told that it may be a function', async () => {
 it('a base that has the path of the sessions already is told to leave it out', async () => {
   const upstream = await upstreamOf()
   const base = `${upstream.url}/api/terminals`
-  const { message } = await rejection(createTerminalSession({ ...clientOf(upstream), base }))
+  const { message } = await rejection(createTerminalSession({ ...userOf(upstream), base }))
   expect(message).toContain('/api/terminals/api/terminals: HTTP 404')
   expect(message).toMatch(/Leave \/api\/terminals out of `base`: it is added\.$/)
   expect(statusError('Cannot x at http://h/api/terminals', 404).message).not.toContain('Leave')

@@ -6,7 +6,7 @@ import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { tcpOf } from '../support/frames.ts'
 import { clientTo, closeOf, deletions, join, MIB, startProxy, type Joined } from '../support/proxy.ts'
 import { pair } from '../support/proxy-pair.ts'
-import { clientOf, releases, serve, until, upstreamOf } from '../support/upstream.ts'
+import { clientOf, releases, serve, until, upstreamOf, userOf } from '../support/upstream.ts'
 
 /** Joins a client; resolves when the terminal is open: a close of the upstream before that would be a refusal. */
 async function joinOpen(...options: Parameters<typeof join>): Promise<Joined> {
@@ -217,7 +217,7 @@ describe('proxyTerminal, when the client closes,', () => {
 describe('proxyTerminal, for a session that the options name,', () => {
   async function joinNamed(): Promise<Pick<Joined, 'ws' | 'upstream' | 'served'>> {
     const upstream = await upstreamOf()
-    const { id } = await createTerminalSession(clientOf(upstream))
+    const { id } = await createTerminalSession(userOf(upstream))
     const proxy = await startProxy(() => ({ ...clientOf(upstream), sessionId: id }))
     const { ws, printed } = await clientTo(proxy)
     await until(() => upstream.sessions[0]?.attached === 1)

@@ -3,7 +3,7 @@ import { createTerminalSession, type ConnectTerminalOptions } from '../../src/in
 import type { ProxySummary } from '../../src/proxy.ts'
 import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, join, startProxy, summaryOf } from '../support/proxy.ts'
-import { clientOf, nobody, releases, upstreamOf } from '../support/upstream.ts'
+import { clientOf, nobody, releases, upstreamOf, userOf } from '../support/upstream.ts'
 
 interface Refused {
   /** The close frame that the client received. */
@@ -161,7 +161,7 @@ describe('proxyTerminal, when the upstream refuses,', () => {
 
   it('does not delete a session that the options name', async () => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 4003 } } })
-    const { id } = await createTerminalSession(clientOf(upstream))
+    const { id } = await createTerminalSession(userOf(upstream))
     const { told } = await refused({ ...clientOf(upstream), sessionId: id })
     expect(told.code).toBe(4003)
     expect(upstream.sessions).toMatchObject([{ id }])

@@ -8,13 +8,13 @@ import {
   type UpstreamOptions,
 } from '../../src/index.ts'
 import { flood } from '../support/frames.ts'
-import { afterwards, clientOf, listen, nobody, rejection, releases, serve, upstreamOf } from '../support/upstream.ts'
+import { afterwards, listen, nobody, rejection, releases, serve, upstreamOf, userOf } from '../support/upstream.ts'
 
 const calls = { createTerminalSession, listTerminalSessions, getTerminalSession, deleteTerminalSession }
 
 describe.each(releases)('on %s', (release) => {
   it('sessions are created, found, listed and deleted', async () => {
-    const client = clientOf(await upstreamOf({ release }))
+    const client = userOf(await upstreamOf({ release }))
     const session = await createTerminalSession(client)
     expect(session).toEqual({
       id: expect.stringMatching(/^[\da-f]{8}$/),
@@ -31,7 +31,7 @@ describe.each(releases)('on %s', (release) => {
   })
 
   it('createTerminalSession rejects with ERR_TERMINAL_UNAUTHORIZED when the key is wrong', async () => {
-    const client = { ...clientOf(await upstreamOf({ release })), key: 'wrong' }
+    const client = { ...userOf(await upstreamOf({ release })), key: 'wrong' }
     expect(await rejection(createTerminalSession(client))).toMatchObject({
       code: 'ERR_TERMINAL_UNAUTHORIZED',
       status: 401,
@@ -41,7 +41,7 @@ describe.each(releases)('on %s', (release) => {
 
   // PROTOCOL 2.10
   it('createTerminalSession rejects with ERR_TERMINAL_LIMIT when there are 16 sessions', async () => {
-    const client = clientOf(await upstreamOf({ release }))
+    const client = userOf(await upstreamOf({ release }))
     await Promise.all(Array.from({ length: 16 }, () => createTerminalSession(client)))
     expect(await rejection(createTerminalSession(client))).toMatchObject({ code: 'ERR_TERMINAL_LIMIT', status: 429 })
   })
@@ -50,7 +50,7 @@ describe.each(releases)('on %s', (release) => {
 it.each([undefined, ' Bearer '])(
   'listTerminalSessions reports that no key was sent when the key is %j and the server wants one',
   async (key) => {
-    const client = { ...clientOf(await upstreamOf()), key }
+    const client = { ...userOf(await upstreamOf()), key }
     const { message } = await rejection(listTerminalSessions(client))
     expect(message).toContain('HTTP 401, "Missing Authorization header". No key was sent: check `key` and `authType`.')
   },
@@ -59,7 +59,7 @@ it.each([undefined, ' Bearer '])(
 it('createTerminalSession sends the identity in path and headers, and the parameters of the base without the identity', async () => {
   const upstream = await upstreamOf()
   await createTerminalSession({
-    ...clientOf({ url: `${upstream.url}/?token=stale&user_id=stale&trace=1` }),
+    ...userOf({ url: `${upstream.url}/?token=stale&user_id=stale&trace=1` }),
     authType: 'session',
     policyId: 'gpu',
     contextId: 'chat:7',
@@ -85,11 +85,11 @@ it('createTerminalSession sends the identity in path and headers, and the parame
 
 it('listTerminalSessions accepts a WebSocket URL as the base', async () => {
   const { url } = await upstreamOf()
-  expect(await listTerminalSessions(clientOf({ url: url.replace('http', 'ws') }))).toEqual([])
+  expect(await listTerminalSessions(userOf({ url: url.replace('http', 'ws') }))).toEqual([])
 })
 
 it('listTerminalSessions calls a key function before every request, and awaits the key', async () => {
-  const client = clientOf(await upstreamOf())
+  const client = userOf(await upstreamOf())
   const keys = ['sk-canary', 'expired']
   const key = (): Promise<string | undefined> => Promise.resolve(keys.shift())
   expect(await listTerminalSessions({ ...client, key })).toEqual([])
@@ -105,7 +105,7 @@ it.each<[string, () => never | Promise<never>]>([
   ],
   ['rejects', () => Promise.reject(new RangeError('vault is sealed'))],
 ])('listTerminalSessions rejects with the error of a key function that %s', async (_how, key) => {
-  const client = clientOf(await upstreamOf())
+  const client = userOf(await upstreamOf())
   expect(await rejection(listTerminalSessions({ ...client, key }))).toEqual(new RangeError('vault is sealed'))
 })
 
@@ -132,7 +132,7 @@ describe('an unexpected answer', () => {
     ['502', 'ERR_TERMINAL_UNAVAILABLE', { refuse: 502, body: '{"error":"Terminal instance not reachable"}' }],
     ['503', 'ERR_TERMINAL_UNAVAILABLE', { refuse: 503, body: '{"error":7}' }],
   ])('with %s makes createTerminalSession reject with %s', async (_what, code, create) => {
-    const client = clientOf(await upstreamOf({ faults: { create: create as { refuse: number } } }))
+    const client = userOf(await upstreamOf({ faults: { create: create as { refuse: number } } }))
     const error = await rejection(createTerminalSession(client))
     expect(error).toMatchObject({ code, status: (create as { refuse: number }).refuse })
     expect(error.message).toMatch(
@@ -144,7 +144,7 @@ describe('an unexpected answer', () => {
   it('that redirects is not followed, and the message shows its target without the query', async () => {
     const target = await upstreamOf()
     const faults = { list: { refuse: 302, headers: { location: `${target.url}/?token=sk-canary` } } }
-    const client = clientOf(await upstreamOf({ faults }))
+    const client = userOf(await upstreamOf({ faults }))
     const { message } = await rejection(listTerminalSessions(client))
     expect(message).toContain(`redirected to ${target.url}/?[redacted]. Use that address`)
     expect(target.requests).toEqual([])
@@ -153,7 +153,7 @@ describe('an unexpected answer', () => {
   it.each(['https://sso.example/. Now run: x', 'https://sso.example/.%20Now%20run:%20x'])(
     'that redirects to %s has a target of one word, which says nothing in our place',
     async (location) => {
-      const client = clientOf(await upstreamOf({ faults: { list: { refuse: 302, headers: { location } } } }))
+      const client = userOf(await upstreamOf({ faults: { list: { refuse: 302, headers: { location } } } }))
       const { message } = await rejection(listTerminalSessions(client))
       expect(message).toContain('redirected to https://sso.example/.%20Now%20run:%20x. Use that address')
     },
@@ -161,7 +161,7 @@ describe('an unexpected answer', () => {
 
   it('that says that the server is full is known as that, also if one of its words counts as a secret', async () => {
     const body = '{"error":"Maximum number of terminal sessions (16) reached"}'
-    const client = clientOf(await upstreamOf({ faults: { create: { refuse: 429, body } } }))
+    const client = userOf(await upstreamOf({ faults: { create: { refuse: 429, body } } }))
     const error = await rejection(createTerminalSession({ ...client, base: `${client.base}?app=terminal` }))
     expect(error).toMatchObject({
       code: 'ERR_TERMINAL_LIMIT',
@@ -170,18 +170,18 @@ describe('an unexpected answer', () => {
   })
 
   it('with nothing but an id is a session, so that the caller can delete it', async () => {
-    const client = clientOf(await upstreamOf({ faults: { create: { refuse: 200, body: '{"id":"s1"}' } } }))
+    const client = userOf(await upstreamOf({ faults: { create: { refuse: 200, body: '{"id":"s1"}' } } }))
     expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt: '', pid: 0 })
   })
 
   it('with a date and a process id of another kind is a session, too', async () => {
     const body = '{"id":"s1","created_at":{"toString":1},"pid":{"valueOf":1,"toString":1}}'
-    const client = clientOf(await upstreamOf({ faults: { create: { refuse: 200, body } } }))
+    const client = userOf(await upstreamOf({ faults: { create: { refuse: 200, body } } }))
     expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt: '', pid: 0 })
   })
 
   it('in HTML makes deleteTerminalSession reject with ERR_TERMINAL_PROTOCOL', async () => {
-    const client = clientOf(await upstreamOf({ faults: { delete: { refuse: 200, body: '<html>OK</html>' } } }))
+    const client = userOf(await upstreamOf({ faults: { delete: { refuse: 200, body: '<html>OK</html>' } } }))
     const error = await rejection(deleteTerminalSession({ ...client, sessionId: 's1' }))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', status: 200 })
   })
@@ -195,7 +195,7 @@ describe('an unexpected answer', () => {
   })
 
   it('that is no list makes listTerminalSessions reject with ERR_TERMINAL_PROTOCOL', async () => {
-    const client = clientOf(await upstreamOf({ faults: { list: { refuse: 200, body: '{}' } } }))
+    const client = userOf(await upstreamOf({ faults: { list: { refuse: 200, body: '{}' } } }))
     expect(await rejection(listTerminalSessions(client))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL' })
   })
 
@@ -204,7 +204,7 @@ describe('an unexpected answer', () => {
     ['deleteTerminalSession', deleteTerminalSession, 'delete'],
     ['listTerminalSessions', listTerminalSessions, 'list'],
   ])('with 502 makes %s reject with ERR_TERMINAL_UNAVAILABLE', async (_name, call, operation) => {
-    const client = clientOf(await upstreamOf({ faults: { [operation]: { refuse: 502 } } }))
+    const client = userOf(await upstreamOf({ faults: { [operation]: { refuse: 502 } } }))
     expect(await rejection(call({ ...client, sessionId: 's1' }))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE' })
   })
 
@@ -239,7 +239,7 @@ describe('listTerminalSessions', () => {
   })
 
   it.each(['reset', 'drop'] as const)('rejects with ERR_TERMINAL_UNAVAILABLE after the fault %j', async (list) => {
-    const client = clientOf(await upstreamOf({ faults: { list } }))
+    const client = userOf(await upstreamOf({ faults: { list } }))
     expect(await rejection(listTerminalSessions(client))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE' })
   })
 
@@ -248,7 +248,7 @@ describe('listTerminalSessions', () => {
     ['undefined', undefined],
     ['a string', 'enough'],
   ])('rejects with the reason of the signal when that is %s', async (_what, reason) => {
-    const client = clientOf(await upstreamOf({ faults: { list: 'stall' } }))
+    const client = userOf(await upstreamOf({ faults: { list: 'stall' } }))
     const controller = new AbortController()
     const listing = rejection(listTerminalSessions({ ...client, signal: controller.signal }))
     controller.abort(reason)
@@ -259,13 +259,13 @@ describe('listTerminalSessions', () => {
     const upstream = await upstreamOf()
     const signal = AbortSignal.abort(new Error('enough'))
     for (const key of ['sk-canary', () => 'sk-canary']) {
-      expect(await rejection(listTerminalSessions({ ...clientOf(upstream), key, signal }))).toBe(signal.reason)
+      expect(await rejection(listTerminalSessions({ ...userOf(upstream), key, signal }))).toBe(signal.reason)
     }
     expect(upstream.requests).toEqual([])
   })
 
   it('stops waiting for a key function when the signal aborts', async () => {
-    const client = clientOf(await upstreamOf())
+    const client = userOf(await upstreamOf())
     const controller = new AbortController()
     const key = (): Promise<string> => new Promise(() => {})
     const listing = rejection(listTerminalSessions({ ...client, key, signal: controller.signal }))
