@@ -1,7 +1,7 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { delay, startDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
-import { isTransient, retryAfter, terminalError } from '../upstream/failures.ts'
+import { isGone, isTransient, retryAfter, terminalError } from '../upstream/failures.ts'
 import { resolveUpstream, type RequestOptions } from '../upstream/resolve.ts'
 import { whereOf } from '../upstream/url.ts'
 import { UpstreamConnection } from './connection.ts'
@@ -36,7 +36,8 @@ export async function attachTerminal<S extends Sink>(
   createSink: CreateSink<S>,
   progress: AttachProgress = {},
 ): Promise<OpenTerminal<S>> {
-  const { signal, where, timeout, retry } = settings
+  const { signal, timeout, retry } = settings
+  let { where } = settings
   // Replaced by options without `chatId` when the server cannot attach to a session that has a chat.
   let options = settings.upstream
   // Why it could not.
@@ -49,7 +50,9 @@ export async function attachTerminal<S extends Sink>(
       evidence: { step: step === ASKING ? 'POST' : 'handshake' },
     })
   })
-  const lease = new Lease(settings.sessionId, settings.deleteOnClose)
+  let lease = new Lease(settings.sessionId, settings.deleteOnClose)
+  // Whether a new session may take the place of the one that was named.
+  let mayReplace = settings.createIfGone && settings.sessionId !== undefined
   try {
     for (let tryNumber = 1; ;) {
       const outcome = await tryOnce(settings, createSink, options, lease, deadline, progress).catch(
@@ -66,10 +69,19 @@ export async function attachTerminal<S extends Sink>(
         chatError = error
         continue
       }
+      // By the server's own word. The session that was named is not ours to delete.
+      if (mayReplace && isGone(error)) {
+        mayReplace = false
+        lease = new Lease(undefined, settings.deleteOnClose)
+        where = where.slice(0, where.lastIndexOf('/'))
+        continue
+      }
+      // The connection of a page that was reloaded may still be open.
+      const mayLeave = mayReplace && hasCode(error, 'ERR_TERMINAL_IN_USE')
       // A server that restarts has lost the session that was just created. So has a server that ends a session whose
       // connection drops, and another replica never had it.
       const mayHelp =
-        isTransient(error) || remedy === 'another replica' || (remedy === 'another session' && lease.lose())
+        mayLeave || isTransient(error) || remedy === 'another replica' || (remedy === 'another session' && lease.lose())
       if (tryNumber >= retry.attempts || !mayHelp || !(error instanceof TerminalError)) {
         // An Open WebUI in between may want the chat (PROTOCOL 2.19).
         throw chatError && hasCode(error, 'ERR_TERMINAL_FORBIDDEN') ? chatError : error

@@ -17,7 +17,7 @@ import type { TerminalConnection } from './types.ts'
  * is awaited in the background for at most 30 s, to delete the session. That does not keep the process alive.
  *
  * If the server is a gateway of this package, the terminal outlives its connection: see `reconnect`. To go on after a
- * reload of the page, keep `sessionId`, and pass it with `deleteOnClose: true`.
+ * reload of the page, keep `sessionId`, and pass it with `createIfGone`.
  *
  * A reader that stops for over 40 s during a flood of output may lose the terminal: a paused socket does not answer the
  * server's pings, and the server closes it.
@@ -31,8 +31,19 @@ import type { TerminalConnection } from './types.ts'
  * for await (const chunk of terminal) process.stdout.write(chunk)
  * ```
  *
+ * @example
+ * A page that finds its shell again after a reload:
+ * ```ts
+ * import { connectTerminal } from 'terminal-upstream'
+ *
+ * const { shell: sessionId } = sessionStorage
+ * const terminal = await connectTerminal({ base: location.origin, userId: 'ada', sessionId, createIfGone: true })
+ * sessionStorage['shell'] = terminal.sessionId
+ * ```
+ *
  * @throws {TerminalError} ERR_TERMINAL_UNAUTHORIZED when the key is not accepted.
- * @throws {TerminalError} ERR_TERMINAL_NOT_FOUND when the session, policy or server does not exist.
+ * @throws {TerminalError} ERR_TERMINAL_NOT_FOUND when the session, policy or server does not exist; with
+ * `createIfGone`, only if a new session cannot be created either.
  * @throws {TerminalError} ERR_TERMINAL_IN_USE when another client is attached to the session.
  * @throws {TerminalError} ERR_TERMINAL_LIMIT when the server has as many sessions as it allows.
  * @throws {TerminalError} ERR_TERMINAL_UNAVAILABLE when the server cannot be reached, after all tries.

@@ -2,7 +2,7 @@ import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { delay } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { CLOSE_DENIED } from '../upstream/close-codes.ts'
-import { isOwnRefusal, NOT_ACCEPTED, retryAfter } from '../upstream/failures.ts'
+import { isGone, isOwnRefusal, NOT_ACCEPTED, retryAfter } from '../upstream/failures.ts'
 import { delayAfter } from './attach.ts'
 
 /** For one try to resume. */
@@ -90,12 +90,10 @@ export class Resuming {
   /** Whether the server itself says that the session cannot be resumed, with a key that was asked for anew. */
   #isOver(error: unknown): boolean {
     if (!(error instanceof TerminalError)) return false
-    const { code, closeCode, closeReason, status } = error
+    const { code, closeCode, closeReason } = error
     if (isOwnRefusal(error)) return (this.#refusals += 1) > 1
     this.#refusals = 0
-    if (code === 'ERR_TERMINAL_IN_USE') return true
-    // The server's own 404 to a look-up is no error of that status: a 404 in an error comes from a proxy.
-    if (code === 'ERR_TERMINAL_NOT_FOUND') return status !== 404
+    if (code === 'ERR_TERMINAL_IN_USE' || isGone(error)) return true
     // PROTOCOL 8.8: what only the operator can mend may be mended in time, and is no word about the session.
     return code === 'ERR_TERMINAL_FORBIDDEN' && closeCode === CLOSE_DENIED && closeReason !== NOT_ACCEPTED
   }

@@ -13,14 +13,24 @@ import type { ReconnectOptions, RetryOptions } from './types.ts'
 /** The options of `connectTerminal`. `base` and `userId` are required, and most servers want a `key`. */
 export interface ConnectTerminalOptions extends UpstreamOptions {
   /**
-   * The session to attach to. Without one, a session is created, and deleted when attaching fails.
+   * The session to attach to. Without one, and with `null`, a session is created, and deleted when attaching fails.
    * @defaultValue a new session
    */
-  sessionId?: string | undefined
+  sessionId?: string | null | undefined
+  /**
+   * Whether a new session takes the place of the one in `sessionId` if the server itself says that this is gone, or not
+   * this user's. So a page can pass the id that it kept before it was reloaded, or nothing. No other failure creates a
+   * session: a key that is not accepted, a server that cannot be reached, and a proxy's 404 say nothing about the shell.
+   *
+   * If another client is attached, that is tried again as `retry` says: the connection of the page before the reload may
+   * still be open. Also with this, `''` counts as no `sessionId`.
+   * @defaultValue `false`
+   */
+  createIfGone?: boolean | undefined
   /**
    * Whether the session is deleted by `close()` and after the shell's end; on a server that keeps no shell, also after the
    * end of the connection. Never if another client is attached, or because a session could not be resumed.
-   * @defaultValue `true` for a new session, `false` with a `sessionId`
+   * @defaultValue `true`, but `false` with a `sessionId` and without `createIfGone`
    */
   deleteOnClose?: boolean | undefined
   /**
@@ -46,7 +56,7 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
   /**
    * How often to try, and the first pause; `false` tries once. Only failures that may pass are tried again: a connection
    * refused or reset, HTTP 429 of a limit on requests, 502, 503 and 504, close codes 1012 and 1013, and 4003 "not
-   * reachable".
+   * reachable"; with `createIfGone`, also 4009.
    *
    * If the answer to a POST is lost, the new session is looked for in the list of sessions. It is not found, and so not
    * deleted, if the same user created another at the same time, or if the server is an Open Terminal up to 0.11, which
@@ -92,6 +102,7 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
 /** The names of the options that {@link UpstreamOptions} lacks. */
 export const CONNECT_OPTIONS: ReadonlyArray<Exclude<keyof ConnectTerminalOptions, keyof UpstreamOptions>> = [
   'sessionId',
+  'createIfGone',
   'deleteOnClose',
   'size',
   'tokenInUrl',
@@ -119,6 +130,7 @@ export interface Settings {
   /** Without the signal: it only cancels connecting, and an open terminal must not keep it in memory. */
   readonly upstream: Omit<UpstreamOptions, 'signal'>
   readonly sessionId: string | undefined
+  readonly createIfGone: boolean
   readonly deleteOnClose: boolean
   /** Absent if nothing is resumed. The default `timeout` is what the server announces. */
   readonly reconnect: { readonly delay: number; readonly timeout: number | undefined } | undefined
@@ -151,8 +163,9 @@ export function readSettings(options: ConnectOptions): Settings {
   assertObject('options', options)
   const {
     authType = 'bearer',
-    sessionId,
-    deleteOnClose = sessionId === undefined,
+    sessionId: named,
+    createIfGone = false,
+    deleteOnClose = createIfGone || (named ?? undefined) === undefined,
     size,
     tokenInUrl = 'fallback',
     timeout = 30_000,
@@ -170,7 +183,10 @@ export function readSettings(options: ConnectOptions): Settings {
   }
   assertWhole('timeout', timeout, 1, LONGEST_TIMER)
   assertSignal(signal)
+  if (typeof createIfGone !== 'boolean') throw wrongType('createIfGone', 'a boolean', createIfGone)
   if (typeof deleteOnClose !== 'boolean') throw wrongType('deleteOnClose', 'a boolean', deleteOnClose)
+  // A page that has kept no id may have `''`.
+  const sessionId = (createIfGone && named === '' ? undefined : named) ?? undefined
   const retry = retrying === false ? { attempts: 1, delay: 0 } : readRetry(retrying)
   const reconnect = resuming === false ? undefined : readReconnect(resuming)
   assertWhole('settle', settle, 0, LONGEST_TIMER)
@@ -187,6 +203,7 @@ export function readSettings(options: ConnectOptions): Settings {
   return {
     upstream,
     sessionId,
+    createIfGone,
     deleteOnClose,
     reconnect,
     signal,

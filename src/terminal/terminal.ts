@@ -122,6 +122,7 @@ export class ResumableTerminal {
         ...settings,
         upstream: { ...upstream, chatId },
         sessionId,
+        createIfGone: false,
         retry: { attempts: 1, delay: 0 },
         timeout: Math.min(timeout, TRY_TIMEOUT_MS),
         signal: this.#closing,

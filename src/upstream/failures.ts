@@ -223,6 +223,14 @@ const TRANSIENT: unknown[] = [
   'ECONNREFUSED',
 ]
 
+/**
+ * Whether the server itself says that a session is gone. Its own 404 to a look-up is no error of that status: a 404 in an
+ * error comes from a proxy.
+ */
+export function isGone(error: unknown): boolean {
+  return hasCode(error, 'ERR_TERMINAL_NOT_FOUND') && error.status !== 404
+}
+
 /** Whether an error says that the server could not be reached or could not serve. */
 export function isUnavailable(error: unknown): error is TerminalError {
   return hasCode(error, 'ERR_TERMINAL_UNAVAILABLE')

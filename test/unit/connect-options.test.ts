@@ -27,6 +27,7 @@ const FUNCTIONS = {
 
 describe('an option that does not exist', () => {
   it.each<[keyof typeof FUNCTIONS, object, string, string?]>([
+    ['connectTerminal', { createIfGnoe: true }, 'createIfGnoe', 'createIfGone'],
     ['connectTerminal', { policyID: 'gpu' }, 'policyID', 'policyId'],
     ['createTerminalSession', { contextid: 'chat:7' }, 'contextid', 'contextId'],
     ['listTerminalSessions', { cokie: 'a=b' }, 'cokie', 'cookie'],
@@ -74,6 +75,7 @@ describe('an option that does not exist', () => {
     const options: Required<ConnectTerminalOptions> = {
       ...all,
       sessionId,
+      createIfGone: true,
       deleteOnClose: true,
       size: { cols: 80, rows: 24 },
       tokenInUrl: 'never',
@@ -109,6 +111,7 @@ describe('connectTerminal', () => {
     ['reconnect', { timeout: 2 ** 31 }, 'ERR_OUT_OF_RANGE'],
     ['reconnect', { delay: -1 }, 'ERR_OUT_OF_RANGE'],
     ['deleteOnClose', 'no', 'ERR_INVALID_ARG_TYPE'],
+    ['createIfGone', 'yes', 'ERR_INVALID_ARG_TYPE'],
     ['size', { cols: 0, rows: 24 }, 'ERR_OUT_OF_RANGE'],
     ['size', '80x24', 'ERR_INVALID_ARG_TYPE'],
     ['WebSocket', {}, 'ERR_INVALID_ARG_TYPE'],

@@ -113,6 +113,7 @@ export const everyOption: Omit<Required<ConnectTerminalOptions>, 'WebSocket'> = 
   headers: { 'CF-Access-Client-Id': 'id' },
   signal: new AbortController().signal,
   sessionId: '8f14e45f',
+  createIfGone: true,
   size: { cols: 80, rows: 24 },
   tokenInUrl: 'fallback',
   timeout: 1,
