@@ -30,6 +30,7 @@ const UPKEEP_INTERVAL_MS = 45_000
 export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObserver, SilenceObserver {
   readonly sessionId: string
   readonly chatId: string | undefined
+  readonly lease: Lease
   readonly #closed = new Deferred<TerminalClose>()
   readonly closed: Promise<TerminalClose> = this.#closed.promise
   // Without the signal of connecting, which would be kept in memory.
@@ -37,7 +38,6 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
   readonly #socket: UpstreamSocket
   readonly #sink: Sink
   readonly #kept: KeptSession | undefined
-  readonly #lease: Lease
   readonly #redact: Redact
   readonly #input: Input
   readonly #heartbeat: Heartbeat
@@ -64,7 +64,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     this.#socket = socket
     this.#sink = sink
     this.#kept = attempt.settings.kept
-    this.#lease = attempt.lease
+    this.lease = attempt.lease
     this.#redact = attempt.upstream.redact
     this.#input = new Input(this, isKnownToTakeAllInput(sessionOptions))
     this.#heartbeat = new Heartbeat(attempt.settings.keepAlive, this)
@@ -97,7 +97,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
   /** Ends the terminal for good. Deletes the session, as `deleteOnClose` says, if `isOver`. */
   async giveUp(isOver: boolean): Promise<void> {
     this.#isResumed = false
-    if (isOver) await this.#lease.end(this.#sessionOptions, this.#kept?.generation)
+    if (isOver) await this.lease.end(this.#sessionOptions, this.#kept?.generation)
   }
 
   assertOpen(): void {
@@ -216,7 +216,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     if (cause === 'local') this.#sink.discard()
     if (cause === 'lost') return this.#socket.drop()
     const close = (): void => this.#socket.close(cause === 'exited', code, reason)
-    const endsShell = this.#lease.endsShell && !this.#isKept && this.#socket.isOpen()
+    const endsShell = this.lease.endsShell && !this.#isKept && this.#socket.isOpen()
     if (endsShell) this.#stopFarewell = endShell(this.#socket, close)
     else close()
   }

@@ -23,7 +23,7 @@ interface Created {
 export class Lease {
   readonly #named: string | undefined
   // Whether the session is deleted when its terminal ends.
-  readonly #deleteAtEnd: boolean
+  #deleteAtEnd: boolean
   // The session that was created, with its user and chat: only they may delete it.
   #created: Created | undefined
   // The sessions that a server did not know right after they had been created. Another replica may have them.
@@ -80,6 +80,11 @@ export class Lease {
   /** Notes that a server has opened a connection to the session, so that it knows the session. */
   noteOpened(): void {
     if (this.#created) this.#created.wasOpened = true
+  }
+
+  /** The owner wants the session of an open terminal to stay. */
+  keep(): void {
+    this.#deleteAtEnd = false
   }
 
   /** Ends the lease of an open terminal. Deletes the session unless it is kept, as `release` does. */

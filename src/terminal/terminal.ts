@@ -28,6 +28,8 @@ export class ResumableTerminal {
   #resuming: Resuming | undefined
   // The most bytes of output that were known at a cut.
   #known = 0
+  // Whether the caller has left with `detach`, and not with `close`.
+  #isDetached = false
   // The latest connection. Set by `open`.
   #connection!: UpstreamConnection
 
@@ -46,9 +48,11 @@ export class ResumableTerminal {
     void terminal.#run()
     const output = terminal.#output
     const { sessionId, chatId } = terminal.#connection
-    const close = (): Promise<TerminalClose> => {
+    const close = (isDetached = false): Promise<TerminalClose> => {
+      // The first call decides.
+      if (!terminal.#closing.aborted) terminal.#isDetached = isDetached
       terminal.#closing.abort()
-      void terminal.#connection.close()
+      terminal.#leave()
       return terminal.#closed.promise
     }
     return {
@@ -57,9 +61,6 @@ export class ResumableTerminal {
       closed: terminal.#closed.promise,
       get status() {
         return terminal.#status
-      },
-      get offset() {
-        return terminal.#kept.received
       },
       onStatus(listener) {
         if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
@@ -79,7 +80,8 @@ export class ResumableTerminal {
         terminal.#settings = { ...terminal.#settings, resize }
       },
       onData: (listener) => output.onData(listener),
-      close,
+      close: () => close(),
+      detach: () => close(true),
       [Symbol.asyncIterator]: () => output[Symbol.asyncIterator](),
       async [Symbol.asyncDispose]() {
         await close()
@@ -90,8 +92,14 @@ export class ResumableTerminal {
   async #attach(settings: Settings): Promise<void> {
     const { connection } = await attachTerminal(settings, (source) => this.#output.connectTo(source))
     this.#connection = connection
-    if (this.#closing.aborted) void connection.close()
+    if (this.#closing.aborted) this.#leave()
     if (connection.isOpen) this.#setStatus('open')
+  }
+
+  /** Ends the connection on the word of the caller, who decides whether the session is deleted. */
+  #leave(): void {
+    if (this.#isDetached) this.#connection.lease.keep()
+    void this.#connection.close()
   }
 
   /** Resumes the session each time that its connection drops, until it ends. */

@@ -40,7 +40,7 @@ export interface TerminalClose {
   /** The reason that came with the code. */
   readonly reason: string
   /**
-   * - `local`: `close()` was called;
+   * - `local`: `close()` or `detach()` was called;
    * - `exited`: the shell has ended. Most servers do not announce that, so the server is asked 1, 4 and 16 s after the
    *   last output or input. Only a terminal server's own 404 counts, not that of a proxy on the way;
    * - `remote`: the server closed the connection;
@@ -94,11 +94,6 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    * - `closed`: the terminal has ended, or is about to.
    */
   readonly status: TerminalStatus
-  /**
-   * Bytes of output of the session so far. What came again after a cut is counted once; what other clients got before
-   * this one is included if the server is a gateway.
-   */
-  readonly offset: number
   /**
    * Calls `listener` each time that `status` changes, with the new one. Use it to tell people that their terminal is
    * reconnecting. Returns a function that removes the listener. An error that a listener throws becomes an uncaught
@@ -155,6 +150,29 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    * Closes the terminal, and deletes the session unless `deleteOnClose` is `false`. Resolves after that, with the value
    * of `closed`. Waits at most 3 s for the server to delete the session. A DELETE that was refused is tried again in
    * the background, for up to a minute; that does not keep the process alive.
+   *
+   * Does not wait for input: await `write` first if all of it has to arrive. The first of `close()` and `detach()`
+   * decides; each later call only resolves with the value of `closed`.
    */
   close(): Promise<TerminalClose>
+  /**
+   * Leaves the terminal as {@link close} does, but deletes no session, whatever `deleteOnClose` says. Use it when another
+   * page or process goes on with `sessionId`.
+   *
+   * A gateway of this package keeps the shell for a while, as its `keepFor` says. Terminals keeps it, too, until it is
+   * deleted or its container stops, but ends it when it prints while no client is attached. Open Terminal ends the shell
+   * of every client that leaves.
+   *
+   * @example
+   * ```ts
+   * import { connectTerminal } from 'terminal-upstream'
+   *
+   * const page = { base: 'http://127.0.0.1:8080', authType: 'session', key: 'jwt', userId: 'ada' } as const
+   * const { sessionId, detach } = await connectTerminal(page)
+   * await detach()
+   * const terminal = await connectTerminal({ ...page, sessionId, deleteOnClose: true })
+   * await terminal.close()
+   * ```
+   */
+  detach(): Promise<TerminalClose>
 }

@@ -4,7 +4,7 @@ import type { TestInner, TestRelease, TestUpstream } from '../../src/testing.ts'
 import { handshakes } from '../support/requests.ts'
 import { orchestrators, ownServers } from '../support/raw-client.ts'
 import { mute } from '../support/shells.ts'
-import { firstChunks, inputFrames, open } from '../support/terminal.ts'
+import { connectTo, firstChunks, inputFrames, open } from '../support/terminal.ts'
 import { attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { afterwards, clientOf, rejection, until, upstreamOf } from '../support/upstream.ts'
 
@@ -43,18 +43,27 @@ describe.each(pairs)('a terminal of %s in front of %s', (release, inner) => {
 })
 
 describe.each<TestRelease>(ownServers)('a terminal of %s', (release) => {
-  it('is closed as before: the server ends the shell with the connection', async () => {
+  it('is closed as before: the server ends the shell with the connection, also by detach()', async () => {
     const { terminal, upstream } = await open({ release })
     await terminal.close()
     expect(wasEnded(upstream)).toBe(false)
+    const other = await connectTo(upstream)
+    await other.detach()
+    await until(() => upstream.sessions.length === 0)
+    expect(deletions(upstream)).toHaveLength(1)
   })
 })
 
 describe('the end of a terminal of an orchestrator', () => {
-  it('keeps a session that was not created for it', async () => {
-    const { terminal, upstream } = await open({ release: 'terminals@0.2.2' }, { deleteOnClose: false })
-    await terminal.close()
+  it.each([
+    ['close', false],
+    ['detach', undefined],
+    ['detach', true],
+  ] as const)('keeps its session after %s() with `deleteOnClose: %j`', async (how, deleteOnClose) => {
+    const { terminal, upstream } = await open({ release: 'terminals@0.2.2' }, { deleteOnClose })
+    await terminal[how]()
     expect(wasEnded(upstream)).toBe(false)
+    expect(deletions(upstream)).toEqual([])
     expect(upstream.sessions).toHaveLength(1)
   })
 

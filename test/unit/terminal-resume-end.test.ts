@@ -6,6 +6,12 @@ import { cut, openOnServer, openResumable } from '../support/resumable.ts'
 import { createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { afterwards, clientOf, outputWith, rejection, until, upstreamOf } from '../support/upstream.ts'
 
+/** How its owner leaves a terminal, and how many sessions there are afterwards. */
+const LEAVING = [
+  ['close', 0],
+  ['detach', 1],
+] as const
+
 describe('a terminal behind a gateway that cannot be resumed', () => {
   it('has ended with the reason when the gateway does not have the session any more', async () => {
     const opened = await openResumable()
@@ -94,20 +100,23 @@ describe('a terminal behind a gateway that cannot be resumed', () => {
     expect(opened.terminal.status).toBe('closed')
   })
 
-  it.each<[string, number, TerminalStatus | undefined]>([
-    ['as soon as it is open again', 0, 'open'],
-    ['as soon as it is told of the cut', 60_000, 'reconnecting'],
-    ['while it reconnects', 2_000, undefined],
-  ])('is closed by its owner %s, and its session is deleted', async (_when, delay, at) => {
-    const { terminal, relay, gateway } = await openResumable({ reconnect: { delay } })
-    terminal.onStatus((status) => {
-      if (status === at) void terminal.close()
+  describe.each(LEAVING)('is left by %s()', (how, left) => {
+    it.each<[string, number, TerminalStatus | undefined]>([
+      ['as soon as it is open again', 0, 'open'],
+      ['as soon as it is told of the cut', 60_000, 'reconnecting'],
+      ['while it reconnects', 2_000, undefined],
+    ])(`%s, and there are ${left} sessions afterwards`, async (_when, delay, at) => {
+      const { terminal, relay, gateway } = await openResumable({ reconnect: { delay } })
+      terminal.onStatus((status) => {
+        if (status === at) void terminal[how]()
+      })
+      relay.cut('reset')
+      await until(() => terminal.status !== 'open')
+      if (!at) void terminal[how]()
+      expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'local' })
+      await until(() => gateway.upstream.sessions.length === left)
+      expect(gateway.gateway.sessions).toHaveLength(left)
     })
-    relay.cut('reset')
-    await until(() => terminal.status !== 'open')
-    if (!at) void terminal.close()
-    expect(await terminal.closed).toEqual({ code: 1000, reason: '', cause: 'local' })
-    await until(() => gateway.upstream.sessions.length === 0)
   })
 })
 
@@ -131,9 +140,9 @@ it('drops what a socket still delivers after it was ended, as that of a browser 
   expect(await all).not.toContain('late')
 })
 
-it.each(Array.from({ length: 12 }, (_, steps) => steps))(
-  'is closed by its owner %i steps after a connection has been restored, and leaves no session',
-  async (steps) => {
+it.each(LEAVING.flatMap(([how, left]) => Array.from({ length: 12 }, (_, steps) => [how, left, steps] as const)))(
+  'is left by %s(), with %i sessions afterwards, %i steps after a connection has been restored',
+  async (how, sessions, steps) => {
     const opened = await openResumable({ reconnect: { delay: 0 } })
     const { terminal, gateway } = opened
     await opened.print('first')
@@ -141,7 +150,7 @@ it.each(Array.from({ length: 12 }, (_, steps) => steps))(
     let left = steps
     const closeSoon = (): void => {
       left -= 1
-      if (left < 0) void terminal.close()
+      if (left < 0) void terminal[how]()
       else queueMicrotask(closeSoon)
     }
     const stop = opened.relay.refuse()
@@ -150,7 +159,8 @@ it.each(Array.from({ length: 12 }, (_, steps) => steps))(
     terminal.onData((chunk) => Buffer.from(chunk).includes('second') && closeSoon())
     stop()
     expect(await terminal.closed).toMatchObject({ cause: 'local' })
-    await until(() => gateway.upstream.sessions.length === 0)
+    await until(() => gateway.upstream.sessions.length === sessions)
+    expect(gateway.gateway.sessions).toHaveLength(sessions)
   },
 )
 
@@ -168,6 +178,22 @@ describe('deleteOnClose', () => {
     const terminal = await connectTerminal({ ...pageOf(gateway), sessionId, deleteOnClose: option })
     await terminal.close()
     expect(gateway.upstream.sessions).toHaveLength(isLeft ? 1 : 0)
+  })
+
+  it('is not asked by detach(), and the next client goes on', async () => {
+    const gateway = await startGateway()
+    const options = { ...pageOf(gateway), deleteOnClose: true }
+    const first = await connectTerminal(options)
+    await first.write('before')
+    await outputWith(first, 'before')
+    // The first call decides.
+    expect(await Promise.all([first.detach(), first.close(), first.detach(), first.closed])).toEqual(
+      Array.from({ length: 4 }, () => ({ code: 1000, reason: '', cause: 'local' })),
+    )
+    const second = await connectTerminal({ ...options, sessionId: first.sessionId })
+    expect(await outputWith(second, 'before')).toContain('before')
+    await Promise.all([second.close(), second.detach()])
+    await until(() => gateway.upstream.sessions.length === 0)
   })
 
   it('does not delete a named session that cannot be attached to', async () => {

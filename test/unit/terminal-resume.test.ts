@@ -26,7 +26,6 @@ describe('a terminal behind a gateway whose connection drops', () => {
     await terminal.write('after')
     await until(() => text().includes('after'))
     expect(text()).toContain('before meanwhile after')
-    expect(terminal.offset).toBe(text().length)
   })
 
   it('is found out 16 s after typing, also where pings cannot be sent', async () => {
@@ -125,7 +124,7 @@ describe('a terminal behind a gateway whose connection drops', () => {
     await until(() => JSON.stringify(size()) === '{"cols":120,"rows":40}')
   })
 
-  it('is resumed again and again, and counts each byte once', async () => {
+  it('is resumed again and again, and each byte comes once', async () => {
     const opened = await openResumable()
     const expected: string[] = []
     for (let round = 0; round < 20; round += 1) {
@@ -136,7 +135,6 @@ describe('a terminal behind a gateway whose connection drops', () => {
     }
     await until(() => opened.text().endsWith('round 19 '))
     expect(opened.text()).toContain(expected.join(''))
-    expect(opened.terminal.offset).toBe(opened.text().length)
   })
 
   it('keeps its upstream waiting for a slow reader after the cut, too', async () => {
@@ -153,7 +151,7 @@ describe('a terminal behind a gateway whose connection drops', () => {
     expect(output.replace(/^[^x]*/, '')).toBe(`${'x'.repeat(100_000)}${'y'.repeat(100_000)}the end`)
   })
 
-  it('goes on with a tail if the gateway has not kept all output, and its offset is that of the session', async () => {
+  it('goes on with a tail if the gateway has not kept all output', async () => {
     const opened = await openResumable({}, { replay: 100 })
     const stop = opened.relay.refuse()
     await cut(opened)
@@ -163,7 +161,6 @@ describe('a terminal behind a gateway whose connection drops', () => {
     await opened.print('live')
     await until(() => opened.text().endsWith('live'))
     expect(opened.text().endsWith(`\x18\x1bc${'a line\n'.repeat(14)}live`)).toBe(true)
-    expect(opened.terminal.offset).toBeGreaterThan(7_000)
   })
 })
 
@@ -186,7 +183,6 @@ describe('a server that is no gateway', () => {
     async (text) => {
       const terminal = await openOnServer((ws) => ws.send(text))
       expect(await outputWith(terminal, text)).toBe(text)
-      expect(terminal.offset).toBe(text.length)
     },
   )
 })
@@ -204,5 +200,4 @@ it('asks for a tail again if the connection drops before it has come', async () 
   })
   expect(await outputWith(terminal, 'tail')).toBe('firsttail')
   expect(offsets).toEqual([null, 5, null])
-  expect(terminal.offset).toBe(104)
 })
