@@ -38,7 +38,7 @@ import type { TerminalConnection } from './types.ts'
  *
  * const { shell: sessionId } = sessionStorage
  * const terminal = await connectTerminal({ base: location.origin, userId: 'ada', sessionId, createIfGone: true })
- * sessionStorage['shell'] = terminal.sessionId
+ * sessionStorage.shell = terminal.sessionId
  * ```
  *
  * @throws {TerminalError} ERR_TERMINAL_UNAUTHORIZED when the key is not accepted.

@@ -70,15 +70,19 @@ describe('code with verbatimModuleSyntax', () => {
 describe('the declarations', () => {
   const project = { module: 'nodenext', lib: ['es2022'], types: [] } satisfies Omit<Project, 'files'>
 
-  test.concurrent('need URL as a global', async () => {
+  test.concurrent('need URL and AbortSignal as globals', async () => {
     const complaints = (await compile(bare, { ...project, files: forAnything })).matchAll(/error (.*)$/gm)
     expect(new Set([...complaints].map(([, complaint]) => complaint))).toEqual(
-      new Set(["TS2304: Cannot find name 'URL'."]),
+      new Set(["TS2304: Cannot find name 'URL'.", "TS2304: Cannot find name 'AbortSignal'."]),
     )
   })
 
   test.concurrent('need no other global', async () => {
-    const globals = add(bare, 'globals.d.ts', 'interface URL { href: string }\n')
+    const globals = add(
+      bare,
+      'globals.d.ts',
+      'interface URL { href: string }\ninterface AbortSignal { aborted: boolean }\n',
+    )
     expect(await compile(bare, { ...project, files: [globals, ...forAnything] })).toBe('')
   })
 

@@ -5,7 +5,16 @@ import { browserSocket } from '../support/browser-socket.ts'
 import { handshakes } from '../support/requests.ts'
 import { promptOnly } from '../support/shells.ts'
 import { connectTo, open } from '../support/terminal.ts'
-import { afterwards, clientOf, outputWith, rejection, releases, serve, upstreamOf, userOf } from '../support/upstream.ts'
+import {
+  afterwards,
+  clientOf,
+  outputWith,
+  rejection,
+  releases,
+  serve,
+  upstreamOf,
+  userOf,
+} from '../support/upstream.ts'
 
 describe.each(releases)('connectTerminal to %s', (release) => {
   it('identifies itself in URL, headers and auth frame, then sends the size, then the input', async () => {

@@ -98,10 +98,10 @@ describe('createIfGone', () => {
     expect(created(upstream)).toBe(0)
   })
 
-  it('deletes the session that it has created when attaching to that fails, and never the other', async () => {
-    const upstream = await upstreamOf({ faults: { attach: [undefined, { refuse: 4001 }] } })
-    expect(await refusalOf(upstream, GONE)).toMatchObject({ code: 'ERR_TERMINAL_UNAUTHORIZED' })
-    expect(operations(upstream)).toEqual(expect.arrayContaining(['POST', 'DELETE']))
+  it.each([4001, 4004])('creates once, and deletes only that session when its attach gets %i', async (refuse) => {
+    const upstream = await upstreamOf({ faults: { attach: [undefined, { refuse }, { refuse }] } })
+    expect(await refusalOf(upstream, GONE)).toMatchObject({ closeCode: refuse })
+    expect(operations(upstream).filter((operation) => /POST|DELETE/.test(operation))).toEqual(['POST', 'DELETE'])
     expect(upstream.requests.filter(({ path, method }) => method === 'DELETE' && path.endsWith('gone'))).toEqual([])
     expectNothingLeft(upstream)
   })

@@ -9,6 +9,8 @@ import {
   TerminalError,
   type AuthType,
   type ConnectTerminalOptions,
+  type ReconnectOptions,
+  type RetryOptions,
   type SocketConstructor,
   type SocketLike,
   type TerminalClose,
@@ -59,7 +61,7 @@ export type Connection = [
   Holds<Same<Parameters<TerminalConnection['write']>, [data: string | Uint8Array]>>,
   Holds<Same<ReturnType<TerminalConnection['write']>, Promise<void>>>,
   Holds<Same<Parameters<TerminalConnection['resize']>, [cols: number, rows: number]>>,
-  Holds<Same<ReturnType<TerminalConnection['close']>, Promise<TerminalClose>>>,
+  Holds<Same<ReturnType<TerminalConnection['close' | 'detach']>, Promise<TerminalClose>>>,
   Holds<Same<TerminalClose['cause'], 'local' | 'exited' | 'remote' | 'lost'>>,
   Holds<Same<RequiredKeys<TerminalClose>, 'code' | 'reason' | 'cause'>>,
 ]
@@ -72,6 +74,10 @@ export type Options = [
   Holds<Same<keyof UpstreamTarget, 'sessionId' | 'policyId' | 'contextId'>>,
   Holds<Same<ConnectTerminalOptions['tokenInUrl'], 'always' | 'never' | 'fallback' | undefined>>,
   Holds<Same<ConnectTerminalOptions['WebSocket'], SocketConstructor | undefined>>,
+  Holds<Same<ConnectTerminalOptions['sessionId'], Key>>,
+  Holds<Same<ConnectTerminalOptions['retry'], RetryOptions | false | undefined>>,
+  Holds<Same<ConnectTerminalOptions['reconnect'], ReconnectOptions | false | undefined>>,
+  Holds<Same<UpstreamOptions['signal'], AbortSignal | undefined>>,
   Holds<Same<InstanceType<SocketConstructor>, SocketLike>>,
 ]
 
@@ -173,6 +179,10 @@ export function misuse(terminal: TerminalConnection, error: TerminalError): void
   void connectTerminal({ base: 'http://h', userId: 'ada', tokenInUrl: true })
   // @ts-expect-error -- `rows` is required
   void connectTerminal({ base: 'http://h', userId: 'ada', size: { cols: 80 } })
+  // @ts-expect-error -- misspelt
+  void connectTerminal({ base: 'http://h', userId: 'ada', createIfGnoe: true })
+  // @ts-expect-error -- only `false` switches it off
+  void connectTerminal({ base: 'http://h', userId: 'ada', retry: true })
   // @ts-expect-error -- neither text nor bytes
   void terminal.write(1)
   // @ts-expect-error -- read-only
