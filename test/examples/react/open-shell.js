@@ -50,16 +50,8 @@ export function openShell(element) {
 }
 
 /** Connects to the shell that this tab had before it was reloaded, or to a new one. */
-async function connect({ cols, rows }, signal) {
+function connect({ cols, rows }, signal) {
   // The cookie says who it is, so there is no key; and the gateway ignores the `userId` of a page.
   const options = { base: location.origin, authType: 'none', userId: 'me', size: { cols, rows }, signal }
-  const sessionId = sessionStorage.getItem('shell')
-  if (sessionId) {
-    try {
-      return await connectTerminal({ ...options, sessionId, deleteOnClose: true })
-    } catch (error) {
-      if (error.code !== 'ERR_TERMINAL_NOT_FOUND') throw error
-    }
-  }
-  return connectTerminal(options)
+  return connectTerminal({ ...options, sessionId: sessionStorage.getItem('shell'), createIfGone: true })
 }

@@ -51,8 +51,8 @@ xterm.onResize(({ cols, rows }) => {
 })
 new ResizeObserver(() => fit.fit()).observe(element('window'))
 
-/** Connects to a session, by default a new one, which ends with the terminal. */
-function connect(sessionId) {
+/** Connects to the session that this tab had before it was reloaded, or to a new one. It ends with the terminal. */
+function open() {
   const { cols, rows } = xterm
   return connectTerminal({
     base: location.origin,
@@ -61,22 +61,9 @@ function connect(sessionId) {
     key: new URLSearchParams(location.hash.slice(1)).get('token'),
     userId: 'you',
     size: { cols, rows },
-    sessionId,
-    deleteOnClose: true,
+    sessionId: sessionStorage.getItem('session'),
+    createIfGone: true,
   })
-}
-
-/** Connects to the session that this tab had before it was reloaded, or to a new one. */
-async function open() {
-  const sessionId = sessionStorage.getItem('session')
-  if (sessionId) {
-    try {
-      return await connect(sessionId)
-    } catch (error) {
-      if (error.code !== 'ERR_TERMINAL_NOT_FOUND') throw error
-    }
-  }
-  return connect()
 }
 
 /** Opens a terminal. Resolves with a sentence about how it ended. */
