@@ -1,4 +1,4 @@
-import { assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
+import { assertKnown, assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
@@ -8,6 +8,7 @@ import type { RequestControl } from '../upstream/http.ts'
 import {
   readUpstream,
   resolveUpstream,
+  UPSTREAM_OPTIONS,
   type PageOptions,
   type Upstream,
   type UpstreamOptions,
@@ -70,6 +71,7 @@ export type Target = PageOptions & { readonly base: string }
 /** Checks the options, and asks for the key. */
 export async function createContext(options: ProbeOptions): Promise<Context> {
   assertObject('options', options)
+  assertKnown('probeUpstream', options, [...UPSTREAM_OPTIONS, 'tokenInUrl', 'timeout', 'idle', 'origin'])
   // Read before the wait for the key: meanwhile, the caller may change its URL.
   const read = { ...readUpstream(options), origin: readOrigin(options.origin) }
   const upstream = await resolveUpstream(read)

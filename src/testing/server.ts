@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { unescape } from 'node:querystring'
-import { assertWhole, wrongValue } from '../lib/arguments.ts'
+import { assertKnown, assertWhole, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { createFaults, type TestFaults } from './faults.ts'
 import { startReaper } from './reaper.ts'
@@ -137,8 +137,11 @@ export class ServerState {
   readonly #shell: TestShell
 
   constructor(options: TestUpstreamOptions, closing: AbortSignal) {
-    const { release = 'terminals@0.2.2', shell = 'echo', multiUser = false, idleTimeout } = options
-    this.behaviour = behaviourOf(release, options.inner)
+    const { release = 'terminals@0.2.2', inner, shell = 'echo', multiUser = false, key = '', ...rest } = options
+    const { faults = {}, policies, authTimeout = 10_000, redialDelay = 1_000, idleTimeout, ...unknown } = rest
+    const known = { release, inner, shell, multiUser, key, faults, policies, authTimeout, redialDelay, idleTimeout }
+    assertKnown('startTestUpstream', unknown, Object.keys(known))
+    this.behaviour = behaviourOf(release, inner)
     const start = typeof shell === 'function' ? shell : shells.get(shell)
     if (!start) throw wrongValue('shell', "must be 'echo', 'sh' or a function")
     if (multiUser && release !== 'open-terminal@0.14.5') {
@@ -149,14 +152,14 @@ export class ServerState {
         throw wrongValue('idleTimeout', `must be left out: ${release} has no containers`)
       assertWhole('idleTimeout', idleTimeout, 1, LONGEST_TIMER)
     }
-    this.nextFault = createFaults(options.faults ?? {})
-    this.key = options.key ?? ''
+    this.nextFault = createFaults(faults)
+    this.key = key
     this.multiUser = multiUser
-    this.authTimeout = options.authTimeout ?? 10_000
-    this.redialDelay = options.redialDelay ?? 1_000
+    this.authTimeout = authTimeout
+    this.redialDelay = redialDelay
     this.closing = closing
     this.touch = idleTimeout === undefined ? () => {} : startReaper(idleTimeout, this.started, closing)
-    this.#policies = options.policies
+    this.#policies = policies
     this.#shell = start
   }
 

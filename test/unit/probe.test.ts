@@ -134,14 +134,18 @@ describe('probeUpstream', () => {
     expect((await probe(upstream, { chatId: 'c1' })).advice).toContain('Leave `chatId` out')
   })
 
-  it.each([{ base: 'ftp://h' }, { timeout: 0 }, { idle: -1 }, { tokenInUrl: 'fallback' }, { userId: '' }])(
-    'rejects the option %j',
-    async (wrong) => {
-      const options = { ...who, base: 'http://127.0.0.1:1', ...wrong } as ProbeOptions
-      const { code } = await rejection(probeUpstream(options))
-      expect(code).toMatch(/^ERR_(INVALID_ARG_VALUE|OUT_OF_RANGE|TERMINAL_INVALID_URL)$/)
-    },
-  )
+  it.each([
+    { base: 'ftp://h' },
+    { timeout: 0 },
+    { idle: -1 },
+    { tokenInUrl: 'fallback' },
+    { userId: '' },
+    { settle: 1 },
+  ])('rejects the option %j', async (wrong) => {
+    const options = { ...who, base: 'http://127.0.0.1:1', ...wrong } as ProbeOptions
+    const { code } = await rejection(probeUpstream(options))
+    expect(code).toMatch(/^ERR_(INVALID_ARG_VALUE|OUT_OF_RANGE|TERMINAL_INVALID_URL)$/)
+  })
 })
 
 describe('probeUpstream whose signal aborts', () => {
