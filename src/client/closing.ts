@@ -87,12 +87,14 @@ export function refusalFor(error: unknown): ClientRefusal {
 /**
  * Returns the close frame for the client and the error for the operator, for anything that was thrown. Never throws.
  *
- * @param mayQuote Whether the error comes from `authorize`, so that its `closeReason` is meant for the client.
+ * @param mayQuote Whether the error comes from `authorize`. Then its `closeReason` is meant for the client, unless there is
+ * a `closeCode`, too: a server has said both.
  */
 export function explainThrown(thrown: unknown, mayQuote: boolean): ClientRefusal & { readonly error: Error } {
   try {
     const { code, reason } = refusalFor(thrown)
-    const quote = mayQuote && thrown instanceof TerminalError ? thrown.closeReason : undefined
+    const isMeant = mayQuote && thrown instanceof TerminalError && thrown.closeCode === undefined
+    const quote = isMeant ? thrown.closeReason : undefined
     return { code, reason: typeof quote === 'string' ? cutReason(quote) : reason, error: toError(thrown) }
   } catch {
     // A hostile value throws when its properties are read.

@@ -43,7 +43,10 @@ export interface TerminalErrorOptions {
   status?: number | undefined
   /** The close code that was received (RFC 6455, section 7.4), if a close was the failure. */
   closeCode?: number | undefined
-  /** The reason that came with the close code. The caller of the constructor removes secrets from it. */
+  /**
+   * The reason that came with the close code. The caller of the constructor removes secrets from it. Without a close code,
+   * in an error that the `authorize` of a proxy or gateway throws: the reason that its client is told.
+   */
   closeReason?: string | undefined
   /** The error that led to this one. */
   cause?: unknown
