@@ -1,13 +1,16 @@
 export { createTerminalGateway } from './gateway/create-gateway.ts'
 export type { TerminalGateway } from './gateway/create-gateway.ts'
 
-export type { GatewayClient, TerminalGatewayOptions } from './gateway/options.ts'
+export type { GatewayAuthorization, TerminalGatewayOptions } from './gateway/options.ts'
+export type { TerminalClient, TerminalOptions } from './client/authorize.ts'
 export type { GatewaySession } from './gateway/events.ts'
 export type {
   AttachedEvent,
   ClosedEvent,
+  MovedBytes,
   ParkedEvent,
   RefusedEvent,
   RefusedReason,
   ResumedEvent,
+  SessionEvent,
 } from './gateway/events.ts'

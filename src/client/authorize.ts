@@ -1,40 +1,82 @@
 import type { IncomingMessage } from 'node:http'
-import { assertWhole, wrongType } from '../lib/arguments.ts'
+import { assertObject } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
-import { abortable, LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
+import { abortable, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
-import { MAX_BUFFERED, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import type { UpstreamOptions } from '../upstream/resolve.ts'
 import type { ClientConnection } from './connection.ts'
 import { LONGEST_TEXT_BYTES, readFirstMessage, type ClientAuth, type FirstMessage } from './messages.ts'
 import type { ClientInput } from './input.ts'
 
-/** How to find the upstream for a client from its first message. */
-export interface AuthorizeOptions {
+/** What a client says of itself. Nothing of it is checked before `authorize`. */
+export interface TerminalClient {
   /**
-   * Gets what the client says of itself in its first message, `{"type":"auth","token":…,"chat_id":…}`, and returns the
-   * upstream and its credentials, which the client never sees.
-   *
-   * Until it has answered, only the first message is parsed, which may have 64 KiB, and the client may send 2 MiB in all.
-   * Check whose `chatId` it is: on Open Terminal up to 0.11 a chat is the id of its session, and a user who names the
-   * chat of another user gets, or ends, that user's shell.
-   *
-   * A `TerminalError` that it throws picks the close code: `ERR_TERMINAL_UNAUTHORIZED` 4001, `ERR_TERMINAL_FORBIDDEN`
-   * 4003, `ERR_TERMINAL_NOT_FOUND` 4004. The client is told its `closeReason`, and never its message. Any other value
-   * that it throws closes the client with 4003 and no reason. The operator finds it as `error` in the summary: log that, for
-   * no warning is given.
+   * The token of the client, such as the user's JWT; `''` if it sends none. From the header `Authorization`, and for a
+   * WebSocket from its auth frame, or else from the query parameter `token`.
    */
-  authorize: (auth: ClientAuth, request?: IncomingMessage) => ConnectTerminalOptions | Promise<ConnectTerminalOptions>
-  /**
-   * The client's handshake, for `authorize`.
-   * @defaultValue none
-   */
-  request?: IncomingMessage | undefined
-  /**
-   * ms for the client's first message, and as many again for `authorize`, from 1 to 2147483647. As long
-   * as Open WebUI waits, if you do not say otherwise.
-   * @defaultValue 10 000 ms
-   */
-  authTimeout?: number | undefined
+  readonly token: string
+  /** The user that the client names, by the header `X-User-Id` or the query parameter `user_id`. Anyone can send it. */
+  readonly userId?: string
+  /** The chat, from the header `X-Session-Id`, or for a WebSocket from its auth frame. */
+  readonly chatId?: string
+  /** The orchestrator policy, from the path `/p/{policyId}` of a gateway. */
+  readonly policyId?: string
+  /** The orchestrator context, from the header `X-Terminal-Context-Id` or the query parameter `context_id`. */
+  readonly contextId?: string
+  /** The session of a gateway that the client asks for; absent when it lists its sessions or creates one. */
+  readonly sessionId?: string
+  /** The request, or the handshake of the WebSocket. */
+  readonly request: IncomingMessage
+}
+
+/** A {@link TerminalClient} whose handshake may not be known. */
+export interface ProxiedClient extends Omit<TerminalClient, 'request'> {
+  /** The handshake of the WebSocket; absent if it was not passed to `proxyTerminal`. */
+  readonly request?: IncomingMessage
+}
+
+/** Returns what a client says of itself. `auth` is what the auth frame of a WebSocket says. */
+export function describeClient(request: IncomingMessage | undefined, auth?: ClientAuth): ProxiedClient {
+  const parameters = new URLSearchParams(/\?.*/s.exec(request?.url ?? '')?.[0])
+  // An empty header is none (PROTOCOL 7.5).
+  const header = (name: string): string | undefined => request?.headers[name]?.toString() || undefined
+  const parameter = (name: string): string | undefined => parameters.get(name) || undefined
+  const bearer = header('authorization')?.replace(/^bearer +/i, '')
+  const token = auth?.token || bearer || (auth && parameter('token')) || ''
+  const userId = header('x-user-id') ?? parameter('user_id')
+  // Where both say one, the header counts, as on Open Terminal.
+  const chatId = header('x-session-id') ?? auth?.chatId
+  const contextId = header('x-terminal-context-id') ?? parameter('context_id')
+  return {
+    token,
+    ...(userId !== undefined && { userId }),
+    ...(chatId !== undefined && { chatId }),
+    ...(contextId !== undefined && { contextId }),
+    ...(request && { request }),
+  }
+}
+
+/** The options of `connectTerminal` for the terminals of all clients that `authorize` lets in. */
+export type TerminalOptions = Pick<
+  ConnectTerminalOptions,
+  'size' | 'timeout' | 'retry' | 'settle' | 'keepAlive' | 'maxBuffered' | 'tokenInUrl'
+>
+
+/** Reads each of these options once. */
+function pickTerminalOptions(options: TerminalOptions): TerminalOptions & { keepAlive: number; maxBuffered: number } {
+  const { size, timeout, retry, settle, keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED, tokenInUrl } = options
+  return { size, timeout, retry, settle, keepAlive, maxBuffered, tokenInUrl }
+}
+
+/** The names of {@link TerminalOptions}. */
+export const TERMINAL_OPTIONS: readonly string[] = Object.keys(pickTerminalOptions({}))
+
+/** Reads these options, and checks them now, and not when the first client is let in. */
+export function readTerminalOptions(options: TerminalOptions): ReturnType<typeof pickTerminalOptions> {
+  const picked = pickTerminalOptions(options)
+  readSettings({ ...picked, base: 'http://127.0.0.1', userId: 'nobody' })
+  return picked
 }
 
 /** The default for the client's first message, and for `authorize`. */
@@ -43,19 +85,6 @@ export const AUTH_TIMEOUT_MS = 10_000
 // What a client may send before its first message has come, and before it is authorized.
 const UNKNOWN_LIMIT_BYTES = 2 * LONGEST_TEXT_BYTES
 const UNAUTHORIZED_LIMIT_BYTES = 2 * MAX_BUFFERED
-
-/** Waits for the client's first message, and asks `authorize` for the upstream. */
-export async function authorizeClient(
-  { authorize, request, authTimeout = AUTH_TIMEOUT_MS }: AuthorizeOptions,
-  connection: ClientConnection,
-  input: ClientInput,
-  signal: AbortSignalLike,
-): Promise<ConnectTerminalOptions> {
-  if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
-  assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
-  const { auth } = await receiveAuth(connection, input, authTimeout, signal)
-  return askToAuthorize(authTimeout, signal, () => authorize(auth, request))
-}
 
 /** Resolves with the answer of `ask`, or rejects with ERR_TERMINAL_TIMEOUT when it takes more than `timeout` ms. */
 export function askToAuthorize<T>(
@@ -66,6 +95,28 @@ export function askToAuthorize<T>(
   const late = (): TerminalError =>
     new TerminalError('ERR_TERMINAL_TIMEOUT', `\`authorize\` has not answered within ${timeout} ms`)
   return withDeadline(timeout, signal, async () => ask(), late)
+}
+
+/**
+ * Reads what `authorize` has returned, each field once and at once, because the object may change later. Only the fields of
+ * `UpstreamOptions` are read. `ignored` tells the operator of the others, if there are any.
+ */
+export function readAuthorization(returned: UpstreamOptions): {
+  readonly upstream: UpstreamOptions
+  readonly ignored: string | undefined
+} {
+  assertObject('authorize()', returned)
+  const { base, authType, key, userId, policyId, contextId, chatId, cookie, headers, signal } = returned
+  const read = { base, authType, key, userId, policyId, contextId, chatId, cookie, headers }
+  const upstream = { ...read, signal }
+  const others = Object.keys(returned).filter((name) => !Object.hasOwn(upstream, name))
+  // A name may come from a client, if `authorize` returns a copy of what it has sent.
+  const names = others.slice(0, 5).map((name) => (/^\w{1,40}$/.test(name) ? `\`${name}\`` : 'a field of another name'))
+  const advice = `It may return ${Object.keys(read).join(', ')}.`
+  return {
+    upstream,
+    ignored: names.length > 0 ? `returned ${names.join(', ')}, which has no effect. ${advice}` : undefined,
+  }
 }
 
 /** Resolves with the client's first message. Rejects if it is not an auth frame, or does not come in time. */

@@ -85,6 +85,15 @@ export class Client implements ClientConnectionOwner {
       .finally(() => (this.#cancellation = undefined))
   }
 
+  /** Nothing needs to be known of the client any more: what it sends is parsed, and `maxBuffered` bytes of it may wait. */
+  admit(keepAlive: number, maxBuffered: number): void {
+    this.isAuthorized = true
+    this.connection.limitBytes(undefined)
+    this.connection.keepAlive(keepAlive)
+    this.connection.deliverTo(this.input)
+    this.input.startReading(maxBuffered)
+  }
+
   onOverflow(): void {
     this.finish({ endedBy: 'proxy', code: CLOSE_TOO_LARGE, reason: 'Too much input before the terminal was open' })
   }

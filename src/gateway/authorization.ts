@@ -1,15 +1,14 @@
 import type { ServerResponse } from 'node:http'
-import { assertObject } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { errorCode } from '../lib/errors.ts'
-import { askToAuthorize } from '../client/authorize.ts'
+import { askToAuthorize, readAuthorization, type TerminalClient } from '../client/authorize.ts'
 import type { Client } from '../client/client.ts'
-import { authFor, resolveCredential } from '../upstream/auth.ts'
+import { buildUpstreamAuth } from '../upstream/auth.ts'
 import { readUpstream, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl } from '../upstream/url.ts'
 import { isRefused, WrongReturn } from './answers.ts'
 import { BUSY } from './ends.ts'
-import type { GatewayClient, GatewaySettings } from './options.ts'
+import type { GatewaySettings } from './options.ts'
 import type { Keyring, Owner } from './owner.ts'
 import { kindOf, type Warnings } from './warnings.ts'
 
@@ -19,10 +18,6 @@ export interface Authorization {
   /** The owner of the sessions that the client may use. */
   readonly owner: Owner
 }
-
-// The fields of UpstreamOptions. The signal of a request of ours is our own.
-const READ = ['base', 'authType', 'key', 'userId', 'policyId', 'contextId', 'chatId', 'cookie', 'headers']
-const KNOWN: ReadonlySet<string> = new Set([...READ, 'signal'])
 
 /** Asks `authorize` who a client is. */
 export class Authorizer {
@@ -42,7 +37,7 @@ export class Authorizer {
    * Resolves with what `authorize` returns, and renews the credentials of the user with it. Rejects with what it
    * throws, when it is late, and with a {@link WrongReturn}.
    */
-  async ask(client: GatewayClient, signal: AbortSignalLike): Promise<Authorization> {
+  async ask(client: TerminalClient, signal: AbortSignalLike): Promise<Authorization> {
     const { authorize, authTimeout } = this.#settings
     let hasAnswered = false
     try {
@@ -72,16 +67,17 @@ export class Authorizer {
     this.#warnings.warn('TERMINAL_GATEWAY_FAILED', `\`authorize\` of a terminal gateway has failed: ${why}. ${advice}`)
   }
 
-  /** Reads each field once and at once, because the object may change later. */
   #read(returned: UpstreamOptions): Authorization {
-    let upstream: UpstreamOptions
+    let read: ReturnType<typeof readAuthorization>
     try {
-      assertObject('the value of authorize', returned)
-      const { base, authType, key, userId, policyId, contextId, chatId, cookie, headers } = returned
-      upstream = { base, authType, key, userId, policyId, contextId, chatId, cookie, headers }
-      this.#warnOfOthers(Object.keys(returned).filter((name) => !KNOWN.has(name)))
+      read = readAuthorization(returned)
     } catch (error) {
       throw new WrongReturn(kindOf(error), error)
+    }
+    const { upstream, ignored } = read
+    if (ignored !== undefined && !this.#hasWarned) {
+      this.#hasWarned = true
+      this.#warnings.warn('TERMINAL_GATEWAY_AUTHORIZE', `\`authorize\` of a terminal gateway ${ignored}`)
     }
     try {
       return check(upstream)
@@ -91,25 +87,15 @@ export class Authorizer {
       throw new WrongReturn(isOwn ? error.message : kindOf(error), error)
     }
   }
-
-  #warnOfOthers(names: readonly string[]): void {
-    if (names.length === 0 || this.#hasWarned) return
-    this.#hasWarned = true
-    // A name may come from a client, if `authorize` returns a copy of what it has sent.
-    const list = names.slice(0, 5).map((name) => (/^\w{1,40}$/.test(name) ? `\`${name}\`` : 'a field of another name'))
-    const advice = `It may return ${READ.join(', ')}.`
-    this.#warnings.warn(
-      'TERMINAL_GATEWAY_AUTHORIZE',
-      `\`authorize\` of a terminal gateway returned ${list.join(', ')}, which has no effect. ${advice}`,
-    )
-  }
 }
 
 /** Checks all fields now: the sessions of the owner that live are renewed with them. */
 function check(options: UpstreamOptions): Authorization {
-  const { authType = 'bearer', key, userId, chatId } = options
-  const upstream = readUpstream(options)
-  authFor(resolveCredential(authType, typeof key === 'function' ? undefined : key), upstream)
+  const { authType = 'bearer', key: given, userId, chatId, contextId, cookie, headers } = options
+  const key = typeof given === 'function' ? undefined : given
+  buildUpstreamAuth({ authType, key, userId, chatId, contextId, cookie, headers })
+  // The signal of a request of ours is our own.
+  const upstream = { ...readUpstream(options), signal: undefined }
   buildUpstreamHttpUrl(upstream.base, upstream)
   // One server has many spellings: with and without a slash at the end, as http and as ws.
   return { upstream, owner: { base: buildUpstreamHttpUrl(upstream.base, {}), userId, chatId } }
@@ -134,7 +120,7 @@ export class Strangers {
    * has not said who it is, or has been refused. Which one is left to chance, so that those who open many end their
    * own.
    *
-   * Nobody's word ends it but a documented limit, `unauthenticated`; a stranger has no session.
+   * Nobody's word ends it but a documented limit, `maxUnauthenticated`; a stranger has no session.
    */
   makeRoom(): boolean {
     if (this.#requests.size + this.#clients.size < this.#most) return true

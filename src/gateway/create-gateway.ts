@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { assertWhole } from '../lib/arguments.ts'
+import { assertKnown, assertWhole } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { WebSocketServer } from '../lib/ws.ts'
@@ -33,12 +33,15 @@ export interface TerminalGateway extends AsyncDisposable {
    * Closes the gateway: answers new clients with 503, waits until what clients have typed has arrived, closes them with
    * 1012, and deletes all sessions. Resolves when nothing is left.
    *
-   * `drain` is how long it waits, in ms. Default: 5 000. Another call with a shorter time ends the wait earlier. A
-   * client that does not answer the close frame takes 5 s more.
+   * `timeout` is how long it waits, in ms. Another call with a shorter time ends the wait earlier. A client that does
+   * not answer the close frame takes 5 s more.
    *
-   * @throws {RangeError} ERR_OUT_OF_RANGE when `drain` is no whole number from 0 to 2147483647.
+   * @defaultValue a `timeout` of 5 000 ms
+   *
+   * @throws {RangeError} ERR_OUT_OF_RANGE when `timeout` is no whole number from 0 to 2147483647.
+   * @throws {TypeError} ERR_INVALID_ARG_VALUE when there is an option of another name.
    */
-  close(options?: { drain?: number }): Promise<void>
+  close(options?: { timeout?: number | undefined }): Promise<void>
 }
 
 /**
@@ -78,7 +81,7 @@ export function createTerminalGateway(options: TerminalGatewayOptions): Terminal
 
 // The servers accept messages up to this size, too (PROTOCOL 5.6).
 const LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
-const DRAIN_TIMEOUT_MS = 5_000
+const CLOSE_TIMEOUT_MS = 5_000
 
 class Gateway implements TerminalGateway {
   readonly #state: GatewayState
@@ -97,7 +100,7 @@ class Gateway implements TerminalGateway {
       settings,
       authorizer: new Authorizer(settings, warnings, keyring),
       sessions: new Sessions(settings, warnings, keyring),
-      strangers: new Strangers(settings.unauthenticated),
+      strangers: new Strangers(settings.maxUnauthenticated),
       warnings,
     }
   }
@@ -133,9 +136,11 @@ class Gateway implements TerminalGateway {
     return true
   }
 
-  async close({ drain = DRAIN_TIMEOUT_MS }: { drain?: number } = {}): Promise<void> {
-    assertWhole('drain', drain, 0, LONGEST_TIMER)
-    const timer = setTimeout(this.#drained.resolve, drain)
+  async close(options: { timeout?: number | undefined } = {}): Promise<void> {
+    assertKnown('close', options, ['timeout'])
+    const { timeout = CLOSE_TIMEOUT_MS } = options
+    assertWhole('timeout', timeout, 0, LONGEST_TIMER)
+    const timer = setTimeout(this.#drained.resolve, timeout)
     this.#closed ??= this.#closeAll()
     await this.#closed
     clearTimeout(timer)

@@ -22,7 +22,7 @@ export interface GatewaySession {
 }
 
 /** Which session an event is about. */
-interface SessionEvent {
+export interface SessionEvent {
   /** The user that `authorize` has returned. */
   readonly userId: string
   /** The id of the session at the gateway. */
@@ -42,7 +42,7 @@ export interface ResumedEvent extends SessionEvent {
 }
 
 /** What a client has moved. */
-interface MovedBytes {
+export interface MovedBytes {
   /** Bytes of output that were given to the client's socket. */
   readonly bytesToClient: number
   /** Bytes of input and commands of the client that the upstream's socket has taken. */
@@ -58,7 +58,7 @@ interface MovedBytes {
 export interface ParkedEvent extends SessionEvent, MovedBytes {
   /** The close code of the client; 4009 if another one has taken the terminal over. */
   readonly closeCode: number
-  /** ms that the client was joined. */
+  /** ms since the client had joined, which was the `attached` or `resumed` before. */
   readonly ms: number
 }
 
@@ -68,7 +68,7 @@ export interface ClosedEvent extends SessionEvent, Partial<MovedBytes> {
   readonly closeCode: number
   /** The session was parked when it ended: the event has no bytes, because `parked` has said them. */
   readonly wasParked?: true
-  /** ms that the last client was joined, or that the session was parked. */
+  /** ms since the event of the session before: `attached`, `resumed` or `parked`. */
   readonly ms: number
   /** What went wrong, for the operator. Its message may name addresses. */
   readonly error?: unknown

@@ -10,7 +10,7 @@ import { answerForAuthorize, isRefused, WrongReturn } from './answers.ts'
 import { endOfWrongReturn, NOT_NOW, TAKEN_OVER } from './ends.ts'
 import { ClientReport } from './events.ts'
 import type { Owner } from './owner.ts'
-import { describeClient, type Route } from './route.ts'
+import { clientOf, type Route } from './route.ts'
 import type { GatewayState } from './sessions.ts'
 
 /** Authorizes a client, finds its session, and joins it. */
@@ -27,18 +27,12 @@ export async function joinSession(
   const { owner, offset, generation } = authorized
   state.strangers.delete(client)
   report.userId = owner.userId
-  client.isAuthorized = true
+  client.admit(state.settings.keepAlive, state.settings.maxBuffered)
   const session = state.sessions.find(String(route.sessionId), owner)
   report.refusal = 'not-found'
   if (!session) throw notFound()
   let joined: JoinedSession | undefined
   if (session.admission.renew(generation)) {
-    const { connection, input } = client
-    const { maxBuffered, keepAlive } = state.settings
-    connection.limitBytes(undefined)
-    connection.keepAlive(keepAlive)
-    connection.deliverTo(input)
-    input.startReading(maxBuffered)
     joined = await session.admission.enter(signal, () => {
       if (session.isEnding) throw notFound()
       return session.attach(report, offset)
@@ -71,7 +65,7 @@ async function authorize(
   const { client } = report
   strangers.add(client)
   const { auth, ...resumed } = await receiveAuth(client.connection, client.input, settings.authTimeout, signal)
-  const described = describeClient(request, route, auth)
+  const described = clientOf(request, route, auth)
   strangers.setAsking(client, true)
   try {
     const { owner } = await authorizer.ask(described, signal)

@@ -1,30 +1,16 @@
-import type { IncomingMessage } from 'node:http'
-import { assertObject, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
+import { assertKnown, assertObject, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
-import { AUTH_TIMEOUT_MS } from '../client/authorize.ts'
-import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import {
+  AUTH_TIMEOUT_MS,
+  readTerminalOptions,
+  TERMINAL_OPTIONS,
+  type TerminalClient,
+  type TerminalOptions,
+} from '../client/authorize.ts'
 import type { UpstreamOptions } from '../upstream/resolve.ts'
 
-/** What a client of a gateway says of itself. Nothing of it is checked before `authorize`. */
-export interface GatewayClient {
-  /**
-   * The token of the client, such as the user's JWT; `''` if it sends none. From the header `Authorization`, and for a
-   * WebSocket from its auth frame, or else from the query parameter `token`.
-   */
-  readonly token: string
-  /** The user that the client names, by the header `X-User-Id` or the query parameter `user_id`. Anyone can send it. */
-  readonly userId?: string
-  /** The chat, from the header `X-Session-Id`, or for a WebSocket from its auth frame. */
-  readonly chatId?: string
-  /** The orchestrator policy, from the path `/p/{policyId}`. */
-  readonly policyId?: string
-  /** The orchestrator context, from the header `X-Terminal-Context-Id` or the query parameter `context_id`. */
-  readonly contextId?: string
-  /** The session that the client asks for; absent when it lists its sessions or creates one. */
-  readonly sessionId?: string
-  /** The request, or the handshake of the WebSocket. */
-  readonly request: IncomingMessage
-}
+/** What `authorize` of a gateway returns: the upstream, its credentials, and the user who owns the sessions. */
+export interface GatewayAuthorization extends UpstreamOptions {}
 
 /** The options of {@link createTerminalGateway}. Only `authorize` is required. */
 export interface TerminalGatewayOptions extends TerminalOptions {
@@ -47,7 +33,7 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    * the token is the user's, who gets 401 or 4001. Each of these, but the user's, is a warning of the process, at most
    * once a minute.
    */
-  authorize: (client: GatewayClient) => UpstreamOptions | Promise<UpstreamOptions>
+  authorize: (client: TerminalClient) => GatewayAuthorization | Promise<GatewayAuthorization>
   /**
    * The path before `/api/terminals`, such as `/terminal`.
    * @defaultValue `''`
@@ -70,32 +56,26 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    * is needed.
    * @defaultValue 256 KiB
    */
-  replay?: number | undefined
+  replayBytes?: number | undefined
   /**
    * The sessions that a user may have at the same time. When one more has been created, the session that was left first
    * ends. If none was left, one more is answered with 429.
    * @defaultValue 8
    */
-  sessionsPerUser?: number | undefined
+  maxSessionsPerUser?: number | undefined
   /**
    * The WebSockets and requests that `authorize` has not let in. A WebSocket counts until its connection has ended. When one
    * more comes, a WebSocket that has not said who it is, or has been refused, is closed with 1013, chosen at random; if there
    * is none, the new one is answered with 503.
    * @defaultValue 1 000
    */
-  unauthenticated?: number | undefined
+  maxUnauthenticated?: number | undefined
   /**
    * ms for the auth frame of a WebSocket, and as many again for `authorize`, from 1 to 2147483647.
    * @defaultValue 10 000 ms
    */
   authTimeout?: number | undefined
 }
-
-/** The options for every terminal. */
-type TerminalOptions = Pick<
-  ConnectTerminalOptions,
-  'size' | 'timeout' | 'retry' | 'settle' | 'keepAlive' | 'maxBuffered' | 'tokenInUrl'
->
 
 type OwnOptions = Omit<TerminalGatewayOptions, keyof TerminalOptions>
 
@@ -117,43 +97,25 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
     path = '',
     origins = 'same',
     keepFor = 300_000,
-    replay = 256 * 1024,
-    sessionsPerUser = 8,
-    unauthenticated = 1_000,
+    replayBytes = 256 * 1024,
+    maxSessionsPerUser = 8,
+    maxUnauthenticated = 1_000,
     authTimeout = AUTH_TIMEOUT_MS,
-    size,
-    timeout,
-    retry,
-    settle,
-    keepAlive = KEEP_ALIVE,
-    maxBuffered = MAX_BUFFERED,
-    tokenInUrl,
   } = options
+  const own = { authorize, path, keepFor, replayBytes, maxSessionsPerUser, maxUnauthenticated, authTimeout }
+  assertKnown('createTerminalGateway', options, [...Object.keys({ ...own, origins }), ...TERMINAL_OPTIONS])
+  const connect = readTerminalOptions(options)
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   if (typeof path !== 'string') throw wrongType('path', 'a string', path)
   if (!/^(?:\/[^/?#]+)*$/.test(path)) throw wrongValue('path', "must be '' or begin with a slash and not end with one")
   assertOrigins(origins)
   assertWhole('keepFor', keepFor, 0, LONGEST_TIMER)
-  assertWhole('replay', replay, 0, LARGEST_REPLAY_BYTES)
-  assertWhole('sessionsPerUser', sessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
-  assertWhole('unauthenticated', unauthenticated, 1, Number.MAX_SAFE_INTEGER)
+  assertWhole('replayBytes', replayBytes, 0, LARGEST_REPLAY_BYTES)
+  assertWhole('maxSessionsPerUser', maxSessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
+  assertWhole('maxUnauthenticated', maxUnauthenticated, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
-  const connect = { size, timeout, retry, settle, keepAlive, maxBuffered, tokenInUrl }
-  // Checks them now, and not for the first client.
-  readSettings({ ...connect, base: 'http://127.0.0.1', userId: 'nobody' })
-  return {
-    authorize,
-    path,
-    origins: typeof origins === 'string' ? origins : [...origins],
-    keepFor,
-    replay,
-    sessionsPerUser,
-    unauthenticated,
-    authTimeout,
-    keepAlive,
-    maxBuffered,
-    connect,
-  }
+  const { keepAlive, maxBuffered } = connect
+  return { ...own, origins: typeof origins === 'string' ? origins : [...origins], keepAlive, maxBuffered, connect }
 }
 
 function assertOrigins(origins: unknown): void {

@@ -20,7 +20,7 @@ import {
 } from './answers.ts'
 import type { Authorization } from './authorization.ts'
 import { areUsers } from './owner.ts'
-import { describeClient, findForbiddenOrigin, type Route } from './route.ts'
+import { clientOf, findForbiddenOrigin, type Route } from './route.ts'
 import type { Session } from './session.ts'
 import type { GatewayState } from './sessions.ts'
 import { kindOf } from './warnings.ts'
@@ -110,7 +110,7 @@ class Exchange {
     const letIn = strangers.enter(response)
     this.#dropBody()
     try {
-      const authorization = await authorizer.ask(describeClient(request, this.#route), this.#leaving)
+      const authorization = await authorizer.ask(clientOf(request, this.#route), this.#leaving)
       letIn()
       return authorization
     } catch (error) {
@@ -139,7 +139,7 @@ class Exchange {
     const { settings, sessions } = this.#state
     const { owner } = authorization
     const { userId } = owner
-    const error = `Maximum number of terminal sessions (${settings.sessionsPerUser}) reached`
+    const error = `Maximum number of terminal sessions (${settings.maxSessionsPerUser}) reached`
     const tooMany: Refusal = { status: 429, body: { error }, reason: 'limit' }
     if (!sessions.mayOpen(owner)) return refuse(response, tooMany, { userId })
     let session: Session
@@ -152,7 +152,7 @@ class Exchange {
       return this.#refuseForUpstream(problem, authorization)
     }
     if (!sessions.mayStay(session)) {
-      // On the word of a limit that is documented: `sessionsPerUser`. Nobody knows the session.
+      // On the word of a limit that is documented: `maxSessionsPerUser`. Nobody knows the session.
       await session.end(CLOSE_GOING_AWAY, error)
       return refuse(response, tooMany, { userId })
     }

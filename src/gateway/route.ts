@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
+import { describeClient, type TerminalClient } from '../client/authorize.ts'
 import type { ClientAuth } from '../client/messages.ts'
 import type { RefusedEvent } from './events.ts'
-import type { GatewayClient, GatewaySettings } from './options.ts'
+import type { GatewaySettings } from './options.ts'
 
 /** What a path of a gateway leads to. */
 export interface Route {
@@ -30,24 +31,11 @@ export function findRoute(url: string, prefix: string): Route | undefined {
 }
 
 /** Returns what a client says of itself. `auth` is what the auth frame of a WebSocket says. */
-export function describeClient(request: IncomingMessage, route: Route, auth?: ClientAuth): GatewayClient {
-  const { searchParams } = new URL(String(request.url), 'http://gateway')
-  // An empty header is none (PROTOCOL 7.5).
-  const header = (name: string): string | undefined => request.headers[name]?.toString() || undefined
-  const parameter = (name: string): string | undefined => searchParams.get(name) || undefined
-  const bearer = header('authorization')?.replace(/^bearer +/i, '')
-  const token = auth?.token || bearer || (auth && parameter('token')) || ''
-  const userId = header('x-user-id') ?? parameter('user_id')
-  // Where both say one, the header counts, as on Open Terminal.
-  const chatId = header('x-session-id') ?? auth?.chatId
-  const contextId = header('x-terminal-context-id') ?? parameter('context_id')
+export function clientOf(request: IncomingMessage, route: Route, auth?: ClientAuth): TerminalClient {
   const { policyId, sessionId } = route
   return {
-    token,
-    ...(userId !== undefined && { userId }),
-    ...(chatId !== undefined && { chatId }),
+    ...describeClient(request, auth),
     ...(policyId !== undefined && { policyId }),
-    ...(contextId !== undefined && { contextId }),
     ...(sessionId !== undefined && { sessionId }),
     request,
   }

@@ -68,7 +68,7 @@ export class Session implements SilenceObserver {
     this.#settings = settings
     this.#observer = observer
     this.#size = settings.connect.size ?? { cols: 80, rows: 24 }
-    sink.keep(settings.replay)
+    sink.keep(settings.replayBytes)
     this.#timer = new SilenceTimer([UNATTACHED_LIMIT_MS], this)
     void connection.closed.then((close) => this.#onClosed(close))
   }
@@ -108,7 +108,7 @@ export class Session implements SilenceObserver {
    */
   attach(report: ClientReport, offset: number | null | undefined): JoinedSession {
     const { client } = report
-    const { keepFor, maxBuffered, replay: most } = this.#settings
+    const { keepFor, maxBuffered, replayBytes: most } = this.#settings
     const canResume = offset !== undefined
     const isFirst = !this.#hadClient
     this.#hadClient = true

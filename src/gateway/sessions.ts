@@ -69,12 +69,12 @@ export class Sessions implements SessionObserver {
    */
   mayOpen(user: Owner): boolean {
     const openings = [...this.#openings].filter(({ owner }) => isSameUser(owner, user))
-    return openings.length + this.#busyOf(user) < this.#settings.sessionsPerUser
+    return openings.length + this.#busyOf(user) < this.#settings.maxSessionsPerUser
   }
 
   /** Whether a session that was opened may stay: clients may have come back to those that would have gone for it. */
   mayStay({ owner }: Session): boolean {
-    return this.#busyOf(owner) <= this.#settings.sessionsPerUser
+    return this.#busyOf(owner) <= this.#settings.maxSessionsPerUser
   }
 
   /** A client knows of a new session of the user: ends those that the user has left first, if there are too many. */
@@ -83,8 +83,8 @@ export class Sessions implements SessionObserver {
     const parked = lasting.filter(({ parkedAt }) => parkedAt !== undefined)
     // Those whose shell has ended go first.
     parked.sort((one, other) => Number(one.isOpen) - Number(other.isOpen) || byTime(one, other))
-    const tooMany = Math.max(0, lasting.length - this.#settings.sessionsPerUser)
-    // On the word of a limit that is documented: `sessionsPerUser`.
+    const tooMany = Math.max(0, lasting.length - this.#settings.maxSessionsPerUser)
+    // On the word of a limit that is documented: `maxSessionsPerUser`.
     for (const session of parked.slice(0, tooMany)) void session.end(CLOSE_GOING_AWAY, MADE_ROOM)
   }
 

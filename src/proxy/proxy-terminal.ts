@@ -1,20 +1,63 @@
-import { assertObject, assertSignal, wrongType } from '../lib/arguments.ts'
+import type { IncomingMessage } from 'node:http'
+import { assertKnown, assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
+import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
-import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import { CONNECT_OPTIONS, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { CLOSE_GOING_AWAY } from '../upstream/close-codes.ts'
+import { UPSTREAM_OPTIONS, type UpstreamOptions } from '../upstream/resolve.ts'
 import { parseBase } from '../upstream/url.ts'
-import { authorizeClient, type AuthorizeOptions } from '../client/authorize.ts'
+import {
+  askToAuthorize,
+  AUTH_TIMEOUT_MS,
+  describeClient,
+  readAuthorization,
+  readTerminalOptions,
+  receiveAuth,
+  TERMINAL_OPTIONS,
+  type ProxiedClient,
+  type TerminalOptions,
+} from '../client/authorize.ts'
 import { Client, type JoinedSession, type ProxyEnd, type ProxySummary } from '../client/client.ts'
 import { isSocket, OPEN, type ClientSocket } from '../client/socket.ts'
 import { explainThrown, withoutAddresses } from '../client/closing.ts'
 import { ClientOutput } from '../client/output.ts'
 
-export type { AuthorizeOptions, ProxySummary }
+/** How to find the upstream for a client from its first message. */
+export interface AuthorizeOptions extends TerminalOptions {
+  /**
+   * Gets what the client says of itself in its first message, `{"type":"auth","token":…,"chat_id":…}`, and in its
+   * handshake if you pass `request`. Returns the upstream and its credentials, which the client never sees. Only the
+   * fields of `UpstreamOptions` are read, at once; others have no effect, and are named in a warning of the process.
+   *
+   * Until it has answered, only the first message is parsed, which may have 64 KiB, and the client may send 2 MiB in
+   * all. Check whose `chatId` it is: on Open Terminal up to 0.11 a chat is the id of its session, and a user who names
+   * the chat of another user gets, or ends, that user's shell.
+   *
+   * A `TerminalError` that it throws picks the close code: `ERR_TERMINAL_UNAUTHORIZED` 4001, `ERR_TERMINAL_FORBIDDEN`
+   * 4003, `ERR_TERMINAL_NOT_FOUND` 4004. The client is told its `closeReason`, unless it has a `closeCode`, too: then
+   * that is what a server has said. The client is never told its message. Any other value that it throws closes the
+   * client with 4003 and no reason. The operator finds it as `error` in the summary: log that, for no warning is given.
+   */
+  authorize(this: void, client: ProxiedClient): UpstreamOptions | Promise<UpstreamOptions>
+  /**
+   * The client's handshake, for `authorize`.
+   * @defaultValue none
+   */
+  request?: IncomingMessage | undefined
+  /**
+   * ms for the client's first message, and as many again for `authorize`, from 1 to 2147483647. As long as Open WebUI
+   * waits, if you do not say otherwise.
+   * @defaultValue 10 000 ms
+   */
+  authTimeout?: number | undefined
+}
 
-/** The options of {@link proxyTerminal}: the upstream, or how to find it. */
-export type ProxyOptions = ConnectTerminalOptions | AuthorizeOptions
+/** The options of {@link proxyTerminal}: the upstream, or how to find it, and not both. */
+export type ProxyOptions =
+  | (ConnectTerminalOptions & { [Name in Exclude<keyof AuthorizeOptions, keyof ConnectTerminalOptions>]?: never })
+  | (AuthorizeOptions & { [Name in Exclude<keyof ConnectTerminalOptions, keyof AuthorizeOptions>]?: never })
 
 /**
  * Joins a client's WebSocket to a terminal of an upstream, whose key the client never sees. Resolves when both
@@ -64,13 +107,52 @@ async function joinUpstream(
   options: ProxyOptions,
   signal: AbortSignalLike,
 ): Promise<JoinedSession | undefined> {
-  const { socket, connection, input } = client
   assertObject('options', options)
   // A client that has left needs no shell.
-  if (socket.readyState !== OPEN) return undefined
-  const upstream = 'authorize' in options ? await authorizeClient(options, connection, input, signal) : options
-  client.isAuthorized = true
+  if (client.socket.readyState !== OPEN) return undefined
+  const upstream = isOfAuthorize(options) ? await authorizeClient(client, options, signal) : options
   return attach(client, upstream, signal)
+}
+
+const ONLY_OF_AUTHORIZE = ['authorize', 'request', 'authTimeout']
+const OF_CONNECT: readonly string[] = [...UPSTREAM_OPTIONS, ...CONNECT_OPTIONS]
+const NEVER_OF_AUTHORIZE = OF_CONNECT.filter((name) => !TERMINAL_OPTIONS.includes(name))
+
+/** Returns of which kind the options are. Throws if they are of both: something of them would be ignored. */
+function isOfAuthorize(options: ProxyOptions): options is AuthorizeOptions {
+  assertKnown('proxyTerminal', options, [...ONLY_OF_AUTHORIZE, ...OF_CONNECT])
+  // One that is undefined is a mistake: without it, every client would get a shell.
+  const isIt = 'authorize' in options
+  const others = isIt ? NEVER_OF_AUTHORIZE : ONLY_OF_AUTHORIZE
+  const wrong = Object.entries(options).find(([name, value]) => value !== undefined && others.includes(name))
+  if (wrong) throw wrongValue(wrong[0], `can${isIt ? 'not' : ' only'} be given together with \`authorize\``)
+  return isIt
+}
+
+// Whether the operator has been told of a field that has no effect.
+let hasWarned = false
+
+/** Waits for the client's first message, and asks `authorize` for the upstream. */
+async function authorizeClient(
+  { connection, input }: Client,
+  options: AuthorizeOptions,
+  signal: AbortSignalLike,
+): Promise<ConnectTerminalOptions> {
+  const { authorize, request, authTimeout = AUTH_TIMEOUT_MS } = options
+  const settings = readTerminalOptions(options)
+  if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
+  if (request !== undefined) assertObject('request', request)
+  assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
+  const { auth } = await receiveAuth(connection, input, authTimeout, signal)
+  const { upstream, ignored } = await askToAuthorize(authTimeout, signal, async () =>
+    readAuthorization(await authorize(describeClient(request, auth))),
+  )
+  if (ignored !== undefined && !hasWarned) {
+    hasWarned = true
+    const warning = { type: 'TerminalProxyWarning', code: 'TERMINAL_PROXY_AUTHORIZE' }
+    globalThis.process?.emitWarning?.(`\`authorize\` of proxyTerminal ${ignored}`, warning)
+  }
+  return { ...settings, ...upstream }
 }
 
 /** Attaches to the upstream, and connects both directions to it. */
@@ -80,27 +162,22 @@ async function attach(
   signal: AbortSignalLike,
 ): Promise<JoinedSession> {
   const { socket, connection, input, counters } = client
-  assertObject('options', options)
   assertSignal(options.signal)
-  const { keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED, base } = options
-  const { hostname } = parseBase(base).url
-
-  connection.limitBytes(undefined)
-  connection.deliverTo(input)
-  input.startReading(maxBuffered)
+  const settings = readSettings({ ...options, signal })
+  const { keepAlive, maxBuffered, upstream } = settings
+  client.admit(keepAlive, maxBuffered)
   const stopWatching = watchSignal(options.signal, client)
   let terminal: OpenTerminal<ClientOutput>
   try {
     terminal = await attachTerminal(
-      readSettings({ ...options, signal }),
+      settings,
       (source) => new ClientOutput(socket, maxBuffered, source, counters, connection),
     )
   } finally {
     stopWatching()
   }
-  connection.keepAlive(keepAlive)
   input.startSending(terminal.connection)
-  watchTerminal(terminal.connection, hostname, client)
+  watchTerminal(terminal.connection, parseBase(upstream.base).url.hostname, client)
   return new ProxySession(terminal)
 }
 

@@ -68,7 +68,7 @@ const relays = {
   gateway() {
     const gateway = createTerminalGateway({
       authorize: () => ({ base, userId: 'ada' }),
-      sessionsPerUser: MOST_SESSIONS,
+      maxSessionsPerUser: MOST_SESSIONS,
     })
     const server = createServer((request, response) => void gateway.handleRequest(request, response))
     // The clients of the benchmark neither create sessions nor send an auth frame, so this does both for them.

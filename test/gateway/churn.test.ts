@@ -185,7 +185,7 @@ it(`${CLIENTS} clients of every kind leave no socket, timer or session behind`, 
   // All clients have left.
   const attachedNow = (): unknown[] => servers.flatMap(({ gateway }) => gateway.sessions.filter((s) => s.attachedSince))
   await until(() => attachedNow().length === 0)
-  await Promise.all(servers.map(({ gateway }) => gateway.close({ drain: 100 })))
+  await Promise.all(servers.map(({ gateway }) => gateway.close({ timeout: 100 })))
   expect(servers.flatMap(({ gateway }) => gateway.sessions)).toEqual([])
   await until(() => upstreams.flatMap(({ sessions }) => sessions).length === 0)
   // Otherwise the clients do not reach what they should reach.
@@ -216,7 +216,7 @@ async function serve(upstream: TestUpstream): Promise<Server> {
     settle: 20,
     timeout: 2_000,
     retry: { attempts: 2, delay: 5 },
-    unauthenticated: 20,
+    maxUnauthenticated: 20,
   })
   const server = serverOf(gateway)
   const base = await listen(server)

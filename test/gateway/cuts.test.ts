@@ -35,9 +35,9 @@ interface Watched {
 }
 
 /** Opens a terminal behind a gateway, over a connection that can be cut. `shell` records what it prints. */
-async function watch(shell: (witness: Buffer[]) => Shell, replay: number): Promise<Watched> {
+async function watch(shell: (witness: Buffer[]) => Shell, replayBytes: number): Promise<Watched> {
   const witness: Buffer[] = []
-  const gateway = await startGateway({ replay }, { release: 'open-terminal@0.14.5', shell: shell(witness) })
+  const gateway = await startGateway({ replayBytes }, { release: 'open-terminal@0.14.5', shell: shell(witness) })
   const relay = await relayTo(gateway)
   const terminal = await connectTerminal({ ...pageOf(relay), reconnect: { delay: 5 }, keepAlive: 50 })
   afterwards(terminal)

@@ -107,7 +107,7 @@ export async function closeAll(world: World): Promise<void> {
   )
   await checkLaws(world)
   const holders = world.shells.flatMap(({ holder }) => holder ?? [])
-  await world.gateway.close({ drain: 100 })
+  await world.gateway.close({ timeout: 100 })
   for (const client of holders) await wasTold(world, client, /^1012 (Service restart|remote)/)
   for (const shell of world.shells) shell.state = 'ended'
   await checkLaws(world)

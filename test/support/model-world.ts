@@ -100,7 +100,7 @@ export class World {
     world.upstream = await startTestUpstream({ release, faults, shell: witnessedBy(world.witnesses) })
     world.gateway = createTerminalGateway({
       authorize: ({ token }) => world.#authorize(token),
-      sessionsPerUser: LIMIT,
+      maxSessionsPerUser: LIMIT,
       authTimeout: AUTH_TIMEOUT_MS,
       settle: 5,
       retry: { attempts: 2, delay: 1 },
@@ -278,7 +278,7 @@ export class World {
       // Its own promise waits for answers that will not come.
       void user.library?.terminal.close()
     }
-    await this.gateway.close({ drain: 0 })
+    await this.gateway.close({ timeout: 0 })
     this.#server.closeAllConnections()
     await new Promise((resolve) => this.#server.close(resolve))
     await this.upstream.close()

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { expect } from 'vitest'
 import { WebSocket, WebSocketServer, type ClientOptions, type ServerOptions } from 'ws'
 import { proxyTerminal, type AuthorizeOptions, type ProxyOptions, type ProxySummary } from '../../src/proxy.ts'
+import type { ConnectTerminalOptions } from '../../src/index.ts'
 import type { TestSession, TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { afterwards, clientOf, serve, until, upstreamOf, withoutCanary } from './upstream.ts'
 
@@ -111,7 +112,10 @@ export interface Joined extends ProxyClient {
 }
 
 /** Starts an upstream and a proxy, and joins a client; resolves when the upstream has attached the client. */
-export async function join(server: TestUpstreamOptions = {}, options: Partial<ProxyOptions> = {}): Promise<Joined> {
+export async function join(
+  server: TestUpstreamOptions = {},
+  options: Partial<ConnectTerminalOptions> = {},
+): Promise<Joined> {
   const upstream = await upstreamOf(server)
   const proxy = await startProxy(() => ({ ...clientOf(upstream), ...options }))
   const client = await clientTo(proxy)
@@ -127,7 +131,7 @@ export async function connectToAuthorize(
   authorize: AuthorizeOptions['authorize'],
   options: Partial<AuthorizeOptions> = {},
 ): Promise<ProxyClient & { proxy: Proxy }> {
-  const proxy = await startProxy((request) => ({ authorize, request, ...options }))
+  const proxy = await startProxy((request) => ({ authorize, request, settle: 50, ...options }))
   return { ...(await clientTo(proxy)), proxy }
 }
 

@@ -57,7 +57,7 @@ export async function serveGateway(
   const server = serverOf(gateway, next)
   afterwards({
     async close() {
-      await gateway.close({ drain: 0 })
+      await gateway.close({ timeout: 0 })
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     },

@@ -43,27 +43,28 @@ describe('close', () => {
   it('answers new clients with 503 meanwhile, and afterwards', async () => {
     const gateway = await startGateway({}, { faults: { delete: { delay: 100 } } })
     await createAs(gateway)
-    const closing = gateway.gateway.close({ drain: 0 })
+    const closing = gateway.gateway.close({ timeout: 0 })
     expect(await ask(gateway, 'POST')).toMatchObject({ status: 503, body: { error: 'Service restart' } })
     await closing
     await expect(clientTo({ url: `${gateway.base.replace('http', 'ws')}/api/terminals/s1` })).rejects.toThrow('503')
   })
 
-  it('is idempotent, and ends its wait when it is called again with a shorter drain', async () => {
+  it('is idempotent, and ends its wait when it is called again with a shorter timeout', async () => {
     const gateway = await startGateway()
     const terminal = await connectTerminal(pageOf(gateway))
     // More than leaves in the time of the test.
     void terminal.write('x'.repeat(32 * 1024 * KIB)).catch(() => {})
     await until(() => (gateway.gateway.sessions[0]?.bytesToUpstream ?? 0) > 0)
-    const calls = [gateway.gateway.close({ drain: 600_000 }), gateway.gateway.close({ drain: 600_000 })]
-    await Promise.all([gateway.gateway.close({ drain: 0 }), ...calls])
+    const calls = [gateway.gateway.close({ timeout: 600_000 }), gateway.gateway.close({ timeout: 600_000 })]
+    await Promise.all([gateway.gateway.close({ timeout: 0 }), ...calls])
     expect(gateway.upstream.sessions).toEqual([])
     await gateway.gateway.close()
   })
 
-  it.each([-1, 1.5, Number.NaN, 2 ** 31, '5'])('throws a RangeError for a drain of %s', async (drain) => {
+  it.each([-1, 1.5, Number.NaN, 2 ** 31, '5'])('throws a RangeError for a timeout of %s', async (timeout) => {
     const gateway = createTerminalGateway({ authorize: neverAuthorize })
-    await expect(gateway.close({ drain: drain as number })).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+    await expect(gateway.close({ timeout: timeout as number })).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+    await expect(gateway.close({ drain: 5 } as object)).rejects.toThrow('Did you mean `timeout`?')
     await gateway.close()
   })
 

@@ -170,7 +170,7 @@ describe('the event of a refusal has as its reason', () => {
   it('`full` when the upstream has no place, and `limit` when the user may have no more', async () => {
     const faults: TestFaults = {}
     const refusals = recordRefusals()
-    const gateway = await startGateway({ sessionsPerUser: 1 }, { faults })
+    const gateway = await startGateway({ maxSessionsPerUser: 1 }, { faults })
     await createAs(gateway)
     faults.create = { refuse: 429, body: '{"error":"Maximum number of terminal sessions (16) reached"}' }
     await ask(gateway, 'POST')
@@ -188,7 +188,7 @@ describe('the event of a refusal has as its reason', () => {
       asked += 1
       return new Promise(() => {})
     }
-    const gateway = await startGateway({ unauthenticated: 1, authorize })
+    const gateway = await startGateway({ maxUnauthenticated: 1, authorize })
     const silent = await clientTo({ url: `${gateway.base.replace('http', 'ws')}/api/terminals/s1` })
     await attachAs(gateway, 's2')
     await silent.closed

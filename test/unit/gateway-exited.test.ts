@@ -103,7 +103,7 @@ describe('a shell that ends while nobody is attached', () => {
   })
 
   it('counts among the sessions of its user, and is the first to make room', async () => {
-    const gateway = await startGateway({ sessionsPerUser: 2 }, { release: 'open-terminal@0.14.5' })
+    const gateway = await startGateway({ maxSessionsPerUser: 2 }, { release: 'open-terminal@0.14.5' })
     const [alive, ended] = [await park(gateway), await park(gateway)]
     gateway.upstream.sessions[1]?.exit()
     await until(() => !idsOf(gateway).includes(ended))
@@ -113,7 +113,7 @@ describe('a shell that ends while nobody is attached', () => {
   })
 
   it('takes no place at the upstream: it does not go for one', async () => {
-    const gateway = await startGateway({ sessionsPerUser: 20 }, { release: 'open-terminal@0.14.5' })
+    const gateway = await startGateway({ maxSessionsPerUser: 20 }, { release: 'open-terminal@0.14.5' })
     const ended = await park(gateway)
     await exit(gateway)
     for (let count = 0; count < 16; count += 1) await createAs(gateway)

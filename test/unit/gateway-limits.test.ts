@@ -101,9 +101,9 @@ async function rawAsk(
   return { status: response.statusCode, body: Buffer.concat(text).toString(), headers: response.headers }
 }
 
-describe('sessionsPerUser', () => {
+describe('maxSessionsPerUser', () => {
   it('answers 429 to one more session, also to those that are created at the same time', async () => {
-    const gateway = await startGateway({ sessionsPerUser: 2 })
+    const gateway = await startGateway({ maxSessionsPerUser: 2 })
     const answers = await Promise.all([1, 2, 3, 4].map(() => ask(gateway, 'POST')))
     expect(answers.map(({ status }) => status).sort((one, other) => one - other)).toEqual([200, 200, 429, 429])
     expect(answers.find(({ status }) => status === 429)?.body).toEqual({
@@ -203,9 +203,9 @@ async function beRefused(socket: Socket): Promise<void> {
   await once(socket, 'data')
 }
 
-describe('unauthenticated', () => {
+describe('maxUnauthenticated', () => {
   it('does not count clients that are authorized', async () => {
-    const gateway = await startGateway({ unauthenticated: 1 })
+    const gateway = await startGateway({ maxUnauthenticated: 1 })
     for (let count = 0; count < 3; count += 1) {
       await type(await attachAs(gateway, await createAs(gateway)), 'in')
     }
@@ -213,7 +213,7 @@ describe('unauthenticated', () => {
   })
 
   it('counts a client until `authorize` has answered', async () => {
-    const gateway = await startGateway({ unauthenticated: 1, authorize: neverAuthorize, authTimeout: 100 })
+    const gateway = await startGateway({ maxUnauthenticated: 1, authorize: neverAuthorize, authTimeout: 100 })
     const { closed } = await attachAs(gateway, 's1')
     expect(await handshake(gateway)).toBe(503)
     expect(await closed).toEqual({ code: 1013, reason: 'Not authorized, try again later' })
@@ -221,7 +221,7 @@ describe('unauthenticated', () => {
   })
 
   it('ends a silent WebSocket with 1013 when one more comes, and lets that in', async () => {
-    const gateway = await startGateway({ unauthenticated: 3 })
+    const gateway = await startGateway({ maxUnauthenticated: 3 })
     const silent = await Promise.all([1, 2, 3].map(() => silentAt(gateway)))
     expect(await handshake(gateway)).toBe(101)
     expect(await Promise.race(silent.map(({ closed }) => closed))).toEqual(TRY_AGAIN)
@@ -229,13 +229,13 @@ describe('unauthenticated', () => {
   })
 
   it('lets users attach although silent strangers hold all places', async () => {
-    const gateway = await startGateway({ unauthenticated: 10 })
+    const gateway = await startGateway({ maxUnauthenticated: 10 })
     await Promise.all(Array.from({ length: 10 }, () => silentAt(gateway)))
     await type(await attachAs(gateway, await createAs(gateway)), 'in')
   })
 
   it('ends one that is left to chance, so that a client that is about to say who it is mostly stays', async () => {
-    const gateway = await startGateway({ unauthenticated: 20 })
+    const gateway = await startGateway({ maxUnauthenticated: 20 })
     const ended: number[] = []
     const silent = await Promise.all(Array.from({ length: 20 }, () => silentAt(gateway)))
     for (const [index, { closed }] of silent.entries()) void closed.then(() => ended.push(index))
@@ -247,7 +247,7 @@ describe('unauthenticated', () => {
   })
 
   it('counts clients that have been refused and ignore the close frame, and ends their connections for new ones', async () => {
-    const gateway = await startGateway({ unauthenticated: 2 })
+    const gateway = await startGateway({ maxUnauthenticated: 2 })
     const ends: number[] = []
     for (let count = 0; count < 20; count += 1) {
       const socket = await stubborn(gateway)
@@ -259,7 +259,7 @@ describe('unauthenticated', () => {
   })
 
   it('counts requests that wait for `authorize`, and answers 503 when there is no silent WebSocket', async () => {
-    const gateway = await startGateway({ unauthenticated: 2, authorize: neverAuthorize, authTimeout: 60_000 })
+    const gateway = await startGateway({ maxUnauthenticated: 2, authorize: neverAuthorize, authTimeout: 60_000 })
     const pending = [1, 2].map(() => httpRequest(`${gateway.base}/api/terminals`, { agent: false }))
     for (const request of pending) request.on('error', () => {}).end()
     await expect.poll(() => handshake(gateway)).toBe(503)
@@ -272,7 +272,7 @@ describe('unauthenticated', () => {
   it('does not count requests that were let in, or have had their answer', async () => {
     const upstream = await upstreamOf({ faults: { create: { delay: 100 } } })
     const gateway = await startGateway({
-      unauthenticated: 1,
+      maxUnauthenticated: 1,
       authorize: ({ token }) => {
         if (token === 'jwt-ada') return clientOf(upstream)
         throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'unknown')

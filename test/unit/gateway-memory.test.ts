@@ -41,7 +41,7 @@ async function parkedWithFlood(): Promise<{ gateway: ServedGateway; id: string; 
   const upstream = await upstreamOf({ shell: () => ({ input() {} }) })
   const sockets: Socket[] = []
   const gateway = await startGateway({
-    replay: 8 * MIB,
+    replayBytes: 8 * MIB,
     authorize({ sessionId, request }) {
       if (sessionId !== undefined) sockets.push(request.socket)
       return clientOf(upstream)
@@ -98,7 +98,7 @@ it('a client that waits for its turn and leaves is no client, and one whose sess
   second.ws.terminate()
   await second.closed
   const third = await attachAs(gateway, id)
-  await gateway.gateway.close({ drain: 0 })
+  await gateway.gateway.close({ timeout: 0 })
   expect(await third.closed).toMatchObject({ code: 1012 })
   expect(await first.closed).toMatchObject({ code: 1012 })
 }, 20_000)

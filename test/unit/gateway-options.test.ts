@@ -16,10 +16,10 @@ describe('createTerminalGateway', () => {
     [{ origins: [7] }, 'origins', 'ERR_INVALID_ARG_VALUE'],
     [{ keepFor: -1 }, 'keepFor', 'ERR_OUT_OF_RANGE'],
     [{ keepFor: 2 ** 31 }, 'keepFor', 'ERR_OUT_OF_RANGE'],
-    [{ replay: 1.5 }, 'replay', 'ERR_OUT_OF_RANGE'],
-    [{ replay: 8 * 1024 * 1024 + 1 }, 'replay', 'ERR_OUT_OF_RANGE'],
-    [{ sessionsPerUser: 0 }, 'sessionsPerUser', 'ERR_OUT_OF_RANGE'],
-    [{ unauthenticated: 0 }, 'unauthenticated', 'ERR_OUT_OF_RANGE'],
+    [{ replayBytes: 1.5 }, 'replayBytes', 'ERR_OUT_OF_RANGE'],
+    [{ replayBytes: 8 * 1024 * 1024 + 1 }, 'replayBytes', 'ERR_OUT_OF_RANGE'],
+    [{ maxSessionsPerUser: 0 }, 'maxSessionsPerUser', 'ERR_OUT_OF_RANGE'],
+    [{ maxUnauthenticated: 0 }, 'maxUnauthenticated', 'ERR_OUT_OF_RANGE'],
     [{ authTimeout: 0 }, 'authTimeout', 'ERR_OUT_OF_RANGE'],
     [{ maxBuffered: 0 }, 'maxBuffered', 'ERR_OUT_OF_RANGE'],
     [{ keepAlive: -1 }, 'keepAlive', 'ERR_OUT_OF_RANGE'],
@@ -29,6 +29,18 @@ describe('createTerminalGateway', () => {
     const given = name === 'options' || name === 'authorize' ? options : { authorize: neverAuthorize, ...options }
     expect(() => createTerminalGateway(given as TerminalGatewayOptions)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(`\`${name}`) }),
+    )
+  })
+
+  it.each([
+    ['authorise', 'authorize'],
+    ['replay', 'replayBytes'],
+    ['sessionsPerUser', 'maxSessionsPerUser'],
+    ['unauthenticated', 'maxUnauthenticated'],
+    ['keepalive', 'keepAlive'],
+  ])('throws for `%s`, which is no option, and names `%s`', (name, nearest) => {
+    expect(() => createTerminalGateway({ [name]: 1 } as never)).toThrow(
+      `\`${name}\` is not an option of createTerminalGateway. Did you mean \`${nearest}\`?`,
     )
   })
 })

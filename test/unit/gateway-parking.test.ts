@@ -43,7 +43,7 @@ describe('keepFor', () => {
 
 describe('a parked session', () => {
   it('whose shell floods is read on, and keeps the last bytes only', async () => {
-    const gateway = await startGateway({ replay: 64 * KIB, maxBuffered: 1_000 })
+    const gateway = await startGateway({ replayBytes: 64 * KIB, maxBuffered: 1_000 })
     const id = await park(gateway)
     // Resolves only when the gateway has read nearly all of it.
     await gateway.upstream.sessions[0]?.output('a line of a flood\n'.repeat(1_000_000))
@@ -89,7 +89,7 @@ describe('a client that does not read', () => {
 describe('a client on a slow link', () => {
   it('makes the upstream wait for no replay, and gets all of it', async () => {
     const MOST = 4 * KIB * KIB
-    const gateway = await startGateway({ replay: MOST, maxBuffered: 64 * KIB })
+    const gateway = await startGateway({ replayBytes: MOST, maxBuffered: 64 * KIB })
     const id = await park(gateway)
     const shell = gateway.upstream.sessions[0]
     await shell?.output('x'.repeat(MOST))

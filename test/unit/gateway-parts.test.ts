@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { describeClient } from '../../src/gateway/route.ts'
+import { describeClient } from '../../src/client/authorize.ts'
 import { ClientFlow, SessionOutput } from '../../src/gateway/session-output.ts'
 import type { FlowControl } from '../../src/lib/water-mark.ts'
 
@@ -107,8 +107,6 @@ describe('ClientFlow', () => {
 })
 
 describe('describeClient', () => {
-  const route = { policyId: undefined, sessionId: undefined }
-
   it.each([
     [{ authorization: 'Bearer one' }, '/', undefined, 'one'],
     [{ authorization: 'bearer  one' }, '/', undefined, 'one'],
@@ -120,7 +118,7 @@ describe('describeClient', () => {
     [{}, '/?token=query', { token: '' }, 'query'],
     [{}, '/?token=', { token: '' }, ''],
   ])('finds the token for the headers %j, the URL %j and the auth frame %j', (headers, url, auth, token) => {
-    expect(describeClient({ headers, url } as IncomingMessage, route, auth).token).toBe(token)
+    expect(describeClient({ headers, url } as IncomingMessage, auth).token).toBe(token)
   })
 
   // PROTOCOL 7.5
@@ -132,7 +130,7 @@ describe('describeClient', () => {
     [{ 'x-session-id': 'c1' }, '/', { token: '', chatId: 'c2' }, { chatId: 'c1' }],
     [{}, '/', { token: '', chatId: 'c2' }, { chatId: 'c2' }],
   ])('finds the ids in the headers %j, the URL %j and the auth frame %j', (headers, url, auth, ids) => {
-    const { token: _, request: __, ...found } = describeClient({ headers, url } as IncomingMessage, route, auth)
+    const { token: _, request: __, ...found } = describeClient({ headers, url } as IncomingMessage, auth)
     expect(found).toEqual(ids)
   })
 })

@@ -33,7 +33,7 @@ async function inFramework(
   const server = createServer(handle)
   afterwards({
     async close() {
-      await gateway.close({ drain: 0 })
+      await gateway.close({ timeout: 0 })
       server.closeAllConnections()
       server.close()
     },

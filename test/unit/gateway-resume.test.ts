@@ -60,7 +60,7 @@ describe('a client that names an offset', () => {
   })
 
   it('that is no longer kept gets a tail in one message, which begins with the modes', async () => {
-    const { gateway, id, print } = await parked(`\x1b[?2004h${'line\n'.repeat(100)}`, { replay: 52 })
+    const { gateway, id, print } = await parked(`\x1b[?2004h${'line\n'.repeat(100)}`, { replayBytes: 52 })
     const client = await resume(gateway, id, 100)
     const tail = `\x18\x1bc\x1b[?2004h${'line\n'.repeat(10)}`
     expect(client.attached).toMatchObject({ offset: 508 - tail.length, replay: tail.length })
@@ -70,7 +70,7 @@ describe('a client that names an offset', () => {
   })
 
   it('never gets a tail that looks exact', async () => {
-    const { gateway, id } = await parked('line\n'.repeat(100), { replay: 12 })
+    const { gateway, id } = await parked('line\n'.repeat(100), { replayBytes: 12 })
     const tail = '\x18\x1bcline\nline\n'
     const client = await resume(gateway, id, 500 - tail.length)
     await until(() => output(client) === `\x18${tail}`)
@@ -98,7 +98,7 @@ describe('a client that names no offset', () => {
   })
 
   it('gets everything from the first byte on if no client was there before, also queries', async () => {
-    const gateway = await startGateway({ replay: 0 }, { shell: silent })
+    const gateway = await startGateway({ replayBytes: 0 }, { shell: silent })
     const id = await createAs(gateway)
     await gateway.upstream.sessions[0]?.output('\x1b[6nprompt')
     const client = await attachAs(gateway, id)
@@ -107,7 +107,7 @@ describe('a client that names no offset', () => {
   })
 
   it('gets a tail if a shell that nobody had joined has printed a flood', async () => {
-    const gateway = await startGateway({ replay: 1_000 }, { shell: silent })
+    const gateway = await startGateway({ replayBytes: 1_000 }, { shell: silent })
     const id = await createAs(gateway)
     const written = gateway.upstream.sessions[0]?.output('a line\n'.repeat(100_000))
     await written

@@ -7,9 +7,9 @@ import { until } from '../support/upstream.ts'
 
 afterEach(() => void vi.useRealTimers())
 
-describe('sessionsPerUser', () => {
+describe('maxSessionsPerUser', () => {
   it('ends the session that the user left first, and no session with a client or of another user', async () => {
-    const gateway = await startGateway({ sessionsPerUser: 3 })
+    const gateway = await startGateway({ maxSessionsPerUser: 3 })
     const others = await park(gateway, 'eve')
     const attached = await createAs(gateway)
     await attachAs(gateway, attached)
@@ -23,7 +23,7 @@ describe('sessionsPerUser', () => {
 
   it('ends it only when the new one is there', async () => {
     const faults: TestFaults = {}
-    const gateway = await startGateway({ sessionsPerUser: 1 }, { faults })
+    const gateway = await startGateway({ maxSessionsPerUser: 1 }, { faults })
     const first = await park(gateway)
     faults.create = { delay: 1_000 }
     const posts = gateway.upstream.requests.length
@@ -37,7 +37,7 @@ describe('sessionsPerUser', () => {
 
   it.each([503, 401, 422, 429])('ends nothing if the upstream refuses the new one with %i', async (refuse) => {
     const faults: TestFaults = {}
-    const gateway = await startGateway({ sessionsPerUser: 2, retry: { attempts: 1 } }, { faults })
+    const gateway = await startGateway({ maxSessionsPerUser: 2, retry: { attempts: 1 } }, { faults })
     const parked = [await park(gateway), await park(gateway)]
     faults.create = { refuse }
     expect((await ask(gateway, 'POST')).status).toBeGreaterThanOrEqual(500)
@@ -46,7 +46,7 @@ describe('sessionsPerUser', () => {
   })
 
   it('answers 429 when clients are joined to all sessions, or have not come yet', async () => {
-    const gateway = await startGateway({ sessionsPerUser: 2 })
+    const gateway = await startGateway({ maxSessionsPerUser: 2 })
     await createAs(gateway)
     await park(gateway)
     const answers = await Promise.all([1, 2, 3].map(() => ask(gateway, 'POST')))
@@ -55,7 +55,7 @@ describe('sessionsPerUser', () => {
 
   it('answers 429 when clients come back, meanwhile, to all sessions that would have gone', async () => {
     const faults: TestFaults = {}
-    const gateway = await startGateway({ sessionsPerUser: 1 }, { faults })
+    const gateway = await startGateway({ maxSessionsPerUser: 1 }, { faults })
     const id = await park(gateway)
     faults.create = { delay: 1_000 }
     const posts = gateway.upstream.requests.length
@@ -76,7 +76,7 @@ describe('an upstream that has no place left', () => {
     server: TestUpstreamOptions = {},
     options: Partial<TerminalGatewayOptions> = {},
   ): Promise<ServedGateway> => {
-    return startGateway({ sessionsPerUser: 20, ...options }, { release: 'open-terminal@0.14', ...server })
+    return startGateway({ maxSessionsPerUser: 20, ...options }, { release: 'open-terminal@0.14', ...server })
   }
   /** Fills an upstream with sessions that users have left, in turn. Returns their ids, the first that was left first. */
   async function fill(gateway: ServedGateway, ...users: string[]): Promise<string[]> {

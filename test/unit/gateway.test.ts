@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { connectTerminal, deleteTerminalSession, getTerminalSession, listTerminalSessions } from '../../src/index.ts'
-import { createTerminalGateway, type GatewayClient, type GatewaySession } from '../../src/gateway.ts'
+import { createTerminalGateway, type GatewaySession, type TerminalClient } from '../../src/gateway.ts'
 import {
   as,
   ask,
@@ -118,7 +118,7 @@ describe('a client of a gateway', () => {
 
 describe('authorize', () => {
   it('gets what the client says of itself, in requests and on the WebSocket', async () => {
-    const seen: Array<Omit<GatewayClient, 'request'>> = []
+    const seen: Array<Omit<TerminalClient, 'request'>> = []
     const upstream = await upstreamOf()
     const gateway = await startGateway({
       path: '/terminal',

@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
-import { TerminalError, type ConnectTerminalOptions, type TerminalErrorCode } from '../../src/index.ts'
-import type { AuthorizeOptions, ClientAuth } from '../../src/proxy.ts'
+import { TerminalError, type TerminalErrorCode, type UpstreamOptions } from '../../src/index.ts'
+import type { AuthorizeOptions, ProxiedClient } from '../../src/proxy.ts'
 import {
   CLIENT_AUTH,
+  clientTo,
   connectToAuthorize,
   framesOf,
   join,
@@ -13,15 +14,34 @@ import {
   neverAuthorize,
   PROXY_AUTH,
   roundTrip,
+  startProxy,
   summaryOf,
 } from '../support/proxy.ts'
 import { afterwards, clientOf, until, upstreamOf } from '../support/upstream.ts'
+import { recordWarnings, warned } from '../support/warnings.ts'
 
 const AUTH_WITH_CHAT = '{"type":"auth","token":"jwt","chat_id":"7"}'
 
 describe('authorize', () => {
+  // The first that returns more: the operator is told once, as long as the process lives.
+  it('that returns more than an upstream is used without the rest, and the operator is warned once', async () => {
+    const warnings = recordWarnings()
+    const upstream = await upstreamOf()
+    const session = { ...clientOf(upstream), sessionId: 's1', maxBuffered: 0 }
+    for (let count = 1; count <= 2; count += 1) {
+      const { ws, printed } = await connectToAuthorize(() => session)
+      ws.send(CLIENT_AUTH)
+      ws.send(Buffer.from('one'))
+      await printed('one')
+    }
+    await warned()
+    expect(warnings.map(({ name, message }) => [name, message])).toEqual([
+      ['TerminalProxyWarning', expect.stringContaining('returned `settle`, `sessionId`, `maxBuffered`, which has no')],
+    ])
+  })
+
   // PROTOCOL 7.1
-  it.each<[string, ClientAuth]>([
+  it.each<[string, ProxiedClient]>([
     [AUTH_WITH_CHAT, { token: 'jwt', chatId: '7' }],
     [CLIENT_AUTH, { token: 'jwt' }],
     ['{"type":"auth","token":"","chat_id":""}', { token: '' }],
@@ -36,8 +56,19 @@ describe('authorize', () => {
     ws.send(Buffer.from('x'))
     await printed('x')
     const request = proxy.served[0]?.request as IncomingMessage
-    expect(authorize.mock.calls).toStrictEqual([[auth, request]])
+    expect(authorize.mock.calls).toStrictEqual([[{ ...auth, request }]])
     expect(framesOf(upstream)).toEqual([[PROXY_AUTH, 'x']])
+  })
+
+  it('gets what the handshake says of the client', async () => {
+    const authorize = vi.fn<AuthorizeOptions['authorize']>(() => Promise.reject(new Error('enough')))
+    const proxy = await startProxy((request) => ({ authorize, request }))
+    const headers = { 'X-User-Id': 'ada', 'X-Session-Id': '8' }
+    const { ws, closed } = await clientTo({ url: `${proxy.url}?token=query&context_id=default` }, { headers })
+    ws.send('{"type":"auth","token":"","chat_id":"7"}')
+    await closed
+    const client = { token: 'query', userId: 'ada', chatId: '8', contextId: 'default' }
+    expect(authorize.mock.calls).toStrictEqual([[{ ...client, request: proxy.served[0]?.request }]])
   })
 
   it('gets no handshake when the caller passed none', async () => {
@@ -45,12 +76,12 @@ describe('authorize', () => {
     const { ws, closed } = await connectToAuthorize(authorize, { request: undefined })
     ws.send(AUTH_WITH_CHAT)
     await closed
-    expect(authorize.mock.calls).toStrictEqual([[{ token: 'jwt', chatId: '7' }, undefined]])
+    expect(authorize.mock.calls).toStrictEqual([[{ token: 'jwt', chatId: '7' }]])
   })
 
   it('may answer late: the messages of the client wait', async () => {
     const upstream = await upstreamOf()
-    let allow: ((options: ConnectTerminalOptions) => void) | undefined
+    let allow: ((options: UpstreamOptions) => void) | undefined
     const { ws, printed } = await connectToAuthorize(() => new Promise((resolve) => (allow = resolve)))
     ws.send(CLIENT_AUTH)
     ws.send(Buffer.from('one '))
@@ -97,6 +128,15 @@ describe('authorize', () => {
     [
       'a TerminalError with a reason that is not a string',
       new TerminalError('ERR_TERMINAL_FORBIDDEN', 'for the log', { closeReason: 5 as never }),
+      4003,
+      'Access denied',
+    ],
+    [
+      'a TerminalError of a server that has closed a connection',
+      new TerminalError('ERR_TERMINAL_FORBIDDEN', 'for the log', {
+        closeCode: 4003,
+        closeReason: 'db.internal is down',
+      }),
       4003,
       'Access denied',
     ],
@@ -165,8 +205,6 @@ describe('authorize', () => {
     ['no user', { base: 'http://127.0.0.1:1' }],
     ['a base that is not a URL', { base: 'nowhere', userId: 'ada' }],
     ['a signal that is an empty object', { base: 'http://127.0.0.1:1', userId: 'ada', signal: {} }],
-    ['a keepAlive out of range', { base: 'http://127.0.0.1:1', userId: 'ada', keepAlive: -1 }],
-    ['a maxBuffered out of range', { base: 'http://127.0.0.1:1', userId: 'ada', maxBuffered: Number.NaN }],
   ])('that returns %s closes the client with 4003, and the proxy returns the error', async (_what, options) => {
     const { ws, closed, proxy } = await connectToAuthorize(() => options as never)
     ws.send(CLIENT_AUTH)
@@ -177,10 +215,10 @@ describe('authorize', () => {
     })
   })
 
-  it('that returns a base that can be read only once leaves no session', async () => {
+  it('that returns a base that can be read only once is asked for it once', async () => {
     const upstream = await upstreamOf()
     let reads = 0
-    const { ws, closed } = await connectToAuthorize(() => ({
+    const { ws, printed } = await connectToAuthorize(() => ({
       ...clientOf(upstream),
       get base() {
         reads += 1
@@ -188,8 +226,8 @@ describe('authorize', () => {
       },
     }))
     ws.send(CLIENT_AUTH)
-    await closed
-    expect(upstream.sessions).toEqual([])
+    ws.send(Buffer.from('one'))
+    await printed('one')
   })
 
   it('that never answers closes the client after authTimeout', async () => {

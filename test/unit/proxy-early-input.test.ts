@@ -3,7 +3,6 @@ import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
 import type { ConnectTerminalOptions } from '../../src/index.ts'
-import type { ProxyOptions } from '../../src/proxy.ts'
 import type { TestUpstream } from '../../src/testing.ts'
 import { closeFrame, flood, tcpOf } from '../support/frames.ts'
 import {
@@ -29,7 +28,7 @@ const TOO_MUCH = { code: 1009, reason: 'Too much input before the terminal was o
 /** Connects a client to a proxy without `authorize`. */
 async function connectTo(
   upstream: TestUpstream,
-  options: Partial<ProxyOptions> = {},
+  options: Partial<ConnectTerminalOptions> = {},
 ): Promise<ProxyClient & { proxy: Proxy }> {
   const proxy = await startProxy(() => ({ ...clientOf(upstream), ...options }))
   return { ...(await clientTo(proxy)), proxy }
@@ -88,7 +87,7 @@ describe('messages of a client before the terminal is open', () => {
     expect(await summaryOf(proxy)).toMatchObject({ dropped: 0 })
   })
 
-  it.each<[string, Partial<ProxyOptions>, number, number]>([
+  it.each<[string, Partial<ConnectTerminalOptions>, number, number]>([
     ['1 MiB of input', {}, 18, 64 * KIB],
     ['what 2 100 empty messages cost', {}, 2_100, 0],
     ['maxBuffered', { maxBuffered: 1_000 }, 1, 1_000],

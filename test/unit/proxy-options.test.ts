@@ -32,6 +32,36 @@ describe('proxyTerminal', () => {
     })
   })
 
+  const authorize = (): never => expect.unreachable('nobody should be asked')
+  const nobody = { base: 'http://127.0.0.1:1', userId: 'ada' }
+
+  it.each<[options: object, message: string]>([
+    [{ ...nobody, keepALive: 1 }, '`keepALive` is not an option of proxyTerminal. Did you mean `keepAlive`?'],
+    [{ authorise: authorize }, '`authorise` is not an option of proxyTerminal. Did you mean `authorize`?'],
+    [{ authorize, ...nobody }, '`base` cannot be given together with `authorize`'],
+    [{ authorize, sessionId: 's1' }, '`sessionId` cannot be given together with `authorize`'],
+    [{ authorize, signal: new AbortController().signal }, '`signal` cannot be given together with `authorize`'],
+    [{ ...nobody, authTimeout: 1 }, '`authTimeout` can only be given together with `authorize`'],
+    [{ authorize, maxBuffered: 0 }, '`maxBuffered` must be a whole number from 1 to 9007199254740991, got 0'],
+    [{ authorize, retry: 5 }, '`retry` must be an object, got number'],
+    [{ authorize, request: 5 }, '`request` must be an object, got number'],
+  ])('ignores nothing of %j', async (options, message) => {
+    const proxy = await startProxy(() => options as ProxyOptions)
+    expect(await (await clientTo(proxy)).closed).toEqual({ code: 4003, reason: '' })
+    expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'proxy', error: { message } })
+  })
+
+  it('uses the options for the terminal that are given together with authorize', async () => {
+    const upstream = await upstreamOf()
+    const size = { cols: 100, rows: 30 }
+    const options = { size, settle: 10_000, maxBuffered: 1_000 }
+    const { ws, closed } = await connectToAuthorize(() => clientOf(upstream), options)
+    ws.send(CLIENT_AUTH)
+    await until(() => upstream.sessions[0]?.size.cols === size.cols)
+    ws.send(Buffer.alloc(1_000))
+    expect(await closed).toMatchObject({ code: 1009 })
+  })
+
   it.each([{ aborted: false }, { aborted: false, addEventListener() {} }, 'soon'])(
     'refuses %j as a signal, as connectTerminal does',
     async (signal) => {

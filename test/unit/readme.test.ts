@@ -94,7 +94,7 @@ it.each<[what: string, page: string, names: string[]]>([
   ['shape', 'src/probe/README.md', literalsOf(/export type ProbeShape =\s*(.*?)\n\n/s)],
   ['check', 'src/probe/README.md', literalsOf(/export type ProbeCheckName =\s*(.*?)\n\n/s)],
   ['outcome', 'src/probe/README.md', literalsOf(/readonly outcome: ((?:'\w+'(?: \| )?)+)/)],
-  ['field of a client', 'src/gateway/README.md', [...fieldsOf('GatewayClient').keys()]],
+  ['field of a client', 'src/gateway/README.md', [...fieldsOf('TerminalClient').keys()]],
   ['field of a session', 'src/gateway/README.md', [...fieldsOf('GatewaySession').keys()]],
   ['channel', 'src/gateway/README.md', literalsOf(/const channels: [^{]*\{(.*?)^\}/ms)],
 ])('each %s is named in %s', (_, page, names) => {

@@ -152,7 +152,7 @@ describe('a terminal behind a gateway whose connection drops', () => {
   })
 
   it('goes on with a tail if the gateway has not kept all output', async () => {
-    const opened = await openResumable({}, { replay: 100 })
+    const opened = await openResumable({}, { replayBytes: 100 })
     const stop = opened.relay.refuse()
     await cut(opened)
     await opened.print('a line\n'.repeat(1_000))

@@ -3,12 +3,13 @@ import {
   createTerminalGateway,
   type AttachedEvent,
   type ClosedEvent,
-  type GatewayClient,
+  type GatewayAuthorization,
   type GatewaySession,
   type ParkedEvent,
   type RefusedEvent,
   type RefusedReason,
   type ResumedEvent,
+  type TerminalClient,
   type TerminalGateway,
   type TerminalGatewayOptions,
 } from '../../../src/gateway.ts'
@@ -16,20 +17,34 @@ import type { UpstreamOptions } from '../../../src/index.ts'
 
 const upstream: UpstreamOptions = { base: 'http://127.0.0.1:8000', userId: 'ada' }
 
-function authorize({ token, userId, chatId, policyId, contextId, sessionId, request }: GatewayClient): UpstreamOptions {
+function authorize(client: TerminalClient): GatewayAuthorization {
+  const { token, userId, chatId, policyId, contextId, sessionId, request } = client
   return { ...upstream, key: `${token}${userId}${sessionId}${request.url}`, chatId, policyId, contextId }
 }
 
 export const accepted: TerminalGatewayOptions[] = [
   { authorize },
-  { authorize: async () => upstream, path: '/terminal', origins: ['https://chat.example'], sessionsPerUser: 2 },
-  { authorize, origins: 'any', unauthenticated: 10, authTimeout: 1_000, size: { cols: 80, rows: 24 }, retry: {} },
+  { authorize: async () => upstream, path: '/terminal', origins: ['https://chat.example'], maxSessionsPerUser: 2 },
+  {
+    authorize,
+    origins: 'any',
+    keepFor: 0,
+    replayBytes: 0,
+    maxUnauthenticated: 10,
+    authTimeout: 1_000,
+    size: { cols: 80, rows: 24 },
+    retry: {},
+  },
   // @ts-expect-error -- `authorize` is required
   { path: '/terminal' },
   // @ts-expect-error -- `base` and `userId` are required
   { authorize: () => ({ key: 'sk-1' }) },
   // @ts-expect-error -- no such word
   { authorize, origins: 'some' },
+  // @ts-expect-error -- the names until 0.8
+  { authorize, replay: 0, sessionsPerUser: 2, unauthenticated: 10 },
+  // @ts-expect-error -- it belongs to a terminal of its own
+  { authorize, sessionId: 's1' },
 ]
 
 export async function serve(): Promise<Server> {
@@ -48,6 +63,8 @@ export async function serve(): Promise<Server> {
   const reason: RefusedReason = 'upstream'
   const refused: RefusedEvent = { userId: 'ada', reason, status: times.length }
   console.log(events, refused)
+  // @ts-expect-error -- no such option
   await gateway.close({ drain: 1_000 })
+  await gateway.close({ timeout: 1_000 })
   return server
 }

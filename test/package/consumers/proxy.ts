@@ -1,13 +1,14 @@
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer } from 'node:http'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { ConnectTerminalOptions } from '../../../src/index.ts'
 import {
   proxyTerminal,
   type AuthorizeOptions,
-  type ClientAuth,
   type ClientSocket,
   type ProxyOptions,
+  type ProxiedClient,
   type ProxySummary,
+  type TerminalClient,
 } from '../../../src/proxy.ts'
 
 const upstream: ConnectTerminalOptions = { base: 'http://127.0.0.1:8000', userId: 'ada' }
@@ -15,17 +16,24 @@ const upstream: ConnectTerminalOptions = { base: 'http://127.0.0.1:8000', userId
 export const accepted: ProxyOptions[] = [
   upstream,
   { authorize: () => upstream },
-  { authorize: async ({ token, chatId }, request) => ({ ...upstream, key: token, chatId, policyId: request?.url }) },
+  { authorize: async ({ token, chatId, request }) => ({ ...upstream, key: token, chatId, policyId: request?.url }) },
   { authorize: () => upstream, authTimeout: 1_000, request: undefined },
+  { authorize: ({ request }: TerminalClient) => ({ ...upstream, userId: String(request.url) }), maxBuffered: 1 },
   // @ts-expect-error -- neither an upstream nor `authorize`
   { authTimeout: 1_000 },
   // @ts-expect-error -- `base` and `userId` are required
   { authorize: () => ({ key: 'sk-1' }) },
+  // @ts-expect-error -- `authorize` says who the user is
+  { authorize: () => upstream, base: 'http://127.0.0.1:8000', userId: 'ada' },
+  // @ts-expect-error -- it belongs to an upstream
+  { authorize: () => upstream, sessionId: 's1' },
+  // @ts-expect-error -- there is nobody to ask
+  { ...upstream, authTimeout: 1_000 },
 ]
 
-const authorize: AuthorizeOptions['authorize'] = (auth: ClientAuth, request?: IncomingMessage) => ({
+const authorize: AuthorizeOptions['authorize'] = ({ chatId, request }: ProxiedClient) => ({
   ...upstream,
-  chatId: auth.chatId ?? request?.url,
+  chatId: chatId ?? request?.url,
 })
 
 export function serve(): WebSocketServer {
