@@ -5,16 +5,20 @@ import {
   type ClosedEvent,
   type GatewayAuthorization,
   type GatewaySession,
+  type MovedBytes,
   type ParkedEvent,
   type RefusedEvent,
   type RefusedReason,
   type ResumedEvent,
+  type SessionEvent,
   type TerminalClient,
   type TerminalGateway,
   type TerminalGatewayOptions,
+  type TerminalOptions,
 } from '../../../src/gateway.ts'
 import type { UpstreamOptions } from '../../../src/index.ts'
 
+const terminals: TerminalOptions = { maxBuffered: 1, tokenInUrl: 'never' }
 const upstream: UpstreamOptions = { base: 'http://127.0.0.1:8000', userId: 'ada' }
 
 function authorize(client: TerminalClient): GatewayAuthorization {
@@ -35,6 +39,7 @@ export const accepted: TerminalGatewayOptions[] = [
     size: { cols: 80, rows: 24 },
     retry: {},
   },
+  { authorize, ...terminals },
   // @ts-expect-error -- `authorize` is required
   { path: '/terminal' },
   // @ts-expect-error -- `base` and `userId` are required
@@ -60,9 +65,11 @@ export async function serve(): Promise<Server> {
   const sessions: readonly GatewaySession[] = gateway.sessions
   const times: Array<Date | undefined> = sessions.flatMap(({ since, attachedSince }) => [since, attachedSince])
   const events: Array<AttachedEvent | ClosedEvent | ParkedEvent | ResumedEvent> = []
+  const about: SessionEvent | undefined = events[0]
+  const moved: Partial<MovedBytes> | undefined = events.find((event) => 'closeCode' in event)
   const reason: RefusedReason = 'upstream'
   const refused: RefusedEvent = { userId: 'ada', reason, status: times.length }
-  console.log(events, refused)
+  console.log(about, moved, refused)
   // @ts-expect-error -- no such option
   await gateway.close({ drain: 1_000 })
   await gateway.close({ timeout: 1_000 })

@@ -5,17 +5,20 @@ import {
   proxyTerminal,
   type AuthorizeOptions,
   type ClientSocket,
+  type Counters,
   type ProxyOptions,
   type ProxiedClient,
   type ProxySummary,
   type TerminalClient,
+  type TerminalOptions,
 } from '../../../src/proxy.ts'
 
+const terminals: TerminalOptions = { keepAlive: 0 }
 const upstream: ConnectTerminalOptions = { base: 'http://127.0.0.1:8000', userId: 'ada' }
 
 export const accepted: ProxyOptions[] = [
   upstream,
-  { authorize: () => upstream },
+  { authorize: () => upstream, ...terminals },
   { authorize: async ({ token, chatId, request }) => ({ ...upstream, key: token, chatId, policyId: request?.url }) },
   { authorize: () => upstream, authTimeout: 1_000, request: undefined },
   { authorize: ({ request }: TerminalClient) => ({ ...upstream, userId: String(request.url) }), maxBuffered: 1 },
@@ -39,7 +42,7 @@ const authorize: AuthorizeOptions['authorize'] = ({ chatId, request }: ProxiedCl
 export function serve(): WebSocketServer {
   return new WebSocketServer({ server: createServer() }).on('connection', (client: WebSocket, request) => {
     const socket: ClientSocket = client
-    const summary: Promise<ProxySummary> = proxyTerminal(socket, { authorize, request })
+    const summary: Promise<ProxySummary & Counters> = proxyTerminal(socket, { authorize, request })
     void summary.then(
       ({ endedBy, code, reason, error, sessionId, chatId, bytesToClient, bytesToUpstream, dropped }) => {
         const who: 'client' | 'upstream' | 'proxy' = endedBy
