@@ -76,7 +76,9 @@ export type ProxyOptions =
  * created, the proxy waits for the session in the background, for 30 s at most, to delete it.
  *
  * @param client The server side of a connection, of any copy of `ws`; best without compression.
- * @param options The upstream, as for `connectTerminal`, or `authorize` to find it.
+ * @param options Either the options of `connectTerminal`, whose `reconnect` has no effect here: a client is joined to one
+ * connection of the upstream. Or `authorize`, which finds the upstream for a client, and options for the connection to
+ * it. A wrong option closes the client with 4003, and is the `error` of the summary.
  *
  * @example
  * ```ts
@@ -91,6 +93,21 @@ export type ProxyOptions =
  *   console.log(endedBy, code, error)
  * })
  * server.listen(8080)
+ * ```
+ *
+ * @example A client that says who it is in its first message:
+ * ```ts
+ * import type { IncomingMessage } from 'node:http'
+ * import { proxyTerminal, type ClientSocket } from 'terminal-upstream/proxy'
+ *
+ * async function serve(client: ClientSocket, request: IncomingMessage) {
+ *   await proxyTerminal(client, {
+ *     request,
+ *     authorize: ({ token }) => ({ base: 'http://127.0.0.1:8000', key: 'sk-1', userId: userOf(token) }),
+ *     maxBuffered: 256 * 1024,
+ *   })
+ * }
+ * declare function userOf(token: string): string
  * ```
  *
  * @throws {TypeError} ERR_INVALID_ARG_TYPE at once when `client` is not a WebSocket of `ws`.
