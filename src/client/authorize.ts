@@ -98,8 +98,8 @@ export function askToAuthorize<T>(
 }
 
 /**
- * Reads what `authorize` has returned, each field once and at once, because the object may change later. Only the fields of
- * `UpstreamOptions` are read. `ignored` tells the operator of the others, if there are any.
+ * Reads what `authorize` has returned, each field once and at once, because the object may change later. Only the
+ * fields of `UpstreamOptions` are read. `ignored` tells the operator of the others, if there are any.
  */
 export function readAuthorization(returned: UpstreamOptions): {
   readonly upstream: UpstreamOptions

@@ -40,20 +40,20 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    */
   path?: string | undefined
   /**
-   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the host and port in `Host`, `'any'`, or a
-   * list such as `['https://chat.example']`. A client without an `Origin` is no page, and may always use it.
+   * The pages that may use the gateway, by their `Origin`: `'same'` for those of the host and port in `Host`, `'any'`,
+   * or a list such as `['https://chat.example']`. A client without an `Origin` is no page, and may always use it.
    * @defaultValue `'same'`
    */
   origins?: 'same' | 'any' | readonly string[] | undefined
   /**
-   * ms that a session goes on after its client has left, however that happened, from 0 to 2147483647. Until then, a client
-   * of the same owner can join it again. 0 ends it at once.
+   * ms that a session goes on after its client has left, however that happened, from 0 to 2147483647. Until then, a
+   * client of the same owner can join it again. 0 ends it at once.
    * @defaultValue 300 000 ms
    */
   keepFor?: number | undefined
   /**
-   * Bytes of output that are kept of each session for a client that comes back, from 0 to 8388608. The memory is taken as it
-   * is needed.
+   * Bytes of output that are kept of each session for a client that comes back, from 0 to 8388608. The memory is taken
+   * as it is needed.
    * @defaultValue 256 KiB
    */
   replayBytes?: number | undefined
@@ -64,9 +64,9 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    */
   maxSessionsPerUser?: number | undefined
   /**
-   * The WebSockets and requests that `authorize` has not let in. A WebSocket counts until its connection has ended. When one
-   * more comes, a WebSocket that has not said who it is, or has been refused, is closed with 1013, chosen at random; if there
-   * is none, the new one is answered with 503.
+   * The WebSockets and requests that `authorize` has not let in. A WebSocket counts until its connection has ended.
+   * When one more comes, a WebSocket that has not said who it is, or has been refused, is closed with 1013, chosen at
+   * random; if there is none, the new one is answered with 503.
    * @defaultValue 1 000
    */
   maxUnauthenticated?: number | undefined

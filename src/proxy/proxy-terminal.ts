@@ -76,9 +76,9 @@ export type ProxyOptions =
  * created, the proxy waits for the session in the background, for 30 s at most, to delete it.
  *
  * @param client The server side of a connection, of any copy of `ws`; best without compression.
- * @param options Either the options of `connectTerminal`, whose `reconnect` has no effect here: a client is joined to one
- * connection of the upstream. Or `authorize`, which finds the upstream for a client, and options for the connection to
- * it. A wrong option closes the client with 4003, and is the `error` of the summary.
+ * @param options Either the options of `connectTerminal`, whose `reconnect` has no effect here: a client is joined to
+ * one connection of the upstream. Or `authorize`, which finds the upstream for a client, and options for the connection
+ * to it. A wrong option closes the client with 4003, and is the `error` of the summary.
  *
  * @example
  * ```ts
