@@ -1,2 +1,2 @@
 export { UpstreamAddon } from './xterm/addon.ts'
-export type { XtermLike } from './xterm/addon.ts'
+export type { UpstreamAddonOptions, XtermElement, XtermLike } from './xterm/addon.ts'

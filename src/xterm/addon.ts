@@ -1,10 +1,5 @@
-import { wrongType } from '../lib/arguments.ts'
+import { assertKnown, assertObject, assertText, wrongType } from '../lib/arguments.ts'
 import type { TerminalConnection } from '../terminal/types.ts'
-
-/** What xterm.js returns for a listener: `dispose()` removes the listener. */
-interface XtermListener {
-  dispose(): void
-}
 
 /** The part of xterm.js's `Terminal` that the addon uses. `@xterm/xterm` 5 and 6 have it. */
 export interface XtermLike {
@@ -13,15 +8,35 @@ export interface XtermLike {
   /** Height of the window in rows. */
   readonly rows: number
   /** The element in which xterm.js is; absent before `open`, and without a window. */
-  readonly element?: HTMLElement | undefined
+  readonly element?: XtermElement | undefined
   /** Shows output, and then calls `callback`. */
   write(data: Uint8Array, callback?: () => void): void
   /** Adds a listener for keystrokes, pastes, and the terminal's answers to the queries of programs. */
-  onData(listener: (text: string) => void): XtermListener
+  onData(listener: (text: string) => void): { dispose(): void }
   /** Adds a listener for bytes that are not text, such as some mouse reports. Each character holds one byte. */
-  onBinary(listener: (bytes: string) => void): XtermListener
+  onBinary(listener: (bytes: string) => void): { dispose(): void }
   /** Adds a listener for new sizes of the window. */
-  onResize(listener: (size: { cols: number; rows: number }) => void): XtermListener
+  onResize(listener: (size: { cols: number; rows: number }) => void): { dispose(): void }
+}
+
+/** The part of an `HTMLElement` that the addon uses. So programs compile that do not have the DOM's types. */
+export interface XtermElement {
+  /** The document, which makes the note that says that the terminal is reconnecting. */
+  readonly ownerDocument: {
+    createElement(name: 'div'): { readonly style: { cssText: string }; remove(): void }
+  }
+  /** Shows the note. */
+  append(note: unknown): void
+}
+
+/** The options of {@link UpstreamAddon}. */
+export interface UpstreamAddonOptions {
+  /**
+   * What people read in a corner of xterm.js: `reconnecting` is the text while the terminal is `reconnecting`, in a language
+   * of your choice. It is shown as text, never as HTML. With `false`, nothing is shown: use `terminal.onStatus`.
+   * @defaultValue `{ reconnecting: 'reconnecting…' }`
+   */
+  notes?: false | { reconnecting: string } | undefined
 }
 
 // Limits of the bytes that xterm.js has received and not shown yet. It shows 5 to 35 MB/s, so with more bytes waiting,
@@ -39,7 +54,7 @@ const NOTE_STYLE = 'position:absolute;top:8px;right:20px;z-index:10;padding:2px 
  *
  * The addon reads output no faster than xterm.js shows it, sends keystrokes as bytes, and tells the shell the size of the
  * window. It replaces `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single digit
- * sent as text ends the shell. While the terminal is `reconnecting`, it shows that in a corner. It does not close the
+ * sent as text ends the shell. While the terminal is `reconnecting`, it says so in a corner. It does not close the
  * terminal, and shows no message when the terminal ends: see `terminal.closed`.
  *
  * @example
@@ -58,17 +73,23 @@ const NOTE_STYLE = 'position:absolute;top:8px;right:20px;z-index:10;padding:2px 
  */
 export class UpstreamAddon {
   readonly #terminal: TerminalConnection
+  // Absent if nothing is to be shown.
+  readonly #note: string | undefined
   readonly #detachers: Array<() => void> = []
 
   /**
    * @param terminal The result of `connectTerminal`.
-   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `terminal` is something else, such as a WebSocket.
+   * @param options What to show beside the output.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `terminal` is something else, such as a WebSocket, or when an option has
+   * the wrong type.
+   * @throws {TypeError} ERR_INVALID_ARG_VALUE when there is no option of that name, or a text is empty.
    */
-  constructor(terminal: TerminalConnection) {
+  constructor(terminal: TerminalConnection, options: UpstreamAddonOptions = {}) {
     if (!(Symbol.asyncIterator in Object(terminal))) {
       throw wrongType('terminal', 'the result of connectTerminal', terminal)
     }
     this.#terminal = terminal
+    this.#note = readNote(options)
   }
 
   /** Connects the two, and tells the shell the current size of the window. `loadAddon` calls it. */
@@ -76,7 +97,7 @@ export class UpstreamAddon {
     const terminal = this.#terminal
     const output = terminal[Symbol.asyncIterator]()
     const resize = createResizer(terminal)
-    const note = new Note(xterm)
+    const note = new Note(xterm, this.#note)
     const showStatus = (): void => note.show(terminal.status === 'reconnecting')
     const removeListener = terminal.onStatus(showStatus)
     showStatus()
@@ -104,25 +125,41 @@ export class UpstreamAddon {
   }
 }
 
+/** Returns what to show while the terminal is reconnecting. */
+function readNote(options: UpstreamAddonOptions): string | undefined {
+  assertObject('options', options)
+  assertKnown('UpstreamAddon', options, ['notes'])
+  const { notes = { reconnecting: 'reconnecting…' } } = options
+  if (notes === false) return undefined
+  if (Object(notes) !== notes) throw wrongType('notes', 'false or an object', notes)
+  assertKnown('`notes`', notes, ['reconnecting'])
+  const { reconnecting } = notes
+  assertText('notes.reconnecting', reconnecting)
+  return reconnecting
+}
+
 /** Tells people in a corner of xterm.js that the terminal is reconnecting. */
 class Note {
   readonly #xterm: XtermLike
+  readonly #text: string | undefined
   // Absent while nothing is shown.
-  #element: HTMLElement | undefined
+  #element: { remove(): void } | undefined
 
-  constructor(xterm: XtermLike) {
+  constructor(xterm: XtermLike, text: string | undefined) {
     this.#xterm = xterm
+    this.#text = text
   }
 
   show(isShown: boolean): void {
     this.#element?.remove()
     // Read each time: xterm.js may be opened after the addon is loaded.
     const { element } = this.#xterm
-    if (!isShown || !element) return
-    this.#element = element.ownerDocument.createElement('div')
-    Object.assign(this.#element, { className: NOTE_CLASS, role: 'status', textContent: 'reconnecting…' })
-    this.#element.style.cssText = NOTE_STYLE
-    element.append(this.#element)
+    if (!isShown || !element || this.#text === undefined) return
+    const note = element.ownerDocument.createElement('div')
+    Object.assign(note, { className: NOTE_CLASS, role: 'status', textContent: this.#text })
+    note.style.cssText = NOTE_STYLE
+    element.append(note)
+    this.#element = note
   }
 }
 

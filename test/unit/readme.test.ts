@@ -28,6 +28,7 @@ const TABLES: ReadonlyArray<readonly [page: string, ...interfaces: string[]]> = 
   ['src/proxy/README.md', 'AuthorizeOptions'],
   ['src/testing/README.md', 'TestUpstreamOptions'],
   ['src/probe/README.md', 'ProbeOptions'],
+  ['src/xterm/README.md', 'UpstreamAddonOptions'],
 ]
 
 describe.each(TABLES)('the table of options in %s', (page, ...interfaces) => {
@@ -35,7 +36,7 @@ describe.each(TABLES)('the table of options in %s', (page, ...interfaces) => {
   const rows = rowsOf(page, 'Options').filter(([name = '']) => name.startsWith('`'))
 
   it('has a row for each option, and no other', () => {
-    expect(declared.size).toBeGreaterThan(2)
+    expect(declared.size).toBeGreaterThan(0)
     const names = rows.map(([name = '']) => name.replaceAll('`', ''))
     expect([...names].sort()).toEqual([...declared.keys()].sort())
   })

@@ -1,7 +1,7 @@
 import xtermHeadless from '@xterm/headless'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TerminalConnection, TerminalStatus } from '../../src/index.ts'
-import { UpstreamAddon, type XtermLike } from '../../src/xterm.ts'
+import { UpstreamAddon, type UpstreamAddonOptions, type XtermLike } from '../../src/xterm.ts'
 import { inputFrames, open, sha256, type Opened } from '../support/terminal.ts'
 import { until } from '../support/upstream.ts'
 
@@ -97,7 +97,8 @@ class FakeElement {
   }
 }
 
-it('shows in a corner that the terminal is reconnecting, and not any longer than that', async () => {
+/** A terminal that nothing happens to but what the test does to its status. */
+function terminalOf(): { terminal: TerminalConnection; change: (status: TerminalStatus) => void } {
   let status: TerminalStatus = 'open'
   let listener = (): void => {}
   const terminal = {
@@ -111,27 +112,63 @@ it('shows in a corner that the terminal is reconnecting, and not any longer than
     resize() {},
     [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }),
   } as unknown as TerminalConnection
-  const xterm = new ManualXterm()
-  const addon = new UpstreamAddon(terminal)
-  addon.activate(xterm)
-  const change = (next: TerminalStatus): void => {
-    status = next
-    listener()
+  return {
+    terminal,
+    change: (next) => {
+      status = next
+      listener()
+    },
   }
-  change('reconnecting')
-  const element = new FakeElement()
-  Object.assign(xterm, { element })
-  change('reconnecting')
-  expect(element.children).toMatchObject([
-    { textContent: 'reconnecting…', className: 'terminal-upstream-reconnecting' },
-  ])
-  change('reconnecting')
-  expect(element.children).toHaveLength(1)
-  change('open')
-  expect(element.children).toEqual([])
-  change('reconnecting')
-  addon.dispose()
-  expect(element.children).toEqual([])
+}
+
+describe('the note in a corner', () => {
+  it('is shown while the terminal is reconnecting, and not any longer than that', () => {
+    const { terminal, change } = terminalOf()
+    const xterm = new ManualXterm()
+    const addon = new UpstreamAddon(terminal)
+    addon.activate(xterm)
+    change('reconnecting')
+    const element = new FakeElement()
+    Object.assign(xterm, { element })
+    change('reconnecting')
+    expect(element.children).toMatchObject([
+      { textContent: 'reconnecting…', className: 'terminal-upstream-reconnecting', role: 'status' },
+    ])
+    change('reconnecting')
+    expect(element.children).toHaveLength(1)
+    change('open')
+    expect(element.children).toEqual([])
+    change('reconnecting')
+    addon.dispose()
+    expect(element.children).toEqual([])
+  })
+
+  it.each<[what: string, options: UpstreamAddonOptions | undefined, shown: string[]]>([
+    ['in English without options', undefined, ['reconnecting…']],
+    ['in English when `notes` is undefined', { notes: undefined }, ['reconnecting…']],
+    ['not shown at all with `notes: false`', { notes: false }, []],
+    ['the text of the caller', { notes: { reconnecting: 'Verbindung … <b>' } }, ['Verbindung … <b>']],
+  ])('is %s', (_what, options, shown) => {
+    const { terminal, change } = terminalOf()
+    const element = new FakeElement()
+    new UpstreamAddon(terminal, options).activate(Object.assign(new ManualXterm(), { element }))
+    change('reconnecting')
+    expect(element.children.map(({ textContent }) => textContent)).toEqual(shown)
+  })
+
+  it.each<[options: unknown, code: string, message: string]>([
+    [null, 'ERR_INVALID_ARG_TYPE', '`options` must be an object, got null'],
+    [{ notes: true }, 'ERR_INVALID_ARG_TYPE', '`notes` must be false or an object, got boolean'],
+    [{ notes: null }, 'ERR_INVALID_ARG_TYPE', '`notes` must be false or an object, got null'],
+    [{ notes: {} }, 'ERR_INVALID_ARG_TYPE', '`notes.reconnecting` must be a string, got undefined'],
+    [{ notes: { reconnecting: '' } }, 'ERR_INVALID_ARG_VALUE', '`notes.reconnecting` must not be empty'],
+    [{ note: false }, 'ERR_INVALID_ARG_VALUE', '`note` is not an option of UpstreamAddon. Did you mean `notes`?'],
+    [{ notes: { closed: '' } }, 'ERR_INVALID_ARG_VALUE', '`closed` is not an option of `notes`. Did you mean `recon'],
+  ])('cannot be set with %j', (options, code, message) => {
+    expect(() => new UpstreamAddon(terminalOf().terminal, options as never)).toThrow(
+      expect.objectContaining({ name: 'TypeError', code, message: expect.stringContaining(message) }),
+    )
+  })
 })
 
 describe('xterm.js with the addon', () => {
