@@ -1,13 +1,54 @@
+import { createServer, type Server } from 'node:http'
 import { Readable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
-import { connectTerminal } from '../../../src/index.ts'
+import { Terminal } from '@xterm/headless'
+import { WebSocket, WebSocketServer } from 'ws'
+import {
+  createTerminalGateway,
+  type AttachedEvent,
+  type ClosedEvent,
+  type GatewayClient,
+  type GatewaySession,
+  type ParkedEvent,
+  type RefusedEvent,
+  type RefusedReason,
+  type ResumedEvent,
+  type TerminalGateway,
+  type TerminalGatewayOptions,
+} from '../../../src/gateway.ts'
+import {
+  connectTerminal,
+  type ConnectTerminalOptions,
+  type TerminalErrorOptions,
+  type UpstreamAuthOptions,
+  type UpstreamOptions,
+  type UpstreamTarget,
+} from '../../../src/index.ts'
+import {
+  probeUpstream,
+  type ProbeCheck,
+  type ProbeCheckName,
+  type ProbeFamily,
+  type ProbeOptions,
+  type ProbeOutcome,
+  type ProbeReport,
+  type ProbeShape,
+} from '../../../src/probe.ts'
+import {
+  proxyTerminal,
+  type AuthorizeOptions,
+  type ClientAuth,
+  type ClientSocket,
+  type ProxyOptions,
+  type ProxySummary,
+} from '../../../src/proxy.ts'
 import {
   startTestUpstream,
   type TestFault,
   type TestFaults,
+  type TestInner,
   type TestOperation,
   type TestOwner,
-  type TestInner,
   type TestRelease,
   type TestRequest,
   type TestSession,
@@ -17,47 +58,105 @@ import {
   type TestUpstream,
   type TestUpstreamOptions,
 } from '../../../src/testing.ts'
+import { UpstreamAddon, type UpstreamAddonOptions, type XtermLike } from '../../../src/xterm.ts'
 
-const releases = {
-  'terminals@0.0.2': true,
-  'terminals@0.0.3': true,
-  'terminals@0.2.2': true,
-  'open-terminal@0.8.1': true,
-  'open-terminal@0.11': true,
-  'open-terminal@0.14': true,
-  'open-terminal@0.14.2': true,
-  'open-terminal@0.14.5': true,
-} satisfies Record<TestRelease, true>
+const upstream: UpstreamOptions = { base: 'http://127.0.0.1:8000', userId: 'ada' }
 
-const answer = ({ output, exit }: TestShellIo): TestShellProcess => ({
+/** An option that is `undefined` must be accepted like a missing one, also with `exactOptionalPropertyTypes`. */
+type Nothing<T> = { [Name in keyof T as object extends Pick<T, Name> ? Name : never]: undefined }
+type TakesNothing<T> = Nothing<T> extends Partial<T> ? true : false
+export const optional: [
+  TakesNothing<ConnectTerminalOptions>,
+  TakesNothing<UpstreamAuthOptions>,
+  TakesNothing<UpstreamTarget>,
+  TakesNothing<TerminalErrorOptions>,
+  TakesNothing<TerminalGatewayOptions>,
+  TakesNothing<AuthorizeOptions>,
+  TakesNothing<ProbeOptions>,
+  TakesNothing<TestUpstreamOptions>,
+  TakesNothing<TestFaults>,
+  TakesNothing<UpstreamAddonOptions>,
+] = [true, true, true, true, true, true, true, true, true, true]
+
+function authorize({ token, userId, chatId, sessionId, request }: GatewayClient): UpstreamOptions {
+  return { ...upstream, key: `${token}${userId}${sessionId}${request.url}`, chatId }
+}
+
+export function serve(): Server {
+  const options: TerminalGatewayOptions = { authorize, origins: ['https://chat.example'], size: { cols: 80, rows: 24 } }
+  const gateway: TerminalGateway = createTerminalGateway(options)
+  const { handleRequest, handleUpgrade } = gateway
+  const server = createServer((request, response) => {
+    const isAnswered: boolean = handleRequest(request, response)
+    if (!isAnswered) response.end()
+  })
+  server.on('upgrade', (request, socket, head) => {
+    if (!handleUpgrade(request, socket, head)) socket.destroy()
+  })
+  server.on('close', () => void gateway.close())
+  const sessions: readonly GatewaySession[] = gateway.sessions
+  console.log(sessions[0]?.attachedSince)
+  return server
+}
+
+export function log(event: AttachedEvent | ClosedEvent | ParkedEvent | ResumedEvent | RefusedEvent): string {
+  const reason: RefusedReason = 'upstream'
+  return 'reason' in event && event.reason === reason ? String(event.error) : String(event.userId)
+}
+
+class Proxied extends WebSocket {}
+
+export const dialling: ConnectTerminalOptions[] = [
+  { ...upstream, WebSocket },
+  { ...upstream, WebSocket: Proxied },
+]
+
+export function proxy(server: WebSocketServer): void {
+  const claimed: ClientAuth = { token: '', chatId: '1' }
+  const found: AuthorizeOptions = { authorize: async ({ token }) => ({ ...upstream, key: token, ...claimed }) }
+  const options: ProxyOptions[] = [upstream, found]
+  server.on('connection', async (client: WebSocket) => {
+    const socket: ClientSocket = client
+    const { endedBy, code, reason, error }: ProxySummary = await proxyTerminal(socket, options[0] ?? found)
+    console.log(endedBy, code, reason, error?.message)
+  })
+}
+
+export async function probe(): Promise<unknown[]> {
+  const options: ProbeOptions = { ...upstream, tokenInUrl: 'never', idle: 0 }
+  const { checks, family, works }: ProbeReport = await probeUpstream(options)
+  const known: ProbeFamily[] = ['open-webui', ...(family ? [family] : [])]
+  const shapes: ProbeShape[] = ['no-user', ...(works ? [works] : [])]
+  const [first]: readonly ProbeCheck[] = checks
+  const name: ProbeCheckName = first?.name ?? 'reachable'
+  const outcome: ProbeOutcome['outcome'] = first?.outcome ?? 'skipped'
+  return [known, shapes, name, outcome]
+}
+
+const echo: TestShell = ({ output, exit }: TestShellIo): TestShellProcess => ({
   input: (data) => void output(data),
   resize: (cols, rows) => void output(`${cols}x${rows}`),
   kill: exit,
 })
-
 const fault: TestFault = { refuse: 503, body: 'busy' }
-const operations: TestOperation[] = ['create', 'list', 'get', 'delete', 'attach']
-const faults: TestFaults = { create: fault, attach: [{ delay: 1 }, undefined, 'drop', 'reset', 'stall'] }
+const operation: TestOperation = 'create'
+const faults: TestFaults = { [operation]: fault, attach: [{ delay: 1 }, undefined, 'drop'] }
+const release: TestRelease = 'terminals@0.2.2'
+const inner: TestInner = 'open-terminal@0.11'
 
-export const options: TestUpstreamOptions[] = [
-  {},
-  { key: 'sk-1', shell: 'sh', faults },
-  { shell: answer satisfies TestShell, faults: Object.fromEntries(operations.map((operation) => [operation, fault])) },
-  // @ts-expect-error -- no such release
-  { release: 'terminals@0.0.1' },
-  // @ts-expect-error -- no such shell
-  { shell: 'bash' },
-]
-
-export async function use(): Promise<string[]> {
-  const inner: TestInner = 'open-terminal@0.11'
-  await using upstream: TestUpstream = await startTestUpstream({ inner, idleTimeout: 60_000 })
-  const terminal = await connectTerminal({ base: upstream.url, userId: 'ada' })
+export async function use(): Promise<string | undefined> {
+  const options: TestUpstreamOptions = { release, inner, shell: echo, faults }
+  await using server: TestUpstream = await startTestUpstream(options)
+  const terminal = await connectTerminal({ base: server.url, userId: 'ada' })
   process.stdin.on('data', (chunk) => void terminal.write(chunk))
   Readable.from(terminal).pipe(process.stdout)
   void ReadableStream.from(terminal).cancel()
-  const session: (TestSession & TestOwner) | undefined = upstream.sessions[0]
+  const xterm = new Terminal()
+  xterm.loadAddon(new UpstreamAddon(terminal, { notes: false }))
+  const like: XtermLike = xterm
+  like.write(new Uint8Array())
+  const session: (TestSession & TestOwner) | undefined = server.sessions[0]
   session?.close(4003, 'not reachable')
-  const request: TestRequest | undefined = upstream.requests[0]
-  return [...Object.keys(releases), request?.method ?? '', request?.query['token'] ?? '']
+  const request: TestRequest | undefined = server.requests[0]
+  return request?.query['token']
 }

@@ -7,8 +7,11 @@ const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
 
 /** The options of a TypeScript project that differ between the tests. */
 export interface Project {
-  /** With `bundler`, TypeScript does not resolve `require`; with `preserve`, it does. */
-  module: 'nodenext' | 'node16' | 'bundler' | 'preserve'
+  /**
+   * With `bundler`, TypeScript does not resolve `require`; with `preserve`, it does. With `node10`, as before 4.7, it reads
+   * `typesVersions` instead of `exports`.
+   */
+  module: 'nodenext' | 'node16' | 'bundler' | 'preserve' | 'node10'
   lib: string[]
   types: string[]
   files: string[]
@@ -34,8 +37,10 @@ export function compile(folder: string, { module, lib, types, files, verbatim = 
     target: 'es2022',
     lib,
     types,
-    module: module === 'bundler' ? 'esnext' : module,
+    module: { bundler: 'esnext', node10: 'commonjs', nodenext: module, node16: module, preserve: module }[module],
     moduleResolution: module === 'preserve' ? 'bundler' : module,
+    // TypeScript 6 has deprecated node10.
+    ignoreDeprecations: '6.0',
   }
   const project = join(folder, `tsconfig.${(projects += 1)}.json`)
   writeFileSync(project, JSON.stringify({ compilerOptions, files }))

@@ -1,0 +1,114 @@
+// What the types refuse. Each line is a mistake that someone makes; the comment before it says which.
+import type { GatewaySession, TerminalGatewayOptions } from '../../../src/gateway.ts'
+import {
+  buildUpstreamAuth,
+  buildUpstreamWsUrl,
+  connectTerminal,
+  getTerminalSession,
+  type ConnectTerminalOptions,
+  type TerminalConnection,
+  type TerminalError,
+} from '../../../src/index.ts'
+import type { ProbeOptions, ProbeReport } from '../../../src/probe.ts'
+import { proxyTerminal, type ClientSocket, type ProxyOptions } from '../../../src/proxy.ts'
+import type { TestUpstreamOptions } from '../../../src/testing.ts'
+import { UpstreamAddon } from '../../../src/xterm.ts'
+
+const upstream = { base: 'http://h', userId: 'ada' }
+const authorize = (): typeof upstream => upstream
+
+export const connecting: ConnectTerminalOptions[] = [
+  // @ts-expect-error -- `userId` is required
+  { base: 'http://h' },
+  // @ts-expect-error -- no such auth type
+  { ...upstream, authType: 'basic' },
+  // @ts-expect-error -- misspelt
+  { ...upstream, sessionID: '1' },
+  // @ts-expect-error -- one of three words
+  { ...upstream, tokenInUrl: true },
+  // @ts-expect-error -- `rows` is required
+  { ...upstream, size: { cols: 80 } },
+  // @ts-expect-error -- retries are on by default
+  { ...upstream, retry: true },
+  // @ts-expect-error -- a number
+  { ...upstream, retry: { attempts: '3' } },
+  // @ts-expect-error -- resuming is on by default
+  { ...upstream, reconnect: true },
+  // @ts-expect-error -- a controller, not its signal
+  { ...upstream, signal: new AbortController() },
+]
+
+export const serving: TerminalGatewayOptions[] = [
+  // @ts-expect-error -- `authorize` is required
+  { path: '/terminal' },
+  // @ts-expect-error -- `base` and `userId` are required
+  { authorize: () => ({ key: 'sk-1' }) },
+  // @ts-expect-error -- a list, 'same' or 'any'
+  { authorize, origins: 'https://chat.example' },
+  // @ts-expect-error -- of one terminal, not of all
+  { authorize, sessionId: '1' },
+]
+
+export const proxying: ProxyOptions[] = [
+  // @ts-expect-error -- neither an upstream nor `authorize`
+  { authTimeout: 1_000 },
+  // @ts-expect-error -- `base` and `userId` are required
+  { authorize: () => ({ key: 'sk-1' }) },
+]
+
+export const probing: ProbeOptions[] = [
+  // @ts-expect-error -- `userId` is required
+  { base: 'http://h' },
+  // @ts-expect-error -- a probe always tries both
+  { ...upstream, tokenInUrl: 'fallback' },
+]
+
+export const starting: TestUpstreamOptions[] = [
+  // @ts-expect-error -- no such release
+  { release: 'terminals@0.0.1' },
+  // @ts-expect-error -- no such shell
+  { shell: 'bash' },
+]
+
+export function use(terminal: TerminalConnection, client: ClientSocket): void {
+  // @ts-expect-error -- no such auth type
+  buildUpstreamWsUrl('http://h', 'basic', 'sk-1', 'ada')
+  // @ts-expect-error -- `userId` is required
+  buildUpstreamWsUrl('http://h', 'bearer', 'sk-1')
+  // @ts-expect-error -- ids are strings
+  buildUpstreamWsUrl('http://h', 'bearer', 'sk-1', 'ada', { sessionId: 1 })
+  // @ts-expect-error -- `authType` is required here
+  buildUpstreamAuth({ userId: 'ada' })
+  // @ts-expect-error -- `sessionId` is required
+  void getTerminalSession(upstream)
+  // @ts-expect-error -- neither text nor bytes
+  void terminal.write(1)
+  // @ts-expect-error -- two numbers
+  terminal.resize({ cols: 80, rows: 24 })
+  // @ts-expect-error -- the options are required
+  void proxyTerminal(client)
+  // @ts-expect-error -- a promise of a terminal
+  void new UpstreamAddon(connectTerminal(upstream))
+  // @ts-expect-error -- the note is there by default
+  void new UpstreamAddon(terminal, { notes: true })
+  // @ts-expect-error -- the text has a name
+  void new UpstreamAddon(terminal, { notes: 'Verbindung …' })
+}
+
+export function read(terminal: TerminalConnection, error: TerminalError, session: GatewaySession): void {
+  // @ts-expect-error -- no such code
+  void (error.code === 'ERR_TERMINAL_GONE')
+  // @ts-expect-error -- not a word of a status, but of a close
+  void (terminal.status === 'exited')
+  // @ts-expect-error -- a gateway tells nobody where the upstream is
+  void session.base
+}
+
+export function change(terminal: TerminalConnection, error: TerminalError, report: ProbeReport): void {
+  // @ts-expect-error -- read-only
+  terminal.sessionId = ''
+  // @ts-expect-error -- read-only
+  error.code = 'ERR_TERMINAL_CLOSED'
+  // @ts-expect-error -- read-only
+  report.ok = true
+}
