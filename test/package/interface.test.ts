@@ -27,7 +27,7 @@ test('the package and its declarations are those of interface.md', async () => {
   const text = `# The interface
 
 What the package holds, and what its declarations say, without comments: \`npm run interface\` writes this file. A change
-here is a change for everyone who uses the package. A type without \`export\` can be named by nobody else.
+here is a change for everyone who uses the package.
 
 ## Files
 
@@ -41,4 +41,8 @@ ${sections.join('\n\n')}`
     await format(text, { ...options, parser: 'markdown' }),
     'The interface has changed. If that is meant, `npm run interface` writes test/package/interface.md anew',
   ).toMatchFileSnapshot(INTERFACE)
+})
+
+test.each(entries)('every type that $module names is exported', ({ code }) => {
+  expect(code.match(/^(?:declare class|interface|type) \w+/gm) ?? []).toEqual([])
 })

@@ -9,6 +9,8 @@ import {
   TerminalError,
   type AuthType,
   type ConnectTerminalOptions,
+  type ReconnectOptions,
+  type RetryOptions,
   type SocketConstructor,
   type SocketLike,
   type TerminalClose,
@@ -54,7 +56,10 @@ export async function useSessions(): Promise<TerminalSession[]> {
 export async function useTerminal(Socket: SocketConstructor): Promise<TerminalErrorCode | undefined> {
   const socket: SocketLike = new Socket(url)
   socket.close(1000)
-  const options: ConnectTerminalOptions = { ...upstream, size, WebSocket: Socket }
+  const retry: RetryOptions = { attempts: 1 }
+  const reconnect: ReconnectOptions = { timeout: 0 }
+  const kept = { sessionId: null, createIfGone: true }
+  const options: ConnectTerminalOptions = { ...upstream, ...kept, size, retry, reconnect, WebSocket: Socket }
   await using terminal: TerminalConnection = await connectTerminal(options)
   const stop: () => void = terminal.onData((chunk) => chunk.byteLength)
   terminal.onStatus((status: TerminalStatus) => status === 'reconnecting')
@@ -63,7 +68,7 @@ export async function useTerminal(Socket: SocketConstructor): Promise<TerminalEr
   await terminal.write(new Uint8Array(1))
   for await (const chunk of terminal) if (chunk.length > 0) break
   stop()
-  const { code, reason, cause, error }: TerminalClose = await terminal.close()
+  const { code, reason, cause, error }: TerminalClose = await terminal.detach()
   const details: TerminalErrorOptions = { closeCode: code, closeReason: reason, why: cause, cause: error }
   const thrown: unknown = new TerminalError('ERR_TERMINAL_CLOSED', 'it is closed', details)
   return thrown instanceof TerminalError ? thrown.code : undefined

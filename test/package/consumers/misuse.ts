@@ -1,5 +1,5 @@
 // What the types refuse. Each line is a mistake that someone makes; the comment before it says which.
-import type { GatewaySession, TerminalGatewayOptions } from '../../../src/gateway.ts'
+import type { GatewaySession, TerminalGateway, TerminalGatewayOptions } from '../../../src/gateway.ts'
 import {
   buildUpstreamAuth,
   buildUpstreamWsUrl,
@@ -34,6 +34,8 @@ export const connecting: ConnectTerminalOptions[] = [
   { ...upstream, retry: { attempts: '3' } },
   // @ts-expect-error -- resuming is on by default
   { ...upstream, reconnect: true },
+  // @ts-expect-error -- a boolean
+  { ...upstream, sessionId: '1', createIfGone: 'yes' },
   // @ts-expect-error -- a controller, not its signal
   { ...upstream, signal: new AbortController() },
 ]
@@ -47,6 +49,14 @@ export const serving: TerminalGatewayOptions[] = [
   { authorize, origins: 'https://chat.example' },
   // @ts-expect-error -- of one terminal, not of all
   { authorize, sessionId: '1' },
+  // @ts-expect-error -- the client chooses the session
+  { authorize: () => ({ ...upstream, sessionId: '1' }) },
+  // @ts-expect-error -- `maxSessionsPerUser`
+  { authorize, sessionsPerUser: 8 },
+  // @ts-expect-error -- `maxUnauthenticated`
+  { authorize, unauthenticated: 1_000 },
+  // @ts-expect-error -- `replayBytes`
+  { authorize, replay: 65_536 },
 ]
 
 export const proxying: ProxyOptions[] = [
@@ -54,6 +64,12 @@ export const proxying: ProxyOptions[] = [
   { authTimeout: 1_000 },
   // @ts-expect-error -- `base` and `userId` are required
   { authorize: () => ({ key: 'sk-1' }) },
+  // @ts-expect-error -- either the upstream, or how to find it
+  { ...upstream, authorize },
+  // @ts-expect-error -- of an upstream, which `authorize` finds
+  { authorize, sessionId: '1' },
+  // @ts-expect-error -- without `authorize`, there is nothing to wait for
+  { ...upstream, authTimeout: 1_000 },
 ]
 
 export const probing: ProbeOptions[] = [
@@ -70,7 +86,7 @@ export const starting: TestUpstreamOptions[] = [
   { shell: 'bash' },
 ]
 
-export function use(terminal: TerminalConnection, client: ClientSocket): void {
+export function use(terminal: TerminalConnection, client: ClientSocket, gateway: TerminalGateway): void {
   // @ts-expect-error -- no such auth type
   buildUpstreamWsUrl('http://h', 'basic', 'sk-1', 'ada')
   // @ts-expect-error -- `userId` is required
@@ -87,6 +103,8 @@ export function use(terminal: TerminalConnection, client: ClientSocket): void {
   terminal.resize({ cols: 80, rows: 24 })
   // @ts-expect-error -- the options are required
   void proxyTerminal(client)
+  // @ts-expect-error -- `timeout`
+  void gateway.close({ drain: 1_000 })
   // @ts-expect-error -- a promise of a terminal
   void new UpstreamAddon(connectTerminal(upstream))
   // @ts-expect-error -- the note is there by default
@@ -100,6 +118,8 @@ export function read(terminal: TerminalConnection, error: TerminalError, session
   void (error.code === 'ERR_TERMINAL_GONE')
   // @ts-expect-error -- not a word of a status, but of a close
   void (terminal.status === 'exited')
+  // @ts-expect-error -- what is resumed, and where, is the terminal's own business
+  void terminal.offset
   // @ts-expect-error -- a gateway tells nobody where the upstream is
   void session.base
 }

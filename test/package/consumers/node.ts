@@ -7,14 +7,18 @@ import {
   createTerminalGateway,
   type AttachedEvent,
   type ClosedEvent,
-  type GatewayClient,
+  type GatewayAuthorization,
   type GatewaySession,
+  type MovedBytes,
   type ParkedEvent,
   type RefusedEvent,
   type RefusedReason,
   type ResumedEvent,
+  type SessionEvent,
+  type TerminalClient,
   type TerminalGateway,
   type TerminalGatewayOptions,
+  type TerminalOptions,
 } from '../../../src/gateway.ts'
 import {
   connectTerminal,
@@ -37,8 +41,9 @@ import {
 import {
   proxyTerminal,
   type AuthorizeOptions,
-  type ClientAuth,
   type ClientSocket,
+  type Counters,
+  type ProxiedClient,
   type ProxyOptions,
   type ProxySummary,
 } from '../../../src/proxy.ts'
@@ -78,12 +83,14 @@ export const optional: [
   TakesNothing<UpstreamAddonOptions>,
 ] = [true, true, true, true, true, true, true, true, true, true]
 
-function authorize({ token, userId, chatId, sessionId, request }: GatewayClient): UpstreamOptions {
+const terminalOptions: TerminalOptions = { size: { cols: 80, rows: 24 }, keepAlive: 0 }
+
+function authorize({ token, userId, chatId, sessionId, request }: TerminalClient): GatewayAuthorization {
   return { ...upstream, key: `${token}${userId}${sessionId}${request.url}`, chatId }
 }
 
 export function serve(): Server {
-  const options: TerminalGatewayOptions = { authorize, origins: ['https://chat.example'], size: { cols: 80, rows: 24 } }
+  const options: TerminalGatewayOptions = { authorize, origins: ['https://chat.example'], ...terminalOptions }
   const gateway: TerminalGateway = createTerminalGateway(options)
   const { handleRequest, handleUpgrade } = gateway
   const server = createServer((request, response) => {
@@ -101,7 +108,10 @@ export function serve(): Server {
 
 export function log(event: AttachedEvent | ClosedEvent | ParkedEvent | ResumedEvent | RefusedEvent): string {
   const reason: RefusedReason = 'upstream'
-  return 'reason' in event && event.reason === reason ? String(event.error) : String(event.userId)
+  if ('reason' in event) return `${event.reason === reason} ${event.status}`
+  const { sessionId }: SessionEvent = event
+  const { bytesToClient = 0 }: Partial<MovedBytes> = 'bytesToClient' in event ? event : {}
+  return `${sessionId} ${bytesToClient}`
 }
 
 class Proxied extends WebSocket {}
@@ -112,13 +122,17 @@ export const dialling: ConnectTerminalOptions[] = [
 ]
 
 export function proxy(server: WebSocketServer): void {
-  const claimed: ClientAuth = { token: '', chatId: '1' }
-  const found: AuthorizeOptions = { authorize: async ({ token }) => ({ ...upstream, key: token, ...claimed }) }
+  const find = async ({ token, request }: ProxiedClient): Promise<UpstreamOptions> => ({
+    ...upstream,
+    key: `${token}${request?.url}`,
+  })
+  const found: AuthorizeOptions = { authorize: find, ...terminalOptions }
   const options: ProxyOptions[] = [upstream, found]
   server.on('connection', async (client: WebSocket) => {
     const socket: ClientSocket = client
-    const { endedBy, code, reason, error }: ProxySummary = await proxyTerminal(socket, options[0] ?? found)
-    console.log(endedBy, code, reason, error?.message)
+    const { endedBy, code, reason, error, ...counters }: ProxySummary = await proxyTerminal(socket, options[0] ?? found)
+    const { bytesToUpstream }: Readonly<Counters> = counters
+    console.log(endedBy, code, reason, error?.message, bytesToUpstream)
   })
 }
 
