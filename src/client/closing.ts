@@ -113,25 +113,3 @@ function toError(thrown: unknown): Error {
 function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value && typeof value.message === 'string'
 }
-
-// A word, a short number or a time of day, also in quotes or brackets and before a punctuation mark. Host names, paths and
-// addresses contain other characters, or more digits.
-const PLAIN_WORD =
-  /^["'(]*(?:[\p{L}\p{M}\p{Sc}\p{So}]+(?:['’]\p{L}+)*|\d{1,4}|\d\d?:\d\d|user_id|context_id)?[)"',.;:!?]*$/u
-
-/** Returns a close reason of the upstream with only plain words left, so that it does not tell the client any address. */
-export function withoutAddresses(reason: string, hostname: string): string {
-  const isAddress = /^[\d.]*$|:/.test(hostname)
-  const names = new Set(['localhost', ...(isAddress ? [] : hostname.toLowerCase().split('.'))])
-  // Whether the word before announces a host name, as in "Cannot connect to host postgres".
-  let isHostNext = false
-  return reason
-    .split(' ')
-    .map((word) => {
-      const bare = word.toLowerCase().replaceAll(/[^\p{L}\d-]/gu, '')
-      const isHidden = isHostNext || names.has(bare) || !PLAIN_WORD.test(word)
-      isHostNext = ['host', 'hostname'].includes(bare)
-      return isHidden && word !== '' ? '[redacted]' : word
-    })
-    .join(' ')
-}

@@ -1,5 +1,4 @@
 import type { ProxyEnd } from '../client/client.ts'
-import { withoutAddresses } from '../client/closing.ts'
 import type { TerminalClose } from '../terminal/types.ts'
 import {
   CLOSE_BAD_GATEWAY,
@@ -13,9 +12,9 @@ import {
   CLOSE_RESTART,
   CLOSE_TRY_AGAIN,
   CLOSE_UNAUTHORIZED,
+  reasonForClient,
 } from '../upstream/close-codes.ts'
 import { NOT_ACCEPTED } from '../upstream/failures.ts'
-import { parseBase } from '../upstream/url.ts'
 
 /** How a client ends when the gateway closes. */
 export const RESTART: ProxyEnd = { endedBy: 'proxy', code: CLOSE_RESTART, reason: 'Service restart' }
@@ -51,12 +50,12 @@ export function endOfWrongReturn(error: Error): ProxyEnd {
 }
 
 /** Returns how a client ends whose terminal has closed. `areUsers` says that the credentials are the user's own. */
-export function endOf(close: TerminalClose, base: string, areUsers: boolean): ProxyEnd {
-  return { endedBy: 'upstream', ...frameFor(close, base, areUsers), ...(close.error && { error: close.error }) }
+export function endOf(close: TerminalClose, areUsers: boolean): ProxyEnd {
+  return { endedBy: 'upstream', ...frameFor(close, areUsers), ...(close.error && { error: close.error }) }
 }
 
-function frameFor({ code, reason }: TerminalClose, base: string, areUsers: boolean): Pick<ProxyEnd, 'code' | 'reason'> {
+function frameFor({ code, reason }: TerminalClose, areUsers: boolean): Pick<ProxyEnd, 'code' | 'reason'> {
   if (code === CLOSE_UNAUTHORIZED) return areUsers ? OF_USER : FOR_OPERATOR
   if (ABOUT_GATEWAY.includes(code)) return BAD_GATEWAY
-  return { code, reason: withoutAddresses(reason, parseBase(base).url.hostname) }
+  return { code, reason: reasonForClient(reason) }
 }

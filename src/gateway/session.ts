@@ -180,13 +180,13 @@ export class Session implements SilenceObserver {
     const { code, error } = close
     this.isEnding = true
     this.#stopWaiting()
-    const { userId, base } = this.owner
+    const { userId } = this.owner
     if (!this.#client && this.#parked) {
       const ms = performance.now() - this.#parked.at
       publish('closed', { userId, sessionId: this.id, closeCode: code, wasParked: true, ms, ...(error && { error }) })
     }
     this.#client?.stop()
-    this.#client?.client.finish(endOf(close, base, this.access.areUsers))
+    this.#client?.client.finish(endOf(close, this.access.areUsers))
     this.#observer.onGone(this)
   }
 

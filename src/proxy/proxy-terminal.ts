@@ -5,9 +5,8 @@ import { LONGEST_TIMER } from '../lib/deadline.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import { CONNECT_OPTIONS, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
-import { CLOSE_GOING_AWAY } from '../upstream/close-codes.ts'
+import { CLOSE_GOING_AWAY, reasonForClient } from '../upstream/close-codes.ts'
 import { UPSTREAM_OPTIONS, type UpstreamOptions } from '../upstream/resolve.ts'
-import { parseBase } from '../upstream/url.ts'
 import {
   askToAuthorize,
   AUTH_TIMEOUT_MS,
@@ -21,7 +20,7 @@ import {
 } from '../client/authorize.ts'
 import { Client, type JoinedSession, type ProxyEnd, type ProxySummary } from '../client/client.ts'
 import { isSocket, OPEN, type ClientSocket } from '../client/socket.ts'
-import { explainThrown, withoutAddresses } from '../client/closing.ts'
+import { explainThrown } from '../client/closing.ts'
 import { ClientOutput } from '../client/output.ts'
 
 /** How to find the upstream for a client from its first message. */
@@ -181,7 +180,7 @@ async function attach(
   const { socket, connection, input, counters } = client
   assertSignal(options.signal)
   const settings = readSettings({ ...options, signal })
-  const { keepAlive, maxBuffered, upstream } = settings
+  const { keepAlive, maxBuffered } = settings
   client.admit(keepAlive, maxBuffered)
   const stopWatching = watchSignal(options.signal, client)
   let terminal: OpenTerminal<ClientOutput>
@@ -194,7 +193,7 @@ async function attach(
     stopWatching()
   }
   input.startSending(terminal.connection)
-  watchTerminal(terminal.connection, parseBase(upstream.base).url.hostname, client)
+  watchTerminal(terminal.connection, client)
   return new ProxySession(terminal)
 }
 
@@ -228,8 +227,8 @@ function watchSignal(signal: AbortSignalLike | undefined, client: Client): () =>
 }
 
 /** Ends the proxying when the terminal closes. */
-function watchTerminal({ closed }: UpstreamConnection, hostname: string, client: Client): void {
+function watchTerminal({ closed }: UpstreamConnection, client: Client): void {
   void closed.then(({ code, reason, error }) => {
-    client.finish({ endedBy: 'upstream', code, reason: withoutAddresses(reason, hostname), ...(error && { error }) })
+    client.finish({ endedBy: 'upstream', code, reason: reasonForClient(reason), ...(error && { error }) })
   })
 }

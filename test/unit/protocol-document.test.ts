@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { KNOWN_REASONS } from '../../src/upstream/close-codes.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -54,6 +55,12 @@ describe('PROTOCOL.md', () => {
 
   it.each(clauses)('has a test for its clause %s', (clause) => {
     expect(tests.filter((path) => citationsOf(path).includes(clause))).not.toEqual([])
+  })
+
+  it('lists the reasons that may reach a client, word for word, in 6.8', () => {
+    const [clause = ''] = /^- \*\*6\.8[^]*?\(read/m.exec(read('src/upstream/PROTOCOL.md')) ?? []
+    const reasons = [...clause.matchAll(/"([^"]+)"/g)].map(([, reason = '']) => reason.replaceAll(/\s+/g, ' '))
+    expect([...new Set(reasons)].sort()).toEqual([...KNOWN_REASONS].sort())
   })
 
   it.each([...source, ...tests])('has every clause that %s cites', (path) => {

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TerminalError, type TerminalErrorCode } from '../../src/lib/errors.ts'
-import { cutReason, explainThrown, relayClose, refusalFor, withoutAddresses } from '../../src/client/closing.ts'
+import { cutReason, explainThrown, relayClose, refusalFor } from '../../src/client/closing.ts'
 
 describe('relayClose', () => {
   it.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4001, 4999])(
@@ -110,62 +110,6 @@ describe('refusalFor', () => {
       expect(refusalFor(new TerminalError(code as TerminalErrorCode, 'x'))).toEqual({ code: 4003, reason: '' })
     },
   )
-})
-
-describe('withoutAddresses', () => {
-  const hostname = 'open-terminal.internal'
-
-  it.each<[string, string]>([
-    ['', ''],
-    ['Terminal instance not reachable', 'Terminal instance not reachable'],
-    ['keepalive ping timeout', 'keepalive ping timeout'],
-    ['exit code 1, at 12:30', 'exit code 1, at 12:30'],
-    ['open-terminal 0.14.5 says: no', '[redacted] [redacted] says: no'],
-    ['http://open-terminal.internal:8000/api/terminals/s1 refused', '[redacted] refused'],
-    ['dial wss://other.example/x?y=1', 'dial [redacted]'],
-    ['cannot connect to open-terminal.internal:8000 (no)', 'cannot connect to [redacted] (no)'],
-    ['no such host open-terminal.internal', 'no such host [redacted]'],
-    ['no such host Open-Terminal.Internal', 'no such host [redacted]'],
-    ['connect ECONNREFUSED 10.0.3.7:8000', 'connect ECONNREFUSED [redacted]'],
-    ['10.0.3.7 and 10.0.3.8 are gone', '[redacted] and [redacted] are gone'],
-    ['connect ECONNREFUSED [fd00::7]:8000', 'connect ECONNREFUSED [redacted]'],
-    // IPv6 addresses as Node and Python write them.
-    ['connect ECONNREFUSED fd00::7:8000', 'connect ECONNREFUSED [redacted]'],
-    ['connect ECONNREFUSED ::1:8000', 'connect ECONNREFUSED [redacted]'],
-    // A message of aiohttp, in the orchestrator, names the user's container, whose host is not that of the base.
-    ['Cannot connect to host terminals-ada:8000 ssl:default', 'Cannot connect to host [redacted] [redacted]'],
-    // Hosts without a port, and addresses in other notations.
-    ['no such host postgres', 'no such host [redacted]'],
-    ['terminals-ada is gone', '[redacted] is gone'],
-    ['Terminal internal error', 'Terminal [redacted] error'],
-    ['localhost is gone', '[redacted] is gone'],
-    ['cannot read /etc/terminals.toml', 'cannot read [redacted]'],
-    ['0x0a000005 and 167772165 are gone', '[redacted] and [redacted] are gone'],
-    ['user_id does not match authenticated identity', 'user_id does not match authenticated identity'],
-  ])('turns %j into %j', (reason, left) => {
-    expect(withoutAddresses(reason, hostname)).toBe(left)
-  })
-
-  it.each(['http://127.0.0.1:8000', 'http://[::1]:8000', 'https://h.example', 'https://H.example:8443/x'])(
-    'removes the host of %s wherever it stands',
-    (url) => {
-      const { host, hostname: name } = new URL(url)
-      fc.assert(
-        fc.property(fc.constantFrom(host, name, url), fc.string(), fc.string(), (address, before, after) => {
-          expect(withoutAddresses(`${before} ${address} ${after}`, name)).not.toContain(name)
-        }),
-      )
-    },
-  )
-
-  it('keeps plain words', () => {
-    fc.assert(
-      fc.property(fc.array(fc.stringMatching(/^\(?[a-gi-z]*\)?[,.]?$/)), (words) => {
-        const reason = words.join(' ')
-        expect(withoutAddresses(reason, '10.0.3.7')).toBe(reason)
-      }),
-    )
-  })
 })
 
 describe('explainThrown', () => {
