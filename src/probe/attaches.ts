@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../lib/cancellation.ts'
 import { sendsCookies } from '../upstream/auth.ts'
-import { deleteLeftovers, describeFailure, isSessionFound, openSession, useSession, type Context } from './context.ts'
+import { deleteLeftovers, failureOfSession, isSessionFound, openSession, useSession, type Context } from './context.ts'
 import { dial, type Attach } from './dial.ts'
 import { failed, isBehindOpenWebUI, isOrchestrator, ok, separatesUsers, skipped } from './facts.ts'
 import type { Found, ProbeCheckName, ProbeOutcome, ProbeShape } from './facts.ts'
@@ -75,7 +75,7 @@ async function inNewSession(context: Context, use: (sessionId: string) => Promis
     sessionId = await openSession(context)
   } catch (error) {
     throwIfAborted(context.signal)
-    context.facts.sessionFailure = describeFailure(context, error)
+    context.facts.sessionFailure = failureOfSession(context, error)
     return skipped(context.facts.sessionFailure)
   }
   return useSession(context, sessionId, true, () => use(sessionId))

@@ -5,6 +5,7 @@ import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { trimSlashes } from '../lib/slashes.ts'
 import { Lease } from '../terminal/lease.ts'
 import type { RequestControl } from '../upstream/http.ts'
+import { isUnavailable } from '../upstream/failures.ts'
 import {
   readUpstream,
   resolveUpstream,
@@ -146,7 +147,7 @@ async function deleteSession(context: Context, sessionId: string, mayBeGone: boo
     if (wasThere || mayBeGone || control.wasRepeated) leftovers.delete(sessionId)
     else leftovers.set(sessionId, { why: 'not found', mayBeGone })
   } catch (error) {
-    const why = isNotFound(error) ? 'not found' : describeFailure(context, error)
+    const why = isNotFound(error) ? 'not found' : failureOfSession(context, error)
     const isAnswered = error instanceof TerminalError && error.status !== undefined && !control.wasRepeated
     leftovers.set(sessionId, { why, mayBeGone: mayBeGone || !isAnswered })
   }
@@ -176,6 +177,12 @@ export async function deleteLeftovers(context: Context): Promise<boolean> {
   if (leftovers.size > 0) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY_MS))
   for (const [sessionId, { mayBeGone }] of leftovers) await deleteSession(context, sessionId, mayBeGone)
   return leftovers.size === 0
+}
+
+/** Returns why a session could not be created or deleted. Notes if that is a limit on the rate of requests. */
+export function failureOfSession(context: Context, error: unknown): string {
+  context.facts.isRateLimited ||= isUnavailable(error) && error.status === 429
+  return describeFailure(context, error)
 }
 
 /** Returns why something failed, in a few words: the check says what failed, and the verdict says what to do. */

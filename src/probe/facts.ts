@@ -133,6 +133,8 @@ export interface Facts {
   sessionFound?: boolean | undefined
   /** Why a session for one of the shapes could not be created. */
   sessionFailure?: string
+  /** Whether a proxy's limit on the rate of requests has kept a session from being created or deleted. */
+  isRateLimited?: boolean
 }
 
 /** A range of releases that require the same of a client; `gateway` is one of this package. */

@@ -45,7 +45,7 @@ export function conclude(facts: Facts): ProbeReport {
 
 /** Says what to do about the first thing that is wrong; `undefined` if nothing is. */
 function adviseOnProblem(facts: Facts, attaches: boolean): string | undefined {
-  const { url, origin, checks, hiddenFromPages, sessionFound, sessionFailure } = facts
+  const { url, origin, checks, hiddenFromPages, sessionFound, sessionFailure, isRateLimited } = facts
   const { reachable, tls, rest, session, cleanup, idle, 'token+frame': withToken, 'no-headers': asPage } = checks
   if (reachable?.outcome === 'failed') return adviseOnReachable(facts)
   if (tls?.outcome === 'failed') return adviseOnTls(facts)
@@ -56,7 +56,7 @@ function adviseOnProblem(facts: Facts, attaches: boolean): string | undefined {
   if (session?.outcome === 'failed' && sessionFound === false)
     return 'Configure the load balancer to send all requests for a session to the same server, or check why the shell ends at once: the server does not find the session that it created.'
   // A proxy's limit on the rate of requests may be reached by those of the probe itself.
-  if ([cleanup?.outcome === 'failed' && cleanup.detail, sessionFailure].some(isRateLimit)) return RAISE_LIMIT
+  if (isRateLimited && (cleanup?.outcome === 'failed' || sessionFailure !== undefined)) return RAISE_LIMIT
   if (cleanup?.outcome === 'failed')
     return `Configure the reverse proxy to allow DELETE requests (${cleanup.detail}): sessions that cannot be deleted fill the server.`
   if (rest?.outcome === 'failed' || session?.outcome === 'failed') return adviseOnRequest(facts)
@@ -76,11 +76,6 @@ function adviseOnProblem(facts: Facts, attaches: boolean): string | undefined {
   if (idle?.outcome !== 'failed') return undefined
   const seconds = Math.max(1, Math.round(idle.ms / 1_000))
   return `Set \`keepAlive\` to less than the ${seconds} s of silence after which connections are cut, or raise that limit (nginx: proxy_read_timeout); if busy connections are cut, too, the limit is on how long a connection may last.`
-}
-
-/** Whether a failure is a 429 that is not in the words of a server that has too many sessions. */
-function isRateLimit(failure: string | false | undefined): boolean {
-  return /HTTP 429(?!.*Maximum)/.test(failure || '')
 }
 
 /** Says what to know about an upstream that works. */

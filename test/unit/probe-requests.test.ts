@@ -183,9 +183,12 @@ describe('probeUpstream', () => {
     expect(outcomes(report)).toMatchObject({ rest: 'ok', session: 'failed' })
   })
 
-  it('creates no second session when it cannot delete the first', async () => {
-    const { upstream, report } = await probeOf({ faults: { delete: { refuse: 405 } } })
-    expect(report.advice).toContain('allow DELETE requests')
+  it.each([
+    [405, 'allow DELETE requests'],
+    [429, 'raise the limit on requests'],
+  ])('creates no second session when it cannot delete the first because of %i', async (refuse, advice) => {
+    const { upstream, report } = await probeOf({ faults: { delete: { refuse } } })
+    expect(report.advice).toContain(advice)
     expect(report.checks.at(-1)).toMatchObject({ name: 'cleanup', outcome: 'failed' })
     expect(upstream.sessions).toHaveLength(1)
   })
@@ -207,6 +210,18 @@ describe('probeUpstream', () => {
     expect(report).toMatchObject({ ok: true, family: 'terminals@>=0.2.0' })
     expect(outcomes(report)).toMatchObject({ cleanup: 'ok' })
     expect(upstream.sessions).toEqual([])
+  })
+
+  it.each([
+    ['a limit on requests', '<h1>429</h1>', /^Wait, or raise the limit on requests/],
+    [
+      'a server that is full',
+      '{"error":"Maximum number of terminal sessions (2) reached"}',
+      /^Probe again when the server/,
+    ],
+  ])('knows why it cannot create a second session: %s', async (_why, body, advice) => {
+    const { report } = await probeOf({ faults: { create: [undefined, { refuse: 429, body }] } })
+    expect(report).toMatchObject({ ok: false, advice: expect.stringMatching(advice) as string })
   })
 
   it('stops creating sessions when it can no longer delete them', async () => {

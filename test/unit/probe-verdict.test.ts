@@ -65,24 +65,6 @@ describe('conclude', () => {
       /Check `contextId`/,
     ],
     [
-      "a proxy's limit that the requests of the probe have reached, so that it could not delete a session",
-      factsOf({ cleanup: { detail: '1 of 2 sessions could not be deleted: HTTP 429' } }),
-      /^Wait, or raise the limit on requests/,
-    ],
-    [
-      "a proxy's limit that the requests of the probe have reached, so that it could not create a session",
-      factsOf({ frame: { outcome: 'attached' } }, { sessionFailure: 'HTTP 429' }),
-      /^Wait, or raise the limit on requests/,
-    ],
-    [
-      'a server that has too many sessions for the probe',
-      factsOf(
-        { frame: { outcome: 'attached' } },
-        { sessionFailure: 'HTTP 429, "Maximum number of terminal sessions"' },
-      ),
-      /^Probe again when the server is less busy/,
-    ],
-    [
       'a server that requires a client certificate',
       factsOf({ rest: {} }, { rejected: { reason: '', evidence: { status: 400, type: 'text/html', step: 'GET' } } }),
       /such as a certificate/,
