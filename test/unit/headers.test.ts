@@ -1,8 +1,10 @@
-import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { buildUpstreamAuth, type AuthType } from '../../src/index.ts'
 
 const AUTH_TYPES: readonly AuthType[] = ['bearer', 'session', 'system_oauth', 'none']
+
+const NO_TOKEN = '`headers` must not have a name that is no token of RFC 9110'
+const NO_TEXT = 'must not be empty, nor contain control characters or lone surrogates'
 
 /** Returns the headers that are sent for these, without those of the package. */
 function sent(headers: unknown, authType: AuthType = 'none'): Record<string, string> {
@@ -87,97 +89,61 @@ describe('the headers of the caller', () => {
     ])
   })
 
-  it.each<[string, unknown, string]>([
-    ['no object', 'X-A: 1', 'ERR_INVALID_ARG_TYPE'],
-    ['null', null, 'ERR_INVALID_ARG_TYPE'],
-    ['a list', [['X-A', 'canary']], 'ERR_INVALID_ARG_VALUE'],
-    ['a Headers, whose entries are no properties', new Headers({ 'X-A': 'canary' }), 'ERR_INVALID_ARG_VALUE'],
-    ['a Map', new Map([['X-A', 'canary']]), 'ERR_INVALID_ARG_VALUE'],
-    ['a name without letters', { '': 'canary' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a whole header as a name', { 'X-A: canary': '' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a name with a line break', { 'X-A\r\nX-Admin': 'canary' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a line break at the end of a name', { 'X-A\n': 'canary' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a name that is no ASCII', { Größe: 'canary' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a value with a line break', { 'X-A': 'canary\r\nX-Admin: 1' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a value with NUL', { 'X-A': 'canary\0' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a value that is not Latin-1', { 'X-A': 'canary 用户' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a value that is empty', { 'X-A': '' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a value that is missing', { 'X-A': undefined }, 'ERR_INVALID_ARG_TYPE'],
-    ['a value that is a list', { 'X-A': ['canary'] }, 'ERR_INVALID_ARG_TYPE'],
-    ['a name twice', { 'X-A': 'canary', 'x-a': 'canary' }, 'ERR_INVALID_ARG_VALUE'],
-  ])('are refused when they are or have %s, and the error does not show a value', (_what, headers, code) => {
+  it.each<[string, string, unknown]>([
+    ['no object', '`headers` must be an object, got string', 'X-A: 1'],
+    ['null', '`headers` must be an object, got null', null],
+    ['a list', '`headers` must be a plain object', [['X-A', 'canary']]],
+    [
+      'a Headers, whose entries are no properties',
+      '`headers` must be a plain object',
+      new Headers({ 'X-A': 'canary' }),
+    ],
+    ['a Map', '`headers` must be a plain object', new Map([['X-A', 'canary']])],
+    ['a name without letters', NO_TOKEN, { '': 'canary' }],
+    ['a whole header as a name', NO_TOKEN, { 'X-A: canary': '' }],
+    ['a line break at the end of a name', NO_TOKEN, { 'X-A\n': 'canary' }],
+    ...[...'"(),/:;<=>?@[\\]{} \0\x7fö'].map((sign): [string, string, object] => [
+      `${JSON.stringify(sign)} in a name`,
+      NO_TOKEN,
+      { [`X${sign}A`]: 'canary' },
+    ]),
+    ['a value with a line break', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': 'canary\r\nX-Admin: 1' }],
+    ['a value with NUL', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': 'canary\0' }],
+    [
+      'a value that is not Latin-1',
+      '`headers.X-A` must be a header: no characters above U+00FF, no blanks at the ends',
+      { 'X-A': 'canary 用户' },
+    ],
+    ['a value that is empty', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': '' }],
+    ['a value that is missing', '`headers.X-A` must be a string, got undefined', { 'X-A': undefined }],
+    ['a value that is a list', '`headers.X-A` must be a string, got object', { 'X-A': ['canary'] }],
+    ['a name twice', '`headers` must not have x-a twice', { 'X-A': 'canary', 'x-a': 'canary' }],
+  ])('are refused when they are or have %s: %s', (_what, message, headers) => {
+    const code = / got /.test(message) ? 'ERR_INVALID_ARG_TYPE' : 'ERR_INVALID_ARG_VALUE'
     const error = refusal(headers)
-    expect(error).toMatchObject({ name: 'TypeError', code })
-    expect(error.message).toMatch(/^`headers(?:\.X-A)?` /)
-    expect(`${error.message} ${error.stack}`).not.toContain('canary:')
-    expect(error.message).not.toContain('canary')
+    expect(error).toMatchObject({ name: 'TypeError', code, message })
+    expect(error.stack).not.toContain('canary:')
   })
-})
 
-// The contract, word by word.
-const REFUSED = [
-  'X-User-Id',
-  'X-Session-Id',
-  'X-Terminal-Context-Id',
-  'Host',
-  'Origin',
-  'Connection',
-  'Upgrade',
-  'Keep-Alive',
-  'TE',
-  'Trailer',
-  'Transfer-Encoding',
-  'Expect',
-]
-const PREFIXES = ['Content-', 'Proxy-', 'Sec-']
+  it.each([
+    ...['X-User-Id', 'X-Session-Id', 'X-Terminal-Context-Id', 'Host', 'Origin', 'Connection', 'Upgrade', 'Keep-Alive'],
+    ...['TE', 'Trailer', 'Transfer-Encoding', 'Expect', 'Content-', 'Content-Type', 'Proxy-', 'Proxy-Authorization'],
+    ...['Sec-', 'Sec-WebSocket-Key'],
+  ])('have no %s, in any case of letters', (name) => {
+    for (const spelled of [name, name.toUpperCase(), name.toLowerCase()]) {
+      for (const type of AUTH_TYPES) {
+        expect(refusal({ [spelled]: 'x' }, type).message).toBe(
+          `\`headers\` must not have ${spelled}, which is set for you`,
+        )
+      }
+    }
+  })
 
-function isRefused(name: string, authType: AuthType): boolean {
-  const lower = name.toLowerCase()
-  return (
-    REFUSED.some((one) => one.toLowerCase() === lower) ||
-    PREFIXES.some((one) => lower.startsWith(one.toLowerCase())) ||
-    (lower === 'authorization' && authType !== 'none') ||
-    (lower === 'cookie' && ['session', 'system_oauth'].includes(authType))
-  )
-}
-
-const token = fc.string({
-  unit: fc.constantFrom(..."!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".split('')),
-  minLength: 1,
-  maxLength: 12,
-})
-const word = fc.oneof(
-  token,
-  fc.constantFrom(...REFUSED, 'Authorization', 'Cookie', 'CF-Access-Client-Id', 'X-Forwarded-User', '__proto__'),
-  fc.tuple(fc.constantFrom(...PREFIXES), fc.oneof(fc.constant(''), token)).map((parts) => parts.join('')),
-  // Nearly one of those.
-  fc.tuple(fc.constantFrom(...REFUSED, 'Authorization', 'Cookie'), token).map((parts) => parts.join('')),
-  fc.constantFrom(...PREFIXES.map((prefix) => prefix.slice(0, -1))),
-)
-/** The same name in other letters. */
-const name = fc.tuple(word, fc.infiniteStream(fc.boolean())).map(([text, capitals]) =>
-  text
-    .split('')
-    .map((letter) => (capitals.next().value ? letter.toUpperCase() : letter.toLowerCase()))
-    .join(''),
-)
-const value = fc
-  .string({ unit: fc.constantFrom(...'az09 :;="\'%,ä'.split('')), minLength: 1 })
-  .map((text) => `v${text}v`)
-
-it('no refused name passes, and no allowed one is lost, in any case of letters', () => {
-  fc.assert(
-    fc.property(
-      fc.constantFrom(...AUTH_TYPES),
-      fc.uniqueArray(fc.tuple(name, value), { maxLength: 5, selector: ([one]) => one.toLowerCase() }),
-      (authType, entries) => {
-        const headers = Object.fromEntries(entries)
-        const refused = entries.filter(([one]) => isRefused(one, authType))
-        if (refused.length > 0) {
-          expect(refused.some(([one]) => refusal(headers, authType).message.includes(` ${one}, `))).toBe(true)
-        } else expect(Object.entries(sent(headers, authType))).toEqual(Object.entries(headers))
-      },
-    ),
-    { numRuns: 2_000 },
-  )
+  it("may have names that are nearly those, and all signs of RFC 9110's tokens", () => {
+    const names = ['X-Content-Type', 'X-Host', 'Hosts', 'X-User-Ids', 'X-User', 'Content', 'Proxy', 'Sec', 'Second']
+    const headers = Object.fromEntries(
+      [...names, 'X-Cookie', 'Cookies', "!#$%&'*+-.^_`|~09azAZ"].map((name) => [name, 'x']),
+    )
+    expect(sent(headers, 'session')).toEqual({ ...headers })
+  })
 })

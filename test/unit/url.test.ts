@@ -1,10 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { buildUpstreamWsUrl, TerminalError, type AuthType } from '../../src/index.ts'
+import { buildUpstreamWsUrl } from '../../src/index.ts'
 import { buildUpstreamHttpUrl, whereOf } from '../../src/upstream/url.ts'
-
-const authTypes: AuthType[] = ['bearer', 'session', 'system_oauth', 'none']
-const noKeys = [undefined, null, '', ' ', '\t\n ', 'Bearer', 'Bearer ', '  bearer  ', 'Bearer Bearer ', '\u00a0']
 
 // PROTOCOL 3.3
 describe('the parameter `token`', () => {
@@ -12,10 +9,6 @@ describe('the parameter `token`', () => {
     expect(buildUpstreamWsUrl('https://terminals.example/api/terminals/s1', 'bearer', 'sk-1', 'ada')).toBe(
       'wss://terminals.example/api/terminals/s1?user_id=ada&token=sk-1',
     )
-  })
-
-  it.each(noKeys)('is left out when the key is %j', (key) => {
-    expect(buildUpstreamWsUrl('http://h/', 'bearer', key, 'ada')).toBe('ws://h/?user_id=ada')
   })
 
   it.each(['session', 'system_oauth', 'none'] as const)('is left out when the auth type is %s', (authType) => {
@@ -71,8 +64,21 @@ describe('buildUpstreamWsUrl', () => {
   })
 
   // PROTOCOL 4.5
-  it.each([' sk-1 ', 'Bearer sk-1', 'bearer\tsk-1', '  BEARER  sk-1\n', 'sk-1'])('reads the key %j as sk-1', (key) => {
-    expect(buildUpstreamWsUrl('http://h', 'bearer', key, 'u')).toBe('ws://h/?user_id=u&token=sk-1')
+  it.each([
+    ...[undefined, null, '', ' ', '\t\n ', 'Bearer', 'Bearer ', '  bearer  ', 'Bearer Bearer ', '\u00a0'].map(
+      (none) => [none],
+    ),
+    ['sk-1', 'sk-1'],
+    ['\t sk-1 \n', 'sk-1'],
+    ['Bearer sk-1', 'sk-1'],
+    ['  BEARER  \tbearer\nsk-1', 'sk-1'],
+    ['bearersk-1', 'bearersk-1'],
+    ['bearer-sk', 'bearer-sk'],
+    ['sk-bearer x', 'sk-bearer x'],
+    ['sk bearer', 'sk bearer'],
+    ['~ !', '~ !'],
+  ])('reads the key %j as %j', (given, ...tokens) => {
+    expect(new URL(buildUpstreamWsUrl('http://h', 'bearer', given, 'u')).searchParams.getAll('token')).toEqual(tokens)
   })
 
   it('does not change the URL object of the caller', () => {
@@ -81,59 +87,25 @@ describe('buildUpstreamWsUrl', () => {
     expect(base.href).toBe('http://h/?token=old#x')
   })
 
-  it.each<unknown>([
-    'ftp://h',
-    'file:///etc',
-    'javascript:alert(1)',
-    '/api/terminals',
-    'terminals.example',
-    '//terminals.example',
-    'http://',
-    '',
-    'http://user@h',
-    'http://user:secret@h',
-    'http://:secret@h',
-    undefined,
-    null,
-    42,
-    {},
-  ])('throws ERR_TERMINAL_INVALID_URL without the base in the message when the base is %j', (base) => {
-    const build = (): string => buildUpstreamWsUrl(base as string, 'bearer', 'k', 'u')
-    expect(build).toThrow(TerminalError)
-    expect(build).toThrow(expect.objectContaining({ code: 'ERR_TERMINAL_INVALID_URL' }))
-    expect(build).not.toThrow(/secret/)
-  })
-
-  it.each<[string, unknown[], string]>([
-    ['the user id is empty', ['bearer', 'k', ''], 'ERR_INVALID_ARG_VALUE'],
-    ['the user id is missing', ['bearer', 'k', undefined], 'ERR_INVALID_ARG_TYPE'],
-    ['the user id is a number', ['bearer', 'k', 7], 'ERR_INVALID_ARG_TYPE'],
-    ['the user id has a control character', ['bearer', 'k', 'a\nb'], 'ERR_INVALID_ARG_VALUE'],
-    ['the user id has a lone surrogate', ['bearer', 'k', 'a\ud800'], 'ERR_INVALID_ARG_VALUE'],
-    ['the auth type is unknown', ['basic', 'k', 'u'], 'ERR_INVALID_ARG_VALUE'],
-    ['the auth type is a property of Object.prototype', ['constructor', 'k', 'u'], 'ERR_INVALID_ARG_VALUE'],
-    ['the auth type is missing', [undefined, 'k', 'u'], 'ERR_INVALID_ARG_TYPE'],
-    ['the key is a number', ['bearer', 5, 'u'], 'ERR_INVALID_ARG_TYPE'],
-    ['the key is a list', ['bearer', ['k'], 'u'], 'ERR_INVALID_ARG_TYPE'],
-    ['the key is not ASCII', ['bearer', 'schlüssel', 'u'], 'ERR_INVALID_ARG_VALUE'],
-    ['the key has a line break inside', ['bearer', 'k\r\nX: y', 'u'], 'ERR_INVALID_ARG_VALUE'],
-    ['the session id is empty', ['none', null, 'u', { sessionId: '' }], 'ERR_INVALID_ARG_VALUE'],
-    ['the session id is a number', ['none', null, 'u', { sessionId: 1 }], 'ERR_INVALID_ARG_TYPE'],
-    ['the session id is .', ['none', null, 'u', { sessionId: '.' }], 'ERR_INVALID_ARG_VALUE'],
-    ['the session id is ..', ['none', null, 'u', { sessionId: '..' }], 'ERR_INVALID_ARG_VALUE'],
-    ['the policy id is ..', ['none', null, 'u', { policyId: '..' }], 'ERR_INVALID_ARG_VALUE'],
-    ['the policy id is null', ['none', null, 'u', { policyId: null }], 'ERR_INVALID_ARG_TYPE'],
-    ['the target is null', ['none', null, 'u', null], 'ERR_INVALID_ARG_TYPE'],
-    ['the context id has a NUL', ['none', null, 'u', { contextId: 'chat:\0' }], 'ERR_INVALID_ARG_VALUE'],
-    ['the context id is too long', ['none', null, 'u', { contextId: 'c'.repeat(257) }], 'ERR_INVALID_ARG_VALUE'],
-  ])('throws a TypeError when %s', (_when, rest, code) => {
-    const build = (): string => (buildUpstreamWsUrl as (...all: unknown[]) => string)('http://h', ...rest)
-    expect(build).toThrow(TypeError)
-    expect(build).toThrow(expect.objectContaining({ code }))
-  })
-
-  it('names the invalid parameter, and does not show the key', () => {
-    expect(() => buildUpstreamWsUrl('http://h', 'bearer', 'gehéim', 'u')).toThrow('`key` must be printable ASCII')
+  it.each<[unknown, string]>([
+    ['ftp://h', 'its scheme is `ftp:`, perhaps because http:// is missing'],
+    ['xhttp://h', 'its scheme is `xhttp:`, perhaps because http:// is missing'],
+    ['localhost:8000', 'its scheme is `localhost:`, perhaps because http:// is missing'],
+    ['/api/terminals', 'it cannot be parsed as one'],
+    ['//terminals.example', 'it cannot be parsed as one'],
+    ['http://', 'it cannot be parsed as one'],
+    ['', 'it cannot be parsed as one'],
+    [{}, 'it cannot be parsed as one'],
+    ['http://user@h', 'it holds a user name or password, which belong in `headers`'],
+    ['http://:secret@h', 'it holds a user name or password, which belong in `headers`'],
+    [undefined, 'got undefined'],
+    [null, 'got null'],
+    [8000, 'got number'],
+  ])('throws ERR_TERMINAL_INVALID_URL for the base %j: %s', (wrong, why) => {
+    const message = `\`base\` must be an absolute http(s) or ws(s) URL: ${why}`
+    expect(() => buildUpstreamWsUrl(wrong as string, 'bearer', 'k', 'u')).toThrow(
+      expect.objectContaining({ name: 'TerminalError', code: 'ERR_TERMINAL_INVALID_URL', message, why }),
+    )
   })
 })
 
@@ -144,21 +116,7 @@ const hostileId = fc.oneof(
   id,
   fc.constantFrom('a/b', 'a\\b', '?x=1', '#x', '%2e%2e', '%252e', '../x', '/..', '%', ';', '&token=x', '=', '+', ' '),
 )
-const key = fc
-  .string({ minLength: 1, unit: 'grapheme-ascii' })
-  .filter((text) => /^\S+$/.test(text) && !/^bearer$/i.test(text))
-const scheme = fc.constantFrom('http', 'https', 'ws', 'wss')
-const base = fc
-  .tuple(
-    scheme,
-    fc.domain(),
-    fc.array(fc.stringMatching(/^[a-z0-9]{1,5}$/), { maxLength: 3 }),
-    fc.webQueryParameters(),
-    fc.boolean(),
-  )
-  .map(([protocol, host, path, query, slash]) => {
-    return `${protocol}://${host}${path.map((part) => `/${part}`).join('')}${slash ? '/' : ''}?${query}`
-  })
+const base = fc.webUrl({ validSchemes: ['http', 'https', 'ws', 'wss'], withQueryParameters: true })
 const own = new Set(['user_id', 'context_id', 'token'])
 
 function foreignParameters(url: string): Array<[string, string]> {
@@ -166,21 +124,12 @@ function foreignParameters(url: string): Array<[string, string]> {
 }
 
 describe('buildUpstreamWsUrl, for random arguments,', () => {
-  it('returns a ws URL for http and ws, and a wss URL for https and wss', () => {
-    fc.assert(
-      fc.property(base, fc.constantFrom(...authTypes), fc.option(key), id, (from, authType, secret, userId) => {
-        const { protocol } = new URL(buildUpstreamWsUrl(from, authType, secret, userId))
-        expect(protocol).toBe(/^(?:https|wss):/.test(from) ? 'wss:' : 'ws:')
-      }),
-    )
-  })
-
   it('writes each id into its own segment or parameter, and changes nothing else', () => {
     fc.assert(
       fc.property(base, hostileId, hostileId, hostileId, id, (from, userId, sessionId, policyId, contextId) => {
         const url = buildUpstreamWsUrl(from, 'none', null, userId, { sessionId, policyId, contextId })
         const { pathname, searchParams, hash } = new URL(url)
-        const ownPath = new URL(from).pathname.replace(/\/$/, '')
+        const ownPath = new URL(from).pathname.replace(/\/+$/, '')
         expect(pathname.startsWith(`${ownPath}/p/`)).toBe(true)
         const segments = pathname.slice(ownPath.length + 1).split('/')
         expect(segments.map(decodeURIComponent)).toEqual(['p', policyId, 'api', 'terminals', sessionId])
@@ -188,15 +137,6 @@ describe('buildUpstreamWsUrl, for random arguments,', () => {
         expect(searchParams.getAll('context_id')).toEqual([contextId])
         expect(foreignParameters(url)).toEqual(foreignParameters(from))
         expect(hash).toBe('')
-      }),
-    )
-  })
-
-  it('writes the key into exactly one token for bearer with a key, and into none otherwise', () => {
-    fc.assert(
-      fc.property(base, fc.constantFrom(...authTypes), fc.option(key), id, (from, authType, secret, userId) => {
-        const tokens = new URL(buildUpstreamWsUrl(from, authType, secret, userId)).searchParams.getAll('token')
-        expect(tokens).toEqual(authType === 'bearer' && secret !== null ? [secret] : [])
       }),
     )
   })
@@ -225,14 +165,4 @@ it('buildUpstreamWsUrl stays fast with a path of 400,000 slashes', () => {
   expect(buildUpstreamWsUrl(`http://h${slashes}x`, 'none', null, 'ada', one)).toBe(
     `ws://h${slashes}x/api/terminals/s1?user_id=ada`,
   )
-})
-
-it.each<[unknown, string]>([
-  [undefined, 'got undefined'],
-  [null, 'got null'],
-  [8000, 'got number'],
-  ['h', 'it cannot be parsed as one'],
-])('the error of buildUpstreamWsUrl for the base %j says: %s', (wrong, problem) => {
-  const build = (): string => buildUpstreamWsUrl(wrong as string, 'none', null, 'ada')
-  expect(build).toThrow(`\`base\` must be an absolute http(s) or ws(s) URL: ${problem}`)
 })
