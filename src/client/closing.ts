@@ -33,13 +33,7 @@ export function relayClose(code: number, reason: string, substitute: number): Cl
 
 function maySend(code: number): boolean {
   if (code >= 3000) return code < 5000
-  return (
-    code >= CLOSE_NORMAL &&
-    code <= CLOSE_BAD_GATEWAY &&
-    code !== 1004 &&
-    code !== CLOSE_NO_CODE &&
-    code !== CLOSE_DROPPED
-  )
+  return code >= CLOSE_NORMAL && code <= CLOSE_BAD_GATEWAY && code !== 1004 && code !== CLOSE_DROPPED
 }
 
 // A control frame carries at most 125 bytes (RFC 6455, section 5.5), and the code takes two.
@@ -47,10 +41,9 @@ const LONGEST_REASON_BYTES = 125 - 2
 
 /** Cuts a reason to the bytes that fit into a close frame, and never within a character. */
 export function cutReason(reason: string): string {
-  const bytes = Buffer.from(reason)
-  if (bytes.length <= LONGEST_REASON_BYTES) return reason
+  const bytes = Buffer.from(reason).subarray(0, LONGEST_REASON_BYTES)
   // With `stream`, the decoder leaves an incomplete character at the end out.
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, LONGEST_REASON_BYTES), { stream: true })
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes, { stream: true })
 }
 
 /** The close frame for a client that gets no terminal. */
