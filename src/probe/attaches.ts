@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../lib/cancellation.ts'
-import { sendsCookies } from '../upstream/auth.ts'
+import { carries } from '../upstream/auth.ts'
 import { deleteLeftovers, failureOfSession, isSessionFound, openSession, useSession, type Context } from './context.ts'
 import { dial, type Attach } from './dial.ts'
 import { failed, isBehindOpenWebUI, isOrchestrator, ok, separatesUsers, skipped } from './facts.ts'
@@ -91,7 +91,7 @@ async function checkOtherUser(context: Context, works: Works): Promise<ProbeOutc
   if (facts.isGateway) return skipped('not tested: the gateway itself knows who the user is')
   if (isBehindOpenWebUI(facts)) return skipped('not tested: Open WebUI itself knows who the user is')
   // An Open WebUI whose path a proxy in front has changed.
-  if (sendsCookies(facts.authType)) return skipped('not tested: the token itself says who the user is')
+  if (carries(facts.authType, 'cookie')) return skipped('not tested: the token itself says who the user is')
   if (isOrchestrator(facts)) return skipped('not tested: the orchestrator would start a container for that user')
   if (facts.orchestrator === undefined)
     return skipped('not tested: the server may be an orchestrator, and start a container')

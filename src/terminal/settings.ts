@@ -2,7 +2,7 @@ import { assertKnown, assertObject, assertSignal, assertWhole, wrongType, wrongV
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER } from '../lib/deadline.ts'
 import type { TerminalError } from '../lib/errors.ts'
-import { sendsCookies } from '../upstream/auth.ts'
+import { carries } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
 import { readUpstream, type RequestOptions, type UpstreamOptions } from '../upstream/resolve.ts'
 import { buildUpstreamHttpUrl, whereOf } from '../upstream/url.ts'
@@ -197,7 +197,7 @@ export function readSettings(options: ConnectOptions): Settings {
   const upstream = readUpstream({ ...rest, authType })
   if (!sendsHeaders(Socket)) {
     const problem = 'cannot be sent by this WebSocket: connect from a server'
-    if (rest.cookie !== undefined && sendsCookies(authType)) throw wrongValue('cookie', problem)
+    if (rest.cookie !== undefined && carries(authType, 'cookie')) throw wrongValue('cookie', problem)
     if (Object.keys({ ...upstream.headers }).length > 0) throw wrongValue('headers', problem)
   }
   return {

@@ -20,51 +20,26 @@ import {
  */
 export type AuthType = 'bearer' | 'session' | 'system_oauth' | 'none'
 
-/** The differences between the auth types. */
-interface Carrier {
-  readonly sendsKey?: false
-  readonly keyInUrl?: true
-  readonly sendsCookie?: true
+// What each auth type carries (PROTOCOL 4.1 to 4.4).
+const CARRIED: Record<AuthType, ReadonlyArray<'key' | 'key in URL' | 'cookie'>> = {
+  bearer: ['key', 'key in URL'],
+  session: ['key', 'cookie'],
+  system_oauth: ['key', 'cookie'],
+  none: [],
 }
 
-// PROTOCOL 4.1 to 4.4
-const carriers: Record<AuthType, Carrier> = {
-  bearer: { keyInUrl: true },
-  session: { sendsCookie: true },
-  system_oauth: { sendsCookie: true },
-  none: { sendsKey: false },
-}
-
-/** Where a key goes under an auth type. */
-export interface Credential {
-  /** The token alone, `''` when there is no key or the auth type sends none. */
-  readonly token: string
-  /** The token, if it may go into the URL; otherwise `''`. */
-  readonly urlToken: string
-  readonly sendsCookie: boolean
-}
-
-/** Returns where a key goes under an auth type. A key of blanks or a bare `Bearer ` is no key. */
-export function resolveCredential(
-  authType: AuthType,
-  key: string | null | undefined,
-  expected = 'a string',
-): Credential {
-  const { sendsKey = true, keyInUrl = false, sendsCookie = false } = carrierOf(authType)
-  if (key !== null && key !== undefined && typeof key !== 'string') throw wrongType('key', expected, key)
-  const token = sendsKey ? bareToken(key ?? '') : ''
-  return { token, urlToken: keyInUrl ? token : '', sendsCookie }
-}
-
-/** Whether an auth type sends the user's cookies. */
-export function sendsCookies(authType: AuthType): boolean {
-  return carrierOf(authType).sendsCookie ?? false
-}
-
-function carrierOf(authType: AuthType): Carrier {
+/** Whether an auth type carries the key in headers and the auth frame, the key in the URL, or the user's cookies. */
+export function carries(authType: AuthType, what: 'key' | 'key in URL' | 'cookie'): boolean {
   if (typeof authType !== 'string') throw wrongType('authType', 'a string', authType)
-  if (Object.hasOwn(carriers, authType)) return carriers[authType]
-  throw wrongValue('authType', `must be one of ${Object.keys(carriers).join(', ')}`)
+  if (Object.hasOwn(CARRIED, authType)) return CARRIED[authType].includes(what)
+  throw wrongValue('authType', `must be one of ${Object.keys(CARRIED).join(', ')}`)
+}
+
+/** Returns the token of a key, `''` if there is none or the auth type carries none: a key of blanks or a bare `Bearer ` is none. */
+export function readToken(authType: AuthType, key: string | null | undefined, expected = 'a string'): string {
+  const isCarried = carries(authType, 'key')
+  if (key !== null && key !== undefined && typeof key !== 'string') throw wrongType('key', expected, key)
+  return isCarried ? bareToken(key ?? '') : ''
 }
 
 // Set by this package or the runtime, or anew by each server on the way.
@@ -79,16 +54,15 @@ export function readHeaders(given: unknown, authType: AuthType = 'bearer'): Reco
   assertObject('headers', given)
   // The entries of an array, a Map or a Headers are not its properties, and would be lost.
   if (Symbol.iterator in given) throw wrongValue('headers', 'must be a plain object')
-  const { sendsKey = true, sendsCookie = false } = carrierOf(authType)
   const names = new Set<string>()
   const headers = Object.entries<unknown>({ ...given }).map(([name, value]): [string, string] => {
     // Not quoted: it may be a whole header, with its secret.
     if (!NAME.test(name)) throw refusal('a name that is no token of RFC 9110')
     const lower = name.toLowerCase()
-    if (lower === 'authorization' && sendsKey) {
+    if (lower === 'authorization' && carries(authType, 'key')) {
       throw refusal(`${name}, which carries \`key\`: take one of the two off this path, or use \`authType\` 'none'`)
     }
-    const isSet = RESERVED.test(lower) || (lower === 'cookie' && sendsCookie)
+    const isSet = RESERVED.test(lower) || (lower === 'cookie' && carries(authType, 'cookie'))
     if (isSet) throw refusal(`${name}, which is set for you`)
     if (names.has(lower)) throw refusal(`${name} twice`)
     names.add(lower)
@@ -162,13 +136,12 @@ export function buildUpstreamAuth(options: UpstreamAuthOptions): UpstreamAuth {
   assertObject('options', options)
   assertKnown('buildUpstreamAuth', options, KNOWN)
   const { authType, key } = options
-  return authFor(resolveCredential(authType, key), { ...options, headers: readHeaders(options.headers, authType) })
+  return authFor(readToken(authType, key), { ...options, headers: readHeaders(options.headers, authType) })
 }
 
-/** Returns what {@link buildUpstreamAuth} does for a credential that has been resolved, and headers that have been read. */
-export function authFor(credential: Credential, options: Omit<UpstreamAuthOptions, 'authType' | 'key'>): UpstreamAuth {
-  const { token } = credential
-  const { userId, chatId, contextId, cookie } = options
+/** Returns what {@link buildUpstreamAuth} does for a token, `''` for none, and headers that have been read. */
+export function authFor(token: string, options: Omit<UpstreamAuthOptions, 'key'>): UpstreamAuth {
+  const { authType, userId, chatId, contextId, cookie } = options
   // PROTOCOL 2.2
   const headers: Record<string, string> = { ...options.headers }
   const carry = (header: string, name: string, value: unknown): void => {
@@ -188,7 +161,7 @@ export function authFor(credential: Credential, options: Omit<UpstreamAuthOption
   }
   if (cookie !== undefined) {
     assertHeaderValue('cookie', cookie)
-    if (credential.sendsCookie) headers['Cookie'] = cookie
+    if (carries(authType, 'cookie')) headers['Cookie'] = cookie
   }
   // PROTOCOL 3.4 and 3.6. JSON.stringify leaves an undefined chat_id out.
   return { headers, message: JSON.stringify({ type: 'auth', token, chat_id: chatId }) }

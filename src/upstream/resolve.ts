@@ -2,7 +2,7 @@ import { assertKnown, assertObject, assertSignal } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import { createRedact, type Redact } from '../lib/errors.ts'
-import { authFor, readHeaders, resolveCredential, type AuthType, type UpstreamAuth } from './auth.ts'
+import { authFor, carries, readHeaders, readToken, type AuthType, type UpstreamAuth } from './auth.ts'
 import { buildUpstreamHttpUrl, parseBase, readBase, wsUrlFor } from './url.ts'
 
 /** Which server, which user and which credentials. */
@@ -126,11 +126,11 @@ export async function resolveUpstream(options: PageOptions): Promise<Upstream> {
   const headers = readHeaders(options.headers, authType)
   const base = url.href
   const key = typeof options.key === 'function' ? await abortable(Promise.resolve(options.key()), signal) : options.key
-  const credential = resolveCredential(authType, key, 'a string, or a function that returns one')
-  const { token, urlToken } = credential
+  const token = readToken(authType, key, 'a string, or a function that returns one')
+  const urlToken = carries(authType, 'key in URL') ? token : ''
   const secrets = [cookie ?? '', ...Object.values({ ...headers })].flatMap(secretsIn)
   secrets.push(...url.searchParams.values())
-  const auth = authFor(credential, { ...options, headers })
+  const auth = authFor(token, { ...options, authType, headers })
   if (origin) auth.headers['Origin'] = origin
   return {
     ...auth,

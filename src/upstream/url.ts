@@ -1,7 +1,7 @@
 import { assertContext, assertObject, assertSegment, assertText, typeName } from '../lib/arguments.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { trimSlashes } from '../lib/slashes.ts'
-import { resolveCredential, type AuthType } from './auth.ts'
+import { carries, readToken, type AuthType } from './auth.ts'
 
 /** Which terminal of a server. Leave out every part that the base already names. */
 export interface UpstreamTarget {
@@ -52,7 +52,8 @@ export function buildUpstreamWsUrl(
   userId: string,
   target: UpstreamTarget = {},
 ): string {
-  return wsUrlFor(base, resolveCredential(authType, key).urlToken, userId, target)
+  const token = readToken(authType, key)
+  return wsUrlFor(base, carries(authType, 'key in URL') ? token : '', userId, target)
 }
 
 /** Returns what {@link buildUpstreamWsUrl} does for a token, `''` for none, that may go into the URL. */
