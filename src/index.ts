@@ -11,7 +11,7 @@ export {
   listTerminalSessions,
 } from './upstream/sessions.ts'
 export type { TerminalSession, TerminalSessionOptions } from './upstream/sessions.ts'
-export type { UpstreamOptions } from './upstream/resolve.ts'
+export type { UpstreamOptions } from './upstream/options.ts'
 
 export { connectTerminal } from './terminal/connect.ts'
 export type { ConnectTerminalOptions } from './terminal/settings.ts'

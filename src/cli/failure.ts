@@ -1,6 +1,6 @@
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
 import { evidenceIn } from '../upstream/failures.ts'
-import { whereOf } from '../upstream/url.ts'
+import { withoutQuery } from '../upstream/url.ts'
 import { SHOWN_FLAGS, type Call, type FlagName } from './flags.ts'
 import { CommandError, WRONG_USE, type Host } from './host.ts'
 
@@ -88,7 +88,7 @@ export function advise(
 
 /** Returns the command that probes the same server for the same user. What may be a secret is `***`. */
 function probeCommand({ url, flags, headers }: Call): string {
-  const place = whereOf(url)
+  const place = withoutQuery(url)
   const shown: readonly FlagName[] = [...SHOWN_FLAGS, 'header-file']
   const words = shown.flatMap((flag) => (flags[flag] === undefined ? [] : [`--${flag}`, flags[flag]]))
   // By itself, a probe puts the key into URLs.

@@ -1,7 +1,7 @@
 import { assertSegment } from '../lib/arguments.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
-import type { RequestOptions } from '../upstream/resolve.ts'
+import type { RequestOptions } from '../upstream/options.ts'
 import { deleteSession as deleteAtServer, listSessions, type TerminalSession } from '../upstream/sessions.ts'
 import { advise, exitStatusOf, printError } from './failure.ts'
 import { millisecondsOf, TARGET_FLAGS, type Call, type Command } from './flags.ts'

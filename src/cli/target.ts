@@ -5,7 +5,7 @@ import { Writable } from 'node:stream'
 import { abortable } from '../lib/deadline.ts'
 import { errorCode } from '../lib/errors.ts'
 import type { AuthType } from '../upstream/auth.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
+import type { UpstreamOptions } from '../upstream/options.ts'
 import { unknownName, type Call } from './flags.ts'
 import { CommandError, Interruption, type Host } from './host.ts'
 

@@ -3,8 +3,8 @@ import { assertObject } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
-import { KEEP_ALIVE, MAX_BUFFERED, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
+import { KEEP_ALIVE_MS, MAX_BUFFERED_BYTES, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import type { UpstreamOptions } from '../upstream/options.ts'
 import type { ClientConnection } from './connection.ts'
 import { LONGEST_TEXT_BYTES, readFirstMessage, type ClientAuth, type FirstMessage } from './messages.ts'
 import type { ClientInput } from './input.ts'
@@ -65,7 +65,15 @@ export type TerminalOptions = Pick<
 
 /** Reads each of these options once. */
 function pickTerminalOptions(options: TerminalOptions): TerminalOptions & { keepAlive: number; maxBuffered: number } {
-  const { size, timeout, retry, settle, keepAlive = KEEP_ALIVE, maxBuffered = MAX_BUFFERED, tokenInUrl } = options
+  const {
+    size,
+    timeout,
+    retry,
+    settle,
+    keepAlive = KEEP_ALIVE_MS,
+    maxBuffered = MAX_BUFFERED_BYTES,
+    tokenInUrl,
+  } = options
   return { size, timeout, retry, settle, keepAlive, maxBuffered, tokenInUrl }
 }
 
@@ -84,7 +92,7 @@ export const AUTH_TIMEOUT_MS = 10_000
 
 // What a client may send before its first message has come, and before it is authorized.
 const UNKNOWN_LIMIT_BYTES = 2 * LONGEST_TEXT_BYTES
-const UNAUTHORIZED_LIMIT_BYTES = 2 * MAX_BUFFERED
+const UNAUTHORIZED_LIMIT_BYTES = 2 * MAX_BUFFERED_BYTES
 
 /** Resolves with the answer of `ask`, or rejects with ERR_TERMINAL_TIMEOUT when it takes more than `timeout` ms. */
 export function askToAuthorize<T>(

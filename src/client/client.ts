@@ -1,7 +1,7 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
-import { KEEP_ALIVE } from '../terminal/settings.ts'
+import { KEEP_ALIVE_MS } from '../terminal/settings.ts'
 import { CLOSE_BAD_GATEWAY, CLOSE_GOING_AWAY, CLOSE_TOO_LARGE } from '../upstream/close-codes.ts'
 import { ClientConnection, type ClientClose, type ClientConnectionOwner } from './connection.ts'
 import type { ClientSocket } from './socket.ts'
@@ -73,7 +73,7 @@ export class Client implements ClientConnectionOwner {
   constructor(socket: ClientSocket, join: JoinSession) {
     this.socket = socket
     this.connection = new ClientConnection(socket, this)
-    this.connection.keepAlive(KEEP_ALIVE)
+    this.connection.keepAlive(KEEP_ALIVE_MS)
     this.input = new ClientInput(this.connection, this, this.counters)
     const cancellation = new Cancellation()
     this.#cancellation = cancellation
@@ -130,7 +130,7 @@ export class Client implements ClientConnectionOwner {
     connection.deliverTo(undefined)
     if (end.endedBy === 'upstream') {
       // The heartbeat ends a client that does not take the rest of the output.
-      connection.keepAlive(KEEP_ALIVE)
+      connection.keepAlive(KEEP_ALIVE_MS)
       await Promise.race([this.#joined.then((session) => session?.output.drained()), connection.gone])
     }
     // What this side is sent if the other side ended without a code that may be sent.

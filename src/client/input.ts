@@ -2,9 +2,9 @@ import { setImmediate } from 'node:timers'
 import { Deferred } from '../lib/deferred.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
-import { MESSAGE_OVERHEAD } from '../terminal/output.ts'
+import { MESSAGE_OVERHEAD_BYTES } from '../terminal/output.ts'
 import { unsentInput } from '../terminal/input.ts'
-import { MAX_BUFFERED } from '../terminal/settings.ts'
+import { MAX_BUFFERED_BYTES } from '../terminal/settings.ts'
 import type { ClientConnectionOwner } from './connection.ts'
 import { LONGEST_TEXT_BYTES, readCommand, type Command } from './messages.ts'
 import type { Counters } from './counters.ts'
@@ -48,7 +48,7 @@ export class ClientInput implements MessageReceiver {
   constructor(source: FlowControl, owner: Pick<ClientConnectionOwner, 'onOverflow'>, counters: Counters) {
     this.#owner = owner
     this.#counters = counters
-    this.#waterMark = new WaterMark(MAX_BUFFERED, source)
+    this.#waterMark = new WaterMark(MAX_BUFFERED_BYTES, source)
   }
 
   push(data: Buffer, isBinary: boolean): void {
@@ -144,7 +144,7 @@ export class ClientInput implements MessageReceiver {
 }
 
 function costOf({ length }: Buffer): number {
-  return length + MESSAGE_OVERHEAD
+  return length + MESSAGE_OVERHEAD_BYTES
 }
 
 function isSize({ content }: Message): boolean {

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
-import { MESSAGE_OVERHEAD, type Sink } from '../terminal/output.ts'
+import { MESSAGE_OVERHEAD_BYTES, type Sink } from '../terminal/output.ts'
 import type { ClientConnection } from './connection.ts'
 import { OPEN, type ClientSocket } from './socket.ts'
 import type { Counters } from './counters.ts'
@@ -10,7 +10,7 @@ const BINARY = { binary: true }
 const TEXT = { binary: false }
 
 // The largest cost of a message that leaves at once if it is alone: Open Terminal reads at most 4096 bytes at a time.
-const SINGLE_MESSAGE_BYTES = 4096 + MESSAGE_OVERHEAD
+const SINGLE_MESSAGE_BYTES = 4096 + MESSAGE_OVERHEAD_BYTES
 
 /**
  * The output of a session, on its way to the client. Writes all messages of one turn of the event loop at once. Makes
@@ -76,7 +76,7 @@ export class ClientOutput implements Sink {
       process.nextTick(() => this.#endTick())
     }
     this.#turnMessages += 1
-    this.#turnCost += data.length + MESSAGE_OVERHEAD
+    this.#turnCost += data.length + MESSAGE_OVERHEAD_BYTES
     this.#counters.bytesToClient += data.length
     this.#waiting += 1
     this.#client.send(data, isBinary ? BINARY : TEXT, this.#onSent)
@@ -156,7 +156,7 @@ export class ClientOutput implements Sink {
 
   /** Makes the upstream wait if too much waits for the client, and lets it go on otherwise. */
   #regulate(): void {
-    const held = this.#client.bufferedAmount + this.#waiting * MESSAGE_OVERHEAD - this.#allowed
+    const held = this.#client.bufferedAmount + this.#waiting * MESSAGE_OVERHEAD_BYTES - this.#allowed
     // `bufferedAmount` also counts pings, so it may exceed a small limit although no message waits.
     this.#waterMark.update(this.#waiting === 0 ? 0 : held)
     if (this.#waterMark.paused) this.#pauseSource()

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { assertKnown, assertWhole } from '../lib/arguments.ts'
-import { LONGEST_TIMER } from '../lib/deadline.ts'
+import { LONGEST_TIMER_MS } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { WebSocketServer } from '../lib/ws.ts'
 import { Client } from '../client/client.ts'
@@ -139,7 +139,7 @@ class Gateway implements TerminalGateway {
   async close(options: { timeout?: number | undefined } = {}): Promise<void> {
     assertKnown('close', options, ['timeout'])
     const { timeout = CLOSE_TIMEOUT_MS } = options
-    assertWhole('timeout', timeout, 0, LONGEST_TIMER)
+    assertWhole('timeout', timeout, 0, LONGEST_TIMER_MS)
     const timer = setTimeout(this.#drained.resolve, timeout)
     this.#closed ??= this.#closeAll()
     await this.#closed

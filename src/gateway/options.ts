@@ -1,5 +1,5 @@
 import { assertKnown, assertObject, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
-import { LONGEST_TIMER } from '../lib/deadline.ts'
+import { LONGEST_TIMER_MS } from '../lib/deadline.ts'
 import {
   AUTH_TIMEOUT_MS,
   readTerminalOptions,
@@ -7,7 +7,7 @@ import {
   type TerminalClient,
   type TerminalOptions,
 } from '../client/authorize.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
+import type { UpstreamOptions } from '../upstream/options.ts'
 
 /** What `authorize` of a gateway returns: the upstream, its credentials, and the user who owns the sessions. */
 export interface GatewayAuthorization extends UpstreamOptions {}
@@ -109,11 +109,11 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
   if (typeof path !== 'string') throw wrongType('path', 'a string', path)
   if (!/^(?:\/[^/?#]+)*$/.test(path)) throw wrongValue('path', "must be '' or begin with a slash and not end with one")
   assertOrigins(origins)
-  assertWhole('keepFor', keepFor, 0, LONGEST_TIMER)
+  assertWhole('keepFor', keepFor, 0, LONGEST_TIMER_MS)
   assertWhole('replayBytes', replayBytes, 0, LARGEST_REPLAY_BYTES)
   assertWhole('maxSessionsPerUser', maxSessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('maxUnauthenticated', maxUnauthenticated, 1, Number.MAX_SAFE_INTEGER)
-  assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
+  assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER_MS)
   const { keepAlive, maxBuffered } = connect
   return { ...own, origins: typeof origins === 'string' ? origins : [...origins], keepAlive, maxBuffered, connect }
 }

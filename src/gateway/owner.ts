@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import { BRIEFLY, withDeadline } from '../lib/deadline.ts'
+import { BRIEFLY_MS, withDeadline } from '../lib/deadline.ts'
 import type { Credentials, RenewedOptions } from '../upstream/credentials.ts'
 import { terminalError } from '../upstream/failures.ts'
-import type { UpstreamOptions } from '../upstream/resolve.ts'
+import type { UpstreamOptions } from '../upstream/options.ts'
 import { deleteSession, lookUpSession } from '../upstream/sessions.ts'
 
 /** The owner of a session: only a client with the same owner finds it. */
@@ -97,8 +97,8 @@ export class Access {
     const session = { ...this.options, sessionId, chatId }
     let cause: unknown
     try {
-      if (isRepeated) await withDeadline(BRIEFLY, undefined, (signal) => deleteSession({ ...session, signal }))
-      if (!(await lookUpSession(session, BRIEFLY, undefined))) return
+      if (isRepeated) await withDeadline(BRIEFLY_MS, undefined, (signal) => deleteSession({ ...session, signal }))
+      if (!(await lookUpSession(session, BRIEFLY_MS, undefined))) return
     } catch (error) {
       cause = error
     }

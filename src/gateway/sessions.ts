@@ -1,7 +1,7 @@
 import { Cancellation } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { attachTerminal, type AttachProgress, type OpenTerminal } from '../terminal/attach.ts'
-import { PATIENCE } from '../terminal/removal.ts'
+import { REMOVAL_PATIENCE_MS } from '../terminal/removal.ts'
 import { readSettings } from '../terminal/settings.ts'
 import type { TerminalClose } from '../terminal/types.ts'
 import { CLOSE_GOING_AWAY, CLOSE_IN_USE } from '../upstream/close-codes.ts'
@@ -200,7 +200,7 @@ class Deletions {
   readonly #deletions = new Map<string, Deletion>()
 
   add({ id, owner, access, terminal: { sessionId, chatId } }: Session): Deletion {
-    const deletion = { owner, access, sessionId, chatId, until: performance.now() + PATIENCE }
+    const deletion = { owner, access, sessionId, chatId, until: performance.now() + REMOVAL_PATIENCE_MS }
     // Where the chat is the id of the session (PROTOCOL 2.7), another DELETE could end the next session of the chat.
     if (sessionId !== chatId) this.#deletions.set(id, deletion)
     return deletion

@@ -1,7 +1,7 @@
 import { Cancellation, type AbortSignalLike } from './cancellation.ts'
 
-/** `setTimeout` treats a longer time, in ms, as 1 ms. */
-export const LONGEST_TIMER = 2_147_483_647
+/** `setTimeout` treats a longer time as 1 ms. */
+export const LONGEST_TIMER_MS = 2_147_483_647
 
 /** Settles as `promise` does, or rejects with the signal's reason when the signal aborts. Leaves no listener behind. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignalLike | undefined): Promise<T> {
@@ -58,8 +58,8 @@ export function startDeadline(
   })
 }
 
-/** How long, in ms, a request may take in the background, whose answer the caller does not need. */
-export const BRIEFLY = 3_000
+/** How long a request may take in the background, whose answer the caller does not need. */
+export const BRIEFLY_MS = 3_000
 
 /**
  * Calls `act` with a signal that aborts after `ms` with the value of `late`, or when `outer` aborts, with its reason.

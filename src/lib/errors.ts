@@ -125,11 +125,11 @@ export function hasCode(error: unknown, code: TerminalErrorCode): error is Termi
 /** Removes secrets from a foreign text, and makes it one short line. */
 export type Redact = (text: string) => string
 
-const LONGEST_TEXT = 4096
-const LONGEST_QUOTE = 200
+const LONGEST_TEXT_CHARS = 4096
+const LONGEST_QUOTE_CHARS = 200
 // A text may be cut within a secret, as close reasons are after 123 bytes. So the first 8
 // characters of a secret count as the secret.
-const SHORTEST_PART = 8
+const SHORTEST_PART_CHARS = 8
 
 /** Returns a function that removes the secrets and every query string from a foreign text, and cuts it to one line. */
 export function createRedact(secrets: Iterable<string>): Redact {
@@ -142,7 +142,7 @@ export function createRedact(secrets: Iterable<string>): Redact {
       spellings = groupByBeginning(new Set([...secrets].flatMap(spellingsOf)))
       sizes = new Set([...spellings.keys()].map(({ length }) => length))
     }
-    const decoded = visible(decodePercents(text.slice(0, LONGEST_TEXT)))
+    const decoded = visible(decodePercents(text.slice(0, LONGEST_TEXT_CHARS)))
     let clean = ''
     // Reads no place twice for the same secret: a user may choose both the text and hundreds of secrets.
     for (let at = 0; at < decoded.length;) {
@@ -161,14 +161,14 @@ export function createRedact(secrets: Iterable<string>): Redact {
       .replaceAll(/\?[^\s"'<>]+/g, '?[redacted]')
       .replaceAll(/[\s\p{Cc}]+/gu, ' ')
       .trim()
-    return line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)}…` : line
+    return line.length > LONGEST_QUOTE_CHARS ? `${line.slice(0, LONGEST_QUOTE_CHARS)}…` : line
   }
 }
 
 function groupByBeginning(spellings: Iterable<string>): Map<string, string[]> {
   const groups = new Map<string, string[]>()
   for (const spelling of spellings) {
-    const beginning = spelling.slice(0, SHORTEST_PART)
+    const beginning = spelling.slice(0, SHORTEST_PART_CHARS)
     const group = groups.get(beginning)
     if (group) group.push(spelling)
     else if (beginning !== '') groups.set(beginning, [spelling])

@@ -1,6 +1,6 @@
 import { assertKnown, assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
-import { LONGEST_TIMER, withDeadline } from '../lib/deadline.ts'
+import { LONGEST_TIMER_MS, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { trimSlashes } from '../lib/slashes.ts'
 import { Lease } from '../terminal/lease.ts'
@@ -8,14 +8,14 @@ import type { RequestControl } from '../upstream/http.ts'
 import { isUnavailable } from '../upstream/failures.ts'
 import {
   readUpstream,
-  resolveUpstream,
+  resolveEndpoint,
   UPSTREAM_OPTIONS,
   type PageOptions,
-  type Upstream,
+  type Endpoint,
   type UpstreamOptions,
-} from '../upstream/resolve.ts'
+} from '../upstream/options.ts'
 import { deleteSession as deleteAtServer, lookUpSession } from '../upstream/sessions.ts'
-import { whereOf } from '../upstream/url.ts'
+import { withoutQuery } from '../upstream/url.ts'
 import type { Facts } from './facts.ts'
 
 /** The options of {@link probeUpstream}. */
@@ -50,7 +50,7 @@ export interface ProbeOptions extends UpstreamOptions {
 /** Everything that the checks share. */
 export interface Context {
   readonly facts: Facts
-  readonly upstream: Upstream
+  readonly endpoint: Endpoint
   /** The URL of all sessions. */
   readonly listUrl: string
   /** The caller's options, without the signal: sessions must be deleted after an abort, too. */
@@ -75,19 +75,19 @@ export async function createContext(options: ProbeOptions): Promise<Context> {
   assertKnown('probeUpstream', options, [...UPSTREAM_OPTIONS, 'tokenInUrl', 'timeout', 'idle', 'origin'])
   // Read before the wait for the key: meanwhile, the caller may change its URL.
   const read = { ...readUpstream(options), origin: readOrigin(options.origin) }
-  const upstream = await resolveUpstream(read)
+  const endpoint = await resolveEndpoint(read)
   const { tokenInUrl = 'always', timeout = 30_000, idle = 65_000, signal, ...target } = read
   if (!['always', 'never'].includes(tokenInUrl)) throw wrongValue('tokenInUrl', "must be 'always' or 'never'")
-  assertWhole('timeout', timeout, 1, LONGEST_TIMER)
-  assertWhole('idle', idle, 0, LONGEST_TIMER)
+  assertWhole('timeout', timeout, 1, LONGEST_TIMER_MS)
+  assertWhole('idle', idle, 0, LONGEST_TIMER_MS)
   const { base, authType = 'bearer', origin, chatId } = target
-  const url = new URL(trimSlashes(whereOf(base)).replace(/^ws/, 'http'))
+  const url = new URL(trimSlashes(withoutQuery(base)).replace(/^ws/, 'http'))
   return {
-    facts: { url, authType, hasKey: upstream.hasKey, origin, chatId, checks: {} },
-    upstream,
-    listUrl: upstream.httpUrl(),
+    facts: { url, authType, hasKey: endpoint.hasKey, origin, chatId, checks: {} },
+    endpoint,
+    listUrl: endpoint.httpUrl(),
     target,
-    keyMayShow: upstream.keyMayBeInUrl && tokenInUrl === 'always',
+    keyMayShow: endpoint.keyMayBeInUrl && tokenInUrl === 'always',
     timeout,
     idle,
     signal,
@@ -186,6 +186,6 @@ export function failureOfSession(context: Context, error: unknown): string {
 }
 
 /** Returns why something failed, in a few words: the check says what failed, and the verdict says what to do. */
-export function describeFailure({ upstream }: Context, error: unknown): string {
-  return error instanceof TerminalError ? error.why : withoutSecrets(error, upstream.redact).message
+export function describeFailure({ endpoint }: Context, error: unknown): string {
+  return error instanceof TerminalError ? error.why : withoutSecrets(error, endpoint.redact).message
 }

@@ -5,7 +5,7 @@ import { WebSocket } from '../lib/ws.ts'
 import { UpstreamSocket, type SocketEnd } from '../terminal/socket.ts'
 import { evidenceOf } from '../upstream/advice.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
-import { resolveUpstream } from '../upstream/resolve.ts'
+import { resolveEndpoint } from '../upstream/options.ts'
 import type { Context, Target } from './context.ts'
 import { failed, isHtml, type Found, type ProbeOutcome, type ProbeShape } from './facts.ts'
 
@@ -43,7 +43,7 @@ export async function dial(
   attach: Attach,
   use: (terminal: DialledTerminal) => Promise<Found> = async ({ outcome }) => outcome,
 ): Promise<Found> {
-  const { facts, upstream, timeout, signal } = context
+  const { facts, endpoint, timeout, signal } = context
   const { url, headers, message, redact } = await prepare(context, attach)
   let answer = new Deferred()
   const push = (data: Uint8Array, isBinary: boolean): void => {
@@ -56,7 +56,7 @@ export async function dial(
   socket.observe({ onOpen: () => opened.resolve('open'), onEnd: closed.resolve })
   const done = new AbortController()
   // A `key` function may return another key each time. The server may quote both.
-  const ended = closed.promise.then((ending) => readEnding(ending, (text) => redact(upstream.redact(text))))
+  const ended = closed.promise.then((ending) => readEnding(ending, (text) => redact(endpoint.redact(text))))
   const wait = (ms: number): Promise<ProbeOutcome | undefined> => Promise.race([ended, delay(ms, done.signal)])
   const waitForAnswer = (longest: number): Promise<ProbeOutcome | undefined> =>
     Promise.race([answer.promise.then(() => ATTACHED), wait(Math.min(timeout, longest))])
@@ -90,7 +90,7 @@ async function prepare(
   { target, keyMayShow }: Context,
   { shape, sessionId, keyInUrl = false, changes = {} }: Attach,
 ): Promise<{ url: string; headers: Record<string, string>; message: string | undefined; redact: Redact }> {
-  const { headers, message, redact, wsUrl } = await resolveUpstream({ ...target, ...changes })
+  const { headers, message, redact, wsUrl } = await resolveEndpoint({ ...target, ...changes })
   const url = new URL(wsUrl(sessionId, keyInUrl && keyMayShow))
   if (shape === 'no-user') url.searchParams.delete('user_id')
   const { Origin } = headers

@@ -1,7 +1,7 @@
 import { withDeadline } from '../lib/deadline.ts'
 import { evidenceOf } from '../upstream/advice.ts'
 import { asRecord, exchange, oneWord, serverMessage, type Reply } from '../upstream/requests.ts'
-import { whereOf } from '../upstream/url.ts'
+import { withoutQuery } from '../upstream/url.ts'
 import type { Context } from './context.ts'
 import { failed, isBehindOpenWebUI, isHtml, loginOf, ok, SERVER_PATH } from './facts.ts'
 import type { ProbeOutcome, Rejection } from './facts.ts'
@@ -14,8 +14,8 @@ const OPTIONAL_TIMEOUT_MS = 5_000
 
 /** Lists the sessions. If that works, a few more requests find out which server it is. */
 export async function checkRequests(context: Context): Promise<ProbeOutcome> {
-  const { facts, upstream, listUrl } = context
-  const { headers, redact } = upstream
+  const { facts, endpoint, listUrl } = context
+  const { headers, redact } = endpoint
   const reply = await send(context, listUrl, headers)
   const { status, header, json } = reply
   const tryGet = (url: string, others = headers): Promise<Partial<Reply>> =>
@@ -53,7 +53,7 @@ export async function checkRequests(context: Context): Promise<ProbeOutcome> {
     const { info } = asRecord((await tryGet(beside('/openapi.json'))).json)
     const { title, version } = asRecord(info)
     facts.version = title === 'Open Terminal' ? versionNumber(version) : undefined
-    facts.knowsUserShell = saysUserShell(await tryGet(upstream.httpUrl('user', 'output')))
+    facts.knowsUserShell = saysUserShell(await tryGet(endpoint.httpUrl('user', 'output')))
   }
   const { chatId, openWebUi } = facts
   facts.chatIsOpen = chatId !== undefined && json.some((session: unknown) => asRecord(session)['id'] === chatId)
@@ -98,11 +98,11 @@ export function countSessions(count: number): string {
 }
 
 function readRejection({ status, header, json }: Reply, context: Context): Rejection {
-  const { listUrl, target, upstream } = context
+  const { listUrl, target, endpoint } = context
   const { contextId } = target
-  const { hasKey, redact } = upstream
+  const { hasKey, redact } = endpoint
   const says = serverMessage(json)
-  const action = `Cannot list the terminal sessions at ${whereOf(listUrl)}`
+  const action = `Cannot list the terminal sessions at ${withoutQuery(listUrl)}`
   return {
     evidence: { action, status, step: 'GET', says, hasKey, contextId, ...evidenceOf(header) },
     reason: redact(says),
@@ -110,11 +110,11 @@ function readRejection({ status, header, json }: Reply, context: Context): Rejec
   }
 }
 
-function readRedirect(location: string | undefined, { listUrl, target, upstream }: Context): Rejection['redirect'] {
+function readRedirect(location: string | undefined, { listUrl, target, endpoint }: Context): Rejection['redirect'] {
   if (location === undefined) return undefined
   if (!URL.canParse(location, listUrl)) return { place: 'nowhere' }
   const { protocol, host, pathname } = new URL(location, listUrl)
-  const place = oneWord(upstream.redact(`${protocol}//${host}${pathname}`))
+  const place = oneWord(endpoint.redact(`${protocol}//${host}${pathname}`))
   const { policyId } = target
   const path = `${policyId === undefined ? '' : `/p/${encodeURIComponent(policyId)}`}/api/terminals`
   const list = place.replace(/\/$/, '')

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import { assertKnown, assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
-import { LONGEST_TIMER } from '../lib/deadline.ts'
+import { LONGEST_TIMER_MS } from '../lib/deadline.ts'
 import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import { CONNECT_OPTIONS, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { CLOSE_GOING_AWAY, reasonForClient } from '../upstream/close-codes.ts'
-import { UPSTREAM_OPTIONS, type UpstreamOptions } from '../upstream/resolve.ts'
+import { UPSTREAM_OPTIONS, type UpstreamOptions } from '../upstream/options.ts'
 import {
   askToAuthorize,
   AUTH_TIMEOUT_MS,
@@ -158,7 +158,7 @@ async function authorizeClient(
   const settings = readTerminalOptions(options)
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   if (request !== undefined) assertObject('request', request)
-  assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER)
+  assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER_MS)
   const { auth } = await receiveAuth(connection, input, authTimeout, signal)
   const { upstream, ignored } = await askToAuthorize(authTimeout, signal, async () =>
     readAuthorization(await authorize(describeClient(request, auth))),

@@ -2,8 +2,8 @@ import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { delay, startDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
 import { isGone, isTransient, retryAfter, terminalError } from '../upstream/failures.ts'
-import { resolveUpstream, type RequestOptions } from '../upstream/resolve.ts'
-import { whereOf } from '../upstream/url.ts'
+import { resolveEndpoint, type RequestOptions } from '../upstream/options.ts'
+import { withoutQuery } from '../upstream/url.ts'
 import { UpstreamConnection } from './connection.ts'
 import { dial, type Attempt } from './dial.ts'
 import { Lease } from './lease.ts'
@@ -122,11 +122,11 @@ async function tryOnce<S extends Sink>(
   const sessionOptions = { ...options, sessionId: await lease.acquire(options, signal), signal }
   for (let withKey = settings.tokenInUrl === 'always'; ; withKey = true) {
     progress.step = 'waiting for the server to accept'
-    const upstream = await resolveUpstream(sessionOptions)
-    const url = upstream.wsUrl(sessionOptions.sessionId, withKey)
-    const keyInUrl = withKey && upstream.keyMayBeInUrl
-    const action = `Cannot attach at ${whereOf(url)}`
-    const attempt: Attempt = { settings, lease, upstream, sessionOptions, url, keyInUrl, action }
+    const endpoint = await resolveEndpoint(sessionOptions)
+    const url = endpoint.wsUrl(sessionOptions.sessionId, withKey)
+    const keyInUrl = withKey && endpoint.keyMayBeInUrl
+    const action = `Cannot attach at ${withoutQuery(url)}`
+    const attempt: Attempt = { settings, lease, endpoint, sessionOptions, url, keyInUrl, action }
     const dialled = await dial(attempt, createSink)
     if ('socket' in dialled) return { connection: new UpstreamConnection(dialled, attempt), sink: dialled.sink }
     progress.step = 'asking why the server refused'

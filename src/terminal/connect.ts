@@ -1,5 +1,5 @@
 import { withCallSite } from '../lib/call-site.ts'
-import { knownOptions } from '../upstream/resolve.ts'
+import { knownOptions } from '../upstream/options.ts'
 import { CONNECT_OPTIONS, readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
 import { ResumableTerminal } from './terminal.ts'
 import type { TerminalConnection } from './types.ts'

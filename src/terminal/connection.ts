@@ -1,5 +1,5 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
-import { BRIEFLY } from '../lib/deadline.ts'
+import { BRIEFLY_MS } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { hasCode, TerminalError, withoutSecrets, type Redact } from '../lib/errors.ts'
 import { Heartbeat, MISSED_PINGS, type HeartbeatOwner } from '../lib/heartbeat.ts'
@@ -9,7 +9,7 @@ import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
 import { isKnownToTakeAllInput, takesAllInput } from '../upstream/input.ts'
 import { lookUpSession, type SessionRequestOptions } from '../upstream/sessions.ts'
-import { whereOf, wsUrlFor } from '../upstream/url.ts'
+import { withoutQuery, wsUrlFor } from '../upstream/url.ts'
 import type { Attempt, Dialled } from './dial.ts'
 import { endShell } from './farewell.ts'
 import { Input, type InputOwner } from './input.ts'
@@ -65,7 +65,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     this.#sink = sink
     this.#kept = attempt.settings.kept
     this.lease = attempt.lease
-    this.#redact = attempt.upstream.redact
+    this.#redact = attempt.endpoint.redact
     this.#input = new Input(this, isKnownToTakeAllInput(sessionOptions))
     this.#heartbeat = new Heartbeat(attempt.settings.keepAlive, this)
     socket.observe(this)
@@ -124,7 +124,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
   // Built when an error needs it: kept, it would hold a copy of the URL for each session.
   get where(): string {
     const { base, userId } = this.#sessionOptions
-    return whereOf(wsUrlFor(base, '', userId, this.#sessionOptions))
+    return withoutQuery(wsUrlFor(base, '', userId, this.#sessionOptions))
   }
 
   onMessage(data: Uint8Array, isBinary: boolean): void {
@@ -201,7 +201,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     if (this.#lookUpInProgress) return this.#exits.reset()
     this.#lookUpInProgress = new Cancellation()
     // A failed look-up says nothing about the shell.
-    const session = await lookUpSession(this.#sessionOptions, BRIEFLY, this.#lookUpInProgress).catch(() => 'unknown')
+    const session = await lookUpSession(this.#sessionOptions, BRIEFLY_MS, this.#lookUpInProgress).catch(() => 'unknown')
     this.#lookUpInProgress = undefined
     // The last output is still coming, or waits for a slow reader: ask later.
     if (this.isPaused() || this.#messages !== before) this.#exits.reset()
@@ -242,7 +242,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     if (code === CLOSE_DROPPED) return { ...close, cause: 'lost', error }
     if (!isBareClose(code)) return { ...close, cause: 'remote', error }
     // PROTOCOL 6.2 and 6.5: some releases close with 1000 when the shell ends, orchestrators for any reason.
-    const session = await lookUpSession(this.#sessionOptions, BRIEFLY, undefined).catch((problem: unknown) => problem)
+    const session = await lookUpSession(this.#sessionOptions, BRIEFLY_MS, undefined).catch((thrown: unknown) => thrown)
     if (session === undefined) return { ...close, cause: 'exited' }
     return { ...close, cause: 'remote', error: session instanceof TerminalError ? session : error }
   }

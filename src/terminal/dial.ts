@@ -4,7 +4,7 @@ import { Deferred } from '../lib/deferred.ts'
 import { withoutSecrets } from '../lib/errors.ts'
 import { failureError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
-import type { Upstream } from '../upstream/resolve.ts'
+import type { Endpoint } from '../upstream/options.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
 import { lookUpSession, type SessionRequestOptions } from '../upstream/sessions.ts'
 import { endShell } from './farewell.ts'
@@ -19,7 +19,7 @@ export interface Attempt {
   readonly settings: Settings
   readonly lease: Lease
   /** The URLs and credentials of this attempt. */
-  readonly upstream: Upstream
+  readonly endpoint: Endpoint
   /** The options to look the session up with. Their signal ends the attempt. */
   readonly sessionOptions: SessionRequestOptions & { readonly signal: AbortSignalLike }
   readonly url: string
@@ -49,7 +49,7 @@ export async function dial<S extends Sink>(
   attempt: Attempt,
   createSink: CreateSink<S>,
 ): Promise<Dialled<S> | { readonly failure: DialFailure }> {
-  const { settings, upstream, sessionOptions, lease } = attempt
+  const { settings, endpoint, sessionOptions, lease } = attempt
   const { kept, resize } = settings
   const { signal } = sessionOptions
   throwIfAborted(signal)
@@ -63,7 +63,7 @@ export async function dial<S extends Sink>(
   socket.observe({
     onOpen() {
       lease.noteOpened()
-      socket.sendText(withProgress(upstream.message, kept))
+      socket.sendText(withProgress(endpoint.message, kept))
       if (resize !== undefined) socket.sendText(resize)
       stop = confirmSilence(socket, attempt, accept)
     },
@@ -135,14 +135,14 @@ function confirmSilence(
  * Opens a socket whose messages go to a new sink. A function of its own, so that the socket, which lives as long as the
  * terminal, keeps nothing of the attempt in memory.
  */
-function open<S extends Sink>({ settings, upstream, url, action }: Attempt, createSink: CreateSink<S>): Dialled<S> {
+function open<S extends Sink>({ settings, endpoint, url, action }: Attempt, createSink: CreateSink<S>): Dialled<S> {
   try {
-    const socket = new UpstreamSocket(settings.Socket, url, upstream.headers)
+    const socket = new UpstreamSocket(settings.Socket, url, endpoint.headers)
     const sink = createSink(socket)
     socket.receiver = sink
     return { socket, sink }
   } catch (error) {
     // A browser refuses some URLs, and quotes the URL in its error.
-    throw failureError(action, withoutSecrets(error, upstream.redact))
+    throw failureError(action, withoutSecrets(error, endpoint.redact))
   }
 }

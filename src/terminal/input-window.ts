@@ -1,4 +1,4 @@
-import { PACE, PACE_OF_REPEATED, PACE_OF_SILENT, TTY_BUFFER, UNREAD_LIMIT, type Pace } from '../upstream/protocol.ts'
+import { PACE, PACE_OF_REPEATED, PACE_OF_SILENT, TTY_BYTES, UNREAD_BYTES, type Pace } from '../upstream/protocol.ts'
 import { BracketedPaste } from './paste.ts'
 import { UnreadInput } from './unread-input.ts'
 
@@ -78,10 +78,10 @@ export class InputWindow {
     const { isPaste, length } = this.#paste.partOf(data, start, FRAME_BYTES)
     // A server that takes all input needs no slow paste, so a long one has to wait for the answer, like any input.
     if (isPaste && isOld) return { length, pace: PACE_OF_SILENT, isPaste }
-    const paceOfOld = this.#unrepeated < TTY_BUFFER ? PACE_OF_REPEATED : PACE_OF_SILENT
+    const paceOfOld = this.#unrepeated < TTY_BYTES ? PACE_OF_REPEATED : PACE_OF_SILENT
     const pace = isOld ? paceOfOld : PACE
     const mayUseReserve = isInterrupt(data) || (this.#isInterrupting && data.length <= LONGEST_KEY_BYTES)
-    const room = UNREAD_LIMIT + (mayUseReserve ? INTERRUPT_RESERVE_BYTES : 0) - this.unread
+    const room = UNREAD_BYTES + (mayUseReserve ? INTERRUPT_RESERVE_BYTES : 0) - this.unread
     return { length: Math.max(0, Math.min(length, room)), pace, isPaste: false }
   }
 

@@ -3,7 +3,7 @@ import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { bytesOf } from '../lib/runtime.ts'
 import { terminalError } from '../upstream/failures.ts'
-import { PACE, UNREAD_LIMIT } from '../upstream/protocol.ts'
+import { PACE, UNREAD_BYTES } from '../upstream/protocol.ts'
 import { InputWindow, isInterrupt, type InputPart } from './input-window.ts'
 import { ESCAPE, PASTE_END } from './paste.ts'
 
@@ -50,7 +50,7 @@ export function unsentInput(error: unknown): number {
  * none ends the shell (PROTOCOL 5.5, 5.9 and 5.10). All calls keep their order.
  *
  * Keystrokes leave at once: only input beyond one full frame of a pace has to wait. Until it is known that the
- * server takes all input, no more than {@link UNREAD_LIMIT} bytes are sent that nothing has shown to be read.
+ * server takes all input, no more than {@link UNREAD_BYTES} bytes are sent that nothing has shown to be read.
  */
 export class Input {
   readonly #owner: InputOwner
@@ -160,7 +160,7 @@ export class Input {
       return true
     }
     const isUnknown = this.#takesAll === undefined && !this.#owner.isPaced()
-    if (isUnknown && this.#limited.unread + data.length - sent > UNREAD_LIMIT) {
+    if (isUnknown && this.#limited.unread + data.length - sent > UNREAD_BYTES) {
       this.#question = new Cancellation()
       this.#takesAll = await this.#owner.takesAllInput(this.#question).catch(() => false)
       if (!this.#takesAll) this.#flush()

@@ -1,7 +1,7 @@
 import { Cancellation, throwIfAborted, type AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import type { RequestControl } from '../upstream/http.ts'
-import type { RequestOptions } from '../upstream/resolve.ts'
+import type { RequestOptions } from '../upstream/options.ts'
 import { createSession, type SessionRequestOptions } from '../upstream/sessions.ts'
 import { removeSession } from './removal.ts'
 

@@ -36,10 +36,10 @@ interface Reader {
 /**
  * Bytes of memory that a message takes beside its own, roughly. Counted, because a program may print single letters.
  */
-export const MESSAGE_OVERHEAD = 512
+export const MESSAGE_OVERHEAD_BYTES = 512
 
 function costOf(chunk: Uint8Array): number {
-  return chunk.length + MESSAGE_OVERHEAD
+  return chunk.length + MESSAGE_OVERHEAD_BYTES
 }
 
 /**

@@ -84,8 +84,8 @@ function sessionGone({ action, lease }: Attempt, status?: number): Refusal {
 }
 
 /** Whether another attempt may put the key into the URL. */
-function canAddKey({ settings, upstream, keyInUrl }: Attempt): boolean {
-  return settings.tokenInUrl === 'fallback' && upstream.keyMayBeInUrl && !keyInUrl
+function canAddKey({ settings, endpoint, keyInUrl }: Attempt): boolean {
+  return settings.tokenInUrl === 'fallback' && endpoint.keyMayBeInUrl && !keyInUrl
 }
 
 /** Whether a request was answered by a server that is not just restarting. */
@@ -114,14 +114,14 @@ function saysWhy(end: SocketEnd, attempt: Attempt): boolean {
 /** Returns the error for an ending; `found` completes the reason with the result of the look-up. */
 function errorFor(
   end: SocketEnd,
-  { action, upstream, sessionOptions, keyInUrl, lease, settings }: Attempt,
+  { action, endpoint, sessionOptions, keyInUrl, lease, settings }: Attempt,
   found = '',
 ): TerminalError {
   const { code, reason, status, header, failure, opened } = end
   const evidence: Evidence = {
     ...(header && evidenceOf(header)),
     step: 'handshake',
-    hasKey: upstream.hasKey,
+    hasKey: endpoint.hasKey,
     keyInUrl,
     chatId: sessionOptions.chatId,
     isNew: lease.origin !== 'named',
@@ -137,7 +137,7 @@ function errorFor(
   if (status !== undefined) return statusError(action, status, evidence)
   // ws has no code for an answer that is no handshake.
   if (failure !== undefined) {
-    return failureError(action, withoutSecrets(failure, upstream.redact), 'ERR_TERMINAL_PROTOCOL', evidence)
+    return failureError(action, withoutSecrets(failure, endpoint.redact), 'ERR_TERMINAL_PROTOCOL', evidence)
   }
-  return closeError(action, code, reason, upstream.redact, evidence)
+  return closeError(action, code, reason, endpoint.redact, evidence)
 }

@@ -1,5 +1,5 @@
 import type { AbortSignalLike } from '../lib/cancellation.ts'
-import { BRIEFLY, delay, startDeadline, withDeadline } from '../lib/deadline.ts'
+import { BRIEFLY_MS, delay, startDeadline, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
 import { isOwnRefusal, isUnavailable, retryAfter } from '../upstream/failures.ts'
 import type { RequestControl } from '../upstream/http.ts'
@@ -11,7 +11,7 @@ const LONGEST_DELAY_MS = 8_000
 // An Open Terminal waits 3 s for a shell to end before it answers.
 const TRY_TIMEOUT_MS = 15_000
 // After that, the server keeps the session: it has refused to delete it all the time.
-export const PATIENCE = 60_000
+export const REMOVAL_PATIENCE_MS = 60_000
 
 /** What is known of a session that is deleted. */
 export interface Removal {
@@ -27,13 +27,13 @@ export interface Removal {
  */
 export async function removeSession(session: SessionRequestOptions, removal: Removal): Promise<void> {
   // Where the chat is the id of the session (PROTOCOL 2.7), a later DELETE would end the next session of the chat.
-  const patience = session.sessionId === session.chatId ? BRIEFLY : PATIENCE
+  const patience = session.sessionId === session.chatId ? BRIEFLY_MS : REMOVAL_PATIENCE_MS
   const late = startDeadline(patience, undefined, () => new Error('The server does not delete the session'), true)
   const control: RequestControl = {}
   // Ignored: the caller has ended the terminal, and can do nothing about a server that does not answer.
   const removing = removeInTheEnd(session, removal, control, late).catch(() => {})
   void removing.then(() => late.stop())
-  await withDeadline(BRIEFLY, undefined, () => removing).catch(() => {
+  await withDeadline(BRIEFLY_MS, undefined, () => removing).catch(() => {
     control.isReleased = true
     control.release?.()
   })

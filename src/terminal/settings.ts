@@ -1,11 +1,11 @@
 import { assertKnown, assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
-import { LONGEST_TIMER } from '../lib/deadline.ts'
+import { LONGEST_TIMER_MS } from '../lib/deadline.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { carries } from '../upstream/auth.ts'
 import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
-import { readUpstream, type RequestOptions, type UpstreamOptions } from '../upstream/resolve.ts'
-import { buildUpstreamHttpUrl, whereOf } from '../upstream/url.ts'
+import { readUpstream, type RequestOptions, type UpstreamOptions } from '../upstream/options.ts'
+import { buildUpstreamHttpUrl, withoutQuery } from '../upstream/url.ts'
 import type { KeptSession } from './kept-session.ts'
 import { sendsHeaders, WebSocket, type SocketConstructor } from './socket-class.ts'
 import type { ReconnectOptions, RetryOptions } from './types.ts'
@@ -152,11 +152,11 @@ export interface Settings {
   readonly maxBuffered: number
 }
 
-/** The default ms of silence before a heartbeat. */
-export const KEEP_ALIVE = 30_000
+/** The default silence before a heartbeat. */
+export const KEEP_ALIVE_MS = 30_000
 
-/** The default number of bytes that may wait for a slow reader. */
-export const MAX_BUFFERED: number = 1024 * 1024
+/** The default of what may wait for a slow reader. */
+export const MAX_BUFFERED_BYTES: number = 1024 * 1024
 
 /** Checks the options, and reads each of them once, because the caller may change its objects later. */
 export function readSettings(options: ConnectOptions): Settings {
@@ -172,8 +172,8 @@ export function readSettings(options: ConnectOptions): Settings {
     retry: retrying = {},
     reconnect: resuming = {},
     settle = 1_000,
-    keepAlive = KEEP_ALIVE,
-    maxBuffered = MAX_BUFFERED,
+    keepAlive = KEEP_ALIVE_MS,
+    maxBuffered = MAX_BUFFERED_BYTES,
     WebSocket: Socket = WebSocket,
     signal,
     ...rest
@@ -181,7 +181,7 @@ export function readSettings(options: ConnectOptions): Settings {
   if (!['always', 'never', 'fallback'].includes(tokenInUrl)) {
     throw wrongValue('tokenInUrl', 'must be one of always, never, fallback')
   }
-  assertWhole('timeout', timeout, 1, LONGEST_TIMER)
+  assertWhole('timeout', timeout, 1, LONGEST_TIMER_MS)
   assertSignal(signal)
   if (typeof createIfGone !== 'boolean') throw wrongType('createIfGone', 'a boolean', createIfGone)
   if (typeof deleteOnClose !== 'boolean') throw wrongType('deleteOnClose', 'a boolean', deleteOnClose)
@@ -189,8 +189,8 @@ export function readSettings(options: ConnectOptions): Settings {
   const sessionId = (createIfGone && named === '' ? undefined : named) ?? undefined
   const retry = retrying === false ? { attempts: 1, delay: 0 } : readRetry(retrying)
   const reconnect = resuming === false ? undefined : readReconnect(resuming)
-  assertWhole('settle', settle, 0, LONGEST_TIMER)
-  assertWhole('keepAlive', keepAlive, 0, LONGEST_TIMER)
+  assertWhole('settle', settle, 0, LONGEST_TIMER_MS)
+  assertWhole('keepAlive', keepAlive, 0, LONGEST_TIMER_MS)
   assertWhole('maxBuffered', maxBuffered, 1, Number.MAX_SAFE_INTEGER)
   if (typeof Socket !== 'function' || !Socket.prototype) throw wrongType('WebSocket', 'a class', Socket)
   if (size !== undefined) assertObject('size', size)
@@ -207,7 +207,7 @@ export function readSettings(options: ConnectOptions): Settings {
     deleteOnClose,
     reconnect,
     signal,
-    where: whereOf(buildUpstreamHttpUrl(upstream.base, { ...upstream, sessionId })),
+    where: withoutQuery(buildUpstreamHttpUrl(upstream.base, { ...upstream, sessionId })),
     Socket,
     resize: size && encodeResize(size.cols, size.rows),
     tokenInUrl,
@@ -223,8 +223,8 @@ function readReconnect(given: ReconnectOptions): NonNullable<Settings['reconnect
   assertObject('reconnect', given)
   assertKnown('reconnect', given, ['delay', 'timeout'])
   const { delay = 500, timeout } = given
-  assertWhole('reconnect.delay', delay, 0, LONGEST_TIMER)
-  if (timeout !== undefined) assertWhole('reconnect.timeout', timeout, 0, LONGEST_TIMER)
+  assertWhole('reconnect.delay', delay, 0, LONGEST_TIMER_MS)
+  if (timeout !== undefined) assertWhole('reconnect.timeout', timeout, 0, LONGEST_TIMER_MS)
   return { delay, timeout }
 }
 
@@ -233,6 +233,6 @@ function readRetry(given: RetryOptions): Tries {
   assertKnown('retry', given, ['attempts', 'delay'])
   const { attempts = 5, delay = 1_000 } = given
   assertWhole('retry.attempts', attempts, 1, Number.MAX_SAFE_INTEGER)
-  assertWhole('retry.delay', delay, 0, LONGEST_TIMER)
+  assertWhole('retry.delay', delay, 0, LONGEST_TIMER_MS)
   return { attempts, delay }
 }

@@ -1,8 +1,8 @@
-import { TTY_BUFFER, UNREAD_LIMIT } from '../upstream/protocol.ts'
+import { TTY_BYTES, UNREAD_BYTES } from '../upstream/protocol.ts'
 
 // Bytes that may be unread before the output is compared with them, which costs time, on a server that may take all
 // input. Typed commands stay below.
-const COMPARE_FROM_BYTES = UNREAD_LIMIT / 2
+const COMPARE_FROM_BYTES = UNREAD_BYTES / 2
 
 // Characters in a row that output has to repeat. A clock or a spinner repeats fewer of them by chance.
 const PROOF = 8
@@ -112,7 +112,7 @@ export class UnreadInput {
       else if (isCharacter(byte)) this.#compare(byte, index, comparison)
     }
     const read = this.#read - before
-    this.#repeated = Math.min(this.#repeated + read, TTY_BUFFER)
+    this.#repeated = Math.min(this.#repeated + read, TTY_BYTES)
     return read > 0
   }
 

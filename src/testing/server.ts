@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { unescape } from 'node:querystring'
 import { assertKnown, assertWhole, wrongValue } from '../lib/arguments.ts'
-import { LONGEST_TIMER } from '../lib/deadline.ts'
+import { LONGEST_TIMER_MS } from '../lib/deadline.ts'
 import { createFaults, type TestFaults } from './faults.ts'
 import { startReaper } from './reaper.ts'
 import { behaviourOf, type Behaviour, type TestInner, type TestRelease } from './releases.ts'
@@ -150,7 +150,7 @@ export class ServerState {
     if (idleTimeout !== undefined) {
       if (!this.behaviour.orchestrator)
         throw wrongValue('idleTimeout', `must be left out: ${release} has no containers`)
-      assertWhole('idleTimeout', idleTimeout, 1, LONGEST_TIMER)
+      assertWhole('idleTimeout', idleTimeout, 1, LONGEST_TIMER_MS)
     }
     this.nextFault = createFaults(faults)
     this.key = key

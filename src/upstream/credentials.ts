@@ -1,7 +1,7 @@
 import { assertObject } from '../lib/arguments.ts'
 import { hasCode } from '../lib/errors.ts'
 import { request as requestOnce, type SessionReply } from './requests.ts'
-import type { RequestOptions } from './resolve.ts'
+import type { RequestOptions } from './options.ts'
 
 /** The part of the options that says who asks, and that changes while a session lives. */
 export type Credentials = Pick<RequestOptions, 'authType' | 'key' | 'cookie' | 'headers'>

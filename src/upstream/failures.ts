@@ -98,14 +98,14 @@ export function isOwnRefusal(error: unknown): boolean {
   return error.closeCode !== undefined || REFUSALS.includes(evidenceIn(error).says ?? '')
 }
 
-// ms. A server that wants a longer pause is asked more often.
-const LONGEST_RETRY_AFTER = 8_000
+// A server that wants a longer pause is asked more often.
+const LONGEST_RETRY_AFTER_MS = 8_000
 
 /** Returns the ms that the server wants a client to wait before it tries again, at most 8 000; 0 if it does not say. */
 export function retryAfter(error: unknown): number {
   const { retryAfter: header = '' } = evidenceIn(error)
   const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now()
-  return Math.min(Math.max(ms, 0) || 0, LONGEST_RETRY_AFTER)
+  return Math.min(Math.max(ms, 0) || 0, LONGEST_RETRY_AFTER_MS)
 }
 
 const STATUSES: Partial<Record<number, Failure>> = {

@@ -1,5 +1,5 @@
 import { globalWith } from '../lib/runtime.ts'
-import { LONGEST_ANSWER, type SendHttp } from './http.ts'
+import { LONGEST_ANSWER_CHARS, type SendHttp } from './http.ts'
 
 /** The transport of browsers, workers and Bun. */
 export const sendHttp: SendHttp = async (url, { method, headers, signal }) => {
@@ -25,7 +25,7 @@ async function readBody(response: Response): Promise<string> {
   if (!reader) return response.text()
   const decoder = new (globalWith('TextDecoder').TextDecoder)()
   let text = ''
-  for (let part; text.length < LONGEST_ANSWER && !(part = await reader.read()).done;) {
+  for (let part; text.length < LONGEST_ANSWER_CHARS && !(part = await reader.read()).done;) {
     text += decoder.decode(part.value, { stream: true })
   }
   // Not awaited: a runtime may never settle it.

@@ -1,7 +1,7 @@
 import http, { type ClientRequest } from 'node:http'
 import https from 'node:https'
 import { isDeepStrictEqual } from 'node:util'
-import { LONGEST_ANSWER, type HttpRequest, type SendHttp } from './http.ts'
+import { LONGEST_ANSWER_CHARS, type HttpRequest, type SendHttp } from './http.ts'
 
 /**
  * The transport of Node and Deno. Node's own `fetch` takes up to twice the CPU, and ends no broken body.
@@ -31,7 +31,7 @@ export const sendHttp: SendHttp = (url, options) =>
       response.setEncoding('utf8')
       response.on('data', (text: string) => {
         body += text
-        if (body.length < LONGEST_ANSWER) return
+        if (body.length < LONGEST_ANSWER_CHARS) return
         finish()
         request.destroy()
       })
@@ -43,14 +43,14 @@ export const sendHttp: SendHttp = (url, options) =>
 
 function start(url: string, { method, headers, ownConnection }: HttpRequest): ClientRequest {
   const { request, globalAgent, Agent } = url.startsWith('https:') ? https : http
-  return request(url, { method, headers, agent: ownConnection ? agentWithoutPool(globalAgent, Agent) : globalAgent })
+  return request(url, { method, headers, agent: ownConnection ? singleUseAgent(globalAgent, Agent) : globalAgent })
 }
 
 // The agent without a pool for each global agent that was used, and its settings.
 const known = new WeakMap<http.Agent, { readonly settings: object; readonly agent: http.Agent }>()
 
 /** Returns an agent that opens a connection for each request, with the settings of the global one, its proxy included. */
-function agentWithoutPool(agent: http.Agent, Class: new (options: object) => http.Agent): http.Agent {
+function singleUseAgent(agent: http.Agent, Class: new (options: object) => http.Agent): http.Agent {
   // A program that has replaced the global agent knows how to connect, and a plain agent may not.
   if (agent.constructor !== Class) return agent
   const settings = { ...Reflect.get(agent, 'options'), keepAlive: false }

@@ -28,12 +28,12 @@ export interface HttpAnswer {
   readonly status: number
   /** Returns the value of a header. The name is in lower case. */
   readonly header: (name: string) => string | undefined
-  /** At most about {@link LONGEST_ANSWER} characters; the rest is not read. */
+  /** At most about {@link LONGEST_ANSWER_CHARS} characters; the rest is not read. */
   readonly body: string
 }
 
 /** Sends a request; rejects with the runtime's own error when no answer comes. It never follows a redirect. */
 export type SendHttp = (url: string, request: HttpRequest) => Promise<HttpAnswer>
 
-/** Characters. A list of 16 sessions has 2 000, and an error page that does not end must not fill the memory. */
-export const LONGEST_ANSWER: number = 1024 * 1024
+/** A list of 16 sessions has 2 000, and an error page that does not end must not fill the memory. */
+export const LONGEST_ANSWER_CHARS: number = 1024 * 1024

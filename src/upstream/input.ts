@@ -1,12 +1,12 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
-import { abortable, BRIEFLY, withDeadline } from '../lib/deadline.ts'
+import { abortable, BRIEFLY_MS, withDeadline } from '../lib/deadline.ts'
 import { withCredentials } from './credentials.ts'
 import { statusError } from './failures.ts'
 import { asRecord, exchange, serverMessage } from './requests.ts'
-import { resolveUpstream, type RequestOptions } from './resolve.ts'
+import { resolveEndpoint, type RequestOptions } from './options.ts'
 
 // An old server may be upgraded, so it is asked again after an hour.
-const REMEMBERED = 3_600_000
+const REMEMBERED_MS = 3_600_000
 const MOST_REMEMBERED = 1_000
 
 /** A question to a server, and those who wait for the answer. */
@@ -55,7 +55,7 @@ function find(key: string): Question | undefined {
 
 function ask(key: string, options: RequestOptions): Question {
   const stop = new Cancellation()
-  const answer = withDeadline(BRIEFLY, stop, (signal) => withCredentials({ ...options, signal }, request)).then(
+  const answer = withDeadline(BRIEFLY_MS, stop, (signal) => withCredentials({ ...options, signal }, request)).then(
     (result) => (question.result = result),
     () => {
       // It did not answer. The next one asks again.
@@ -63,7 +63,7 @@ function ask(key: string, options: RequestOptions): Question {
       return false
     },
   )
-  const question: Question = { until: performance.now() + REMEMBERED, answer, stop, waiting: 0 }
+  const question: Question = { until: performance.now() + REMEMBERED_MS, answer, stop, waiting: 0 }
   if (questions.size >= MOST_REMEMBERED) questions.clear()
   questions.set(key, question)
   return question
@@ -71,7 +71,7 @@ function ask(key: string, options: RequestOptions): Question {
 
 /** Asks for the output of the user's shell, which only the servers that take all input have (PROTOCOL 2.17). */
 async function request(options: RequestOptions): Promise<boolean> {
-  const { headers, httpUrl } = await resolveUpstream(options)
+  const { headers, httpUrl } = await resolveEndpoint(options)
   const { status, json } = await exchange(httpUrl('user', 'output'), { method: 'GET', headers, signal: options.signal })
   // A key that is not accepted, or a proxy that cannot ask the server at the moment.
   if (status === 401 || status === 429 || status >= 500) throw statusError('Cannot ask for output', status)

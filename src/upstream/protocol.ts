@@ -23,11 +23,11 @@ export const PACE_OF_REPEATED: Pace = { bytes: 1024, interval: 5 }
 /** For such servers, while it does not: 50 KB a second. */
 export const PACE_OF_SILENT: Pace = { bytes: 1024, interval: 20 }
 
-/** Bytes that a tty holds for a program, and repeats before the program reads them. */
-export const TTY_BUFFER = 4096
+/** What a tty holds for a program, and repeats before the program reads them. */
+export const TTY_BYTES = 4096
 
-/** Bytes that may be unread on such a server. A little more in frames of 1024 bytes ends the shell (PROTOCOL 5.9). */
-export const UNREAD_LIMIT = 16_384
+/** What may be unread on such a server. A little more in frames of 1024 bytes ends the shell (PROTOCOL 5.9). */
+export const UNREAD_BYTES = 16_384
 
 /** JSON that is no object: the text frame that ends the shell (PROTOCOL 5.4). */
 export const END_OF_SHELL = '[]'

@@ -6,8 +6,8 @@ import { withoutSecrets } from '../lib/errors.ts'
 import { evidenceOf } from './advice.ts'
 import { failureError, isCut, statusError, terminalError } from './failures.ts'
 import type { HttpAnswer, HttpRequest, RequestControl } from './http.ts'
-import { resolveUpstream, type RequestOptions } from './resolve.ts'
-import { whereOf } from './url.ts'
+import { resolveEndpoint, type RequestOptions } from './options.ts'
+import { withoutQuery } from './url.ts'
 
 /** The answer to any request, of any status and with any body. */
 export interface Reply extends Pick<HttpAnswer, 'status' | 'header'> {
@@ -33,13 +33,13 @@ interface RequestPlan {
 /** Resolves with an answer of 200. For a request about one session, also with the server's own 404. */
 export async function request(what: string, options: RequestOptions, plan: RequestPlan): Promise<SessionReply> {
   const { method, one, control, generation } = plan
-  const { headers, hasKey, redact, httpUrl } = await resolveUpstream(options)
+  const { headers, hasKey, redact, httpUrl } = await resolveEndpoint(options)
   // Without this check, a missing id would turn into a request about all sessions.
   if (one) assertSegment('sessionId', one.sessionId)
   const plain = httpUrl(one?.sessionId)
   const parameter = `${plain.includes('?') ? '&' : '?'}generation=${encodeURIComponent(generation ?? '')}`
   const url = generation === undefined ? plain : plain + parameter
-  const action = `Cannot ${what} at ${whereOf(url)}`
+  const action = `Cannot ${what} at ${withoutQuery(url)}`
   const { signal } = options
   let answer: SessionReply
   try {

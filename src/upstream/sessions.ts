@@ -6,7 +6,7 @@ import { request } from './credentials.ts'
 import { isCut } from './failures.ts'
 import type { RequestControl } from './http.ts'
 import { asRecord, exchange, unexpected, type SessionReply } from './requests.ts'
-import { knownOptions, readUpstream, resolveUpstream, type RequestOptions, type UpstreamOptions } from './resolve.ts'
+import { knownOptions, readUpstream, resolveEndpoint, type RequestOptions, type UpstreamOptions } from './options.ts'
 
 /** A shell on the server, with or without a client. */
 export interface TerminalSession {
@@ -103,7 +103,7 @@ async function findLostSession(options: RequestOptions, sentAt: number): Promise
   const [session, ...others] = parseSessions(answer).filter(mayBeLost)
   if (!session || others.length > 0) return undefined
   if (session.id === options.chatId) return created(answer, session)
-  const { headers, httpUrl } = await resolveUpstream(options)
+  const { headers, httpUrl } = await resolveEndpoint(options)
   const { 'X-User-Id': _, ...nameless } = headers
   const { status } = await exchange(httpUrl(session.id), { method: 'GET', headers: nameless, signal: options.signal })
   return status === 200 ? undefined : created(answer, session)

@@ -11,7 +11,7 @@ import { noise, OVER, pair, upTo } from '../support/proxy-pair.ts'
 import { sha256 } from '../support/terminal.ts'
 import { afterwards, until } from '../support/upstream.ts'
 
-const MAX_BUFFERED = MIB
+const MAX_BUFFERED_BYTES = MIB
 const FLOOD = 500_000_000
 
 describe('a client that stops reading', () => {
@@ -21,9 +21,9 @@ describe('a client that stops reading', () => {
     const before = memory()
     const pushed = upstream.report()
     upstream.start()
-    await until(() => socket.bufferedAmount > MAX_BUFFERED / 2)
+    await until(() => socket.bufferedAmount > MAX_BUFFERED_BYTES / 2)
     await unchanged(() => socket.bufferedAmount)
-    expect(memory() - before).toBeLessThan(MAX_BUFFERED + 16 * MIB)
+    expect(memory() - before).toBeLessThan(MAX_BUFFERED_BYTES + 16 * MIB)
     const arrived = client.report()
     client.start()
     expect(await arrived).toEqual(await pushed)
@@ -37,7 +37,7 @@ describe('a client that stops reading', () => {
     while (served.socket.bufferedAmount === 0) await sendAndWait(upstream, chunk)
     await sendAndWait(upstream, chunk)
     const large = served.socket.bufferedAmount
-    expect(large).toBeLessThan(MAX_BUFFERED)
+    expect(large).toBeLessThan(MAX_BUFFERED_BYTES)
 
     // With its header, each message has three bytes. It takes about 512 bytes of memory.
     tcpOf(upstream).write(Buffer.alloc(3 * 150_000, Uint8Array.of(0x82, 1, 0x78)))
@@ -45,7 +45,7 @@ describe('a client that stops reading', () => {
     await unchanged(() => served.socket.bufferedAmount)
     // The proxy cannot give back messages that came in one read.
     const inOneRead = Math.ceil((64 * KIB) / 3)
-    expect((served.socket.bufferedAmount - large) / 3).toBeLessThan(MAX_BUFFERED / 512 + inOneRead)
+    expect((served.socket.bufferedAmount - large) / 3).toBeLessThan(MAX_BUFFERED_BYTES / 512 + inOneRead)
 
     ws.resume()
     upstream.send('~over')
@@ -58,7 +58,7 @@ describe('a client that stops reading', () => {
     ws.pause()
     const flood = noise(24 * MIB)
     void session.output(flood)
-    await until(() => served.socket.bufferedAmount > MAX_BUFFERED / 2)
+    await until(() => served.socket.bufferedAmount > MAX_BUFFERED_BYTES / 2)
     const other = await clientTo(proxy)
     other.ws.send(Buffer.from('hello'))
     await other.printed('hello')

@@ -7,7 +7,7 @@ import { UnreadInput } from '../../src/terminal/unread-input.ts'
 const COMPARE_FROM = 8192
 // The most bytes that a terminal leaves unread, with those that it keeps for Ctrl-C.
 const MOST_UNREAD = 16_384 + 512
-const TTY_BUFFER = 4096
+const TTY_BYTES = 4096
 // How many bytes before a proof may be repeated once more.
 const MEMORY = 24_576
 // How many characters after a proof eight are another one. Further on, it takes sixteen.
@@ -43,7 +43,7 @@ class SlowUnreadInput {
   }
 
   get bytes(): number {
-    return this.rest.length + Math.min(this.#first, TTY_BUFFER)
+    return this.rest.length + Math.min(this.#first, TTY_BYTES)
   }
 
   push(text: string): void {
@@ -189,7 +189,7 @@ describe('UnreadInput', () => {
           }
           if (ttyRepeats) {
             // No more than its line buffer takes.
-            const end = Math.min(sent, read + TTY_BUFFER)
+            const end = Math.min(sent, read + TTY_BYTES)
             unread.onOutput(bytesOf(code.slice(repeated, end).replaceAll('\n', '\r\n')), true)
             repeated = Math.max(repeated, end)
             check()
@@ -226,7 +226,7 @@ describe('UnreadInput', () => {
       const line = all.lastIndexOf('\r', end - 1) + 1
       const proved = end - line < 8 ? line - 1 : end
       expect(unread.unrepeated).toBe(sent + 1024 - proved)
-      expect(unread.bytes).toBe(unread.unrepeated + Math.min(proved, TTY_BUFFER))
+      expect(unread.bytes).toBe(unread.unrepeated + Math.min(proved, TTY_BYTES))
     }
   })
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { buildUpstreamWsUrl } from '../../src/index.ts'
-import { buildUpstreamHttpUrl, whereOf } from '../../src/upstream/url.ts'
+import { buildUpstreamHttpUrl, withoutQuery } from '../../src/upstream/url.ts'
 
 // PROTOCOL 3.3
 describe('the parameter `token`', () => {
@@ -152,8 +152,8 @@ describe('buildUpstreamHttpUrl', () => {
   })
 })
 
-it('whereOf leaves the query out', () => {
-  expect(whereOf('wss://h:1/api?token=secret#x')).toBe('wss://h:1/api')
+it('withoutQuery leaves the query out', () => {
+  expect(withoutQuery('wss://h:1/api?token=secret#x')).toBe('wss://h:1/api')
 })
 
 it('buildUpstreamWsUrl stays fast with a path of 400,000 slashes', () => {

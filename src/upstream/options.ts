@@ -101,7 +101,7 @@ export interface PageOptions extends RequestOptions {
 }
 
 /** The URLs and credentials of one request or one dial. All of them are derived here, so that they cannot differ. */
-export interface Upstream extends UpstreamAuth {
+export interface Endpoint extends UpstreamAuth {
   readonly hasKey: boolean
   /** Whether the key may go into the URL. */
   readonly keyMayBeInUrl: boolean
@@ -117,7 +117,7 @@ export function readUpstream<T extends RequestOptions>(options: T): T & { readon
 }
 
 /** Asks for the key, and derives the URLs, the headers and the auth frame from it. */
-export async function resolveUpstream(options: PageOptions): Promise<Upstream> {
+export async function resolveEndpoint(options: PageOptions): Promise<Endpoint> {
   assertObject('options', options)
   const { authType = 'bearer', userId, cookie, signal, origin } = options
   assertSignal(signal)
