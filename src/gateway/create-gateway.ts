@@ -4,6 +4,7 @@ import { assertKnown, assertWhole } from '../lib/arguments.ts'
 import { LONGEST_TIMER_MS } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { WebSocketServer } from '../lib/ws.ts'
+import { LARGEST_MESSAGE_BYTES } from '../upstream/protocol.ts'
 import { Client } from '../client/client.ts'
 import type { ClientSocket } from '../client/socket.ts'
 import { BUSY, CLOSING, FORBIDDEN_ORIGIN, NOT_FOUND, refuse, refuseHandshake, respondOn } from './answers.ts'
@@ -79,8 +80,6 @@ export function createTerminalGateway(options: TerminalGatewayOptions): Terminal
   return new Gateway(readGatewayOptions(options))
 }
 
-// The servers accept messages up to this size, too (PROTOCOL 5.6).
-const LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 const CLOSE_TIMEOUT_MS = 5_000
 
 class Gateway implements TerminalGateway {

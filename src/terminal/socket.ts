@@ -2,6 +2,7 @@ import { bytesOf } from '../lib/runtime.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
+import { LARGEST_MESSAGE_BYTES } from '../upstream/protocol.ts'
 import { sendsHeaders, type SocketConstructor, type SocketLike } from './socket-class.ts'
 
 /** How a socket ended. */
@@ -37,8 +38,6 @@ export interface SocketObserver {
   onEnd(end: SocketEnd): void
 }
 
-// The servers accept messages up to this size, too (PROTOCOL 5.6).
-const LONGEST_MESSAGE_BYTES = 16_777_216
 // Values of `readyState` in the WHATWG standard.
 const OPEN = 1
 const CLOSING = 2
@@ -112,7 +111,7 @@ export class UpstreamSocket implements FlowControl, SilenceObserver {
           headers,
           // PROTOCOL 5.7: every server offers compression, and it costs ten times the CPU of everything else here.
           perMessageDeflate: false,
-          maxPayload: LONGEST_MESSAGE_BYTES,
+          maxPayload: LARGEST_MESSAGE_BYTES,
           closeTimeout: WS_CLOSE_TIMEOUT_MS,
         })
       : new Socket(url)

@@ -35,6 +35,9 @@ export const END_OF_SHELL = '[]'
 /** A text frame that every release ignores. It passes every proxy; a protocol ping ends at the first (PROTOCOL 5.3). */
 export const HEARTBEAT = '{"type":"ping"}'
 
+/** The largest message that a server takes (PROTOCOL 5.6). Nothing here takes a larger one. */
+export const LARGEST_MESSAGE_BYTES = 16_777_216
+
 /** The most columns, and the most rows, that a PTY can have. */
 export const LARGEST_SIZE = 65_535
 

@@ -167,6 +167,5 @@ function invalidBase(why: string): never {
 
 /** Returns a URL of these builders for a message: without the query, which may hold a key. */
 export function withoutQuery(url: string): string {
-  const [where = ''] = url.split(/[?#]/, 1)
-  return where
+  return url.replace(/[?#].*/s, '')
 }
