@@ -96,7 +96,7 @@ function locate(
 ): string {
   const { url, query } = parseBase(base)
   const { protocol, host, pathname } = url
-  if (!/^(?:http|ws)s?:$/.test(protocol)) {
+  if (!/^(?:http|ws)s?:/.test(protocol)) {
     invalidBase(`its scheme is \`${protocol}\`, perhaps because http:// is missing`)
   }
   if (policyId !== undefined) assertSegment('policyId', policyId)
@@ -104,7 +104,7 @@ function locate(
   const segments = policyId === undefined ? path : ['p', policyId, ...path]
   const pathTo =
     segments.length === 0 ? pathname : [trimSlashes(pathname), ...segments.map(encodeURIComponent)].join('/')
-  return `${protocol.replace(/^(?:http|ws)/, scheme)}//${host}${pathTo}${query}`
+  return `${protocol.replace(/http|ws/, scheme)}//${host}${pathTo}${query}`
 }
 
 /** Parses a query with URL, the only global that the builder may use. */

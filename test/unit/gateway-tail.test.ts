@@ -1,7 +1,6 @@
 import { Terminal } from '@xterm/headless'
 import { describe, expect, it } from 'vitest'
 import { History } from '../../src/gateway/history.ts'
-import { nameOf } from '../../src/screen/sequence.ts'
 import { SequenceParser } from '../../src/screen/sequences.ts'
 import { ScreenState } from '../../src/screen/state.ts'
 import { buildTail } from '../../src/screen/tail.ts'
@@ -263,29 +262,73 @@ describe('the tail of output', () => {
   })
 })
 
+/** Returns what a parser finds in the parts of some output, and where, and what it says of an unfinished sequence. */
+function parse(parts: readonly string[]): [found: string, beginning: string] {
+  const found: string[] = []
+  const parser = new SequenceParser()
+  for (const part of parts) {
+    parser.feed(Buffer.from(part, 'latin1'), {
+      onText: (_data, start, end) => found.push(`text ${start}-${end}`),
+      onSequence({ kind, name, parameters, hasParts, asks }, start, end) {
+        // A name is up to three characters in one number.
+        const letters = [name >> 16, (name >> 8) & 0xff, name & 0xff].filter((code) => code > 0)
+        const value = kind === 'csi' ? `${String(parameters)}${hasParts ? ' parts' : ''}` : asks
+        found.push(`${kind} ${String.fromCharCode(...letters)} ${value} ${start}-${end}`)
+      },
+    })
+  }
+  return [found.join(', '), parser.clone().beginning]
+}
+
 describe('SequenceParser', () => {
-  it.each([
-    [['\xc2', '\x9b6n'], [['csi', 'n', [6]]]],
-    [['\xc2', '\xa96n'], []],
-    [['\xc2', ''], []],
-    [['\x1b[1', ';2', 'H'], [['csi', 'H', [1, 2]]]],
-    [['\x1b[', '?', '1;;20', '04h'], [['csi', '?h', [1, 0, 2004]]]],
-    [['\x1b', '[1', '\n0m'], []],
-    [['\x1b]1', '1;a', '?\x07'], [['osc', '11', true]]],
-    [['\x1bP1;', '2q', '#0'], []],
-    [['\x1b[1?h\x1b[ 1q\x1b[?1h'], [['csi', '?h', [1]]]],
-    [['\x1b[99999999999m'], [['csi', 'm', [2 ** 31 - 1]]]],
-  ])('finds in the parts %j the sequences %j', (parts, sequences) => {
-    const found: unknown[][] = []
-    const parser = new SequenceParser()
-    for (const part of parts) {
-      parser.feed(Buffer.from(part, 'latin1'), {
-        onSequence({ kind, name, parameters, asks }) {
-          found.push([kind, name, kind === 'csi' ? parameters : asks])
-        },
-      })
-    }
-    expect(found).toEqual(sequences.map(([kind, name, value]) => [kind, nameOf(String(name)), value]))
+  it.each<[string[], found: string, beginning: string]>([
+    [['ab\x1b[6n', 'c'], 'text 0-2, csi n 6 2-6, text 0-1', ''],
+    [['\xc2', '\x9b6n'], 'csi n 6 0-3', ''],
+    [['a\xc2', '', '\x9b6n'], 'text 0-1, csi n 6 0-3', ''],
+    [['\xc2', '\xa96n'], 'text 0-3', ''],
+    [['ab\xc2\x9b6n'], 'text 0-2, csi n 6 2-6', ''],
+    [['ab\xc2\x85c'], 'text 0-5', ''],
+    [['ab\xc2\xa0c\xc2\x7f'], 'text 0-7', ''],
+    [['\x1b[1\xc2\x85m'], 'text 5-6', ''],
+    [['\x1b]0;a\xc2\x85m'], 'osc 0 false 0-5, text 7-8', ''],
+    [['\x1b[1', ';2', 'H'], 'csi H 1,2 0-1', ''],
+    [['\x1b[', '?', '1;;20', '04h'], 'csi ?h 1,0,2004 0-3', ''],
+    [['\x1b', '[1', '\n0m'], '', ''],
+    [['\x1b[1\n0\x7f ', '3'], '', '\x1b[10 3'],
+    [['\x1b[1\x18ma'], 'text 4-6', ''],
+    [['\x1b[1\x1ama'], 'text 4-6', ''],
+    [['\x1b[1\x7fma'], 'text 5-6', ''],
+    [['\x1b[1\x80ma'], 'text 3-6', ''],
+    [['\x1b[1?h\x1b[ 1q\x1b[?1h'], 'csi ?h 1 10-15', ''],
+    [['\x1b[99999999999m\x1b[2@\x1b[3~'], 'csi m 2147483647 0-14, csi @ 2 14-18, csi ~ 3 18-22', ''],
+    [['\x1b[4:3m'], 'csi m 43 parts 0-6', ''],
+    [['\x1b([\x1b0\x1b#8\x1b/', ' '], 'escape ([ false 0-3, escape 0 false 3-5, escape #8 false 5-8', '\x1b/ '],
+    [['\x1b]1', '1;a', '?\x07'], 'osc 11 true 0-2', ''],
+    [['\x1b]0;a\x1b\\'], 'osc 0 false 0-5, escape \\ false 5-7', ''],
+    [['\x1bP1;', '2q', '#0'], '', '\x1bP~'],
+    [['\x1bP09;8q#?\x1b\\'], 'dcs q true 0-9, escape \\ false 9-11', ''],
+    [['\x1b_a\x07b?', ';c\x1b\\'], 'string ab? true 0-2, escape \\ false 2-4', ''],
+    [['\x1bX'], '', '\x1b^'],
+    [['\x1b^'], '', '\x1b^'],
+    [['\x1b'], '', '\x1b'],
+    [['\x1b['], '', '\x1b['],
+    [['\xc2\x90'], '', '\x1bP~'],
+    [['\xc2\x98'], '', '\x1b^'],
+    [['\xc2\x9b1'], '', '\x1b[1'],
+    [['\xc2\x9d'], '', '\x1b]9999;'],
+    [['\xc2\x9e'], '', '\x1b^'],
+    [['\xc2\x9f'], '', '\x1b^'],
+    [['\xc2\x80a\xc2\x9f'], 'text 0-3', '\x1b^'],
+    [['\xc2', '\x80a'], 'text 0-2', ''],
+  ])('finds in the parts %j: %s, and the beginning %j', (parts, found, beginning) => {
+    expect(parse(parts)).toEqual([found, beginning])
+  })
+
+  it('ignores a control sequence of more than 4096 bytes, and keeps no more of it', () => {
+    expect(parse([`\x1b[${'0'.repeat(4095)}m`])).toEqual(['csi m 0 0-4098', ''])
+    expect(parse([`\x1b[${'0'.repeat(4096)}m`])).toEqual(['', ''])
+    const ones = '1'.repeat(4000)
+    expect(parse([`\x1b[${ones}`, '2'.repeat(200), '3'])).toEqual(['', `\x1b[${ones}${'2'.repeat(96)}`])
   })
 })
 
