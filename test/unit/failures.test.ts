@@ -82,12 +82,9 @@ describe('closeError', () => {
   })
 })
 
-it('closeError gives advice on the reason of a close before it redacts it', () => {
-  const { message } = closeError('x', 4003, 'A saved chat is required', () => '[redacted]')
-  expect(message).toBe('x: closed with 4003, "[redacted]". Give the `chatId` of a chat that is saved.')
-})
-
-it('closeError reads the reason of a close before it redacts it', () => {
+it('closeError reads the reason of a close, and gives advice on it, before it redacts it', () => {
+  const advice = closeError('x', 4003, 'A saved chat is required', () => '[redacted]').message
+  expect(advice).toBe('x: closed with 4003, "[redacted]". Give the `chatId` of a chat that is saved.')
   const error = closeError('x', 4003, 'Terminal instance not reachable', () => '[redacted]')
   expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', closeReason: '[redacted]' })
 })
