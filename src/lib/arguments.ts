@@ -23,8 +23,8 @@ export function assertObject(name: string, value: unknown): asserts value is obj
 }
 
 /**
- * Throws when an option has been given that does not exist, and names the one that is meant, as far as names tell. Nobody
- * would notice that a misspelled option is ignored.
+ * Throws when an option has been given that does not exist, and names the one that is meant, as far as names tell.
+ * Nobody would notice that a misspelled option is ignored.
  */
 export function assertKnown(owner: string, options: object, known: readonly string[]): void {
   for (const [name, value] of Object.entries(options)) {

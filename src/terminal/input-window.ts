@@ -99,9 +99,9 @@ export class InputWindow {
   }
 
   /** Returns 0 and counts the bytes if they may be sent now at this pace. Otherwise returns the ms to wait. */
-  reserve(size: number, { bytes, interval }: Pace): number {
+  reserve(size: number, { bytes, intervalMs }: Pace): number {
     const now = performance.now()
-    const rest = this.#lastFrame + interval - now
+    const rest = this.#lastFrame + intervalMs - now
     if (rest <= 0) this.#paced = 0
     else if (this.#paced + size > bytes || this.#lastFrame > now) return rest
     this.#lastFrame = now

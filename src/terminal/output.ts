@@ -34,7 +34,7 @@ interface Reader {
 }
 
 /**
- * Bytes of memory that a message takes beside its own, roughly. Counted, because a program may print single letters.
+ * The memory that a message takes beside its own bytes, roughly. Counted, because a program may print single letters.
  */
 export const MESSAGE_OVERHEAD_BYTES = 512
 

@@ -1,18 +1,18 @@
 import { TTY_BYTES, UNREAD_BYTES } from '../upstream/protocol.ts'
 
-// Bytes that may be unread before the output is compared with them, which costs time, on a server that may take all
+// What may be unread before the output is compared with them, which costs time, on a server that may take all
 // input. Typed commands stay below.
 const COMPARE_FROM_BYTES = UNREAD_BYTES / 2
 
-// Characters in a row that output has to repeat. A clock or a spinner repeats fewer of them by chance.
-const PROOF = 8
+// What output has to repeat in a row. A clock or a spinner repeats fewer of them by chance.
+const PROOF_CHARS = 8
 
 // What output may repeat once more, before the last proof: more than the line buffer of a tty, and a large screen.
 const MEMORY_BYTES = 24_576
 
-// Characters after the last proof. Further on, 8 may be the end of one text and the beginning of another, such as a prompt
+// How far after the last proof. Further on, 8 may be the end of one text and the beginning of another, such as a prompt
 // and a word. If 8 more follow, the proof is of one text.
-const NEAR = 256
+const NEAR_CHARS = 256
 
 const BUCKETS = 32_768
 // An odd number that nobody can know, so that nobody can choose input whose hashes are all the same.
@@ -42,8 +42,8 @@ interface Comparison {
  * The input that was sent, and that the output has not shown to be read.
  *
  * The proof is that the output repeats 8 characters of it in a row, or 16 if it has left out much before them: then
- * everything up to there has been read, because a terminal keeps the order. If these characters stand in several places,
- * only the first one is sure.
+ * everything up to there has been read, because a terminal keeps the order. If these characters stand in several
+ * places, only the first one is sure.
  *
  * Output may repeat input more than once: the tty does, as far as its line buffer goes, for a program that has not read
  * it yet, and then the program does, which may also draw its screen anew. So characters that stand in the
@@ -123,7 +123,7 @@ export class UnreadInput {
       if (comparison.isProof) comparison.last.clear(character)
       this.#follow(character, index, comparison)
       const { followed, length } = comparison
-      comparison.isProof = followed > this.#first && (followed - this.#first <= NEAR || length >= 2 * PROOF)
+      comparison.isProof = followed > this.#first && (followed - this.#first <= NEAR_CHARS || length >= 2 * PROOF_CHARS)
       if (!comparison.isProof) return
       this.#first = followed
     }
@@ -137,7 +137,7 @@ export class UnreadInput {
       comparison.length += 1
     } else {
       comparison.followed = index.find(comparison.last)
-      comparison.length = PROOF
+      comparison.length = PROOF_CHARS
     }
   }
 }
@@ -147,7 +147,7 @@ function isCharacter(byte: number): boolean {
   return byte >= 0x20 && byte !== 0x7f
 }
 
-/** The last {@link PROOF} characters of a text. */
+/** The last {@link PROOF_CHARS} characters of a text. */
 class LastCharacters {
   // In two numbers of 32 bits, because eight characters do not fit into one.
   older = 0
@@ -168,15 +168,15 @@ class LastCharacters {
 
   /** A number below {@link BUCKETS}; -1 if there were not enough characters since the last `clear`. */
   get bucket(): number {
-    if (this.#count < PROOF) return -1
+    if (this.#count < PROOF_CHARS) return -1
     const mixed = Math.imul(this.older, SEED) ^ this.newer
     return (Math.imul(mixed ^ (mixed >>> 15), SEED) >>> 16) % BUCKETS
   }
 }
 
 /**
- * Finds the first place of {@link PROOF} characters in a row in a text. A plain search would take milliseconds for each
- * piece of a flood.
+ * Finds the first place of {@link PROOF_CHARS} characters in a row in a text. A plain search would take milliseconds
+ * for each piece of a flood.
  */
 class CharacterIndex {
   readonly #characters: readonly number[]
@@ -211,7 +211,7 @@ class CharacterIndex {
 
   #isBefore(place: number, { older, newer }: LastCharacters): boolean {
     const found = new LastCharacters()
-    for (let index = place - PROOF; index < place; index += 1) found.push(Number(this.#characters[index]))
+    for (let index = place - PROOF_CHARS; index < place; index += 1) found.push(Number(this.#characters[index]))
     return found.older === older && found.newer === newer
   }
 }

@@ -17,8 +17,8 @@ export const FORWARD_USER =
 const NOT_OF_ORIGIN = /^(?!Origin)/
 
 /**
- * The causes that only servers see, or can do something about. A browser tells a page neither why a connection failed nor
- * how a handshake was answered, and pages reach a terminal server through a gateway or Open WebUI.
+ * The causes that only servers see, or can do something about. A browser tells a page neither why a connection failed
+ * nor how a handshake was answered, and pages reach a terminal server through a gateway or Open WebUI.
  */
 export const RUNTIME_CAUSES: readonly Cause[] = [
   // The first, because its message quotes names of the other side's choice: none of them may pass for another cause.

@@ -16,9 +16,9 @@ export interface Evidence {
   /** The code and the message of the runtime's error. */
   readonly failure?: string | undefined
   /**
-   * The reason that the server gave in JSON or in a close frame, or the reason phrase of a 401 or 403 to a handshake; for
-   * patterns and never shown: it may have secrets, and without them it would be other words if a secret is one of them. A
-   * proxy on the way gives none, but for such a phrase.
+   * The reason that the server gave in JSON or in a close frame, or the reason phrase of a 401 or 403 to a handshake;
+   * for patterns and never shown: it may have secrets, and without them it would be other words if a secret is one of
+   * them. A proxy on the way gives none, but for such a phrase.
    */
   readonly says?: string | undefined
   /** The headers `Content-Type`, `WWW-Authenticate`, `Content-Length` and `Retry-After`. */
@@ -53,8 +53,8 @@ export function evidenceOf(header: (name: string) => string | undefined): Eviden
   }
 }
 
-// The causes that a page can see, too. The first that fits counts. A reason counts only in the words of the server that is
-// known to give it.
+// The causes that a page can see, too. The first that fits counts. A reason counts only in the words of the server that
+// is known to give it.
 const CAUSES: readonly Cause[] = [
   // PROTOCOL 8.9
   [

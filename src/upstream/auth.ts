@@ -35,7 +35,10 @@ export function carries(authType: AuthType, what: 'key' | 'key in URL' | 'cookie
   throw wrongValue('authType', `must be one of ${Object.keys(CARRIED).join(', ')}`)
 }
 
-/** Returns the token of a key, `''` if there is none or the auth type carries none: a key of blanks or a bare `Bearer ` is none. */
+/**
+ * Returns the token of a key, `''` if there is none or the auth type carries none: a key of blanks or a bare `Bearer `
+ * is none.
+ */
 export function readToken(authType: AuthType, key: string | null | undefined, expected = 'a string'): string {
   const isCarried = carries(authType, 'key')
   if (key !== null && key !== undefined && typeof key !== 'string') throw wrongType('key', expected, key)

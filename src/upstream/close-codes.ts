@@ -18,8 +18,8 @@ export const CLOSE_NOT_FOUND = 4004
 export const CLOSE_IN_USE = 4009
 
 /**
- * The reasons of close frames that the servers, Open WebUI and a gateway are known to give, word for word (PROTOCOL 6.8).
- * Those that quote an id are not among them.
+ * The reasons of close frames that the servers, Open WebUI and a gateway are known to give, word for word
+ * (PROTOCOL 6.8). Those that quote an id are not among them.
  */
 export const KNOWN_REASONS: readonly string[] = [
   'Session not found',

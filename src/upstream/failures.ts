@@ -45,8 +45,8 @@ const ADVICE: Record<Failure, string> = {
 }
 
 /**
- * What a gateway says with 500 and 4003 when only its operator can mend what is wrong (PROTOCOL 8.8). It says nothing of the
- * client, or of its session.
+ * What a gateway says with 500 and 4003 when only its operator can mend what is wrong (PROTOCOL 8.8). It says nothing
+ * of the client, or of its session.
  */
 export const NOT_ACCEPTED = 'Not accepted by the terminal server'
 
@@ -89,10 +89,14 @@ export function statusError(
   return terminalError(code ?? otherwise, action, `HTTP ${status}${afterComma(shown)}`, { status, evidence })
 }
 
-// What the servers themselves say with 401 (PROTOCOL 2.3). A proxy on the way, such as one of an SSO, says something else.
+// What the servers themselves say with 401 (PROTOCOL 2.3). A proxy on the way, such as one of an SSO, says something
+// else.
 const REFUSALS = ['Invalid API key', 'Invalid token', 'Missing Authorization header']
 
-/** Whether it is the server itself that does not accept the key, by its answer or a close frame, and not a proxy on the way. */
+/**
+ * Whether it is the server itself that does not accept the key, by its answer or a close frame, and not a proxy on the
+ * way.
+ */
 export function isOwnRefusal(error: unknown): boolean {
   if (!hasCode(error, 'ERR_TERMINAL_UNAUTHORIZED')) return false
   return error.closeCode !== undefined || REFUSALS.includes(evidenceIn(error).says ?? '')
@@ -127,8 +131,8 @@ function afterComma(message: string): string {
 }
 
 /**
- * Whether a close code does not tell why. Orchestrators turn every close into 1000 (PROTOCOL 6.2). 1005 and 1006 mean that
- * no code arrived.
+ * Whether a close code does not tell why. Orchestrators turn every close into 1000 (PROTOCOL 6.2). 1005 and 1006 mean
+ * that no code arrived.
  */
 export function isBareClose(closeCode: number): boolean {
   return [CLOSE_NORMAL, CLOSE_NO_CODE, CLOSE_DROPPED].includes(closeCode)

@@ -49,7 +49,9 @@ function start(url: string, { method, headers, ownConnection }: HttpRequest): Cl
 // The agent without a pool for each global agent that was used, and its settings.
 const known = new WeakMap<http.Agent, { readonly settings: object; readonly agent: http.Agent }>()
 
-/** Returns an agent that opens a connection for each request, with the settings of the global one, its proxy included. */
+/**
+ * Returns an agent that opens a connection for each request, with the settings of the global one, its proxy included.
+ */
 function singleUseAgent(agent: http.Agent, Class: new (options: object) => http.Agent): http.Agent {
   // A program that has replaced the global agent knows how to connect, and a plain agent may not.
   if (agent.constructor !== Class) return agent

@@ -27,9 +27,9 @@ export function isKnownToTakeAllInput(options: RequestOptions): boolean | undefi
 }
 
 /**
- * Resolves with whether a server takes all input, as Open Terminal from 0.12.4 on does, or ends a shell that does not read
- * it (PROTOCOL 5.9). One that gives another answer than expected counts as old. Asks once for each server and user, because
- * an orchestrator may run another release for another user. Rejects only when `signal` aborts.
+ * Resolves with whether a server takes all input, as Open Terminal from 0.12.4 on does, or ends a shell that does not
+ * read it (PROTOCOL 5.9). One that gives another answer than expected counts as old. Asks once for each server and
+ * user, because an orchestrator may run another release for another user. Rejects only when `signal` aborts.
  *
  * @see https://github.com/open-webui/open-terminal/blob/v0.14.5/open_terminal/main.py `get_user_terminal_output`
  */

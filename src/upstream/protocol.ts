@@ -11,17 +11,19 @@ export interface TerminalSize {
 /** How fast input may be sent: so many bytes in so many ms. */
 export interface Pace {
   readonly bytes: number
-  readonly interval: number
+  readonly intervalMs: number
 }
 
 /** For servers that write all input to the PTY (PROTOCOL 5.5). */
-export const PACE: Pace = { bytes: 4096, interval: 4 }
+export const PACE: Pace = { bytes: 4096, intervalMs: 4 }
 
-/** For servers that end a shell whose input nobody reads (PROTOCOL 5.9), while the output repeats it: 200 KB a second. */
-export const PACE_OF_REPEATED: Pace = { bytes: 1024, interval: 5 }
+/**
+ * For servers that end a shell whose input nobody reads (PROTOCOL 5.9), while the output repeats it: 200 KB a second.
+ */
+export const PACE_OF_REPEATED: Pace = { bytes: 1024, intervalMs: 5 }
 
 /** For such servers, while it does not: 50 KB a second. */
-export const PACE_OF_SILENT: Pace = { bytes: 1024, interval: 20 }
+export const PACE_OF_SILENT: Pace = { bytes: 1024, intervalMs: 20 }
 
 /** What a tty holds for a program, and repeats before the program reads them. */
 export const TTY_BYTES = 4096

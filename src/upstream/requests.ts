@@ -50,7 +50,8 @@ export async function request(what: string, options: RequestOptions, plan: Reque
   }
   const { status, json } = answer
   if (status === 200 || (one && isOwnNotFound(answer))) return answer
-  // PROTOCOL 2.13: no server redirects a correct request. A browser hides the status and the target of a redirect that it does not follow.
+  // PROTOCOL 2.13: no server redirects a correct request. A browser hides the status and the target of a redirect that
+  // it does not follow.
   if (status === 0 || (status >= 300 && status < 400)) {
     throw unexpected(answer, `redirected to ${oneWord(redact(answer.header('location') ?? 'elsewhere'))}`)
   }
@@ -66,8 +67,9 @@ export function oneWord(url: string): string {
 }
 
 /**
- * Whether it is the terminal server that says that a session has ended (PROTOCOL 2.4). A reverse proxy that has lost its
- * server also answers 404, and so does an Open WebUI that has removed it from its list. The shell may still run then.
+ * Whether it is the terminal server that says that a session has ended (PROTOCOL 2.4). A reverse proxy that has lost
+ * its server also answers 404, and so does an Open WebUI that has removed it from its list. The shell may still run
+ * then.
  */
 function isOwnNotFound({ status, json }: Reply): boolean {
   return status === 404 && asRecord(json)['error'] === 'Session not found'

@@ -19,15 +19,15 @@ const OWN_PARAMETERS = ['user_id', 'context_id', 'token']
 /**
  * Returns the WebSocket URL under which every release of Open Terminal and Terminals accepts the user and the key.
  *
- * Use it when you open the WebSocket yourself, in a proxy or a test. Send the auth frame of {@link buildUpstreamAuth} as
- * well: only Terminals 0.0.1 and 0.0.2 read the token from the URL, and every other server reads it from the frame. Pure:
- * no I/O, no clock, no globals beyond `URL`.
+ * Use it when you open the WebSocket yourself, in a proxy or a test. Send the auth frame of {@link buildUpstreamAuth}
+ * as well: only Terminals 0.0.1 and 0.0.2 read the token from the URL, and every other server reads it from the frame.
+ * Pure: no I/O, no clock, no globals beyond `URL`.
  *
  * @param base The server, `http(s)` or `ws(s)`, with the path and query that lead to it. Its own path and parameters
  * are kept, but `user_id`, `context_id` and `token` are set from the arguments only. The fragment is dropped.
  * @param authType How the connection authenticates. Only `bearer` puts the key into the URL.
- * @param key The key. Blanks around it and a leading `Bearer ` are removed. `undefined`, `null`, `''`, blanks and a bare
- * `Bearer ` are no key: then the URL has no `token`.
+ * @param key The key. Blanks around it and a leading `Bearer ` are removed. `undefined`, `null`, `''`, blanks and a
+ * bare `Bearer ` are no key: then the URL has no `token`.
  * @param userId The user of the terminal.
  * @param target Which terminal. Each id becomes one segment of the path.
  *
@@ -74,8 +74,8 @@ export function wsUrlFor(base: string | URL, token: string, userId: string, targ
 }
 
 /**
- * Returns the HTTP URL of one session, or without an id of all sessions, with `rest` as further segments of the path. The
- * user and the key go into the headers.
+ * Returns the HTTP URL of one session, or without an id of all sessions, with `rest` as further segments of the path.
+ * The user and the key go into the headers.
  */
 export function buildUpstreamHttpUrl(base: string | URL, target: UpstreamTarget, rest: readonly string[] = []): string {
   return locate(base, 'http', target.policyId, [...terminalPath(target.sessionId), ...rest])
@@ -112,7 +112,10 @@ function parseQuery(query: string): URLSearchParams {
   return new URL(`http://query/?${query}`).searchParams
 }
 
-/** Returns the parameters that are not ours, spelled as they are: some gateways sign theirs, and URLSearchParams respells. */
+/**
+ * Returns the parameters that are not ours, spelled as they are: some gateways sign theirs, and URLSearchParams
+ * respells.
+ */
 function foreignParameters(search: string): string {
   const pairs = search.slice(1).split('&').filter(isNotOurs)
   return pairs.length === 0 ? '' : `?${pairs.join('&')}`
