@@ -285,12 +285,12 @@ describe('SequenceParser', () => {
     [['ab\x1b[6n', 'c'], 'text 0-2, csi n 6 2-6, text 0-1', ''],
     [['\xc2', '\x9b6n'], 'csi n 6 0-3', ''],
     [['a\xc2', '', '\x9b6n'], 'text 0-1, csi n 6 0-3', ''],
-    [['\xc2', '\xa96n'], 'text 0-3', ''],
+    [['\x1b]0;\xc2', '\xa9?\x07'], 'osc 0 true 0-3', ''],
     [['ab\xc2\x9b6n'], 'text 0-2, csi n 6 2-6', ''],
     [['ab\xc2\x85c'], 'text 0-5', ''],
-    [['ab\xc2\xa0c\xc2\x7f'], 'text 0-7', ''],
+    [['\x1b]0;\xc2\xa0\xc2\x7f\x07'], 'osc 0 false 0-9', ''],
     [['\x1b[1\xc2\x85m'], 'text 5-6', ''],
-    [['\x1b]0;a\xc2\x85m'], 'osc 0 false 0-5, text 7-8', ''],
+    [['\x1b]0;a\xc2\x80m'], 'osc 0 false 0-5, text 7-8', ''],
     [['\x1b[1', ';2', 'H'], 'csi H 1,2 0-1', ''],
     [['\x1b[', '?', '1;;20', '04h'], 'csi ?h 1,0,2004 0-3', ''],
     [['\x1b', '[1', '\n0m'], '', ''],
@@ -304,6 +304,7 @@ describe('SequenceParser', () => {
     [['\x1b[4:3m'], 'csi m 43 parts 0-6', ''],
     [['\x1b([\x1b0\x1b#8\x1b/', ' '], 'escape ([ false 0-3, escape 0 false 3-5, escape #8 false 5-8', '\x1b/ '],
     [['\x1b]1', '1;a', '?\x07'], 'osc 11 true 0-2', ''],
+    [['\x1b]1234;\x07'], 'osc \xff\xff false 0-8', ''],
     [['\x1b]0;a\x1b\\'], 'osc 0 false 0-5, escape \\ false 5-7', ''],
     [['\x1bP1;', '2q', '#0'], '', '\x1bP~'],
     [['\x1bP09;8q#?\x1b\\'], 'dcs q true 0-9, escape \\ false 9-11', ''],
@@ -319,7 +320,6 @@ describe('SequenceParser', () => {
     [['\xc2\x9e'], '', '\x1b^'],
     [['\xc2\x9f'], '', '\x1b^'],
     [['\xc2\x80a\xc2\x9f'], 'text 0-3', '\x1b^'],
-    [['\xc2', '\x80a'], 'text 0-2', ''],
   ])('finds in the parts %j: %s, and the beginning %j', (parts, found, beginning) => {
     expect(parse(parts)).toEqual([found, beginning])
   })
