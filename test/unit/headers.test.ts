@@ -102,11 +102,13 @@ describe('the headers of the caller', () => {
     ['a name without letters', NO_TOKEN, { '': 'canary' }],
     ['a whole header as a name', NO_TOKEN, { 'X-A: canary': '' }],
     ['a line break at the end of a name', NO_TOKEN, { 'X-A\n': 'canary' }],
-    ...[...'"(),/:;<=>?@[\\]{} \0\x7fö'].map((sign): [string, string, object] => [
-      `${JSON.stringify(sign)} in a name`,
-      NO_TOKEN,
-      { [`X${sign}A`]: 'canary' },
-    ]),
+    ...'"(),/:;<=>?@[\\]{} \0\x7fö'
+      .split('')
+      .map((sign): [string, string, object] => [
+        `${JSON.stringify(sign)} in a name`,
+        NO_TOKEN,
+        { [`X${sign}A`]: 'canary' },
+      ]),
     ['a value with a line break', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': 'canary\r\nX-Admin: 1' }],
     ['a value with NUL', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': 'canary\0' }],
     [
@@ -126,9 +128,8 @@ describe('the headers of the caller', () => {
   })
 
   it.each([
-    ...['X-User-Id', 'X-Session-Id', 'X-Terminal-Context-Id', 'Host', 'Origin', 'Connection', 'Upgrade', 'Keep-Alive'],
-    ...['TE', 'Trailer', 'Transfer-Encoding', 'Expect', 'Content-', 'Content-Type', 'Proxy-', 'Proxy-Authorization'],
-    ...['Sec-', 'Sec-WebSocket-Key'],
+    ...'X-User-Id X-Session-Id X-Terminal-Context-Id Host Origin Connection Upgrade Keep-Alive TE Trailer'.split(' '),
+    ...'Transfer-Encoding Expect Content- Content-Type Proxy- Proxy-Authorization Sec- Sec-WebSocket-Key'.split(' '),
   ])('have no %s, in any case of letters', (name) => {
     for (const spelled of [name, name.toUpperCase(), name.toLowerCase()]) {
       for (const type of AUTH_TYPES) {
