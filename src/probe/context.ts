@@ -5,7 +5,7 @@ import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
 import { trimSlashes } from '../lib/slashes.ts'
 import { Lease } from '../terminal/lease.ts'
 import type { RequestControl } from '../upstream/http.ts'
-import { isUnavailable } from '../upstream/failures.ts'
+import { evidenceIn } from '../upstream/failures.ts'
 import {
   readUpstream,
   resolveEndpoint,
@@ -181,7 +181,9 @@ export async function deleteLeftovers(context: Context): Promise<boolean> {
 
 /** Returns why a session could not be created or deleted. Notes if that is a limit on the rate of requests. */
 export function failureOfSession(context: Context, error: unknown): string {
-  context.facts.isRateLimited ||= isUnavailable(error) && error.status === 429
+  const { status, says = '' } = evidenceIn(error)
+  // A server that is full says so (PROTOCOL 2.3).
+  context.facts.isRateLimited ||= status === 429 && !says.startsWith('Maximum')
   return describeFailure(context, error)
 }
 
