@@ -41,7 +41,7 @@ export function nearestOf(known: readonly string[], name: string, least = 0): st
 
 /** How alike two names are, from 0 to 1: how many letters they have in common in the same order. */
 function likeness(a: string, b: string): number {
-  const letters = [...b.toLowerCase()]
+  const letters = b.toLowerCase().split('')
   // How many letters of `a` so far are in each beginning of `b`.
   let counts = [0, ...letters.map(() => 0)]
   for (const letter of a.toLowerCase()) {

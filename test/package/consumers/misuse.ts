@@ -49,8 +49,6 @@ export const serving: TerminalGatewayOptions[] = [
   { authorize, origins: 'https://chat.example' },
   // @ts-expect-error -- of one terminal, not of all
   { authorize, sessionId: '1' },
-  // @ts-expect-error -- the client chooses the session
-  { authorize: () => ({ ...upstream, sessionId: '1' }) },
   // @ts-expect-error -- `maxSessionsPerUser`
   { authorize, sessionsPerUser: 8 },
   // @ts-expect-error -- `maxUnauthenticated`
