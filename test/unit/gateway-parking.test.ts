@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { idsOf, park, sessionOf } from '../support/parking.ts'
-import { ask, attachAs, attached, startGateway, type } from '../support/terminal-gateway.ts'
+import { ask, attachAs, attached, createAs, startGateway, type } from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
 
 afterEach(() => void vi.useRealTimers())
@@ -53,7 +53,7 @@ describe('a parked session', () => {
     expect(bytes().length).toBeLessThan(65 * KIB)
   })
 
-  it('lets an upstream go on that its client had made wait', async () => {
+  it('goes on reading output that its client had held up', async () => {
     const { gateway, id, ws } = await attached({ maxBuffered: 1_000 })
     await until(() => sessionOf(gateway, id)?.attachedSince !== undefined)
     ws.pause()
@@ -90,12 +90,15 @@ describe('a client on a slow link', () => {
   it('makes the upstream wait for no replay, and gets all of it', async () => {
     const MOST = 4 * KIB * KIB
     const gateway = await startGateway({ replayBytes: MOST, maxBuffered: 64 * KIB })
-    const id = await park(gateway)
+    const id = await createAs(gateway)
+    const first = await attachAs(gateway, id)
     const shell = gateway.upstream.sessions[0]
-    await shell?.output('x'.repeat(MOST))
+    await shell?.output('all'.padStart(MOST))
+    // What the gateway has not read yet would be no replay.
+    await first.printed('all')
     const { ws, printed } = await attachAs(gateway, id, { token: 'jwt-ada', offset: 0 })
     ws.pause()
-    await until(() => sessionOf(gateway, id)?.attachedSince !== undefined)
+    expect(await first.closed).toMatchObject({ code: 4009 })
     const before = Number(sessionOf(gateway, id)?.bytesToClient)
     await shell?.output('y'.repeat(32 * KIB))
     await until(() => Number(sessionOf(gateway, id)?.bytesToClient) === before + 32 * KIB)
