@@ -60,7 +60,7 @@ async function findHeaders(call: Call, host: Host): Promise<Record<string, strin
   ]
   const names = headers.map(([name]) => name.toLowerCase())
   const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) throw new CommandError(`There is more than one header ${twice}.`)
+  if (twice !== undefined) throw new CommandError(`Give the header ${twice} once in --header and --header-file.`)
   return headers.length === 0 ? undefined : Object.fromEntries(headers)
 }
 

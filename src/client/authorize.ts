@@ -101,7 +101,7 @@ export function askToAuthorize<T>(
   ask: () => T | Promise<T>,
 ): Promise<T> {
   const late = (): TerminalError =>
-    new TerminalError('ERR_TERMINAL_TIMEOUT', `\`authorize\` has not answered within ${timeout} ms`)
+    new TerminalError('ERR_TERMINAL_TIMEOUT', `\`authorize\` has not answered within ${timeout} ms (authTimeout)`)
   return withDeadline(timeout, signal, async () => ask(), late)
 }
 
@@ -149,6 +149,6 @@ export async function receiveAuth(
   })
   const message = await abortable(first, signal).finally(() => clearTimeout(timer))
   if (message) return message
-  const why = `The client's first message was not an auth frame, or did not come within ${timeout} ms`
+  const why = `The client has not sent {"type":"auth",…} as its first message within ${timeout} ms`
   throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', why, { closeReason: 'Auth timeout or invalid payload' })
 }

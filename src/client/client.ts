@@ -85,7 +85,9 @@ export class Client implements ClientConnectionOwner {
       .finally(() => (this.#cancellation = undefined))
   }
 
-  /** Nothing needs to be known of the client any more: what it sends is parsed, and `maxBuffered` bytes of it may wait. */
+  /**
+   * Nothing needs to be known of the client any more: what it sends is parsed, and `maxBuffered` bytes of it may wait.
+   */
   admit(keepAlive: number, maxBuffered: number): void {
     this.isAuthorized = true
     this.connection.limitBytes(undefined)

@@ -28,10 +28,10 @@ export interface CloseFrame {
 export function relayClose(code: number, reason: string, substitute: number): CloseFrame {
   // A close frame without a code has no reason.
   if (code === CLOSE_NO_CODE) return { code: undefined, reason: '' }
-  return { code: maySend(code) ? code : substitute, reason: cutReason(reason) }
+  return { code: maySendCode(code) ? code : substitute, reason: cutReason(reason) }
 }
 
-function maySend(code: number): boolean {
+function maySendCode(code: number): boolean {
   if (code >= 3000) return code < 5000
   return code >= CLOSE_NORMAL && code <= CLOSE_BAD_GATEWAY && code !== 1004 && code !== CLOSE_DROPPED
 }
@@ -80,8 +80,8 @@ export function refusalFor(error: unknown): ClientRefusal {
 /**
  * Returns the close frame for the client and the error for the operator, for anything that was thrown. Never throws.
  *
- * @param mayQuote Whether the error comes from `authorize`. Then its `closeReason` is meant for the client, unless there is
- * a `closeCode`, too: a server has said both.
+ * @param mayQuote Whether the error comes from `authorize`. Then its `closeReason` is meant for the client, unless
+ * there is a `closeCode`, too: a server has said both.
  */
 export function explainThrown(thrown: unknown, mayQuote: boolean): ClientRefusal & { readonly error: Error } {
   try {

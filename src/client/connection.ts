@@ -125,8 +125,8 @@ export class ClientConnection implements FlowControl, HeartbeatOwner {
     this.#heartbeat?.onPong()
   }
 
-  /** Sends one each second while the client is not read: then its heartbeats get no answer. */
-  signWhilePaused(signOfLife: SignOfLife): void {
+  /** Sends a sign of life each second while paused, because heartbeats get no answer then. */
+  sendSignsWhilePaused(signOfLife: SignOfLife): void {
     this.#signOfLife = signOfLife
   }
 

@@ -14,7 +14,7 @@ export interface Refusal {
 export const NOT_FOUND: Refusal = { status: 404, body: { error: 'Session not found' }, reason: 'not-found' }
 /** The user has gone on with another client (PROTOCOL 8.6). */
 export const TAKEN_OVER: Refusal = { status: 409, body: { error: 'Taken over' }, reason: 'forbidden' }
-/** There are too many strangers. */
+/** At the limit `maxUnauthenticated`. */
 export const BUSY: Refusal = { status: 503, body: { error: 'Too many clients are waiting' }, reason: 'busy' }
 export const CLOSING: Refusal = { status: 503, body: { error: 'Service restart' }, reason: 'closing' }
 

@@ -133,7 +133,7 @@ export class Strangers {
     return true
   }
 
-  /** Counts a WebSocket. */
+  /** Adds a WebSocket that is not let in. */
   add(client: Client): void {
     this.#clients.set(client, false)
   }

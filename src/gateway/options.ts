@@ -107,7 +107,7 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
   const connect = readTerminalOptions(options)
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   if (typeof path !== 'string') throw wrongType('path', 'a string', path)
-  if (!/^(?:\/[^/?#]+)*$/.test(path)) throw wrongValue('path', "must be '' or begin with a slash and not end with one")
+  if (!/^(?:\/[^/?#]+)*$/.test(path)) throw wrongValue('path', "must be '' or like '/a/b', without '//', '?' or '#'")
   assertOrigins(origins)
   assertWhole('keepFor', keepFor, 0, LONGEST_TIMER_MS)
   assertWhole('replayBytes', replayBytes, 0, LARGEST_REPLAY_BYTES)

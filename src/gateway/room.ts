@@ -11,13 +11,13 @@ export const MADE_ROOM = 'Ended to make room for another session'
 // How long it is remembered that the end of a parked session has not helped. Limits and servers change.
 const MEMORY_MS = 300_000
 
-/** Makes room on upstreams that are full, by the end of parked sessions. */
+/** Makes room on upstreams that are full by ending parked sessions. */
 export class Room {
   readonly #sessions: ReadonlyMap<string, Session>
   readonly #openings: Iterable<{ readonly owner: Owner }>
   // The last turn at each upstream that has one.
   readonly #turns = new Map<string, Promise<unknown>>()
-  // What has not helped, and when it was tried: the end of one's own session, by the user; of another's, by the
+  // When the end of a session made no room: keyed by the user if it was the user's own, otherwise by the
   // upstream.
   readonly #useless = new Map<string, number>()
 

@@ -58,7 +58,7 @@ export class SessionOutput implements Sink, DropObserver {
   push(data: Buffer): void {
     if (this.#discarding) return
     this.#history.push(data)
-    // No server sends text. To a client that can resume sessions, text would be no output.
+    // As binary: servers send no text, and clients that resume take text for no output.
     if (this.#behindFrom === undefined) this.#client?.output.push(data, true)
   }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { JoinedSession, ProxyEnd } from '../client/client.ts'
 import { ClientOutput } from '../client/output.ts'
-import type { OpenTerminal } from '../terminal/attach.ts'
+import type { OpenedTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import type { TerminalClose } from '../terminal/types.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
@@ -46,7 +46,7 @@ export class Session implements SilenceObserver {
   #parked: { readonly since: Date; readonly at: number } | undefined
   // Ends the session if no client comes. Absent while one is joined, and after the end.
   #timer: SilenceTimer | undefined
-  // How its shell has ended while no client was joined. The last output waits for one. Absent before.
+  // How the shell ended while no client was joined: the next one gets the last output. Absent before.
   #exit: TerminalClose | undefined
   // Whether a client has joined before.
   #hadClient = false
@@ -56,7 +56,7 @@ export class Session implements SilenceObserver {
 
   constructor(
     owner: Owner,
-    { connection, sink }: OpenTerminal<SessionOutput>,
+    { connection, sink }: OpenedTerminal<SessionOutput>,
     access: Access,
     settings: GatewaySettings,
     observer: SessionObserver,
@@ -125,7 +125,7 @@ export class Session implements SilenceObserver {
     output.replay(replay.data)
     this.#output.keep(most)
     if (!replay.isExact && !this.#exit) joined.redraw()
-    if (canResume) client.connection.signWhilePaused(joined)
+    if (canResume) client.connection.sendSignsWhilePaused(joined)
     client.input.startSending(joined)
     report.onJoined({ userId: this.owner.userId, sessionId: this.id }, isFirst)
     if (this.#exit) client.finish(EXITED)

@@ -1,6 +1,6 @@
 import { Cancellation } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
-import { attachTerminal, type AttachProgress, type OpenTerminal } from '../terminal/attach.ts'
+import { attachTerminal, type AttachProgress, type OpenedTerminal } from '../terminal/attach.ts'
 import { REMOVAL_PATIENCE_MS } from '../terminal/removal.ts'
 import { readSettings } from '../terminal/settings.ts'
 import type { TerminalClose } from '../terminal/types.ts'
@@ -72,7 +72,7 @@ export class Sessions implements SessionObserver {
     return openings.length + this.#busyOf(user) < this.#settings.maxSessionsPerUser
   }
 
-  /** Whether a session that was opened may stay: clients may have come back to those that would have gone for it. */
+  /** Whether a new session may stay: it may not if clients have come back to too many of the parked ones. */
   mayStay({ owner }: Session): boolean {
     return this.#busyOf(owner) <= this.#settings.maxSessionsPerUser
   }
@@ -131,7 +131,7 @@ export class Sessions implements SessionObserver {
     if (chatId !== undefined && this.#isTaken(owner, chatId)) {
       throw terminalError('ERR_TERMINAL_NOT_FOUND', 'Cannot create a session', CHAT_TAKEN)
     }
-    const attach = (): Promise<OpenTerminal<SessionOutput>> => this.#attach(access, leaving)
+    const attach = (): Promise<OpenedTerminal<SessionOutput>> => this.#attach(access, leaving)
     let terminal = await this.#room.open(owner, leaving, attach)
     const { sessionId } = terminal.connection
     const older = [...this].find((each) => each.owner.base === base && isIdOf(each, sessionId))
@@ -150,7 +150,7 @@ export class Sessions implements SessionObserver {
     return [...this].some((each) => each.owner.base === base && each.owner.userId !== userId && isIdOf(each, chatId))
   }
 
-  async #attach({ options }: Access, leaving: Cancellation): Promise<OpenTerminal<SessionOutput>> {
+  async #attach({ options }: Access, leaving: Cancellation): Promise<OpenedTerminal<SessionOutput>> {
     const cancellation = new Cancellation()
     const progress: AttachProgress = {}
     const abort = (): void => cancellation.abort(givenUp(progress))
@@ -177,7 +177,7 @@ export class Sessions implements SessionObserver {
 
 /** Returns what the operator is told of an opening whose client has left: what its upstream has done until then. */
 function givenUp({ lastError, step = 'waiting' }: AttachProgress): TerminalError {
-  const why = `the client has left, still ${step}`
+  const why = `the client has left while the gateway was ${step}`
   return lastError ?? terminalError('ERR_TERMINAL_TIMEOUT', 'Cannot open a terminal for a client', why)
 }
 

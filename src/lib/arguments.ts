@@ -79,13 +79,13 @@ export function assertSegment(name: string, value: unknown): asserts value is st
 export function assertHeaderValue(name: string, value: unknown): asserts value is string {
   assertText(name, value)
   if (/[^\0-\xff]/.test(value) || value !== value.trim()) {
-    throw wrongValue(name, 'must be a header: no characters above U+00FF, no blanks at the ends')
+    throw wrongValue(name, 'must fit a header: no characters above U+00FF, no blanks at the ends')
   }
 }
 
 const LONGEST_CONTEXT = 256
 
-/** Throws unless `value` can be an orchestrator's context. The server checks the kind. */
+/** Throws unless `value` can be an orchestrator's context. The server checks its kind (`chat:…`). */
 export function assertContext(name: string, value: unknown): asserts value is string {
   assertText(name, value)
   if (value.length > LONGEST_CONTEXT) throw wrongValue(name, `must be at most ${LONGEST_CONTEXT} characters long`)

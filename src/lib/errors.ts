@@ -44,8 +44,8 @@ export interface TerminalErrorOptions {
   /** The close code that was received (RFC 6455, section 7.4), if a close was the failure. */
   closeCode?: number | undefined
   /**
-   * The reason that came with the close code. The caller of the constructor removes secrets from it. Without a close code,
-   * in an error that the `authorize` of a proxy or gateway throws: the reason that its client is told.
+   * The reason that came with the close code. The caller of the constructor removes secrets from it. Without a close
+   * code, in an error that the `authorize` of a proxy or gateway throws: the reason that its client is told.
    */
   closeReason?: string | undefined
   /** The error that led to this one. */
@@ -81,7 +81,7 @@ export class TerminalError extends Error {
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     // Derived classes keep the usual meaning of `instanceof`.
-    // (Here, the name of the class would let the build rename the class, and printers show its name.)
+    // (The build renames a class that names itself, and `console.log` shows the name: hence `this`.)
     if (!Object.hasOwn(this.prototype, BRAND)) return super[Symbol.hasInstance](value)
     return BRAND in Object(value)
   }

@@ -117,7 +117,7 @@ async function checkIdle(context: Context, shape: 'frame' | 'token+frame'): Prom
       const began = performance.now()
       const cut = await wait(context.idle)
       const ms = Math.round(performance.now() - began)
-      if (cut) return { ...cut, ...failed('cut'), ms }
+      if (cut) return { ...cut, ...failed('cut while silent'), ms }
       const answer = await pressEnter()
       return { ...(answer.outcome === 'attached' ? ok('alive afterwards') : failed('no answer afterwards')), ms }
     })

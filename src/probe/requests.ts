@@ -129,7 +129,7 @@ function describeRejection({ evidence, reason, redirect }: Rejection): string {
 }
 
 /**
- * Returns why a page of another site cannot read the answers of a server; `undefined` if it can, or without a page.
+ * Returns why a page of `origin` cannot read the answers of a server; `undefined` if it can, or without `origin`.
  *
  * @see https://fetch.spec.whatwg.org/#http-cors-protocol
  */

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http'
 import { assertKnown, assertObject, assertSignal, assertWhole, wrongType, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER_MS } from '../lib/deadline.ts'
-import { attachTerminal, type OpenTerminal } from '../terminal/attach.ts'
+import { attachTerminal, type OpenedTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
-import { CONNECT_OPTIONS, readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
+import { readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { CLOSE_GOING_AWAY, reasonForClient } from '../upstream/close-codes.ts'
-import { UPSTREAM_OPTIONS, type UpstreamOptions } from '../upstream/options.ts'
+import { CONNECT_OPTIONS, UPSTREAM_OPTIONS, type UpstreamOptions } from '../upstream/options.ts'
 import {
   askToAuthorize,
   AUTH_TIMEOUT_MS,
@@ -183,7 +183,7 @@ async function attach(
   const { keepAlive, maxBuffered } = settings
   client.admit(keepAlive, maxBuffered)
   const stopWatching = watchSignal(options.signal, client)
-  let terminal: OpenTerminal<ClientOutput>
+  let terminal: OpenedTerminal<ClientOutput>
   try {
     terminal = await attachTerminal(
       settings,
@@ -205,7 +205,7 @@ class ProxySession implements JoinedSession {
   readonly terminal: UpstreamConnection
   readonly output: ClientOutput
 
-  constructor({ connection, sink }: OpenTerminal<ClientOutput>) {
+  constructor({ connection, sink }: OpenedTerminal<ClientOutput>) {
     this.terminal = connection
     this.output = sink
   }

@@ -5,7 +5,7 @@
  */
 export type SequenceKind = 'escape' | 'csi' | 'osc' | 'dcs' | 'string'
 
-// Of a name that is longer than every name that anyone asks for.
+// All names of more than three characters: nobody asks for one.
 const UNNAMED = -1
 // As in xterm.js.
 const LARGEST_PARAMETER = 0x7fffffff
@@ -14,7 +14,7 @@ const LARGEST_PARAMETER = 0x7fffffff
 export const NO_BYTES: Buffer = Buffer.alloc(0)
 
 /**
- * Returns a name of up to three characters as a number: to make a string for each sequence would take most of the time.
+ * Returns a name of up to three characters as a number: a string for each sequence would take most of the time.
  */
 export function nameOf(text: string): number {
   return Buffer.from(text).reduce(extendName, 0)

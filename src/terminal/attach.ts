@@ -12,7 +12,7 @@ import { explainRefusal, type Refusal } from './refusal.ts'
 import type { Settings, Tries } from './settings.ts'
 
 /** A terminal that is open, and the sink that gets its output. */
-export interface OpenTerminal<S extends Sink> {
+export interface OpenedTerminal<S extends Sink> {
   readonly connection: UpstreamConnection
   readonly sink: S
 }
@@ -35,7 +35,7 @@ export async function attachTerminal<S extends Sink>(
   settings: Settings,
   createSink: CreateSink<S>,
   progress: AttachProgress = {},
-): Promise<OpenTerminal<S>> {
+): Promise<OpenedTerminal<S>> {
   const { signal, timeout, retry } = settings
   let { where } = settings
   // Replaced by options without `chatId` when the server cannot attach to a session that has a chat.
@@ -117,7 +117,7 @@ async function tryOnce<S extends Sink>(
   lease: Lease,
   signal: AbortSignalLike,
   progress: AttachProgress,
-): Promise<OpenTerminal<S> | Refusal> {
+): Promise<OpenedTerminal<S> | Refusal> {
   progress.step = ASKING
   const sessionOptions = { ...options, sessionId: await lease.acquire(options, signal), signal }
   for (let withKey = settings.tokenInUrl === 'always'; ; withKey = true) {

@@ -1,6 +1,6 @@
 import { withCallSite } from '../lib/call-site.ts'
 import { knownOptions } from '../upstream/options.ts'
-import { CONNECT_OPTIONS, readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
+import { readSettings, type ConnectTerminalOptions, type Settings } from './settings.ts'
 import { ResumableTerminal } from './terminal.ts'
 import type { TerminalConnection } from './types.ts'
 
@@ -64,6 +64,6 @@ export async function openTerminal(
   options: ConnectTerminalOptions,
   onRetry?: Settings['onRetry'],
 ): Promise<TerminalConnection> {
-  const known = knownOptions('connectTerminal', options, CONNECT_OPTIONS)
+  const known = knownOptions('connectTerminal', options)
   return ResumableTerminal.open({ ...readSettings(known), onRetry })
 }

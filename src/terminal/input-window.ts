@@ -7,7 +7,7 @@ import { UnreadInput } from './unread-input.ts'
 const INTERRUPT_RESERVE_BYTES = 512
 const LONGEST_KEY_BYTES = 16
 
-// A PTY takes fewer bytes that nobody reads after larger frames.
+// After larger frames, a PTY takes fewer bytes that nobody reads.
 const FRAME_BYTES = 1024
 // A PTY keeps messages of more than one page in pages of their own.
 const PAGE_BYTES = 256

@@ -109,7 +109,7 @@ export class Lease {
     await Promise.all(lost.map(removeCreated))
   }
 
-  /** A server does not know the session. Forgets it until `releaseLost`. Returns whether it was created here. */
+  /** Sets a session that a server does not know aside for `releaseLost`. Returns whether it was created here. */
   lose(): boolean {
     // A server that has opened a connection to it has ended it.
     if (this.#created && !this.#created.wasOpened) this.#lost.push(this.#created)

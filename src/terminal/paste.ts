@@ -19,7 +19,7 @@ const OFF = 0x6c
  * @see https://invisible-island.net/xterm/ctlseqs/ctlseqs.html "Bracketed Paste Mode"
  */
 export class BracketedPaste {
-  /** Whether the last word of the output was that a program wants pasted text in brackets. */
+  /** Whether a program has bracketed paste mode on (DECSET 2004), by the output so far. */
   isWanted = false
   /** Whether the input that was sent has begun a paste that a program wanted, and not ended it. */
   isOpen = false

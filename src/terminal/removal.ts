@@ -51,7 +51,7 @@ async function removeInTheEnd(
     const limit = startDeadline(TRY_TIMEOUT_MS, late, () => new Error('No answer to the DELETE'), true)
     try {
       const wasThere = await deleteSession({ ...session, signal: limit }, { control, generation })
-      // A 404 of a session that was never opened may be the word of another replica, which does not know it.
+      // A 404 of a session that was never opened may come from another replica, which does not know it.
       if (wasThere || wasOpened) return
     } catch (error) {
       if (isOwnRefusal(error)) refusals += 1

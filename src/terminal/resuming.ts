@@ -94,7 +94,7 @@ export class Resuming {
     if (isOwnRefusal(error)) return (this.#refusals += 1) > 1
     this.#refusals = 0
     if (code === 'ERR_TERMINAL_IN_USE' || isGone(error)) return true
-    // PROTOCOL 8.8: what only the operator can mend may be mended in time, and is no word about the session.
+    // PROTOCOL 8.8: NOT_ACCEPTED says nothing about the session, and the operator may still correct it.
     return code === 'ERR_TERMINAL_FORBIDDEN' && closeCode === CLOSE_DENIED && closeReason !== NOT_ACCEPTED
   }
 }

@@ -20,16 +20,17 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
   /**
    * Whether a new session takes the place of the one in `sessionId` if the server itself says that this is gone, or not
    * this user's. So a page can pass the id that it kept before it was reloaded, or nothing. No other failure creates a
-   * session: a key that is not accepted, a server that cannot be reached, and a proxy's 404 say nothing about the shell.
+   * session: a key that is not accepted, a server that cannot be reached, and a proxy's 404 say nothing about the
+   * shell.
    *
-   * If another client is attached, that is tried again as `retry` says: the connection of the page before the reload may
-   * still be open. Also with this, `''` counts as no `sessionId`.
+   * If another client is attached, that is tried again as `retry` says: the connection of the page before the reload
+   * may still be open. Also with this, `''` counts as no `sessionId`.
    * @defaultValue `false`
    */
   createIfGone?: boolean | undefined
   /**
-   * Whether the session is deleted by `close()` and after the shell's end; on a server that keeps no shell, also after the
-   * end of the connection. Never if another client is attached, or because a session could not be resumed.
+   * Whether the session is deleted by `close()` and after the shell's end; on a server that keeps no shell, also after
+   * the end of the connection. Never if another client is attached, or because a session could not be resumed.
    * @defaultValue `true`, but `false` with a `sessionId` and without `createIfGone`
    */
   deleteOnClose?: boolean | undefined
@@ -48,15 +49,15 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    */
   tokenInUrl?: 'always' | 'never' | 'fallback' | undefined
   /**
-   * ms for connecting, all tries included, from 1 to 2147483647. Ending the shell and deleting the session after a failure
-   * may take up to 4 000 ms more.
+   * ms for connecting, all tries included, from 1 to 2147483647. Ending the shell and deleting the session after a
+   * failure may take up to 4 000 ms more.
    * @defaultValue 30 000 ms
    */
   timeout?: number | undefined
   /**
-   * How often to try, and the first pause; `false` tries once. Only failures that may pass are tried again: a connection
-   * refused or reset, HTTP 429 of a limit on requests, 502, 503 and 504, close codes 1012 and 1013, and 4003 "not
-   * reachable"; with `createIfGone`, also 4009.
+   * How often to try, and the first pause; `false` tries once. Only failures that may pass are tried again: a
+   * connection refused or reset, HTTP 429 of a limit on requests, 502, 503 and 504, close codes 1012 and 1013, and 4003
+   * "not reachable"; with `createIfGone`, also 4009.
    *
    * If the answer to a POST is lost, the new session is looked for in the list of sessions. It is not found, and so not
    * deleted, if the same user created another at the same time, or if the server is an Open Terminal up to 0.11, which
@@ -86,8 +87,8 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    */
   keepAlive?: number | undefined
   /**
-   * Bytes of output that may wait for a slow reader before the server has to wait; a little more may arrive until it does.
-   * Browsers cannot make a server wait: there, all output is kept in memory until it is read.
+   * Bytes of output that may wait for a slow reader before the server has to wait; a little more may arrive until it
+   * does. Browsers cannot make a server wait: there, all output is kept in memory until it is read.
    * @defaultValue 1 MiB
    */
   maxBuffered?: number | undefined
@@ -98,22 +99,6 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    */
   WebSocket?: SocketConstructor | undefined
 }
-
-/** The names of the options that {@link UpstreamOptions} lacks. */
-export const CONNECT_OPTIONS: ReadonlyArray<Exclude<keyof ConnectTerminalOptions, keyof UpstreamOptions>> = [
-  'sessionId',
-  'createIfGone',
-  'deleteOnClose',
-  'size',
-  'tokenInUrl',
-  'timeout',
-  'retry',
-  'reconnect',
-  'settle',
-  'keepAlive',
-  'maxBuffered',
-  'WebSocket',
-]
 
 /** {@link ConnectTerminalOptions} whose signal may be one of our own. */
 export interface ConnectOptions extends RequestOptions, Omit<ConnectTerminalOptions, keyof UpstreamOptions> {}
@@ -179,7 +164,7 @@ export function readSettings(options: ConnectOptions): Settings {
     ...rest
   } = options
   if (!['always', 'never', 'fallback'].includes(tokenInUrl)) {
-    throw wrongValue('tokenInUrl', 'must be one of always, never, fallback')
+    throw wrongValue('tokenInUrl', "must be 'always', 'never' or 'fallback'")
   }
   assertWhole('timeout', timeout, 1, LONGEST_TIMER_MS)
   assertSignal(signal)

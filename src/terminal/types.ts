@@ -156,12 +156,12 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    */
   close(): Promise<TerminalClose>
   /**
-   * Leaves the terminal as {@link close} does, but deletes no session, whatever `deleteOnClose` says. Use it when another
-   * page or process goes on with `sessionId`.
+   * Leaves the terminal as {@link close} does, but deletes no session, whatever `deleteOnClose` says. Use it when
+   * another page or process goes on with `sessionId`.
    *
    * A gateway of this package keeps the shell for a while, as its `keepFor` says. Terminals keeps it, too, until it is
-   * deleted or its container stops, but ends it when it prints while no client is attached. Open Terminal ends the shell
-   * of every client that leaves.
+   * deleted or its container stops, but ends it when it prints while no client is attached. Open Terminal ends the
+   * shell of every client that leaves.
    *
    * @example
    * ```ts

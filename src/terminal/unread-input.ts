@@ -200,7 +200,7 @@ class CharacterIndex {
     }
   }
 
-  /** Returns the first place after such characters; 0 if there is none. */
+  /** Returns the first place after these characters; 0 if there is none. */
   find(wanted: LastCharacters): number {
     const { bucket } = wanted
     for (let place = this.#first[bucket]; place; place = this.#next[place]) {

@@ -1,7 +1,7 @@
 import type { Cause } from './advice.ts'
 import { CLOSE_NOT_FOUND } from './close-codes.ts'
 
-// Causes that the probe knows from other facts, too.
+// Advice that the probe gives from other facts, too.
 export const REACH_WITH_WEBSOCKETS =
   'Check that the reverse proxy can reach the server with WebSockets, too: the proxy answers in its place.'
 export const ALLOW_WEBSOCKETS =
@@ -17,7 +17,7 @@ export const FORWARD_USER =
 const NOT_OF_ORIGIN = /^(?!Origin)/
 
 /**
- * The causes that only servers see, or can do something about. A browser tells a page neither why a connection failed
+ * The causes that only servers see, or can act on. A browser tells a page neither why a connection failed
  * nor how a handshake was answered, and pages reach a terminal server through a gateway or Open WebUI.
  */
 export const RUNTIME_CAUSES: readonly Cause[] = [

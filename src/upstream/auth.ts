@@ -49,7 +49,7 @@ export function readToken(authType: AuthType, key: string | null | undefined, ex
 const RESERVED =
   /^(?:content-|proxy-|sec-|(?:x-(?:user|session|terminal-context)-id|host|origin|connection|upgrade|keep-alive|te|trailer|transfer-encoding|expect)$)/
 // RFC 9110, section 5.6.2.
-const NAME = /^[\w!#$%&'*+.^`|~-]+$/
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
 
 /** Returns a copy of the headers of the caller, each of which was read once. Throws for those that may not be sent. */
 export function readHeaders(given: unknown, authType: AuthType = 'bearer'): Record<string, string> | undefined {
@@ -60,7 +60,7 @@ export function readHeaders(given: unknown, authType: AuthType = 'bearer'): Reco
   const names = new Set<string>()
   const headers = Object.entries<unknown>({ ...given }).map(([name, value]): [string, string] => {
     // Not quoted: it may be a whole header, with its secret.
-    if (!NAME.test(name)) throw refusal('a name that is no token of RFC 9110')
+    if (!HEADER_NAME.test(name)) throw refusal('a name that is no token of RFC 9110')
     const lower = name.toLowerCase()
     if (lower === 'authorization' && carries(authType, 'key')) {
       throw refusal(`${name}, which carries \`key\`: take one of the two off this path, or use \`authType\` 'none'`)
@@ -106,7 +106,8 @@ export interface UpstreamAuthOptions {
   headers?: Record<string, string> | undefined
 }
 
-const KNOWN = ['authType', 'key', 'userId', 'chatId', 'contextId', 'cookie', 'headers']
+// Also those of the other functions, which have no effect: all may share one object.
+const KNOWN = ['authType', 'key', 'userId', 'chatId', 'contextId', 'cookie', 'headers', 'base', 'policyId', 'signal']
 
 /** The result of {@link buildUpstreamAuth}. */
 export interface UpstreamAuth {

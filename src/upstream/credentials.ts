@@ -6,7 +6,7 @@ import type { RequestOptions } from './options.ts'
 /** The part of the options that says who asks, and that changes while a session lives. */
 export type Credentials = Pick<RequestOptions, 'authType' | 'key' | 'cookie' | 'headers'>
 
-/** Options whose credentials are renewed, as those of a session of a gateway by each client of its owner. */
+/** Options whose credentials can change: each client of a gateway session's owner brings new ones. */
 export interface RenewedOptions extends RequestOptions {
   /** Returns the credentials, each always as the same object, the newest first. They replace those of the options. */
   readonly credentials?: (() => readonly Credentials[]) | undefined

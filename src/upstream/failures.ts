@@ -50,8 +50,8 @@ const ADVICE: Record<Failure, string> = {
  */
 export const NOT_ACCEPTED = 'Not accepted by the terminal server'
 
-// What an error does not show of the failure that it stands for.
-const evidences = new WeakMap<object, Evidence>()
+// What is known of a failure and not shown by its error.
+const evidenceByError = new WeakMap<object, Evidence>()
 
 /** Returns an error whose message has the form "what failed and where: why. What to do." */
 export function terminalError(
@@ -66,13 +66,13 @@ export function terminalError(
     why,
     ...options,
   })
-  evidences.set(error, known)
+  evidenceByError.set(error, known)
   return error
 }
 
 /** Returns what is known of the failure that an error stands for. */
 export function evidenceIn(error: unknown): Evidence {
-  return evidences.get(Object(error)) ?? {}
+  return evidenceByError.get(Object(error)) ?? {}
 }
 
 /** Returns the error for an HTTP status (PROTOCOL 2.3). `shown` is what the server says, without secrets. */
@@ -228,8 +228,8 @@ const TRANSIENT: unknown[] = [
 ]
 
 /**
- * Whether the server itself says that a session is gone. Its own 404 to a look-up is no error of that status: a 404 in an
- * error comes from a proxy.
+ * Whether the server itself says that a session is gone. Its own 404 to a look-up is no error of that status: a 404 in
+ * an error comes from a proxy.
  */
 export function isGone(error: unknown): boolean {
   return hasCode(error, 'ERR_TERMINAL_NOT_FOUND') && error.status !== 404

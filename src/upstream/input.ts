@@ -58,7 +58,7 @@ function ask(key: string, options: RequestOptions): Question {
   const answer = withDeadline(BRIEFLY_MS, stop, (signal) => withCredentials({ ...options, signal }, request)).then(
     (result) => (question.result = result),
     () => {
-      // It did not answer. The next one asks again.
+      // No answer. The next caller asks again.
       questions.delete(key)
       return false
     },

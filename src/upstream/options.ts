@@ -15,13 +15,14 @@ export interface UpstreamOptions {
    */
   authType?: AuthType | undefined
   /**
-   * The key, JWT or access token. A function is called before every request and every dial, for tokens that expire soon.
+   * The key, JWT or access token. A function is called before every request and every dial, for tokens that expire
+   * soon.
    * @defaultValue none
    */
   key?: string | null | undefined | (() => string | null | undefined | Promise<string | null | undefined>)
   /**
-   * The user who owns the terminal: Open WebUI's user id, or any string of your own that is always the same for the same
-   * user. Characters up to U+00FF, no control characters, no blanks at the ends.
+   * The user who owns the terminal: Open WebUI's user id, or any string of your own that is always the same for the
+   * same user. Characters up to U+00FF, no control characters, no blanks at the ends.
    */
   userId: string
   /**
@@ -49,13 +50,13 @@ export interface UpstreamOptions {
    */
   cookie?: string | undefined
   /**
-   * Headers of every request and handshake, for what stands in front of the server: Cloudflare Access, an SSO proxy, basic
-   * auth. Their values count as secrets, as the key does.
+   * Headers of every request and handshake, for what stands in front of the server: Cloudflare Access, an SSO proxy,
+   * basic auth. Their values count as secrets, as the key does.
    *
    * Not allowed, in any case of letters: `Authorization` (but with the auth type `none`), `Cookie` with `session` and
    * `system_oauth`, `X-User-Id`, `X-Session-Id`, `X-Terminal-Context-Id`, `Content-*`, `Host`, `Origin`, `Connection`,
-   * `Upgrade`, `Keep-Alive`, `TE`, `Trailer`, `Transfer-Encoding`, `Expect`, `Proxy-*`, `Sec-*`. A page or a worker cannot
-   * connect a terminal with them, because its WebSocket cannot send them.
+   * `Upgrade`, `Keep-Alive`, `TE`, `Trailer`, `Transfer-Encoding`, `Expect`, `Proxy-*`, `Sec-*`. A page or a worker
+   * cannot connect a terminal with them, because its WebSocket cannot send them.
    * @defaultValue none
    */
   headers?: Record<string, string> | undefined
@@ -81,11 +82,29 @@ export const UPSTREAM_OPTIONS: ReadonlyArray<keyof UpstreamOptions> = [
   'signal',
 ]
 
-/** Returns a copy of the options of `owner`. Throws if it has others than {@link UpstreamOptions} and `more`. */
-export function knownOptions<T extends UpstreamOptions>(owner: string, options: T, more: readonly string[]): T {
+/** The names of the options that only `connectTerminal` has. */
+export const CONNECT_OPTIONS: readonly string[] = [
+  'sessionId',
+  'createIfGone',
+  'deleteOnClose',
+  'size',
+  'tokenInUrl',
+  'timeout',
+  'retry',
+  'reconnect',
+  'settle',
+  'keepAlive',
+  'maxBuffered',
+  'WebSocket',
+]
+
+/**
+ * Returns a copy of the options of `owner`. Throws for an option that nothing has: all functions may share one object.
+ */
+export function knownOptions<T extends UpstreamOptions>(owner: string, options: T): T {
   assertObject('options', options)
   const given = { ...options }
-  assertKnown(owner, given, [...UPSTREAM_OPTIONS, ...more])
+  assertKnown(owner, given, [...UPSTREAM_OPTIONS, ...CONNECT_OPTIONS])
   return given
 }
 

@@ -29,13 +29,13 @@ export interface SessionRequestOptions extends RequestOptions {
   readonly sessionId: string
 }
 
-/** Calls `act` with a copy of the options, among which all functions know `sessionId`: they may share one object. */
+/** Calls `act` with a copy of the options. */
 function withOptions<T extends UpstreamOptions, R>(
   owner: string,
   options: T,
   act: (options: T) => Promise<R>,
 ): Promise<R> {
-  return withCallSite(async () => act(knownOptions(owner, options, ['sessionId'])))
+  return withCallSite(async () => act(knownOptions(owner, options)))
 }
 
 /**
@@ -97,7 +97,8 @@ async function findLostSession(options: RequestOptions, sentAt: number): Promise
   const answer = await request('list the terminal sessions', options, { method: 'GET' })
   // Times are compared by the server's clock only: the clock of this machine may differ.
   const sent = Date.parse(answer.header('date') ?? '') - (performance.now() - sentAt)
-  // The date of an answer has whole seconds, so a session that was created just before the POST looks as new as one of it.
+  // The date of an answer has whole seconds, so a session that was created just before the POST looks as new as one of
+  // it.
   const mayBeLost = ({ id, createdAt }: TerminalSession): boolean =>
     Date.parse(createdAt) >= sent && (id === options.chatId || !answeredIds.has(id))
   const [session, ...others] = parseSessions(answer).filter(mayBeLost)
@@ -130,7 +131,8 @@ function created({ header }: SessionReply, session: TerminalSession): CreatedSes
  * import { deleteTerminalSession, listTerminalSessions } from 'terminal-upstream'
  *
  * const upstream = { base: 'http://127.0.0.1:8000', key: 'sk-1', userId: 'ada' }
- * for (const { id } of await listTerminalSessions(upstream)) await deleteTerminalSession({ ...upstream, sessionId: id })
+ * const sessions = await listTerminalSessions(upstream)
+ * for (const { id } of sessions) await deleteTerminalSession({ ...upstream, sessionId: id })
  * ```
  *
  * @throws {TerminalError} ERR_TERMINAL_UNAUTHORIZED when the key is not accepted.
@@ -155,7 +157,8 @@ export async function listSessions(options: RequestOptions): Promise<TerminalSes
  * ```ts
  * import { getTerminalSession } from 'terminal-upstream'
  *
- * const session = await getTerminalSession({ base: 'http://127.0.0.1:8000', key: 'sk-1', userId: 'ada', sessionId: '8f14e45f' })
+ * const upstream = { base: 'http://127.0.0.1:8000', key: 'sk-1', userId: 'ada' }
+ * const session = await getTerminalSession({ ...upstream, sessionId: '8f14e45f' })
  * console.log(session ? 'alive' : 'ended')
  * ```
  *
@@ -190,7 +193,8 @@ export function lookUpSession(
  * ```ts
  * import { deleteTerminalSession } from 'terminal-upstream'
  *
- * const deleted = await deleteTerminalSession({ base: 'http://127.0.0.1:8000', key: 'sk-1', userId: 'ada', sessionId: '8f14e45f' })
+ * const upstream = { base: 'http://127.0.0.1:8000', key: 'sk-1', userId: 'ada' }
+ * const deleted = await deleteTerminalSession({ ...upstream, sessionId: '8f14e45f' })
  * console.log(deleted)
  * ```
  *

@@ -19,7 +19,7 @@ const OWN_PARAMETERS = ['user_id', 'context_id', 'token']
 /**
  * Returns the WebSocket URL under which every release of Open Terminal and Terminals accepts the user and the key.
  *
- * Use it when you open the WebSocket yourself, in a proxy or a test. Send the auth frame of {@link buildUpstreamAuth}
+ * Use it to open the WebSocket yourself, in a proxy or a test. Send the auth frame of {@link buildUpstreamAuth}
  * as well: only Terminals 0.0.1 and 0.0.2 read the token from the URL, and every other server reads it from the frame.
  * Pure: no I/O, no clock, no globals beyond `URL`.
  *

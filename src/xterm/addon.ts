@@ -32,8 +32,9 @@ export interface XtermElement {
 /** The options of {@link UpstreamAddon}. */
 export interface UpstreamAddonOptions {
   /**
-   * What people read in a corner of xterm.js: `reconnecting` is the text while the terminal is `reconnecting`, in a language
-   * of your choice. It is shown as text, never as HTML. With `false`, nothing is shown: use `terminal.onStatus`.
+   * What people read in a corner of xterm.js: `reconnecting` is the text while the terminal is `reconnecting`, in a
+   * language of your choice. It is shown as text, never as HTML. With `false`, nothing is shown: use
+   * `terminal.onStatus`.
    * @defaultValue `{ reconnecting: 'reconnecting…' }`
    */
   notes?: false | { reconnecting: string } | undefined
@@ -52,10 +53,10 @@ const NOTE_STYLE = 'position:absolute;top:8px;right:20px;z-index:10;padding:2px 
 /**
  * An addon that connects xterm.js to a terminal of `connectTerminal`.
  *
- * The addon reads output no faster than xterm.js shows it, sends keystrokes as bytes, and tells the shell the size of the
- * window. It replaces `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single digit
- * sent as text ends the shell. While the terminal is `reconnecting`, it says so in a corner. It does not close the
- * terminal, and shows no message when the terminal ends: see `terminal.closed`.
+ * The addon reads output no faster than xterm.js shows it, sends keystrokes as bytes, and tells the shell the size of
+ * the window. It replaces `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single
+ * digit sent as text ends the shell. While the terminal is `reconnecting`, it says so in a corner. It does not close
+ * the terminal, and shows no message when the terminal ends: see `terminal.closed`.
  *
  * @example
  * ```ts
@@ -80,8 +81,8 @@ export class UpstreamAddon {
   /**
    * @param terminal The result of `connectTerminal`.
    * @param options What to show beside the output.
-   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `terminal` is something else, such as a WebSocket, or when an option has
-   * the wrong type.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `terminal` is something else, such as a WebSocket, or when an option
+   * has the wrong type.
    * @throws {TypeError} ERR_INVALID_ARG_VALUE when there is no option of that name, or a text is empty.
    */
   constructor(terminal: TerminalConnection, options: UpstreamAddonOptions = {}) {
@@ -117,8 +118,8 @@ export class UpstreamAddon {
   }
 
   /**
-   * Disconnects the two. Both stay open, and the terminal keeps its output for other readers. xterm.js calls it when it is
-   * disposed of.
+   * Disconnects the two. Both stay open, and the terminal keeps its output for other readers. xterm.js calls it when it
+   * is disposed of.
    */
   dispose(): void {
     for (const detach of this.#detachers.splice(0)) detach()

@@ -32,7 +32,7 @@ export function subjectTable({ title, columns }, subject) {
   return `### ${title}\n\n${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`
 }
 
-/** Returns how much more an idle session of the gateway holds than one of proxyTerminal. */
+/** Returns how much more heap an idle session of the gateway takes than one of proxyTerminal. */
 const moreHeap = (subject) => middle(subject, 'held', 'gateway') - middle(subject, 'held', 'ours')
 
 const ours = (key) => (subject) => middle(subject, key, 'ours')

@@ -16,7 +16,7 @@ failOnUnhandledErrors()
 
 const SESSIONS = 5
 const CUTS = 200
-// The most silent kind is the rarest: the client notices it after some heartbeats.
+// A freeze is the rarest: the client notices it only after some heartbeats.
 const KINDS: Cut[] = [
   ...Array.from<Cut>({ length: 9 }).fill('reset'),
   ...Array.from<Cut>({ length: 9 }).fill('close'),

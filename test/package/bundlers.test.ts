@@ -82,7 +82,7 @@ const browser = {
 }
 
 describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
-  describe.each(ways)('of a program that %s the package', (_way, from) => {
+  describe.each(ways)('for a program that %s the package', (_way, from) => {
     const connect = `import { connectTerminal } from '${from('terminal-upstream')}'\n`
 
     test.each(Object.entries(BROWSER_ENTRIES))(
@@ -151,7 +151,7 @@ describe.each(Object.entries(bundlers))('%s', (_name, bundler) => {
         'GET 101',
         // The look-up after silence.
         'GET 200',
-        // The shell was ended over its connection before.
+        // The shell was ended over its connection first.
         'DELETE 404',
       ])
     })

@@ -11,7 +11,7 @@ import { build as buildPage, preview } from 'vite'
 import { launchBrowser } from './browser.mjs'
 
 const LARGEST_REPORT_BYTES = 16 * 1024 * 1024
-// For a test in Jest or vitest: the largest timer, because the caller limits the time.
+// For a test in Jest or vitest: the longest delay, because the caller limits the time.
 const UNLIMITED_MS = 2 ** 31 - 1
 
 /** Runs a host in a process. */

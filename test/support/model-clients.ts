@@ -115,7 +115,7 @@ export class LibraryClient implements ModelClient {
   /** The generation of its last attach, as the model counts them. */
   generation = 0
   isAsleep = false
-  /** How often it still hands out the token before the last one. */
+  /** How many more times it hands out the previous token. */
   staleTokens = 0
   readonly deletesOnClose: boolean
   readonly #sockets: WebSocket[] = []

@@ -66,7 +66,7 @@ async function makeSession(
   const witness = world.lastAttached
   if (!witness || world.shells.some((each) => each.witness === witness))
     throw new Error('a session was made without a shell of its own')
-  // If a POST is cut, nobody can tell its session from one that the same user has made elsewhere within the same second.
+  // If a POST is cut, nobody can tell its session from another one of the same user and second.
   world.fillers.delete(witness)
   const shell: ModelShell = {
     id,
@@ -294,8 +294,7 @@ export async function fallAsleep(world: World, client: LibraryClient): Promise<v
 }
 
 export async function wakeUp(world: World, client: LibraryClient): Promise<void> {
-  const { shell } = client
-  const { dials } = client
+  const { shell, dials } = client
   const mayEnd = mayGiveUp(world, 0, client.staleTokens)
   client.wake()
   const isNewest = client.generation === shell.generation

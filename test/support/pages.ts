@@ -17,8 +17,8 @@ export interface Block {
   readonly language: string
   readonly code: string
   /**
-   * What the comment before the block says: `run`, and the next block is what it prints; `file: …`, of which it is a part;
-   * `page: …`, a file that a browser loads; `probe`, the report of the command.
+   * What the comment before the block says: `run`, and the next block is what it prints; `file: …`, of which it is a
+   * part; `page: …`, a file that a browser loads; `probe`, the report of the command.
    */
   readonly mark: string
   /** The block after this one. */

@@ -140,7 +140,7 @@ export function neverAuthorize(): Promise<never> {
   return new Promise(() => {})
 }
 
-/** Connects a client to a server without a proxy, and returns both sides. */
+/** Connects a client to a server directly, and returns both sides. */
 export async function connectBothSides(
   onConnection: (socket: WebSocket) => void = () => {},
 ): Promise<{ socket: WebSocket; client: ProxyClient }> {

@@ -34,7 +34,7 @@ describe('buildUpstreamAuth', () => {
 })
 
 const TEXT = 'must not be empty, nor contain control characters or lone surrogates'
-const HEADER = 'must be a header: no characters above U+00FF, no blanks at the ends'
+const HEADER = 'must fit a header: no characters above U+00FF, no blanks at the ends'
 const DOTS = 'must not be "." or ".."'
 const LONG = 'must be at most 256 characters long'
 const KEY = 'must be printable ASCII'

@@ -68,7 +68,7 @@ describe('advise', () => {
     expect(advise(error, call, source)).toBe(error)
   })
 
-  it('changes nothing of a session that is gone', () => {
+  it('adds nothing for a --session that is gone', () => {
     const error = new TerminalError('ERR_TERMINAL_NOT_FOUND', 'gone')
     expect(advise(error, { ...call, flags: { session: 's1' } }, source)).toBe(error)
     expect(advise(error, call, source)).toMatchObject({ message: `gone${more}` })

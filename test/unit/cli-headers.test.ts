@@ -78,7 +78,7 @@ it.each([
   ['no colon', ['canary'], '--header wants a name, a colon and a value, such as'],
   ['an empty name', [': canary'], '--header wants a name, a colon and a value'],
   ['a blank before the colon', ['X-A : canary'], '--header wants a name, a colon and a value'],
-  ['the same name twice', ['X-A: canary', 'x-a: canary'], 'There is more than one header x-a.'],
+  ['the same name twice', ['X-A: canary', 'x-a: canary'], 'Give the header x-a once in --header and --header-file.'],
   ['a name that the command sets', ['X-User-Id: canary'], '--header must not have X-User-Id, which is set for you'],
   ['basic auth beside a key', ['Authorization: Basic canary'], 'Authorization, which carries the key: take one of the'],
   ['a line break', ['X-A: canary\r\nX-B: 1'], '--header X-A must not be empty, nor contain control characters'],
@@ -104,7 +104,7 @@ it.each(['attach', 'list', 'rm', 'probe'])('%s --help says where secrets belong'
   expect(stdout).toMatch(/--header HEADER +.*'Name: value', which ps shows to every user/)
 })
 
-it('url sends nothing, and takes no headers', async () => {
+it('url takes no --header: it sends nothing', async () => {
   const { status, stderr } = await run(['url', 'http://127.0.0.1:1', '--header', 'X-A: 1'])
   expect(status).toBe(2)
   expect(stderr).toContain('There is no flag --header.')

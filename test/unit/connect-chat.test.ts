@@ -14,7 +14,7 @@ const withChat = [
   ...ownServers.map((release) => ({ release, inner: undefined, where: release })),
 ]
 
-// ms. An orchestrator notices in less time that its own connection was refused.
+// ms. Longer than an orchestrator takes to notice a refusal of its connection.
 const settle = 400
 
 async function use(terminal: TerminalConnection): Promise<void> {

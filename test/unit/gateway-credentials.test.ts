@@ -54,7 +54,7 @@ async function start(release: TestRelease = 'terminals@0.2.2', faults: TestFault
   return Object.assign(refusals, served, { upstream })
 }
 
-/** Starts a gateway that passes the tokens of its clients on in a header, to a front that accepts only one. */
+/** Starts a gateway that passes its clients' tokens on in a header, to a reverse proxy that accepts one. */
 async function startBehindFront() {
   const upstream = await upstreamOf({ release: 'open-terminal@0.14.5' })
   const front = { valid: 'one' }

@@ -66,7 +66,7 @@ describe('a client that hands back its generation', () => {
     await resume(gateway, id, 0, { generation: second.attached.generation })
   })
 
-  it.each([1, '', null, true, {}])('of %j hands back none', async (generation) => {
+  it.each([1, '', null, true, {}])('as %j gets a new one', async (generation) => {
     const gateway = await startGateway()
     const id = await createAs(gateway)
     const first = await resume(gateway, id, null)

@@ -212,7 +212,7 @@ describe('when a client leaves before its upstream has answered, the operator is
       {
         reason: 'upstream',
         status: 504,
-        error: { message: expect.stringContaining('the client has left, still asking for a session. ') },
+        error: { message: expect.stringContaining('the client has left while the gateway was asking for a session. ') },
       },
     ])
   })

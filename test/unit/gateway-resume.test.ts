@@ -54,7 +54,7 @@ describe('a client that names an offset', () => {
     const { gateway, id, print } = await parked('query \x1b[6n')
     await print('more \x1b[c')
     const client = await resume(gateway, id, offset)
-    // Of 18 bytes, 11 are in the tail, and clients have been sent 10.
+    // 18 bytes of output, 11 in the tail, 10 sent: 18 - 11, 10 - 7.
     expect(client.attached).toMatchObject({ offset: 7, replay: 3 })
     await until(() => output(client) === 'query more ')
   })

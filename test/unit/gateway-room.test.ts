@@ -78,14 +78,16 @@ describe('an upstream that has no place left', () => {
   ): Promise<ServedGateway> => {
     return startGateway({ maxSessionsPerUser: 20, ...options }, { release: 'open-terminal@0.14', ...server })
   }
-  /** Fills an upstream with sessions that users have left, in turn. Returns their ids, the first that was left first. */
+  /**
+   * Fills an upstream with sessions that users have left, in turn. Returns their ids, the first that was left first.
+   */
   async function fill(gateway: ServedGateway, ...users: string[]): Promise<string[]> {
     const ids: string[] = []
     while (gateway.upstream.sessions.length < PLACES) ids.push(await park(gateway, users[ids.length % users.length]))
     return ids
   }
 
-  it('gets one by the end of the session that the user left first', async () => {
+  it('gets one by ending the session that the user left first', async () => {
     const gateway = await limited()
     const [eve, first, ...others] = await fill(gateway, 'eve', 'ada')
     expect((await ask(gateway, 'POST')).status).toBe(200)
@@ -132,7 +134,7 @@ describe('an upstream that has no place left', () => {
   it.each([
     ['a page', { refuse: 429, body: '<html>429 Too Many Requests</html>', headers: { 'content-type': 'text/html' } }],
     ['JSON', { refuse: 429, body: '{"error":"Too many requests"}' }],
-  ])('is not what a proxy says that answers 429 with %s: nothing ends', async (_, create) => {
+  ])("is not assumed from a proxy's 429 with %s: no session ends", async (_, create) => {
     const faults: TestFaults = {}
     const gateway = await limited({ faults }, { retry: { attempts: 1 } })
     const parked = [await park(gateway), await park(gateway), await park(gateway, 'eve')]

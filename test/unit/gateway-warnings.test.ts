@@ -113,7 +113,7 @@ describe('an `authorize` that returns', () => {
     ['an empty object', {}, '`userId` must be a string, got undefined'],
     ['a user id that is a number', { ...OPTIONS, userId: 42 }, '`userId` must be a string, got number'],
     ['an empty user id', { ...OPTIONS, userId: '' }, '`userId` must not be empty'],
-    ['a user id with a letter that no header can have', { ...OPTIONS, userId: 'Łucja' }, '`userId` must be a header: '],
+    ['a user id with a letter that no header can have', { ...OPTIONS, userId: 'Łucja' }, '`userId` must fit a header'],
     ['a key that is a number', { ...OPTIONS, key: 7 }, '`key` must be a string'],
     ['an unknown auth type', { ...OPTIONS, authType: 'basic' }, '`authType` must be one of '],
     ['no base', { ...OPTIONS, base: undefined }, '`base` must be an absolute http(s) or ws(s) URL: got undefined'],
@@ -193,7 +193,7 @@ describe('an `authorize` that', () => {
       /failed: Error at \/a\.js:1:2\. /,
     ],
     ['nothing', () => undefined, /failed: a value of the type undefined\. /],
-  ])('throws %s is a warning that does not show what it says', async (_, thrown, message) => {
+  ])('throws %s causes a warning that does not quote it', async (_, thrown, message) => {
     const warnings = recordWarnings()
     const gateway = await startGateway({
       authorize: () => {
@@ -209,7 +209,7 @@ describe('an `authorize` that', () => {
     expect(warnings[0]?.message).toContain('To refuse a client, throw a TerminalError')
   })
 
-  it('does not answer in time is a warning', async () => {
+  it('does not answer in time causes a warning', async () => {
     const warnings = recordWarnings()
     const gateway = await startGateway({ authTimeout: 20, authorize: () => new Promise(() => {}) })
     expect((await ask(gateway, 'POST')).status).toBe(503)

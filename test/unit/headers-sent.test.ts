@@ -187,7 +187,7 @@ describe('a front', () => {
     expect((await probe(front.url)).ok).toBe(false)
   })
 
-  it('that wants basic auth is passed by the probe without a key', async () => {
+  it('with basic auth lets a probe through with that and no key', async () => {
     const upstream = await upstreamOf({ ...PROBED, key: '' })
     const front = await startFront(upstream, BASIC)
     const report = await probe(front.url, { ...PATIENT, key: undefined, authType: 'none', headers: BASIC })

@@ -113,7 +113,7 @@ describe('the headers of the caller', () => {
     ['a value with NUL', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': 'canary\0' }],
     [
       'a value that is not Latin-1',
-      '`headers.X-A` must be a header: no characters above U+00FF, no blanks at the ends',
+      '`headers.X-A` must fit a header: no characters above U+00FF, no blanks at the ends',
       { 'X-A': 'canary 用户' },
     ],
     ['a value that is empty', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': '' }],

@@ -19,7 +19,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['lib', 'screen', 'upstream', 'terminal', 'probe', 'testing'],
 }
 
-/** Close codes stand in one list. These have the numbers of terminal modes, and the servers for tests use nothing of the rest. */
+/**
+ * Close codes stand in one list. These have the numbers of terminal modes, and the servers for tests use nothing of the
+ * rest.
+ */
 const LIST_OF_CLOSE_CODES = join('upstream', 'close-codes.ts')
 const OTHER_NUMBERS = ['modes.ts', 'queries.ts'].map((name) => join('screen', name))
 
@@ -118,6 +121,20 @@ describe('the guide to the house', () => {
 
 const tests = fileURLToPath(new URL('..', import.meta.url))
 const testFiles = readdirSync(tests, { recursive: true, encoding: 'utf8' }).filter((path) => /\.m?ts$/.test(path))
+
+it('no comment is wider than 120 columns', () => {
+  const folder = join(tests, '..')
+  const paths = readdirSync(source, { recursive: true, encoding: 'utf8' }).map((path) => `src/${path}`)
+  const wide = [...paths, ...testFiles.map((path) => `test/${path}`)]
+    .filter((path) => /\.m?ts$/.test(path))
+    .flatMap((path) =>
+      readFileSync(join(folder, path), 'utf8')
+        .split('\n')
+        .filter((line) => line.length > 120 && /^ *(?:\/\/|\/?\*)/.test(line))
+        .map((line) => `${path}: ${line}`),
+    )
+  expect(wide).toEqual([])
+})
 
 describe('the tests', () => {
   it.each(testFiles)(`%s has at most ${LONGEST_TEST} lines`, (path) => {

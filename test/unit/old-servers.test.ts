@@ -45,7 +45,7 @@ function questions(upstream: TestUpstream): string[] {
 // PROTOCOL 5.9
 describe('a paste into a program that does not read', () => {
   it.each<TestRelease>(['open-terminal@0.8.1', OLD, 'terminals@0.0.2', 'terminals@0.0.3'])(
-    'is refused on %s, and the shell lives',
+    'stalls on %s, and the shell lives',
     async (release) => {
       useClock()
       const { terminal, upstream, session } = await open({ release, shell: busy })
@@ -153,7 +153,7 @@ describe('a client of a proxy whose input stalls', () => {
 })
 
 describe('a gateway in front of an old server', () => {
-  it('paces the input of its clients, says so, and reports what was dropped', async () => {
+  it('paces the input, tells its clients so, and reports what was dropped', async () => {
     const events: ParkedEvent[] = []
     const listener = (event: unknown): void => void events.push(event as ParkedEvent)
     subscribe('terminal-upstream:parked', listener)
@@ -197,7 +197,7 @@ describe('a gateway in front of an old server', () => {
     expect(statuses).toEqual([])
   })
 
-  it('sees the Ctrl-C of a plain client whose paste waits', async () => {
+  it('passes on Ctrl-C of a plain client whose paste waits', async () => {
     const gateway = await startGateway({}, { release: OLD, shell: busy })
     const id = await createAs(gateway)
     const { ws } = await attachAs(gateway, id)

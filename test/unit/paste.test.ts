@@ -97,7 +97,7 @@ describe('input', () => {
     }
   })
 
-  it('is no paste any more once the program does not want it', () => {
+  it('is no paste any more once bracketed paste is off', () => {
     const paste = after(ON)
     paste.onInput(bytesOf(`${START}text`))
     paste.onOutput(bytesOf(OFF))

@@ -91,7 +91,7 @@ describe('probeUpstream for a page', () => {
     expect(await probe(url, PAGE)).toMatchObject({ ok: false, advice: like(/^Put a gateway of this package/) })
   })
 
-  it('finds that a proxy requires a header of WebSockets', async () => {
+  it('finds that a proxy wants a header with WebSockets', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
     const base = await gateway(upstream, {
       passes: ({ headers }) => 'authorization' in headers,

@@ -65,9 +65,9 @@ describe('probeUpstream', () => {
 const HTML = { 'content-type': 'text/html' }
 const TEXT = { 'content-type': 'text/plain' }
 
-/** Returns where an answer redirects to. */
+/** Returns the headers of a redirect. */
 const to = (location: string): Record<string, string> => ({ location })
-/** Returns the login that a proxy wants. */
+/** Returns the headers of a proxy that wants a login. */
 const login = (challenge: string): Record<string, string> => ({ ...HTML, 'www-authenticate': challenge })
 
 // What a request with this answer shows of the server, by itself or from the table of causes.

@@ -20,7 +20,9 @@ const clauses = [...read('src/upstream/PROTOCOL.md').matchAll(/^- \*\*(\d+\.\d+)
   ([, clause]) => `${clause}`,
 )
 
-/** Returns the clauses that a file cites, in the form `PROTOCOL 1.2`, `PROTOCOL 1.2 and 1.3` or `PROTOCOL 1.2 to 1.4`. */
+/**
+ * Returns the clauses that a file cites, in the form `PROTOCOL 1.2`, `PROTOCOL 1.2 and 1.3` or `PROTOCOL 1.2 to 1.4`.
+ */
 function citationsOf(path: string): string[] {
   const citations = read(path).matchAll(/PROTOCOL ((?:\d+\.\d+(?:, | and | to )?)+)/g)
   return [...citations].flatMap(([, list]) => {

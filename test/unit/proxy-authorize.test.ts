@@ -236,7 +236,7 @@ describe('authorize', () => {
     expect(await closed).toEqual({ code: 4003, reason: 'Terminal instance not reachable' })
     expect(await summaryOf(proxy)).toMatchObject({
       endedBy: 'proxy',
-      error: { code: 'ERR_TERMINAL_TIMEOUT', message: '`authorize` has not answered within 50 ms' },
+      error: { code: 'ERR_TERMINAL_TIMEOUT', message: '`authorize` has not answered within 50 ms (authTimeout)' },
     })
   })
 

@@ -61,7 +61,7 @@ describe('refusalFor', () => {
     })
   })
 
-  it('returns 4003 without a reason for any other value', () => {
+  it('returns 4003 without a reason for what is no TerminalError', () => {
     fc.assert(
       fc.property(fc.oneof(fc.anything(), fc.string().map(Error)), (error) => {
         expect(refusalFor(error)).toEqual({ code: 4003, reason: '' })

@@ -210,7 +210,9 @@ function unfinished(length: number): Buffer {
   return frame
 }
 
-/** Connects, sends a first text message and a message that never ends, and returns what came when the connection ends. */
+/**
+ * Connects, sends a first text message and a message that never ends, and returns what came when the connection ends.
+ */
 async function sendUnfinished({ url }: Proxy, first: string, length: number): Promise<Buffer> {
   const { port } = new URL(url)
   const socket: Socket = connect({ port: Number(port), allowHalfOpen: true })

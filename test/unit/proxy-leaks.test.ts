@@ -27,14 +27,14 @@ function listenersOf(ws: WebSocket): Record<string, number> {
   return Object.fromEntries(ws.eventNames().map((name) => [String(name), ws.listenerCount(name)]))
 }
 
-interface OpenTerminal {
+interface OpenedTerminal {
   readonly ws: WebSocket
   readonly session: TestSession
   readonly abort: AbortController
 }
 
 /** Ways to end an open terminal. */
-const ends: Record<string, (terminal: OpenTerminal) => unknown> = {
+const ends: Record<string, (terminal: OpenedTerminal) => unknown> = {
   'the client drops': ({ ws }) => ws.terminate(),
   'the client resets': ({ ws }) => tcpOf(ws).resetAndDestroy(),
   'the client closes': ({ ws }) => ws.close(1000, 'bye'),

@@ -98,8 +98,8 @@ describe('proxyTerminal', () => {
       end(client, upstream)
       await summary
       expect(socket.eventNames()).toEqual(listeners)
-      // The upstream and the client run in this process. Their timers end within the time limit of this test, and those of
-      // the proxy would not. (`expect.poll` would add a timer.)
+      // The upstream and the client run in this process. Their timers end within the time limit of this test, and those
+      // of the proxy would not. (`expect.poll` would add a timer.)
       while (runningTimers() > 0) await turn()
     },
     3_000,

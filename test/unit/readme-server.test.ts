@@ -11,7 +11,10 @@ import { afterwards, rejection, until, upstreamOf } from '../support/upstream.ts
 
 const server = allBlocks.find(({ mark }) => mark === 'file: test/examples/gateway.mjs')?.code ?? ''
 
-/** Runs the complete server of the gateway page, changed by `change`, in a process. Returns its URL and what it writes on stderr. */
+/**
+ * Runs the complete server of the gateway page, changed by `change`, in a process. Returns its URL and what it writes
+ * on stderr.
+ */
 async function run(change: (code: string) => string, upstream: string, key: string): Promise<[string, () => string]> {
   const folder = await mkdtemp(join(tmpdir(), 'readme-'))
   const src = (name: string): string => new URL(`../../src/${name}`, import.meta.url).pathname

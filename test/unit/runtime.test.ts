@@ -12,7 +12,10 @@ function greet(): Promise<string> {
   return serve((server) => server.on('request', (_request, response) => response.end('grüezi')))
 }
 
-/** Takes names away from the global object. That of Node, which has all of them, is still there: in Jest, it is another one. */
+/**
+ * Takes names away from the global object. That of Node, which has all of them, is still there: in Jest, it is another
+ * one.
+ */
 function takeAway(...names: string[]): void {
   const ofNode = { fetch, AbortController, setImmediate, TextDecoder, TextEncoder }
   vi.spyOn(process, 'getBuiltinModule').mockReturnValue({ runInThisContext: () => ofNode })

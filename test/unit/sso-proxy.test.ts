@@ -105,7 +105,7 @@ describe.each(PROXIES)('a 401 of a proxy in between, with %s,', (_what, type, bo
 
 // PROTOCOL 2.3
 it.each(['Invalid API key', 'Invalid token', 'Missing Authorization header'])(
-  'a 401 with %j is the word of a server, and ends the tries to delete after a second one',
+  "a 401 with %j is the server's own: after a second one, no DELETE follows",
   async (detail) => {
     const upstream = await upstreamOf()
     const sso = await ssoInFrontOf(upstream)

@@ -165,18 +165,15 @@ describe('a terminal behind a gateway whose connection drops', () => {
 })
 
 describe('a server that is no gateway', () => {
-  it.each(releases)(
-    '%s gets one more field in the auth frame, and a cut ends the terminal as before',
-    async (release) => {
-      const upstream = await upstreamOf({ release })
-      const relay = await relayTo({ base: upstream.url })
-      const terminal = await connectTerminal({ ...clientOf(upstream), base: relay.base })
-      const auth = upstream.requests.flatMap(({ frames }) => frames).find((frame) => String(frame).includes('auth'))
-      expect(JSON.parse(String(auth))).toEqual({ type: 'auth', token: 'sk-canary', offset: null })
-      relay.cut('reset')
-      expect(await terminal.closed).toMatchObject({ code: 1006, cause: 'lost' })
-    },
-  )
+  it.each(releases)('%s gets `offset` in the auth frame, and a cut ends the terminal', async (release) => {
+    const upstream = await upstreamOf({ release })
+    const relay = await relayTo({ base: upstream.url })
+    const terminal = await connectTerminal({ ...clientOf(upstream), base: relay.base })
+    const auth = upstream.requests.flatMap(({ frames }) => frames).find((frame) => String(frame).includes('auth'))
+    expect(JSON.parse(String(auth))).toEqual({ type: 'auth', token: 'sk-canary', offset: null })
+    relay.cut('reset')
+    expect(await terminal.closed).toMatchObject({ code: 1006, cause: 'lost' })
+  })
 
   it.each(['{"type":"attached"}', '{"type":"attached","offset":"1"}', '{"type":"other","offset":1}', 'text'])(
     'whose first text frame is %s has it in its output, as before',

@@ -62,7 +62,7 @@ describe('the fault expire (PROTOCOL 2.9)', () => {
     expect(await expired.send(upstream, 'GET', '/nowhere')).toBe('502')
   })
 
-  it('resets a handshake on a forgotten connection', async () => {
+  it('resets a handshake that reuses the connection', async () => {
     const upstream = await start({ faults: { list: 'expire' } })
     const { id } = await create(upstream)
     const { agent, send } = keepAliveClient()

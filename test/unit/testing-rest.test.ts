@@ -151,7 +151,7 @@ describe.each(orchestrators)('%s', (release) => {
 })
 
 describe.each(ownServers)('%s', (release) => {
-  it('names the method that it allows', async () => {
+  it('names the allowed method in Allow', async () => {
     const { url } = await start({ release })
     for (const [path, allowed] of [
       [API, 'POST'],

@@ -47,7 +47,10 @@ async function logIn(password = 'let-me-in') {
   await page.click('text=Log in')
 }
 
-/** Resolves with the lines of the screen, without the blanks at their ends: without a PTY, a new line begins below the last. */
+/**
+ * Resolves with the lines of the screen, without the blanks at their ends: without a PTY, a new line begins below the
+ * last.
+ */
 async function screen() {
   const rows = await page.locator('.xterm-rows > div').allTextContents()
   return rows.map((row) => row.replaceAll('\u00a0', ' ').trim())

@@ -1,4 +1,5 @@
-// Tests in a real Chromium that the pages and the server of the gateway page work with Vite, as their reader starts them.
+// Tests in a real Chromium that the pages and the server of the gateway page work with Vite, as their reader starts
+// them.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startTestUpstream } from 'terminal-upstream/testing'

@@ -1,5 +1,6 @@
-// `npm run demo:web` runs this: a page with xterm.js, and a gateway that gives the page a terminal. The page never sees the
-// key of the upstream, which is the server that UPSTREAM and UPSTREAM_KEY name, or the test upstream with a real `sh`.
+// `npm run demo:web` runs this: a page with xterm.js, and a gateway that gives the page a terminal. The page never sees
+// the key of the upstream, which is the server that UPSTREAM and UPSTREAM_KEY name, or the test upstream with a real
+// `sh`.
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'

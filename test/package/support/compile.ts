@@ -8,8 +8,8 @@ const compiler = join(repository, 'node_modules', 'typescript', 'bin', 'tsc')
 /** The options of a TypeScript project that differ between the tests. */
 export interface Project {
   /**
-   * With `bundler`, TypeScript does not resolve `require`; with `preserve`, it does. With `node10`, as before 4.7, it reads
-   * `typesVersions` instead of `exports`.
+   * With `bundler`, TypeScript does not resolve `require`; with `preserve`, it does. With `node10`, as before 4.7, it
+   * reads `typesVersions` instead of `exports`.
    */
   module: 'nodenext' | 'node16' | 'bundler' | 'preserve' | 'node10'
   lib: string[]
