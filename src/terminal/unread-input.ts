@@ -1,7 +1,8 @@
 import { TTY_BYTES, UNREAD_BYTES } from '../upstream/protocol.ts'
 
-// What may be unread before the output is compared with them, which costs time, on a server that may take all
-// input. Typed commands stay below.
+// On a server that may take all input, output is compared, which costs time, from a paste on, or when so much is unread.
+// Typed commands stay below.
+const PASTE_BYTES = 256
 const COMPARE_FROM_BYTES = UNREAD_BYTES / 2
 
 // What output has to repeat in a row. A clock or a spinner repeats fewer of them by chance.
@@ -30,12 +31,14 @@ interface Comparison {
   place: Place
   /** The last characters of the output. */
   readonly last: LastCharacters
-  /** The place in the input up to which the output has repeated it without a gap; 0 for none. */
-  followed: number
-  /** How many characters were repeated there, in a row. */
-  length: number
+  /** The first place after these in the input; 0 for none. */
+  found: number
+  /** How many times in a row that place was the next one. */
+  inRow: number
   /** Whether the character before was part of a proof. */
   isProof: boolean
+  /** Where the paste begins in the input that the comparison began with. What was typed before has no proof. */
+  paste: number
 }
 
 /**
@@ -81,8 +84,9 @@ export class UnreadInput {
     this.#first -= old
     if (this.#comparison) {
       this.#comparison.index = undefined
-      this.#comparison.followed -= old
-    }
+      this.#comparison.found -= old
+      this.#comparison.paste -= old
+    } else if (data.length >= PASTE_BYTES) this.#compareFrom(this.#characters.length)
     for (const byte of data) {
       this.#sent += 1
       if (!isCharacter(byte)) continue
@@ -97,14 +101,7 @@ export class UnreadInput {
    */
   onOutput(data: Uint8Array, isOld: boolean): boolean {
     if (!this.#comparison && this.unrepeated < (isOld ? 1 : COMPARE_FROM_BYTES)) return false
-    const comparison = (this.#comparison ??= {
-      index: undefined,
-      place: 'text',
-      last: new LastCharacters(),
-      followed: 0,
-      length: 0,
-      isProof: false,
-    })
+    const comparison = this.#comparison ?? this.#compareFrom(0)
     const index = (comparison.index ??= new CharacterIndex(this.#characters))
     const before = this.#read
     for (const byte of data) {
@@ -121,24 +118,20 @@ export class UnreadInput {
     if (comparison.isProof && this.#characters[this.#first] === character) this.#first += 1
     else {
       if (comparison.isProof) comparison.last.clear(character)
-      this.#follow(character, index, comparison)
-      const { followed, length } = comparison
-      comparison.isProof = followed > this.#first && (followed - this.#first <= NEAR_CHARS || length >= 2 * PROOF_CHARS)
+      const found = index.find(comparison.last)
+      comparison.inRow = found === comparison.found + 1 ? comparison.inRow + 1 : 1
+      comparison.found = found
+      const lastProof = Math.max(this.#first, comparison.paste)
+      comparison.isProof = found > lastProof && (found - lastProof <= NEAR_CHARS || comparison.inRow > PROOF_CHARS)
       if (!comparison.isProof) return
-      this.#first = followed
+      this.#first = found
     }
     this.#read = Number(this.#offsets[this.#first - 1])
   }
 
-  /** Follows the output where it repeats the input, or finds the first place where it may. */
-  #follow(character: number, index: CharacterIndex, comparison: Comparison): void {
-    if (comparison.followed > this.#first && this.#characters[comparison.followed] === character) {
-      comparison.followed += 1
-      comparison.length += 1
-    } else {
-      comparison.followed = index.find(comparison.last)
-      comparison.length = PROOF_CHARS
-    }
+  #compareFrom(paste: number): Comparison {
+    const last = new LastCharacters()
+    return (this.#comparison = { index: undefined, place: 'text', last, found: 0, inRow: 0, isProof: false, paste })
   }
 }
 

@@ -133,12 +133,26 @@ describe('output', () => {
 })
 
 describe('the comparison', () => {
+  /** Types text, which is never so much at once as a paste. */
+  function typeInto(unread: UnreadInput, text: string): void {
+    for (let at = 0; at < text.length; at += 255) unread.push(bytesOf(text.slice(at, at + 255)))
+  }
+
   it.each([0, 1])('begins with 8192 unread bytes: %i less', (less) => {
     const unread = new UnreadInput()
-    unread.push(bytesOf('abcdefgh'.padEnd(COMPARE_FROM - less, '-')))
+    typeInto(unread, 'abcdefgh'.padEnd(COMPARE_FROM - less, '-'))
     expect(print(unread, 'abcdefgh')).toBe(less === 0)
     expect(unread.unrepeated).toBe(less === 0 ? COMPARE_FROM - 8 : COMPARE_FROM - 1)
     expect(unread.bytes).toBe(COMPARE_FROM - less)
+  })
+
+  it('begins with a paste of 256 bytes, and what was typed before it proves nothing', () => {
+    const unread = new UnreadInput()
+    typeInto(unread, 'abcdefgh'.padEnd(1_000, '-'))
+    unread.push(bytesOf('ijklmnop'.padEnd(256, '=')))
+    expect(print(unread, 'abcdefgh')).toBe(false)
+    expect(print(unread, '\r\nijklmnop')).toBe(true)
+    expect(unread.unrepeated).toBe(256 - 8)
   })
 
   it('begins with the first byte on a server that is known to be old', () => {
@@ -157,15 +171,16 @@ describe('the comparison', () => {
     expect(print(unread, 'efgh')).toBe(false)
   })
 
-  it('finds numbered lines that are alike otherwise, when the first of them were repeated before it began', () => {
+  it('keeps up with numbered lines that are alike otherwise, however late their program begins to repeat them', () => {
     const unread = new UnreadInput()
-    const lines = Array.from({ length: 300 }, (_, index) => `${index} ${'0123456789'.repeat(6)}\n`)
-    const [before, after] = [lines.slice(0, 120).join(''), lines.slice(120).join('')]
-    unread.push(bytesOf(before))
-    expect(print(unread, before)).toBe(false)
-    unread.push(bytesOf(after))
-    print(unread, after)
-    expect(unread.unrepeated).toBe('\n'.length)
+    typeInto(unread, 'head -c 20000 | tee copy\r')
+    const lines = Array.from({ length: 250 }, (_, index) => `${index} ${'0123456789'.repeat(6)}\n`)
+    for (const size of [1, 20, 100, 129]) {
+      const next = lines.splice(0, size).join('')
+      for (let at = 0; at < next.length; at += 1024) unread.push(bytesOf(next.slice(at, at + 1024)))
+      print(unread, next)
+      expect(unread.unrepeated).toBeLessThan(100)
+    }
   })
 
   it('goes on after it has begun, also when fewer bytes are unread', () => {
