@@ -99,7 +99,7 @@ export function explainThrown(thrown: unknown, mayQuote: boolean): ClientRefusal
 function toError(thrown: unknown): Error {
   return isError(thrown)
     ? thrown
-    : new Error('A value was thrown that is not an Error: see its cause', { cause: thrown })
+    : new Error('The thrown value (see `cause`) is no Error: throw one', { cause: thrown })
 }
 
 // Not `instanceof`: an error may be of another realm.

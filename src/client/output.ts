@@ -178,7 +178,7 @@ export class ClientOutput implements Sink {
 // the large one only while no other session has output.
 const SHARE_ALONE_BYTES = 512 * 1024
 const SHARE_IN_COMPANY_BYTES = 64 * 1024
-// After the last output of another session: people stop to think between two keys.
+// How long a session counts after output: people stop to think between two keys.
 const COMPANY_STAYS_MS = 10_000
 
 // The output that has begun the latest turn.

@@ -39,7 +39,7 @@ export class Admission {
 
   /**
    * Calls `attach` as soon as a client may attach: at once if nobody has done so lately, and otherwise so late that
-   * those who do it in a loop take no more than a share of time and memory. Resolves with `undefined` if another client
+   * clients that do it in a loop take little time and memory. Resolves with `undefined` if another client
    * comes meanwhile: that one would take over.
    */
   async enter<T>(signal: AbortSignalLike, attach: () => T): Promise<T | undefined> {

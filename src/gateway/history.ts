@@ -109,7 +109,7 @@ export class History {
     return copyOf(pieces)
   }
 
-  /** Keeps at least this many bytes from now on. */
+  /** Keeps the last `most` bytes from now on. */
   limit(most: number): void {
     this.#most = most
     this.trim()

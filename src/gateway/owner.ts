@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { BRIEFLY_MS, withDeadline } from '../lib/deadline.ts'
-import type { Credentials, RenewedOptions } from '../upstream/credentials.ts'
+import type { Credentials, RenewedOptions } from '../upstream/renewed-credentials.ts'
 import { terminalError } from '../upstream/failures.ts'
 import type { UpstreamOptions } from '../upstream/options.ts'
 import { deleteSession, lookUpSession } from '../upstream/sessions.ts'

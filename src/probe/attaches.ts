@@ -44,7 +44,7 @@ export async function checkShapes(context: Context, check: Check): Promise<void>
   }
 }
 
-/** Attaches in one way, to a new session, or for some ways to one that does not exist. */
+/** Attaches as `shape` says, to a new session, or to one that does not exist. */
 async function checkShape(context: Context, shape: ProbeShape, keyInUrl: boolean): Promise<ProbeOutcome> {
   const { facts } = context
   if (shape === 'token+frame' && !context.keyMayShow) return skipped('no key that may go into the URL')
@@ -67,7 +67,7 @@ async function checkShape(context: Context, shape: ProbeShape, keyInUrl: boolean
   })
 }
 
-/** Calls `use` with a new session, and deletes it. Skips the check if there is no session to be had. */
+/** Calls `use` with a new session, and deletes it. Skips the check if it cannot get one. */
 async function inNewSession(context: Context, use: (sessionId: string) => Promise<Found>): Promise<Found> {
   if (!(await deleteLeftovers(context))) return skipped('earlier sessions cannot be deleted')
   let sessionId: string

@@ -133,7 +133,7 @@ export async function useSession<T>(
 }
 
 /**
- * Deletes a session, on the word of the probe, which has created it, or notes why that is not possible. Ignores the
+ * Deletes a session, which the probe has created, or notes why that failed. Ignores the
  * caller's signal: no session may stay behind.
  */
 async function deleteSession(context: Context, sessionId: string, mayBeGone: boolean): Promise<void> {

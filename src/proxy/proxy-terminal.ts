@@ -137,7 +137,7 @@ const NEVER_OF_AUTHORIZE = OF_CONNECT.filter((name) => !TERMINAL_OPTIONS.include
 /** Returns of which kind the options are. Throws if they are of both: something of them would be ignored. */
 function isOfAuthorize(options: ProxyOptions): options is AuthorizeOptions {
   assertKnown('proxyTerminal', options, [...ONLY_OF_AUTHORIZE, ...OF_CONNECT])
-  // One that is undefined is a mistake: without it, every client would get a shell.
+  // `authorize: undefined` must fail: without one, every client would get a shell.
   const isIt = 'authorize' in options
   const others = isIt ? NEVER_OF_AUTHORIZE : ONLY_OF_AUTHORIZE
   const wrong = Object.entries(options).find(([name, value]) => value !== undefined && others.includes(name))

@@ -38,7 +38,7 @@ export class Sequence {
   asks = false
   /** Whether a parameter has parts, which are separated by colons. */
   hasParts = false
-  /** The body of an escape or control sequence, which is `body` from `from` to `to`. */
+  /** Holds the body of an escape or control sequence, from `from` to before `to`. */
   body: Buffer = NO_BYTES
   from = 0
   to = 0

@@ -57,7 +57,7 @@ export class SequenceParser {
   // The unfinished sequence, if `#isOpen`; otherwise the one before.
   #sequence = new Sequence()
   #isOpen = false
-  // The body of the unfinished escape or control sequence as far as earlier calls got it.
+  // What earlier calls got of the body of the unfinished escape or control sequence.
   #early: Buffer = NO_BYTES
   // The bytes of its body so far.
   #length = 0

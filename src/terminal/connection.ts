@@ -7,7 +7,7 @@ import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'
 import { closeError, isBareClose, terminalError } from '../upstream/failures.ts'
 import { HEARTBEAT } from '../upstream/protocol.ts'
-import { isKnownToTakeAllInput, takesAllInput } from '../upstream/input.ts'
+import { isKnownToTakeAllInput, takesAllInput } from '../upstream/takes-all-input.ts'
 import { lookUpSession, type SessionRequestOptions } from '../upstream/sessions.ts'
 import { withoutQuery, wsUrlFor } from '../upstream/url.ts'
 import type { Attempt, Dialled } from './dial.ts'
@@ -158,7 +158,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
 
   onSilence(timer: SilenceTimer): void {
     if (timer === this.#upkeep) this.#upkeep = undefined
-    // While a slow reader holds the server back, the shell's last output has not arrived.
+    // While a slow reader holds the server back, the last output may not have arrived.
     else if (this.isPaused()) return this.#exits.reset()
     // A network may drop the connection without a word. So a server that answers is asked soon after some traffic.
     if (this.#isKept) this.#heartbeat.onSilence()

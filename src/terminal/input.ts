@@ -1,7 +1,7 @@
 import { wrongType } from '../lib/arguments.ts'
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import type { TerminalError } from '../lib/errors.ts'
-import { bytesOf } from '../lib/runtime.ts'
+import { bytesOf } from '../lib/globals.ts'
 import { terminalError } from '../upstream/failures.ts'
 import { PACE, UNREAD_BYTES } from '../upstream/protocol.ts'
 import { InputWindow, isInterrupt, type InputPart } from './input-window.ts'
@@ -194,7 +194,7 @@ export class Input {
       this.#owner.send(String(text.data)).then(text.resolve, text.reject)
     }
     const rest = Math.max(entry.since, this.#limited.lastProof) + PROOF_TIMEOUT_MS - performance.now()
-    // Nobody's word: on such a server, more input may end a shell that lives.
+    // Only this input is given up, and the shell stays: on such a server, more input may end it.
     if (rest <= 0) throw this.#stalledError(entry, 'for 30 s, no program has shown that it reads them')
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, rest)

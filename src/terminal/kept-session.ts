@@ -1,4 +1,4 @@
-import { globalWith } from '../lib/runtime.ts'
+import { globalWith } from '../lib/globals.ts'
 import { CLOSE_DROPPED, CLOSE_GOING_AWAY, CLOSE_TRY_AGAIN, CLOSE_UNAUTHORIZED } from '../upstream/close-codes.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
 

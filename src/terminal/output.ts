@@ -1,5 +1,5 @@
 import { wrongType } from '../lib/arguments.ts'
-import { globalWith } from '../lib/runtime.ts'
+import { globalWith } from '../lib/globals.ts'
 import { WaterMark, type FlowControl } from '../lib/water-mark.ts'
 import type { KeptSession } from './kept-session.ts'
 import type { Receiver } from './socket.ts'

@@ -1,4 +1,4 @@
-import { bytesOf } from '../lib/runtime.ts'
+import { bytesOf } from '../lib/globals.ts'
 
 /** Begins each sequence that changes a mode. */
 export const ESCAPE = 0x1b

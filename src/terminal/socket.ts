@@ -1,4 +1,4 @@
-import { bytesOf } from '../lib/runtime.ts'
+import { bytesOf } from '../lib/globals.ts'
 import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { CLOSE_DROPPED, CLOSE_NORMAL } from '../upstream/close-codes.ts'

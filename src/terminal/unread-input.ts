@@ -1,7 +1,7 @@
 import { TTY_BYTES, UNREAD_BYTES } from '../upstream/protocol.ts'
 
-// On a server that may take all input, output is compared, which costs time, from a paste on, or when so much is unread.
-// Typed commands stay below.
+// On a server that may take all input, output is compared, which costs time, from a paste on, or when so much is
+// unread. Typed commands stay below.
 const PASTE_BYTES = 256
 const COMPARE_FROM_BYTES = UNREAD_BYTES / 2
 

@@ -1,4 +1,4 @@
-import { globalWith } from '../lib/runtime.ts'
+import { globalWith } from '../lib/globals.ts'
 import { LONGEST_ANSWER_CHARS, type SendHttp } from './http.ts'
 
 /** The transport of browsers, workers and Bun. */

@@ -44,6 +44,7 @@ export interface UpstreamAddonOptions {
 // Ctrl-C seems to have no effect.
 const HIGH_WATER = 128 * 1024
 const LOW_WATER = 32 * 1024
+
 const LARGEST_SIZE = 65_535
 
 // A style sheet can change both for this class.

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 const repository = new URL('../../', import.meta.url)
-const folders = readdirSync(new URL('src', repository)).map((name) => `src/${name}/README.md`)
+const readmes = readdirSync(new URL('src', repository)).map((name) => `src/${name}/README.md`)
 
 /** The pages for users, relative to the repository. */
 export const PAGES: readonly string[] = [
   'README.md',
-  ...folders.filter((path) => existsSync(new URL(path, repository))).sort(),
+  ...readmes.filter((path) => existsSync(new URL(path, repository))).sort(),
 ]
 
 /** A fenced block of a page. */

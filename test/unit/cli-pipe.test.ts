@@ -94,7 +94,7 @@ describe('attach in a pipe', () => {
     expect(upstream.sessions).toEqual([])
   })
 
-  it('ends with 141 when the reader goes after the shell has ended', async () => {
+  it('ends with 141 when the pipe breaks after the shell has ended', async () => {
     const upstream = await upstreamOf({ shell: flooding, release: NEWEST })
     const { host, status } = start(['attach', upstream.url, ...user], { piped: 'x' })
     host.stdout.stick()

@@ -105,7 +105,7 @@ describe('the queue of a client', () => {
     expect(ended).toEqual([70])
   })
 
-  it('makes the client wait after its share of a turn even when it is closed', async () => {
+  it('once closed, still makes the client wait after its share of a turn', async () => {
     const { isPaused, queue } = queueOf()
     queue.close()
     for (let index = 0; index < 64; index += 1) queue.push(Buffer.from('x'), true)

@@ -81,7 +81,7 @@ const later = async (ms: number): Promise<void> => void (await vi.advanceTimersB
 
 describe('input to a server that takes all of it', () => {
   // PROTOCOL 5.5
-  it('leaves as a full frame only 4 ms after the frame before, however small that was', async () => {
+  it('leaves as a full frame at least 4 ms after the last one, however small that was', async () => {
     const { input, frames } = inputOf(true, {}, true)
     void input.write(new Uint8Array(1))
     await later(3)

@@ -4,7 +4,7 @@ import { connectTerminal, createTerminalSession } from '../../src/index.ts'
 import { statusError } from '../../src/upstream/failures.ts'
 import { rejection, upstreamOf, userOf } from '../support/upstream.ts'
 
-it('a key of the wrong type is told that it may be a function', async () => {
+it('the error for a `key` of the wrong type offers a function', async () => {
   const options: never = { base: 'http://127.0.0.1:1', userId: 'ada', key: {} } as never
   const { message } = await rejection(connectTerminal(options))
   expect(message).toBe('`key` must be a string, or a function that returns one, got object')

@@ -158,7 +158,7 @@ describe('probeUpstream whose signal aborts', () => {
     await expect(probing).rejects.toThrow('enough')
   }
 
-  it.each([undefined, 6, 7])('deletes its sessions, whichever takes long (%s)', async (slow) => {
+  it.each([undefined, 6, 7])('deletes its sessions (slow DELETE: %s)', async (slow) => {
     const deletions = Array.from({ length: 9 }, (_, index) => (index === slow ? { delay: 200 } : undefined))
     const upstream = await upstreamOf({ ...QUICK, authTimeout: 60_000, faults: { delete: deletions } })
     const isSilent = (): boolean => upstream.requests.filter(({ kind }) => kind === 'websocket').length >= 9

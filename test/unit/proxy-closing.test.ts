@@ -105,7 +105,7 @@ describe('explainThrown', () => {
     { closeReason: 'no' },
     Object.assign(() => {}, { message: 'no' }),
   ])('returns 4003 without a reason for %j, which is no error', (cause) => {
-    const error = new Error('A value was thrown that is not an Error: see its cause', { cause })
+    const error = new Error('The thrown value (see `cause`) is no Error: throw one', { cause })
     expect(explainThrown(cause, true)).toEqual({ code: 4003, reason: '', error })
   })
 

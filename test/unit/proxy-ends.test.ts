@@ -79,7 +79,7 @@ describe('proxyTerminal, when the upstream closes,', () => {
 
   // PROTOCOL 6.8
   it.each(['no such host postgres', 'Session not found at 10.0.3.7:8000'])(
-    'keeps a reason that no server gives, which may name a host, from the client, and not from the operator: %j',
+    'hides a reason that no known server gives (it may name a host) from the client, not from the operator: %j',
     async (closeReason) => {
       const { session, closed, served } = await joinOpen()
       session.close(1011, closeReason)

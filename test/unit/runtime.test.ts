@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { bytesOf } from '../../src/lib/runtime.ts'
+import { bytesOf } from '../../src/lib/globals.ts'
 import { loadWs } from '../../src/lib/ws.ts'
 import { sendHttp } from '../../src/upstream/http-fetch.ts'
 import { open } from '../support/terminal.ts'

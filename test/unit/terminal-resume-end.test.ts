@@ -53,7 +53,7 @@ describe('a terminal behind a gateway that cannot be resumed', () => {
     expect(await opened.terminal.closed).toMatchObject({ cause: 'lost', error: { code: 'ERR_TERMINAL_UNAVAILABLE' } })
   })
 
-  it('asks for the key before each try, also if that fails', async () => {
+  it('calls `key` before each try, also if it has thrown', async () => {
     const tries: string[] = []
     const key = (): string => {
       tries.push('try')

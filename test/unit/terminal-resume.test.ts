@@ -28,7 +28,7 @@ describe('a terminal behind a gateway whose connection drops', () => {
     expect(text()).toContain('before meanwhile after')
   })
 
-  it('is found out 16 s after typing, also where pings cannot be sent', async () => {
+  it('notices it 16 s after typing, also where pings cannot be sent', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     try {
       const opened = await openResumable({ WebSocket: browserSocket, keepAlive: 0 })

@@ -172,7 +172,7 @@ it.each(named([...old, ...current]))(
 )
 
 describe.each(named(current))("the output of the user's shell on %s", (_name, options) => {
-  it('exists while a client is attached', async () => {
+  it('exists only while it has a client', async () => {
     const upstream = await start(options)
     expect(await askOutput(upstream)).toEqual(NO_SHELL)
     const session = await create(upstream)

@@ -155,7 +155,7 @@ describe('terminals@0.2.2', () => {
     ['of the header, not of the query', { ...inContext('chat:2'), headers: CONTEXT }, OK],
     ['that is too long', inContext(`chat:${'x'.repeat(252)}`), 'open, 4004 context_id is too long'],
     ['with control characters', inContext('chat:\x07'), 'open, 4004 context_id contains control characters'],
-  ])('uses the context %s (PROTOCOL 3.7)', async (_which, shape, expected) => {
+  ])('reads a context %s (PROTOCOL 3.7)', async (_which, shape, expected) => {
     const upstream = await start({ ...quick, release: 'terminals@0.2.2' })
     const { id } = await create(upstream, CONTEXT)
     expect(await outcome(dial(upstream, id, shape))).toBe(expected)

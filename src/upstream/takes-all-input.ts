@@ -1,6 +1,6 @@
 import { Cancellation, type AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, BRIEFLY_MS, withDeadline } from '../lib/deadline.ts'
-import { withCredentials } from './credentials.ts'
+import { withCredentials } from './renewed-credentials.ts'
 import { statusError } from './failures.ts'
 import { asRecord, exchange, serverMessage } from './requests.ts'
 import { resolveEndpoint, type RequestOptions } from './options.ts'
