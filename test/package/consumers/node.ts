@@ -46,6 +46,8 @@ import {
   type ProxiedClient,
   type ProxyOptions,
   type ProxySummary,
+  type TerminalClient as ClientOfProxy,
+  type TerminalOptions as OptionsOfProxy,
 } from '../../../src/proxy.ts'
 import {
   startTestUpstream,
@@ -126,13 +128,15 @@ export function proxy(server: WebSocketServer): void {
     ...upstream,
     key: `${token}${request?.url}`,
   })
-  const found: AuthorizeOptions = { authorize: find, ...terminalOptions }
+  const ofGateway = (client: ClientOfProxy): Promise<UpstreamOptions> => find(client)
+  const shared: OptionsOfProxy = terminalOptions
+  const found: AuthorizeOptions = { authorize: find, ...shared }
   const options: ProxyOptions[] = [upstream, found]
   server.on('connection', async (client: WebSocket) => {
     const socket: ClientSocket = client
     const { endedBy, code, reason, error, ...counters }: ProxySummary = await proxyTerminal(socket, options[0] ?? found)
     const { bytesToUpstream }: Readonly<Counters> = counters
-    console.log(endedBy, code, reason, error?.message, bytesToUpstream)
+    console.log(endedBy, code, reason, error?.message, bytesToUpstream, ofGateway)
   })
 }
 
