@@ -9,6 +9,7 @@ import { evidenceIn } from '../upstream/failures.ts'
 import {
   readUpstream,
   resolveEndpoint,
+  CONNECT_OPTIONS,
   UPSTREAM_OPTIONS,
   type PageOptions,
   type Endpoint,
@@ -72,7 +73,7 @@ export type Target = PageOptions & { readonly base: string }
 /** Checks the options, and asks for the key. */
 export async function createContext(options: ProbeOptions): Promise<Context> {
   assertObject('options', options)
-  assertKnown('probeUpstream', options, [...UPSTREAM_OPTIONS, 'tokenInUrl', 'timeout', 'idle', 'origin'])
+  assertKnown('probeUpstream', options, [...UPSTREAM_OPTIONS, ...CONNECT_OPTIONS, 'idle', 'origin'])
   // Read before the wait for the key: meanwhile, the caller may change its URL.
   const read = { ...readUpstream(options), origin: readOrigin(options.origin) }
   const endpoint = await resolveEndpoint(read)
