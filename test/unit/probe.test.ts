@@ -140,7 +140,7 @@ describe('probeUpstream', () => {
     { idle: -1 },
     { tokenInUrl: 'fallback' },
     { userId: '' },
-    { settle: 1 },
+    { setle: 1 },
   ])('rejects the option %j', async (wrong) => {
     const options = { ...who, base: 'http://127.0.0.1:1', ...wrong } as ProbeOptions
     const { code } = await rejection(probeUpstream(options))
