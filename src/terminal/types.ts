@@ -160,8 +160,8 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    * another page or process goes on with `sessionId`.
    *
    * A gateway of this package keeps the shell for a while, as its `keepFor` says. Terminals keeps it, too, until it is
-   * deleted or its container stops, but ends it when it prints while no client is attached. Open Terminal ends the
-   * shell of every client that leaves.
+   * deleted or its container stops, but ends it when it prints while no client is attached, and lets nobody attach
+   * again with an Open Terminal from 0.12.4 on behind it. Open Terminal ends the shell of every client that leaves.
    *
    * @example
    * ```ts
