@@ -1,4 +1,4 @@
-import { assertKnown, assertObject, assertWhole, wrongValue } from '../lib/arguments.ts'
+import { assertWhole, wrongValue } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { LONGEST_TIMER_MS, withDeadline } from '../lib/deadline.ts'
 import { hasCode, TerminalError, withoutSecrets } from '../lib/errors.ts'
@@ -7,10 +7,9 @@ import { Lease } from '../terminal/lease.ts'
 import type { RequestControl } from '../upstream/http.ts'
 import { evidenceIn } from '../upstream/failures.ts'
 import {
+  knownOptions,
   readUpstream,
   resolveEndpoint,
-  CONNECT_OPTIONS,
-  UPSTREAM_OPTIONS,
   type PageOptions,
   type Endpoint,
   type UpstreamOptions,
@@ -72,10 +71,9 @@ export type Target = PageOptions & { readonly base: string }
 
 /** Checks the options, and asks for the key. */
 export async function createContext(options: ProbeOptions): Promise<Context> {
-  assertObject('options', options)
-  assertKnown('probeUpstream', options, [...UPSTREAM_OPTIONS, ...CONNECT_OPTIONS, 'idle', 'origin'])
+  const known = knownOptions('probeUpstream', options, ['idle', 'origin'])
   // Read before the wait for the key: meanwhile, the caller may change its URL.
-  const read = { ...readUpstream(options), origin: readOrigin(options.origin) }
+  const read = { ...readUpstream(known), origin: readOrigin(known.origin) }
   const endpoint = await resolveEndpoint(read)
   const { tokenInUrl = 'always', timeout = 30_000, idle = 65_000, signal, ...target } = read
   if (!['always', 'never'].includes(tokenInUrl)) throw wrongValue('tokenInUrl', "must be 'always' or 'never'")

@@ -6,7 +6,8 @@ import { attachTerminal, type OpenedTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import { readSettings, type ConnectTerminalOptions } from '../terminal/settings.ts'
 import { CLOSE_GOING_AWAY, reasonForClient } from '../upstream/close-codes.ts'
-import { CONNECT_OPTIONS, UPSTREAM_OPTIONS, type UpstreamOptions } from '../upstream/options.ts'
+import { UPSTREAM_OPTIONS } from '../upstream/auth.ts'
+import { CONNECT_OPTIONS, type UpstreamOptions } from '../upstream/options.ts'
 import {
   askToAuthorize,
   AUTH_TIMEOUT_MS,
@@ -131,7 +132,7 @@ async function joinUpstream(
 }
 
 const ONLY_OF_AUTHORIZE = ['authorize', 'request', 'authTimeout']
-const OF_CONNECT: readonly string[] = [...UPSTREAM_OPTIONS, ...CONNECT_OPTIONS]
+const OF_CONNECT = [...UPSTREAM_OPTIONS, ...CONNECT_OPTIONS]
 const NEVER_OF_AUTHORIZE = OF_CONNECT.filter((name) => !TERMINAL_OPTIONS.includes(name))
 
 /** Returns of which kind the options are. Throws if they are of both: something of them would be ignored. */

@@ -106,8 +106,19 @@ export interface UpstreamAuthOptions {
   headers?: Record<string, string> | undefined
 }
 
-// Also those of the other functions, which have no effect: all may share one object.
-const KNOWN = ['authType', 'key', 'userId', 'chatId', 'contextId', 'cookie', 'headers', 'base', 'policyId', 'signal']
+/** The names of all options of an upstream. {@link buildUpstreamAuth} takes all: functions may share one object. */
+export const UPSTREAM_OPTIONS: readonly string[] = [
+  'base',
+  'authType',
+  'key',
+  'userId',
+  'policyId',
+  'contextId',
+  'chatId',
+  'cookie',
+  'headers',
+  'signal',
+]
 
 /** The result of {@link buildUpstreamAuth}. */
 export interface UpstreamAuth {
@@ -138,7 +149,7 @@ export interface UpstreamAuth {
  */
 export function buildUpstreamAuth(options: UpstreamAuthOptions): UpstreamAuth {
   assertObject('options', options)
-  assertKnown('buildUpstreamAuth', options, KNOWN)
+  assertKnown('buildUpstreamAuth', options, UPSTREAM_OPTIONS)
   const { authType, key } = options
   return authFor(readToken(authType, key), { ...options, headers: readHeaders(options.headers, authType) })
 }

@@ -2,7 +2,7 @@ import { assertKnown, assertObject, assertSignal } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable } from '../lib/deadline.ts'
 import { createRedact, type Redact } from '../lib/errors.ts'
-import { authFor, carries, readHeaders, readToken, type AuthType, type UpstreamAuth } from './auth.ts'
+import { authFor, carries, readHeaders, readToken, UPSTREAM_OPTIONS, type AuthType, type UpstreamAuth } from './auth.ts'
 import { buildUpstreamHttpUrl, parseBase, readBase, wsUrlFor } from './url.ts'
 
 /** Which server, which user and which credentials. */
@@ -68,20 +68,6 @@ export interface UpstreamOptions {
   signal?: AbortSignal | undefined
 }
 
-/** The names of all {@link UpstreamOptions}. */
-export const UPSTREAM_OPTIONS: ReadonlyArray<keyof UpstreamOptions> = [
-  'base',
-  'authType',
-  'key',
-  'userId',
-  'policyId',
-  'contextId',
-  'chatId',
-  'cookie',
-  'headers',
-  'signal',
-]
-
 /** The names of the options that only `connectTerminal` has. */
 export const CONNECT_OPTIONS: readonly string[] = [
   'sessionId',
@@ -99,12 +85,13 @@ export const CONNECT_OPTIONS: readonly string[] = [
 ]
 
 /**
- * Returns a copy of the options of `owner`. Throws for an option that nothing has: all functions may share one object.
+ * Returns a copy of the options of `owner`. Throws for an option that is neither among `more` nor an option of
+ * `connectTerminal`: all functions may share one object.
  */
-export function knownOptions<T extends UpstreamOptions>(owner: string, options: T): T {
+export function knownOptions<T extends UpstreamOptions>(owner: string, options: T, more: readonly string[] = []): T {
   assertObject('options', options)
   const given = { ...options }
-  assertKnown(owner, given, [...UPSTREAM_OPTIONS, ...CONNECT_OPTIONS])
+  assertKnown(owner, given, [...UPSTREAM_OPTIONS, ...CONNECT_OPTIONS, ...more])
   return given
 }
 
