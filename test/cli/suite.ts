@@ -99,6 +99,7 @@ export function describeCommand(name: string, url: string): void {
       // Shells with line editing do this themselves.
       await pane.press('stty sane', 'C-j')
       await pane.enter('clear; fg')
+      await pane.isRaw()
       await pane.enter('stty size')
       // Only the remote terminal echoes it.
       expect((await pane.shows(/^40 132$/m)).match(/stty size/g)).toHaveLength(1)

@@ -25,6 +25,8 @@ export interface Pane {
   press(...keys: string[]): Promise<void>
   paste(text: string): Promise<void>
   resize(cols: number, rows: number): Promise<void>
+  /** Resolves when the program in the terminal reads keys as they come, and echoes them itself. */
+  isRaw(): Promise<void>
   /** Resolves with the text on the screen, without blanks at the ends of lines. */
   screen(): Promise<string>
   /** Resolves with the text on the screen when it matches. */
@@ -73,6 +75,11 @@ export async function openPane(
       await tmux('paste-buffer', '-r')
     },
     resize: async (width, height) => void (await tmux('resize-window', '-x', `${width}`, '-y', `${height}`)),
+    isRaw: async () => {
+      const tty = (await tmux('display-message', '-p', '#{pane_tty}')).trim()
+      const modes = async (): Promise<string> => (await run('sh', ['-c', 'stty -a <"$0"', tty])).stdout
+      await expect.poll(modes, patience).toMatch(/(?<=\s)-icanon\b/)
+    },
     screen,
     shows,
     close: async () => void (await tmux('kill-server')),
