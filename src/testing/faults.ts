@@ -9,6 +9,10 @@ import { wrongValue } from '../lib/arguments.ts'
  *   also be a close code; then the upstream closes right after the handshake, with `body` as the reason;
  * - `'drop'`: the upstream carries out the request, but ends the connection before the answer; for an attach, right
  *   after the handshake;
+ * - `'drop-inner'`: the container of an orchestrator carries out the request, but its answer does not reach the
+ *   orchestrator. `terminals@0.2.2` then sends the request to the container again, also a POST, until it has been sent
+ *   five times; each time takes the next fault of the list. Older Terminals answer 500. On an `open-terminal@…` release
+ *   it is `'drop'`;
  * - `'full'`: the upstream does nothing, and answers 429 as a server does to a POST when it has as many sessions as it
  *   allows;
  * - `'rate-limit'`: the upstream does nothing, and answers 429 with a web page, as a reverse proxy does that limits the
@@ -23,6 +27,7 @@ export type TestFault =
   | { readonly delay: number }
   | { readonly refuse: number; readonly body?: string; readonly headers?: Record<string, string> }
   | 'drop'
+  | 'drop-inner'
   | 'expire'
   | 'full'
   | 'rate-limit'
@@ -47,9 +52,19 @@ const REFUSALS: Record<'full' | 'rate-limit', Refusal> = {
   },
 }
 
-const OPERATIONS = ['create', 'list', 'get', 'delete', 'attach', 'output'] as const
+// prettier-ignore
+const OPERATIONS = [
+  'create', 'list', 'get', 'delete', 'attach', 'output',
+  'execute', 'commands', 'status', 'input', 'kill', 'upload', 'remove',
+] as const
 
-/** An operation of an upstream that can have faults. */
+/**
+ * An operation of an upstream that can have faults:
+ * - of sessions: `create` (POST), `list` and `get` (GET), `delete`, `attach` (a WebSocket), and `output` (GET of
+ *   `user/output`);
+ * - of commands: `execute` (POST), `commands` and `status` (GET), `input` (POST), and `kill` (DELETE);
+ * - of files: `upload` (POST) and `remove` (DELETE).
+ */
 export type TestOperation = (typeof OPERATIONS)[number]
 
 /**

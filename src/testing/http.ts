@@ -1,15 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { trimSlashes } from '../lib/slashes.ts'
+import { ERROR, type RestAnswer } from './answers.ts'
+import { answerCommand } from './execute.ts'
 import { applyFault, FULL, MAX_SESSIONS, resetForgotten, type TestOperation } from './faults.ts'
 import type { Behaviour } from './releases.ts'
-import { contextProblem, findRoute, prune, type Route, type ServerState, type TestRequest } from './server.ts'
+import { contextProblem, findRoute, type Route } from './routes.ts'
+import type { RequestRecord } from './requests.ts'
+import { prune, type ServerState } from './server.ts'
 import type { ServerSession, TestOwner } from './session.ts'
 
-/** The answer to a REST request: the status, the body before it becomes JSON, and headers. */
-type RestAnswer = readonly [status: number, body: unknown, headers?: Record<string, string>]
-
 const NOT_FOUND: RestAnswer = [404, { error: 'Session not found' }]
+
+// Terminals 0.2.2 sends a request five times before it answers that its connection to the container fails.
+const TRIES = 5
+const LOST: RestAnswer = [502, { error: 'Upstream connection failed' }]
 
 /** Answers an HTTP request as the release does. */
 export async function answerHttp(
@@ -17,31 +22,72 @@ export async function answerHttp(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (resetForgotten(state.forgotten, request.socket)) return
+  const { socket, method = '' } = request
+  if (resetForgotten(state.forgotten, socket)) return
   const { record, route } = state.record('http', request)
-  request.resume()
+  const heldUp = state.untilFree()
+  if (heldUp) await heldUp
   if (answerCors(request, response)) {
+    request.resume()
     record.status = response.statusCode
     return
   }
-  const fault = route && state.nextFault(operationOf(request.method, route))
-  if (!(await applyFault(fault, request.socket, state.closing))) return
-  if (typeof fault === 'object' && 'refuse' in fault) {
-    record.status = fault.refuse
-    response.writeHead(fault.refuse, fault.headers).end(fault.body)
+  const operation = route?.operations[method]
+  const body = operation && HAVE_BODY.has(operation) ? await readBody(request) : Buffer.alloc(0)
+  request.resume()
+  // The client has gone before its request was complete.
+  if (!body) return
+  if (operation !== 'upload') record.body = body.toString()
+  // A request whose body has no length cannot be sent again.
+  const tries = state.behaviour.repeats && request.headers['transfer-encoding'] === undefined ? TRIES : 1
+  for (let count = 1; ; count += 1) {
+    const fault = operation && state.nextFault(operation)
+    if (!(await applyFault(fault, socket, state.closing))) return
+    if (typeof fault === 'object' && 'refuse' in fault) {
+      record.status = fault.refuse
+      response.writeHead(fault.refuse, fault.headers).end(fault.body)
+      return
+    }
+    const own = route ? answerRoute(state, record, route, body) : answerUnknownPath(state, request)
+    let answer = own instanceof Promise ? await own : own
+    if (fault === 'drop-inner' && state.behaviour.orchestrator) {
+      if (count < tries) continue
+      answer = state.behaviour.repeats ? LOST : ERROR
+    } else if (fault === 'drop' || fault === 'drop-inner') {
+      socket.destroy()
+      return
+    }
+    send(state, record, response, answer)
+    if (fault === 'expire') state.forgotten.add(socket)
     return
   }
-  const [status, body, headers] = route ? answerRoute(state, record, route) : answerUnknownPath(state, request)
-  if (fault === 'drop') {
-    request.socket.destroy()
-    return
-  }
+}
+
+function send(
+  { behaviour }: ServerState,
+  record: RequestRecord,
+  response: ServerResponse,
+  [status, body, headers]: RestAnswer,
+): void {
   record.status = status
-  if (body !== undefined) response.setHeader('content-type', 'application/json')
+  if (typeof body === 'string') response.setHeader('content-type', 'text/plain; charset=utf-8')
+  else if (body !== undefined) response.setHeader('content-type', 'application/json')
   // Each answer of an orchestrator has an id of its own (PROTOCOL 2.16).
-  if (state.behaviour.orchestrator) response.setHeader('x-request-id', randomUUID())
-  response.writeHead(status, headers).end(JSON.stringify(body))
-  if (fault === 'expire') state.forgotten.add(request.socket)
+  if (behaviour.orchestrator) response.setHeader('x-request-id', randomUUID())
+  response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body))
+}
+
+const HAVE_BODY: ReadonlySet<TestOperation> = new Set(['execute', 'input', 'upload'] as const)
+
+/** Resolves with the body of a request, or `undefined` if its connection ends before the body does. */
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  const chunks: Uint8Array[] = []
+  try {
+    for await (const chunk of request as AsyncIterable<Uint8Array>) chunks.push(chunk)
+    return Buffer.concat(chunks)
+  } catch {
+    return undefined
+  }
 }
 
 const CORS_METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY']
@@ -78,21 +124,23 @@ function answerUnknownPath({ behaviour }: ServerState, { url = '', headers }: In
     : [404, { detail: 'Not Found' }]
 }
 
-function operationOf(method: string | undefined, { sessionId, isOutput }: Route): TestOperation {
-  if (isOutput) return 'output'
-  if (method === 'POST') return 'create'
-  if (method === 'DELETE') return 'delete'
-  return sessionId === undefined ? 'list' : 'get'
-}
+/** The operations that need an account of the user in multi-user mode. */
+const NEED_USER: ReadonlySet<TestOperation> = new Set(['create', 'execute', 'upload', 'remove'] as const)
+const OF_SESSIONS: ReadonlySet<TestOperation> = new Set(['create', 'list', 'get', 'delete', 'output'] as const)
 
-function answerRoute(state: ServerState, { method, headers }: TestRequest, route: Route): RestAnswer {
-  const { policyId, sessionId, isOutput } = route
+function answerRoute(
+  state: ServerState,
+  record: RequestRecord,
+  route: Route,
+  body: Buffer,
+): RestAnswer | Promise<RestAnswer> {
+  const { method, headers } = record
+  const { policyId, sessionId, operations } = route
   const { behaviour, key, multiUser } = state
-  const [allowed, other] = isOutput ? ['GET'] : sessionId === undefined ? ['POST', 'GET'] : ['GET', 'DELETE']
-  const isAllowed = method === allowed || method === other
-  const notAllowed: RestAnswer = [405, { detail: 'Method Not Allowed' }, { allow: allowed }]
+  const operation = operations[method]
+  const notAllowed: RestAnswer = [405, { detail: 'Method Not Allowed' }, { allow: String(Object.keys(operations)[0]) }]
   // An orchestrator forwards unknown methods too, and checks the credentials before that.
-  if (!isAllowed && !behaviour.orchestrator) return notAllowed
+  if (!operation && !behaviour.orchestrator) return notAllowed
   const [scheme, token] = (headers['authorization'] ?? '').split(/ (.*)/s)
   if (key !== '' && (scheme?.toLowerCase() !== 'bearer' || token !== key)) {
     const missing = behaviour.orchestrator && headers['authorization'] === undefined
@@ -102,7 +150,9 @@ function answerRoute(state: ServerState, { method, headers }: TestRequest, route
   if (behaviour.orchestrator && userId === undefined) {
     return [422, { detail: [{ type: 'missing', loc: ['header', 'X-User-Id'], msg: 'Field required', input: null }] }]
   }
-  if (multiUser && method === 'POST' && !userId) return [400, { detail: 'X-User-Id is required in multi-user mode' }]
+  if (multiUser && !userId && operation && NEED_USER.has(operation)) {
+    return [400, { detail: 'X-User-Id is required in multi-user mode' }]
+  }
   if (!state.knowsPolicy(policyId)) return [404, { detail: `Policy '${policyId}' not found` }]
   const contextId = (behaviour.contexts && headers['x-terminal-context-id']) || 'default'
   const problem = contextProblem(contextId)
@@ -115,16 +165,29 @@ function answerRoute(state: ServerState, { method, headers }: TestRequest, route
     contextId,
   }
   state.touch(requester)
-  if (!isAllowed) return notAllowed
+  const answer = (): RestAnswer | Promise<RestAnswer> => {
+    if (!operation) return notAllowed
+    if (!OF_SESSIONS.has(operation)) return answerCommand(state, requester, record, route, body)
+    return answerSession(state, requester, operation, sessionId)
+  }
+  return state.untilFree(requester)?.then(answer) ?? answer()
+}
+
+function answerSession(
+  state: ServerState,
+  requester: TestOwner,
+  operation: TestOperation,
+  sessionId: string | undefined,
+): RestAnswer {
   const visible = state.visibleTo(requester)
-  if (method === 'POST') return answerCreate(state, requester, prune(visible))
-  if (isOutput) return answerOutput(behaviour, visible, requester)
+  if (operation === 'create') return answerCreate(state, requester, prune(visible))
+  if (operation === 'output') return answerOutput(state.behaviour, visible, requester)
   const own = visible.filter((session) => state.allows(requester, session))
-  if (sessionId === undefined) return [200, prune(own).map(bodyOf)]
+  if (operation === 'list') return [200, prune(own).map(bodyOf)]
   const named = own.filter(({ id }) => id === sessionId)
-  const [session] = method === 'GET' ? prune(named) : named
+  const [session] = operation === 'get' ? prune(named) : named
   if (!session) return NOT_FOUND
-  if (method === 'GET') return [200, bodyOf(session)]
+  if (operation === 'get') return [200, bodyOf(session)]
   session.kill()
   return [200, { status: 'deleted' }]
 }

@@ -1,10 +1,10 @@
-import type { ServerSession, TestOwner } from './session.ts'
+import type { TestOwner } from './session.ts'
 
 // How often the reaper checks during one `idleTimeout`.
 const CHECKS_PER_TIMEOUT = 4
 
-/** Returns a key for the container of a session: one per user, policy and context. */
-function containerOf({ userId, policyId, contextId }: TestOwner): string {
+/** Returns a key for the container of a session or a command: one per user, policy and context. */
+export function containerOf({ userId, policyId, contextId }: TestOwner): string {
   return JSON.stringify([userId, policyId, contextId])
 }
 
@@ -14,7 +14,7 @@ function containerOf({ userId, policyId, contextId }: TestOwner): string {
  */
 export function startReaper(
   idleTimeout: number,
-  started: readonly ServerSession[],
+  started: ReadonlyArray<TestOwner & { tearDown(): void }>,
   closing: AbortSignal,
 ): (owner: TestOwner) => void {
   const lastUse = new Map<string, number>()
@@ -23,7 +23,7 @@ export function startReaper(
     for (const [container, usedAt] of lastUse) {
       if (performance.now() - usedAt < idleTimeout) continue
       lastUse.delete(container)
-      for (const session of started) if (containerOf(session) === container) session.tearDown()
+      for (const each of started) if (containerOf(each) === container) each.tearDown()
     }
   }
 

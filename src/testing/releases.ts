@@ -4,10 +4,11 @@ import { wrongValue } from '../lib/arguments.ts'
  * The releases that a test upstream can behave like. Each treats its clients differently. Each release of Open Terminal
  * stands for all real releases up to the next in this list:
  * - `open-terminal@0.8.1`: ignores the chat (`X-Session-Id`);
- * - `open-terminal@0.11` (0.11.32 to 0.11.34): uses the chat as the id of the session;
- * - `open-terminal@0.14` (0.12.4 to 0.14.1): checks who owns a session, attaches one client at a time, and accepts
- *   input of any length whole;
- * - `open-terminal@0.14.2`: also closes the socket with 1000 when the shell ends for any reason;
+ * - `open-terminal@0.11` (0.11.32 to 0.11.34): uses the chat as the id of the session, and cuts the logs of commands;
+ * - `open-terminal@0.14` (0.12.4 to 0.14.1): checks who owns a session or a command, attaches one client at a time, and
+ *   accepts input of any length whole;
+ * - `open-terminal@0.14.2`: also closes the socket with 1000 when the shell ends for any reason, and is not stopped by
+ *   the input of a command, or by many commands;
  * - `open-terminal@0.14.5`: also refuses a token that is not an ASCII string with 4001, instead of dropping the
  *   connection.
  */
@@ -39,6 +40,8 @@ export interface Behaviour {
   readonly contexts: boolean
   /** What an orchestrator does when its container does not know the session (PROTOCOL 3.8). */
   readonly unknownSession: 'drop' | 'redial'
+  /** Whether an orchestrator sends a request again when the answer of its container is lost (PROTOCOL 9.17). */
+  readonly repeats: boolean
   /** Uses the chat as the id of its session (PROTOCOL 2.7). */
   readonly chatIsId: boolean
   /**
@@ -48,6 +51,10 @@ export interface Behaviour {
   readonly strictSessions: boolean
   /** Closes the attached socket with 1000 when the shell ends (PROTOCOL 6.5). */
   readonly announcesEnd: boolean
+  /** Kills the process group of a command, and limits its log (PROTOCOL 9.10 and 9.12). */
+  readonly groupCommands: boolean
+  /** Serves others while it waits for a command (PROTOCOL 9.11 to 9.14). */
+  readonly asyncCommands: boolean
   /** The answer to an auth frame that raises an unexpected error: `'late'` closes as if the frame had come too late. */
   readonly malformedAuth: 'late' | 'drop' | 'refuse'
   /** The answer to a token that the server cannot compare, because it is not a string or not ASCII (PROTOCOL 3.5). */
@@ -59,9 +66,12 @@ const terminals: Behaviour = {
   keyInHandshake: false,
   contexts: false,
   unknownSession: 'drop',
+  repeats: false,
   chatIsId: true,
   strictSessions: false,
   announcesEnd: false,
+  groupCommands: true,
+  asyncCommands: false,
   malformedAuth: 'late',
   unusableToken: 'drop',
 }
@@ -73,17 +83,18 @@ const strict: Behaviour = {
   malformedAuth: 'drop',
   unusableToken: 'drop',
 }
+const newest: Behaviour = { ...strict, announcesEnd: true, asyncCommands: true }
 
 /** @see https://github.com/open-webui/terminals and https://github.com/open-webui/open-terminal */
 const releases: Record<TestRelease, Behaviour> = {
   'terminals@0.0.2': { ...terminals, keyInHandshake: true },
   'terminals@0.0.3': terminals,
-  'terminals@0.2.2': { ...terminals, contexts: true, unknownSession: 'redial' },
-  'open-terminal@0.8.1': { ...lenient, chatIsId: false, unusableToken: 'refuse' },
+  'terminals@0.2.2': { ...terminals, contexts: true, unknownSession: 'redial', repeats: true },
+  'open-terminal@0.8.1': { ...lenient, chatIsId: false, groupCommands: false, unusableToken: 'refuse' },
   'open-terminal@0.11': lenient,
   'open-terminal@0.14': strict,
-  'open-terminal@0.14.2': { ...strict, announcesEnd: true },
-  'open-terminal@0.14.5': { ...strict, announcesEnd: true, malformedAuth: 'refuse', unusableToken: 'refuse' },
+  'open-terminal@0.14.2': newest,
+  'open-terminal@0.14.5': { ...newest, malformedAuth: 'refuse', unusableToken: 'refuse' },
 }
 
 const defaultInners: Partial<Record<TestRelease, TestInner>> = {
@@ -103,6 +114,6 @@ export function behaviourOf(release: TestRelease, inner: TestInner | undefined =
   const inners = Object.keys(releases).filter((name) => !Object.hasOwn(defaultInners, name))
   if (!inners.includes(inner)) throw wrongValue('inner', `must be one of ${inners.join(', ')}`)
   // The inner server decides these. Add a new field here if the inner server decides it, too.
-  const { chatIsId, strictSessions, announcesEnd } = releases[inner]
-  return { ...behaviour, chatIsId, strictSessions, announcesEnd }
+  const { chatIsId, strictSessions, announcesEnd, groupCommands, asyncCommands } = releases[inner]
+  return { ...behaviour, chatIsId, strictSessions, announcesEnd, groupCommands, asyncCommands }
 }

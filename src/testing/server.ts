@@ -1,41 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { unescape } from 'node:querystring'
 import { assertKnown, assertWhole, wrongValue } from '../lib/arguments.ts'
 import { LONGEST_TIMER_MS } from '../lib/deadline.ts'
+import { startCommand, type CommandRequest, type ServerCommand } from './commands.ts'
 import { createFaults, type TestFaults } from './faults.ts'
-import { startReaper } from './reaper.ts'
+import { containerOf, startReaper } from './reaper.ts'
 import { behaviourOf, type Behaviour, type TestInner, type TestRelease } from './releases.ts'
+import { recordOf, type RequestRecord, type TestRequest } from './requests.ts'
+import { findRoute, type Route } from './routes.ts'
 import { startSession, type ServerSession, type TestOwner } from './session.ts'
 import { echo, sh, type TestShell } from './shells.ts'
-
-/** A WebSocket message: text as a string, binary as bytes. */
-export type Frame = string | Uint8Array
-
-/** A request or WebSocket handshake that a test upstream received, and its answer. */
-export interface TestRequest {
-  /** `websocket` for a handshake. */
-  readonly kind: 'http' | 'websocket'
-  /** `GET` for a handshake. */
-  readonly method: string
-  /** The path without the query, as the client sent it. */
-  readonly path: string
-  /** The decoded parameters of the query. Of several with the same name, the last one. */
-  readonly query: Readonly<Record<string, string>>
-  /** The headers, with their names in lower case. */
-  readonly headers: Readonly<Record<string, string>>
-  /** The HTTP status of the answer: 101 for a successful handshake, `undefined` before the answer. */
-  readonly status: number | undefined
-  /** The messages that arrived on the socket: text as a string, binary as bytes. */
-  readonly frames: ReadonlyArray<string | Uint8Array>
-  /** The code that the upstream closed the socket with: 1006 if it dropped the connection, otherwise `undefined`. */
-  readonly closeCode: number | undefined
-}
-
-/** The record of a request while the server answers it. */
-export type RequestRecord = { -readonly [field in keyof TestRequest]: TestRequest[field] } & {
-  frames: Frame[]
-}
 
 /** The options of {@link startTestUpstream}. */
 export interface TestUpstreamOptions {
@@ -123,8 +97,9 @@ export class ServerState {
   readonly redialDelay: number
   /** The sessions that requests can find. */
   readonly sessions: Set<ServerSession> = new Set()
-  /** Every session that was created. Closing the upstream ends their shells, even if requests cannot find them. */
-  readonly started: ServerSession[] = []
+  /** Every session and command so far. Closing the upstream ends them, even if requests cannot find them. */
+  readonly started: Array<ServerSession | ServerCommand> = []
+  readonly commands: ServerCommand[] = []
   readonly requests: RequestRecord[] = []
   /** The connections that the server has forgotten because of the fault `'expire'`. */
   readonly forgotten: WeakSet<Socket> = new WeakSet()
@@ -135,6 +110,8 @@ export class ServerState {
   readonly touch: (owner: TestOwner) => void
   readonly #policies: readonly string[] | undefined
   readonly #shell: TestShell
+  // For each container, whether the input of a command holds it up (PROTOCOL 9.11).
+  readonly #heldUp: Map<string, Promise<void>> = new Map()
 
   constructor(options: TestUpstreamOptions, closing: AbortSignal) {
     const { release = 'terminals@0.2.2', inner, shell = 'echo', multiUser = false, key = '', ...rest } = options
@@ -175,72 +152,68 @@ export class ServerState {
     return policyId === undefined || (this.#policies?.includes(policyId) ?? true)
   }
 
+  /** Runs a command. Rejects if the system does not start it. */
+  async run(owner: TestOwner, request: CommandRequest): Promise<ServerCommand> {
+    const command = await startCommand(this.behaviour, owner, request)
+    this.started.push(command)
+    this.commands.push(command)
+    // The upstream has closed meanwhile.
+    if (this.closing.aborted) command.kill()
+    return command
+  }
+
+  /** Returns the commands that the requester can see, oldest first. */
+  commandsOf(requester: TestOwner): ServerCommand[] {
+    return this.#withinContainer(requester, this.commands).filter(
+      (command) => !command.deleted && this.allows(requester, command),
+    )
+  }
+
+  /** Returns the commands that run in the requester's container. */
+  runningOf(requester: TestOwner): ServerCommand[] {
+    return this.#withinContainer(requester, this.commands).filter(({ ended }) => !ended.aborted)
+  }
+
+  /** Lets no request to the requester's container be answered until the input has room: never, if it gets none. */
+  holdUp(requester: TestOwner, room: Promise<boolean>): void {
+    const free = room.then((hasRoom) => (hasRoom ? undefined : new Promise<undefined>(() => {})))
+    this.#heldUp.set(this.#containerOf(requester), free)
+  }
+
+  /** Resolves when no input holds up the requests to the requester's container, or to the only server. */
+  untilFree(requester?: TestOwner): Promise<void> | undefined {
+    return this.#heldUp.get(this.#containerOf(requester))
+  }
+
   /** Adds a request to the records, and finds its route. */
   record(kind: TestRequest['kind'], request: IncomingMessage): { record: RequestRecord; route: Route | undefined } {
-    const { method = '', url = '' } = request
-    const [path = '', query = ''] = url.split(/\?(.*)/s)
-    const record: RequestRecord = {
-      kind,
-      method,
-      path,
-      query: Object.fromEntries(new URLSearchParams(query)),
-      headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
-      status: undefined,
-      frames: [],
-      closeCode: undefined,
-    }
+    const record = recordOf(kind, request)
     this.requests.push(record)
-    return { record, route: findRoute(this.behaviour, path) }
+    return { record, route: findRoute(this.behaviour, record.path) }
   }
 
   /** Returns the sessions in the requester's container. Without an orchestrator, that is every session. */
   visibleTo(requester: TestOwner): ServerSession[] {
-    const isVisible = ({ userId, policyId, contextId }: TestOwner): boolean =>
-      !this.behaviour.orchestrator ||
-      (userId === requester.userId && policyId === requester.policyId && contextId === requester.contextId)
-    return [...this.sessions].filter((session) => !session.deleted && isVisible(session))
+    return this.#withinContainer(requester, this.sessions).filter(({ deleted }) => !deleted)
   }
 
-  /** Returns whether the server lets the requester use the session. Only strict servers check that. */
-  allows(requester: TestOwner, session: TestOwner): boolean {
-    const isOwn = session.userId === requester.userId && session.chatId === requester.chatId
+  /** Returns whether the server lets the requester use a session or a command. Only strict servers check that. */
+  allows(requester: TestOwner, owner: TestOwner): boolean {
+    const isOwn = owner.userId === requester.userId && owner.chatId === requester.chatId
     return isOwn || !this.behaviour.strictSessions
   }
-}
 
-/** The resource that a path names. */
-export interface Route {
-  /** `undefined` without `/p/{policyId}`. */
-  readonly policyId: string | undefined
-  /** `undefined` for the list of sessions, and for the output of the user's shell. */
-  readonly sessionId: string | undefined
-  /** Whether it is the output of the user's shell. */
-  readonly isOutput: boolean
-}
+  #withinContainer<Owned extends TestOwner>(requester: TestOwner, all: Iterable<Owned>): Owned[] {
+    return [...all].filter((each) => this.#containerOf(each) === this.#containerOf(requester))
+  }
 
-/** Returns the route of a path, or `undefined` for an unknown path. */
-export function findRoute({ orchestrator, strictSessions }: Behaviour, path: string): Route | undefined {
-  // Python's servers decode the path first: an encoded slash starts another segment, and no escape is too malformed to
-  // decode.
-  const match = /^(?:\/p\/([^/]+))?\/api\/terminals(?:\/(user\/output|[^/]+))?$/.exec(unescape(path))
-  if (!match || (match[1] !== undefined && !orchestrator)) return undefined
-  const [, policyId, rest] = match
-  if (rest !== 'user/output') return { policyId, sessionId: rest, isOutput: false }
-  // An orchestrator passes every path on, and checks the credentials before that.
-  return strictSessions || orchestrator ? { policyId, sessionId: undefined, isOutput: true } : undefined
+  #containerOf(owner: TestOwner | undefined): string {
+    return owner && this.behaviour.orchestrator ? containerOf(owner) : ''
+  }
 }
 
 /** Forgets the sessions whose shell has ended, and returns the others. A server notices at a request, not earlier. */
 export function prune(sessions: readonly ServerSession[]): ServerSession[] {
   for (const session of sessions) if (!session.alive) session.kill()
   return sessions.filter(({ alive }) => alive)
-}
-
-/** Returns the server's error message for a context id, or `undefined` if the id is valid. */
-export function contextProblem(contextId: string): string | undefined {
-  if (contextId.length > 256) return 'context_id is too long'
-  if (/[^ -\uffff]/.test(contextId)) return 'context_id contains control characters'
-  return /^(?:default$|chat:|automation:)/.test(contextId)
-    ? undefined
-    : 'only chat and automation contexts are supported'
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
+import { groupOf } from './groups.ts'
 
 /** The functions that a test upstream passes to a shell. */
 export interface TestShellIo {
@@ -49,14 +50,6 @@ export const echo: TestShell = ({ output }) => {
 
 const END_OF_TRANSMISSION = 4
 
-// One function for each running shell, which kills it. Each shell is in its own process group, so it would outlive this
-// process.
-const killFunctions = new Set<() => void>()
-
-function killRunning(): void {
-  for (const kill of killFunctions) kill()
-}
-
 /**
  * A real, interactive `sh` on pipes instead of a PTY. It prompts and handles Ctrl-D, but does not echo, does not know
  * its size and does not handle Ctrl-C.
@@ -69,22 +62,17 @@ export const sh: TestShell = ({ output, exit }) => {
     stdio: ['pipe', 'pipe', 'ignore'],
     env: { ...process.env, PS1: '$ ', ENV: '' },
   })
+  const group = groupOf(child)
   child.once('error', exit)
   child.once('close', exit)
   // The shell and its pipes must not keep this process alive.
   child.unref()
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- in Node, the pipes are sockets
   for (const pipe of [child.stdin, child.stdout] as Array<Partial<Socket>>) pipe.unref?.()
-  child.once('spawn', () => {
-    killFunctions.add(killGroup)
-    // All shells share one listener, because Node warns about the eleventh.
-    process.off('exit', killRunning)
-    process.on('exit', killRunning)
-  })
   // Background processes of the shell would keep running, and keep the pipe open.
   child.once('exit', () => {
-    killGroup()
-    killFunctions.delete(killGroup)
+    group.signal('SIGKILL')
+    group.release()
   })
   // Writing to a shell that has exited fails. The events above handle the exit.
   child.stdin.on('error', () => {})
@@ -105,16 +93,8 @@ export const sh: TestShell = ({ output, exit }) => {
     },
     kill() {
       // After the shell has exited, another process can have its pid.
-      if (child.exitCode === null && child.signalCode === null) killGroup()
+      if (child.exitCode === null && child.signalCode === null) group.signal('SIGKILL')
       child.stdout.destroy()
     },
-  }
-
-  function killGroup(): void {
-    try {
-      process.kill(-Number(child.pid), 'SIGKILL')
-    } catch {
-      // The group is empty, or never existed.
-    }
   }
 }

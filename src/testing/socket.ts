@@ -5,7 +5,9 @@ import type { RawData, WebSocket, WebSocketServer } from 'ws'
 import { applyFault, resetForgotten, wait, type AppliedFault, type Refusal } from './faults.ts'
 import { readJson, type JsonProblem } from './python-json.ts'
 import type { Behaviour } from './releases.ts'
-import { contextProblem, prune, type Frame, type RequestRecord, type Route, type ServerState } from './server.ts'
+import { contextProblem, type Route } from './routes.ts'
+import type { Frame, RequestRecord } from './requests.ts'
+import { prune, type ServerState } from './server.ts'
 import { endClient, SILENT_DROP, type ServerClient, type ServerSession, type TestOwner } from './session.ts'
 
 /** Answers a WebSocket handshake as the release does, and serves the client. */
@@ -17,6 +19,7 @@ export async function answerUpgrade(
   head: Buffer,
 ): Promise<void> {
   if (resetForgotten(state.forgotten, socket)) return
+  await state.untilFree()
   const { record, route } = state.record('websocket', request)
   const fault = state.nextFault('attach')
   if (!(await applyFault(fault, socket, state.closing))) return
@@ -34,7 +37,7 @@ export async function answerUpgrade(
     ws.on('error', () => {})
     ws.on('message', (...message) => record.frames.push(decode(...message)))
     const client = { ws, socket, record, innerEnded: false }
-    if (fault === 'drop') endClient(client, SILENT_DROP)
+    if (fault === 'drop' || fault === 'drop-inner') endClient(client, SILENT_DROP)
     else if (typeof fault === 'object' && 'refuse' in fault) endClient(client, fault.refuse, fault.body)
     else void serveClient(state, client, record, admission)
   })
@@ -172,6 +175,7 @@ async function findSession(
     const problem = contextProblem(requester.contextId)
     if (problem !== undefined) return { code: 4004, reason: problem }
     state.touch(requester)
+    await state.untilFree(requester)
   }
   const [session] = prune(state.visibleTo(requester).filter(({ id }) => id === route.sessionId))
   if (!session) {

@@ -2,7 +2,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { WebSocketServer } from '../lib/ws.ts'
 import { answerHttp } from './http.ts'
-import { ServerState, type TestRequest, type TestUpstreamOptions } from './server.ts'
+import type { TestRequest } from './requests.ts'
+import { ServerState, type TestUpstreamOptions } from './server.ts'
 import type { TestSession } from './session.ts'
 import { answerUpgrade } from './socket.ts'
 
@@ -17,7 +18,7 @@ export interface TestUpstream extends AsyncDisposable {
   readonly sessions: readonly TestSession[]
   /** All requests so far, oldest first. They contain the credentials. */
   readonly requests: readonly TestRequest[]
-  /** Ends every shell and connection. Resolves when the port is free. */
+  /** Ends every shell, command and connection. Resolves when the port is free. */
   close(): Promise<void>
 }
 
@@ -74,7 +75,8 @@ export async function startTestUpstream(options: TestUpstreamOptions = {}): Prom
   async function close(): Promise<void> {
     closing.abort()
     for (const socket of sockets) socket.destroy()
-    for (const session of state.started) session.kill()
+    for (const each of state.started) each.kill()
+    await Promise.all(state.commands.map(({ done }) => done))
     if (server.listening) await new Promise((resolve) => server.close(resolve))
   }
 

@@ -1,0 +1,84 @@
+import type { Writable } from 'node:stream'
+
+const LONGEST_LINE_BYTES = 4095
+// The kernel keeps about 280 pieces for a program that does not read, however small they are. With this size, it takes
+// as much as a PTY does (PROTOCOL 9.11).
+const PIECE_BYTES = 48
+
+const ESCAPE = /\\(?:([0-7]{1,3})|x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|(.|$))/gs
+const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
+  '\\': '\\',
+  "'": "'",
+  '"': '"',
+  '\n': '',
+  a: '\u0007',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+}
+
+/** Interprets backslash escapes as Python does. Returns `undefined` where Python raises an error. */
+export function interpretEscapes(text: string): string | undefined {
+  try {
+    const interpreted = text.replaceAll(
+      ESCAPE,
+      (escape, octal?: string, x?: string, u?: string, U?: string, other = '') => {
+        const code = octal === undefined ? parseInt(x ?? u ?? U ?? '', 16) : parseInt(octal, 8)
+        if (!Number.isNaN(code)) return String.fromCodePoint(code)
+        // Also at the end of the text, where nothing follows the backslash.
+        if ('xuUN'.includes(other)) throw new RangeError('truncated escape')
+        return SIMPLE_ESCAPES[other] ?? escape
+      },
+    )
+    return /\p{Cs}/u.test(interpreted) ? undefined : interpreted
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Returns the function that types into a command as into a PTY whose program has changed no mode: it echoes, delivers
+ * whole lines, cuts long ones, and knows Ctrl-D. Its promise resolves with whether the program has room for the input.
+ */
+export function createCommandInput(stdin: Writable, echo: (text: string) => void): (text: string) => Promise<boolean> {
+  let line = ''
+  // Writing to a command that has closed its input fails, which the promises say.
+  stdin.on('error', () => {})
+
+  return async (text) => {
+    // As in a PTY, Ctrl-C, Ctrl-Z and Ctrl-\ are no input. No process has the PTY for its own, so they signal nobody.
+    const shown = text.replaceAll('\r', '\n').replaceAll('\u0004', '')
+    echo(shown.replaceAll(/[^\n\t -~\u0080-\uffff]/g, (control) => `^${caret(control)}`))
+    let room = Promise.resolve(true)
+    for (const [, part = '', end = ''] of text
+      .replaceAll(/[\u0003\u001a\u001c]/g, '')
+      .matchAll(/([^\n\r\u0004]*)([\n\r\u0004]?)/g)) {
+      line = Buffer.from(line + part)
+        .subarray(0, LONGEST_LINE_BYTES)
+        .toString()
+      if (end === '') continue
+      if (end === '\u0004' && line === '') stdin.end()
+      else room = write(end === '\u0004' ? line : `${line}\n`)
+      line = ''
+    }
+    return room
+  }
+
+  function write(text: string): Promise<boolean> {
+    if (stdin.writableEnded) return Promise.resolve(true)
+    const bytes = Buffer.from(text)
+    let room = Promise.resolve(true)
+    for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
+      const piece = bytes.subarray(start, start + PIECE_BYTES)
+      room = new Promise((resolve) => stdin.write(piece, (error) => resolve(!error)))
+    }
+    return room
+  }
+}
+
+function caret(control: string): string {
+  return String.fromCharCode(control.charCodeAt(0) ^ 64)
+}
