@@ -39,46 +39,48 @@ export function interpretEscapes(text: string): string | undefined {
   }
 }
 
+const END_OF_TRANSMISSION = '\u0004'
+// Ctrl-C, Ctrl-Z and Ctrl-\ are no input. As no process has the PTY for its own, they signal nobody.
+const SIGNALS = ['\u0003', '\u001a', '\u001c']
+
 /**
  * Returns the function that types into a command as into a PTY whose program has changed no mode: it echoes, delivers
  * whole lines, cuts long ones, and knows Ctrl-D. Its promise resolves with whether the program has room for the input.
  */
 export function createCommandInput(stdin: Writable, echo: (text: string) => void): (text: string) => Promise<boolean> {
   let line = ''
+  let lineBytes = 0
   // Writing to a command that has closed its input fails, which the promises say.
   stdin.on('error', () => {})
 
-  return async (text) => {
-    // As in a PTY, Ctrl-C, Ctrl-Z and Ctrl-\ are no input. No process has the PTY for its own, so they signal nobody.
-    const shown = text.replaceAll('\r', '\n').replaceAll('\u0004', '')
-    echo(shown.replaceAll(/[^\n\t -~\u0080-\uffff]/g, (control) => `^${caret(control)}`))
+  function deliver(end: string): Promise<boolean> {
+    const bytes = Buffer.from(line + end)
+    line = ''
+    lineBytes = 0
     let room = Promise.resolve(true)
-    for (const [, part = '', end = ''] of text
-      .replaceAll(/[\u0003\u001a\u001c]/g, '')
-      .matchAll(/([^\n\r\u0004]*)([\n\r\u0004]?)/g)) {
-      line = Buffer.from(line + part)
-        .subarray(0, LONGEST_LINE_BYTES)
-        .toString()
-      if (end === '') continue
-      if (end === '\u0004' && line === '') stdin.end()
-      else room = write(end === '\u0004' ? line : `${line}\n`)
-      line = ''
-    }
-    return room
-  }
-
-  function write(text: string): Promise<boolean> {
-    if (stdin.writableEnded) return Promise.resolve(true)
-    const bytes = Buffer.from(text)
-    let room = Promise.resolve(true)
-    for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
+    // After its end, input stays in the PTY, too.
+    for (let start = 0; start < bytes.length && stdin.writable; start += PIECE_BYTES) {
       const piece = bytes.subarray(start, start + PIECE_BYTES)
       room = new Promise((resolve) => stdin.write(piece, (error) => resolve(!error)))
     }
     return room
   }
-}
 
-function caret(control: string): string {
-  return String.fromCharCode(control.charCodeAt(0) ^ 64)
+  return (text) => {
+    let room = Promise.resolve(true)
+    let shown = ''
+    for (const character of text.replaceAll('\r', '\n')) {
+      if (character === END_OF_TRANSMISSION && line === '') stdin.end()
+      else if (character === END_OF_TRANSMISSION) room = deliver('')
+      else {
+        const isControl = character < ' ' && !'\n\t'.includes(character)
+        shown += isControl ? `^${String.fromCharCode(character.charCodeAt(0) + 64)}` : character
+        lineBytes += Buffer.byteLength(character)
+        if (character === '\n') room = deliver('\n')
+        else if (!SIGNALS.includes(character) && lineBytes <= LONGEST_LINE_BYTES) line += character
+      }
+    }
+    echo(shown)
+    return room
+  }
 }

@@ -19,9 +19,15 @@ export class CommandLog {
   #bytes = 0
   // The number of the first entry that is still there. Before 0.12.4, a server starts to count again.
   #first = 0
+  #wasCut = false
 
   constructor(behaviour: Behaviour) {
     this.#behaviour = behaviour
+  }
+
+  /** Whether the server fails when it writes the end of the command into the log: 0.11, once it has cut it. */
+  get isBroken(): boolean {
+    return this.#wasCut && !this.#behaviour.strictSessions
   }
 
   /** Adds what a PTY would print: CR LF for each LF. */
@@ -55,6 +61,7 @@ export class CommandLog {
 
   /** Forgets the older half, because the log has reached its limit. */
   #cut(): void {
+    this.#wasCut = true
     // The log has one more line, at its beginning.
     const dropped = Math.floor((this.#entries.length + 1) / 2) - 1
     for (const { bytes } of this.#entries.splice(0, dropped)) this.#bytes -= bytes

@@ -92,10 +92,9 @@ export async function startCommand(
     // Up to 0.14.1, the last words of a command that a DELETE ends are lost (PROTOCOL 9.12).
     if (!killed || asyncCommands) log.print(chunk)
   })
-  child.once('exit', () => {
-    if (!group.isAlive()) group.release()
-  })
   child.once('close', (code, signal) => {
+    // A process in the background that has closed the output goes on, until the upstream ends.
+    if (!group.isAlive()) group.release()
     exitCode = code ?? -constants.signals[signal ?? 'SIGKILL']
     if (status === 'running') status = 'done'
     finishedAt = Date.now()

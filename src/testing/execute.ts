@@ -102,7 +102,10 @@ async function answerStatus(
   isFirst: boolean,
 ): Promise<RestAnswer> {
   const seconds = numberIn(query, 'wait') ?? 0
-  if (seconds > 0 && command.status === 'running') await wait(seconds * 1000, command.ended)
+  if (seconds > 0 && command.status === 'running') {
+    await wait(seconds * 1000, command.ended)
+    if (command.ended.aborted && command.log.isBroken) return ERROR
+  }
   await untilThreadIsFree(state, requester)
   const { log, cwd } = command
   const entry = { ...entryOf(command), ...(isFirst && state.behaviour.asyncCommands && { cwd }) }

@@ -19,9 +19,11 @@ export interface ProcessGroup {
 
 /** Returns the process group of a child, which is killed with this process. */
 export function groupOf(child: ChildProcess): ProcessGroup {
+  let isReleased = false
+
   function send(name: NodeJS.Signals | 0): boolean {
     try {
-      return process.kill(-Number(child.pid), name)
+      return !isReleased && process.kill(-Number(child.pid), name)
     } catch {
       // The group is empty, or never existed.
       return false
@@ -34,5 +36,12 @@ export function groupOf(child: ChildProcess): ProcessGroup {
     process.off('exit', killAll)
     process.on('exit', killAll)
   })
-  return { signal: send, isAlive: () => send(0), release: () => void killFunctions.delete(kill) }
+  return {
+    signal: send,
+    isAlive: () => send(0),
+    release() {
+      isReleased = true
+      killFunctions.delete(kill)
+    },
+  }
 }

@@ -47,14 +47,21 @@ export function withDefaults(headers: Headers): Record<string, string> {
 /** The address of a test upstream or a real server. */
 export type Address = Pick<TestUpstream, 'url'>
 
-/** Sends a REST request; resolves with the status and the body, parsed if it is JSON. */
+/**
+ * Sends a REST request, with JSON in its body unless `content` is a form; resolves with the status and the body, parsed
+ * if it is JSON.
+ */
 export async function ask(
   upstream: Address,
   method: string,
   path: string = API,
   headers: Headers = {},
+  content?: object,
 ): Promise<[status: number, body: unknown]> {
-  const response = await fetch(upstream.url + path, { method, headers: withDefaults(headers) })
+  const json = content === undefined || content instanceof FormData ? {} : { 'content-type': 'application/json' }
+  const body = content instanceof FormData ? content : content && JSON.stringify(content)
+  const all = withDefaults({ ...json, ...headers })
+  const response = await fetch(upstream.url + path, { method, headers: all, ...(body && { body }) })
   const isJson = response.headers.get('content-type') === 'application/json'
   const text = await response.text()
   return [response.status, isJson && text !== '' ? JSON.parse(text) : text]

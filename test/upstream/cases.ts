@@ -77,7 +77,7 @@ export async function endSession(
 }
 
 /** A case with different outcomes in the releases, and the expected outcome of each. */
-interface Difference {
+export interface Difference {
   readonly title: string
   /** The column in the table of README.md. */
   readonly column: string
@@ -86,7 +86,7 @@ interface Difference {
 }
 
 /** Assigns the outcomes to the stand-ins, in the order of `standIns`. */
-function expecting(...outcomes: [string, string, string, string, string]): Record<StandIn, string> {
+export function expecting(...outcomes: [string, string, string, string, string]): Record<StandIn, string> {
   return Object.fromEntries(standIns.map((name, index) => [name, outcomes[index]])) as Record<StandIn, string>
 }
 

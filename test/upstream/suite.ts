@@ -23,8 +23,10 @@ import {
   outcomeOf,
   poisons,
   runOn,
+  type Difference,
   type Subject,
 } from './cases.ts'
+import { commandDifferences, describeCommands } from './commands.ts'
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -40,6 +42,10 @@ export function describeCases(subject: Subject): void {
   describe(subject.name, () => {
     describe('connectTerminal', () => describeClient(subject))
     describe('the server', () => describeServer(subject))
+    describe('commands', () => {
+      describeCommands(subject)
+      describeDifferences(subject, commandDifferences)
+    })
     afterAll(async () => {
       const owners: Headers[] = [{}, { 'x-user-id': 'bob' }, { 'x-session-id': 'chat-1' }]
       const lists = owners.map(async (headers) => ask(subject, 'GET', API, headers))
@@ -183,11 +189,7 @@ function describeServer(subject: Subject): void {
     expect(await listTerminalSessions(client)).toEqual([])
   })
 
-  it.for(differences)('behaves like its stand-in with $title', async ({ column, observe, expected }, { task }) => {
-    const outcome = await observe(subject)
-    task.meta.outcome = { subject: subject.name, column, outcome }
-    expect(outcome).toBe(expected[subject.standIn])
-  })
+  describeDifferences(subject, differences)
 
   it.each(attaches)('answers an attach with %s: %3$s', async (_what, { session, ...shape }, expected) => {
     const id = await createOn(subject)
@@ -242,5 +244,13 @@ function describeServer(subject: Subject): void {
     const isJson = response.headers.get('content-type') === 'application/json'
     expect([response.status, isJson ? JSON.parse(text) : text]).toEqual(answer)
     expect(response.headers.get('access-control-allow-origin')).toBe(origin)
+  })
+}
+
+function describeDifferences(subject: Subject, cases: readonly Difference[]): void {
+  it.for(cases)('behaves like its stand-in with $title', async ({ column, observe, expected }, { task }) => {
+    const outcome = await observe(subject)
+    task.meta.outcome = { subject: subject.name, column, outcome }
+    expect(outcome).toBe(expected[subject.standIn])
   })
 }
