@@ -75,9 +75,12 @@ export function createCommandInput(stdin: Writable, echo: (text: string) => void
       else {
         const isControl = character < ' ' && !'\n\t'.includes(character)
         shown += isControl ? `^${String.fromCharCode(character.charCodeAt(0) + 64)}` : character
-        lineBytes += Buffer.byteLength(character)
+        const bytes = Buffer.byteLength(character)
         if (character === '\n') room = deliver('\n')
-        else if (!SIGNALS.includes(character) && lineBytes <= LONGEST_LINE_BYTES) line += character
+        else if (!SIGNALS.includes(character) && lineBytes + bytes <= LONGEST_LINE_BYTES) {
+          line += character
+          lineBytes += bytes
+        }
       }
     }
     echo(shown)
