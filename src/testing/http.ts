@@ -37,7 +37,7 @@ export async function answerHttp(
   request.resume()
   // The client has gone before its request was complete.
   if (!body) return
-  if (operation !== 'upload') record.body = body.toString()
+  if (operation === 'execute' || operation === 'input') record.body = body.toString()
   // A request whose body has no length cannot be sent again.
   const tries = state.behaviour.repeats && request.headers['transfer-encoding'] === undefined ? TRIES : 1
   for (let count = 1; ; count += 1) {

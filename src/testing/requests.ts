@@ -17,8 +17,8 @@ export interface TestRequest {
   readonly headers: Readonly<Record<string, string>>
   /** The HTTP status of the answer: 101 for a successful handshake, `undefined` before the answer. */
   readonly status: number | undefined
-  /** The body of a request for a command, as text: what it ran, and with which `env`. Otherwise `''`. */
-  readonly body: string
+  /** The body of a request for a command, as text: what it ran, and with which `env`. Otherwise `undefined`. */
+  readonly body: string | undefined
   /** The messages that arrived on the socket: text as a string, binary as bytes. */
   readonly frames: ReadonlyArray<string | Uint8Array>
   /** The code that the upstream closed the socket with: 1006 if it dropped the connection, otherwise `undefined`. */
@@ -41,7 +41,7 @@ export function recordOf(kind: TestRequest['kind'], request: IncomingMessage): R
     query: Object.fromEntries(new URLSearchParams(query)),
     headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
     status: undefined,
-    body: '',
+    body: undefined,
     frames: [],
     closeCode: undefined,
   }

@@ -27,8 +27,9 @@ export interface TestUpstream extends AsyncDisposable {
  * including the defects of that release.
  *
  * It is for tests of clients of Open Terminal or Terminals. It needs no Python and no Docker, and a test can add
- * faults. The upstream does not keep the process alive, so a test that forgets to close it can still end. Only output
- * that a client does not read can keep the process alive.
+ * faults. It really runs what a client wants to run at `/execute`, on this machine, on pipes and not on a PTY. The
+ * upstream does not keep the process alive, so a test that forgets to close it can still end. Only output that a client
+ * does not read can keep the process alive.
  *
  * @example
  * ```ts

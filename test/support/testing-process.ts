@@ -34,6 +34,11 @@ const PREAMBLE = `
   import { startTestUpstream, WebSocket } from './testing.mjs'
 
   const headers = { 'x-user-id': 'ada' }
+  const json = { ...headers, 'content-type': 'application/json' }
+  const execute = async ({ url }, command) => {
+    const init = { method: 'POST', headers: json, body: JSON.stringify({ command }) }
+    return (await fetch(url + '/execute?wait=0.3', init)).json()
+  }
   const create = async ({ url }) => (await fetch(url + '/api/terminals', { method: 'POST', headers })).json()
   const attach = async ({ url }, id) => {
     const ws = new WebSocket(url.replace('http', 'ws') + '/api/terminals/' + id + '?user_id=ada')

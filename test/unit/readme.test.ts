@@ -83,7 +83,7 @@ it.each<[what: string, page: string, names: string[]]>([
   ['cause of an end', 'src/terminal/README.md', literalsOf(/readonly cause: ((?:'\w+'(?: \| )?)+)/)],
   ['release', 'src/testing/README.md', literalsOf(/export type TestRelease =\n(.*?)\n\n/s)],
   ['fault', 'src/testing/README.md', literalsOf(/export type TestFault =\n(.*?)\n\n/s)],
-  ['operation', 'src/testing/README.md', literalsOf(/OPERATIONS = \[(.*?)\]/)],
+  ['operation', 'src/testing/README.md', literalsOf(/OPERATIONS = \[([^]*?)\]/)],
   [
     'member of a session',
     'src/testing/README.md',

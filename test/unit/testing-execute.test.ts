@@ -8,7 +8,7 @@ import { folder, NOT_FOUND, printed, runCommand, statusOf, textOf, type Status }
 
 // What all releases do, and how they differ, is in test/upstream/commands.ts: testing-cases.test.ts runs it here, too.
 
-/** Runs a command that prints its id and runs until it is killed; resolves with the id of the command and its process. */
+/** Runs a command that goes on until it is killed; resolves with its id and the one of its process. */
 async function running(
   upstream: { url: string },
   before: string = '',
@@ -48,8 +48,7 @@ describe.each(releases)('%s', (release) => {
 
   it('ends every process of its commands when it closes, and every request', async () => {
     const upstream = await start({ release })
-    const { pid } = await running(upstream, 'sleep 60 >/dev/null 2>&1 </dev/null & echo "{$!}"; ')
-    const [{ id = '' } = {}] = await list(upstream)
+    const { id, pid } = await running(upstream, 'sleep 60 >/dev/null 2>&1 </dev/null & echo "{$!}"; ')
     const child = Number(/\{(\d+)\}/.exec(textOf(await statusOf(upstream, id)))?.[1])
     const waiting = ask(upstream, 'GET', `/execute/${id}/status?wait=300`)
     await Promise.all([expect(waiting).rejects.toThrow(), upstream.close()])

@@ -54,6 +54,14 @@ describe('a process with a running upstream', () => {
        await once(ws, 'message')
        ws._socket.unref()`,
     ],
+    [
+      'a command runs, and a client waits for its end',
+      `const upstream = await startTestUpstream()
+       await execute(upstream, 'sleep 60')
+       quiet(httpRequest(upstream.url + '/execute?wait=300', { method: 'POST', headers: json }).on('error', () => {}))
+         .end('{"command":"sleep 60"}')
+       while (upstream.requests.length < 2) await sleep(5)`,
+    ],
   ])('ends by itself when %s', async (_when, script) => {
     expect(await scripts.run(`${script}\nconsole.log('idle')`)).toBe('idle\n')
   })
@@ -83,6 +91,21 @@ describe('a process with a running upstream', () => {
       }`
     const pids = (await scripts.run(script)).split(/\s+/).filter(Boolean).map(Number)
     expect(pids.length).toBe(24)
+    await expect.poll(() => pids.filter(isRunning), { interval: 5 }).toEqual([])
+  })
+
+  it('ends its commands, and the processes that they have started', async () => {
+    const script = `
+      const upstream = await startTestUpstream()
+      const { output } = await execute(upstream, 'sleep 60 </dev/null >/dev/null 2>&1 & echo $!')
+      await execute(upstream, 'echo $$; sleep 60')
+      const running = (await (await fetch(upstream.url + '/execute', { headers })).json())[1]
+      const status = async () => (await fetch(upstream.url + '/execute/' + running.id + '/status', { headers })).json()
+      let own
+      while (!(own = (await status()).output[0])) await sleep(5)
+      console.log(output[0].data + own.data)`
+    const pids = (await scripts.run(script)).split(/\s+/).filter(Boolean).map(Number)
+    expect(pids.length).toBe(2)
     await expect.poll(() => pids.filter(isRunning), { interval: 5 }).toEqual([])
   })
 
