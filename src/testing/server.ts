@@ -21,8 +21,8 @@ export interface TestUpstreamOptions {
   /**
    * The Open Terminal that runs in the containers of an orchestrator, the inner server. It decides whether the chat is
    * the id of a session, whether a session is found only with its chat, whether a session accepts one client at a time,
-   * whether it accepts input of any length whole, and whether the end of the shell closes the orchestrator's connection
-   * to the session.
+   * whether it accepts input of any length whole, whether the end of the shell closes the orchestrator's connection to
+   * the session, and how commands run.
    *
    * An orchestrator never names a chat when it attaches, and keeps its connection when its client leaves. So a strict
    * inner server (from 0.14 on) refuses the client of a session with a chat, and each client after the first. The

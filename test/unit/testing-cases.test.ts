@@ -1,9 +1,10 @@
-import { afterAll } from 'vitest'
+import { afterAll, describe } from 'vitest'
 import { startTestUpstream, type TestShell } from '../../src/testing.ts'
 import { sh } from '../../src/testing/shells.ts'
 import { standIns } from '../upstream/cases.ts'
+import { describeCommands } from '../upstream/commands.ts'
 import { describeCases } from '../upstream/suite.ts'
-import { KEY } from '../support/raw-client.ts'
+import { KEY, orchestrators } from '../support/raw-client.ts'
 
 /** Starts the `sh` of a test upstream, with a `stty` that knows the size without a PTY. */
 const shWithStty: TestShell = (io) => {
@@ -18,4 +19,11 @@ for (const standIn of standIns) {
   const upstream = await startTestUpstream({ release: name, key: KEY, shell: shWithStty, authTimeout: 100 })
   afterAll(() => upstream.close())
   describeCases({ name, url: upstream.url, standIn, flood: 50 * 1024 * 1024, silence: 100 })
+}
+
+// An orchestrator passes the requests for commands on (PROTOCOL 9.16).
+for (const name of orchestrators) {
+  const upstream = await startTestUpstream({ release: name, inner: 'open-terminal@0.14.5', key: KEY })
+  afterAll(() => upstream.close())
+  describe(name, () => describeCommands({ name, url: upstream.url, standIn: '0.14.5', flood: 0, silence: 100 }))
 }
