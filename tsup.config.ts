@@ -1,6 +1,6 @@
 import { defineConfig } from 'tsup'
 
-const entryPoints = ['index', 'gateway', 'probe', 'proxy', 'testing', 'xterm']
+const entryPoints = ['index', 'command', 'gateway', 'probe', 'proxy', 'testing', 'xterm']
 const entries = Object.fromEntries(entryPoints.map((name) => [name, `src/${name}.ts`]))
 
 const library = defineConfig({

@@ -55,6 +55,11 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
     { step: /GET|POST|DELETE/, status: /^40[13]$/, type: /^text\/html/i },
     'Pass what the proxy in front wants in `headers`, or let it pass this path on: it answers with a web page of its own.',
   ],
+  // PROTOCOL 9.1
+  [
+    { action: /^Cannot run a command/, status: 404, type: /^(?!application\/json)/ },
+    'Give the `base` and `key` of the terminal server itself: a gateway runs no commands.',
+  ],
   // PROTOCOL 2.11
   [{ says: /^Policy / }, 'Check `policyId`: the orchestrator has no such policy.'],
   // PROTOCOL 3.7

@@ -12,7 +12,7 @@ export const sendHttp: SendHttp = (url, options) =>
   new Promise((resolve, reject) => {
     const request = start(url, options)
     const abort = (): void => void request.destroy()
-    const { signal, control } = options
+    const { signal, control, longest = LONGEST_ANSWER_CHARS } = options
     signal?.addEventListener('abort', abort)
     if (control) control.release = () => void request.socket?.unref()
     if (control?.isReleased) request.once('socket', (socket) => socket.unref())
@@ -31,14 +31,14 @@ export const sendHttp: SendHttp = (url, options) =>
       response.setEncoding('utf8')
       response.on('data', (text: string) => {
         body += text
-        if (body.length < LONGEST_ANSWER_CHARS) return
+        if (body.length < longest) return
         finish()
         request.destroy()
       })
       response.once('end', finish)
       response.on('error', reject)
     })
-    request.end()
+    request.end(options.body)
   })
 
 function start(url: string, { method, headers, ownConnection }: HttpRequest): ClientRequest {

@@ -88,7 +88,8 @@ function terminalPath(sessionId: string | undefined): string[] {
   return ['api', 'terminals', sessionId]
 }
 
-function locate(
+/** Returns the URL of a path below the base, or below a policy of it. */
+export function locate(
   base: string | URL,
   scheme: 'ws' | 'http',
   policyId: string | undefined,

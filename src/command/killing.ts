@@ -1,0 +1,75 @@
+import { Cancellation } from '../lib/cancellation.ts'
+import { delay } from '../lib/deadline.ts'
+import { isUnavailable } from '../upstream/failures.ts'
+import { withPlace } from './places.ts'
+import { killScript } from './script.ts'
+import type { CommandServer } from './server.ts'
+import type { CommandSettings } from './settings.ts'
+import { mayRun, pauses } from './starting.ts'
+
+/** A signal that this package sends. */
+export type Signal = 'TERM' | 'KILL'
+
+// After KILL to the command alone: what it has printed is still read meanwhile.
+const KILL_PAUSE_MS = 500
+const LAST_PAUSE_MS = 10_000
+// How long to try to send a signal.
+const PATIENCE_MS = 30_000
+// How often there may be nothing to signal before a command counts as ended: for 1.75 s.
+const MOST_MISSES = 3
+// For the answer to a program that only sends a signal.
+const WAIT_S = 5
+
+/**
+ * Ends a command on the word of the caller, who has called `kill`, or has set a `signal` or a `timeout`. Calls `onSent`
+ * after each signal. Resolves when `hasEnded` does, or with `never` if the command has not run and never will.
+ */
+export async function killCommand(
+  server: CommandServer,
+  { base, plan, grace }: CommandSettings,
+  hasEnded: Promise<'ended'>,
+  onSent: (signal: Signal) => void,
+): Promise<'ended' | 'never'> {
+  const steps = [
+    ['TERM', 'group', grace],
+    ['KILL', 'command', KILL_PAUSE_MS],
+    ['KILL', 'group', LAST_PAUSE_MS],
+  ] as const
+  for (const [signal, target, ms] of steps) {
+    const script = killScript(plan.name, signal, target)
+    // One at a time: with the commands, it must not take all the threads of a server (PROTOCOL 9.14).
+    const said = await withPlace(`kill ${base}`, 1, undefined, () => send(server, script, hasEnded))
+    if (said === 'never') return 'never'
+    if (said === 'sent') onSent(signal)
+    if (await within(ms, hasEnded)) return 'ended'
+  }
+  throw mayRun(server, new Error('it does not end'))
+}
+
+/** Runs a program that sends a signal, until it says that it has. */
+async function send(server: CommandServer, script: string, hasEnded: Promise<'ended'>): Promise<string> {
+  const since = performance.now()
+  let misses = 0
+  for (const pause of pauses()) {
+    if (await within(0, hasEnded)) break
+    try {
+      const { text } = await server.start(script, {}, WAIT_S)
+      const said = text.trim()
+      // There is nothing to signal: the command has ended, or is just about to start.
+      if (said !== '' || misses === MOST_MISSES) return said
+      misses += 1
+    } catch (error) {
+      if (!isUnavailable(error) || performance.now() - since > PATIENCE_MS) throw mayRun(server, error)
+    }
+    await within(pause, hasEnded)
+  }
+  return ''
+}
+
+/** Resolves with whether the command has ended, after `ms` at most. */
+async function within(ms: number, hasEnded: Promise<'ended'>): Promise<boolean> {
+  const limit = new Cancellation()
+  const first = await Promise.race([hasEnded, delay(ms, limit).catch(() => {})])
+  limit.abort()
+  return first === 'ended'
+}

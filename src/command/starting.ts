@@ -1,0 +1,90 @@
+import type { AbortSignalLike } from '../lib/cancellation.ts'
+import { delay } from '../lib/deadline.ts'
+import { errorCode, TerminalError } from '../lib/errors.ts'
+import { isTransient, isUnavailable, terminalError } from '../upstream/failures.ts'
+import { toBase64 } from './frames.ts'
+import { commandScript, FOLDER, INPUT, inputFile, markOf, PREFIX } from './script.ts'
+import type { CommandServer, CommandStatus } from './server.ts'
+import type { CommandSettings } from './settings.ts'
+
+// Before the second try. The pause doubles with each try.
+const FIRST_PAUSE_MS = 250
+const LONGEST_PAUSE_MS = 8_000
+// 4 s while it is certain that nothing runs, and else 24 s.
+const ATTEMPTS = 5
+const ATTEMPTS_IF_LOST = 8
+
+// The runtimes' codes for a server that got no request.
+const NOT_REACHED = /^(?:ECONNREFUSED|ConnectionRefused|ENOTFOUND|EAI_|EHOSTUNREACH|ENETUNREACH)|CERT|TLS|SSL/
+
+/** Returns the pauses between tries, in ms. */
+export function* pauses(): Generator<number, never> {
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) yield pause
+}
+
+/**
+ * Starts a command, and tries again after a failure that may pass. It runs at most once: the program around it sees to
+ * that by its name, and by its name it is found when the answer is lost (PROTOCOL 9.17).
+ */
+export async function startCommandOnce(
+  server: CommandServer,
+  settings: CommandSettings,
+  signal: AbortSignalLike,
+): Promise<CommandStatus> {
+  const { plan, env, stdin } = settings
+  const variables = new Map(Object.entries(env).map(([name, value]) => [PREFIX + name, value]))
+  if (plan.input === 'variable') variables.set(INPUT, toBase64(stdin))
+  const script = commandScript(plan)
+  let isLost = false
+  let attempts = 0
+  for (const pause of pauses()) {
+    try {
+      return await server.start(script, Object.fromEntries(variables))
+    } catch (error) {
+      attempts += 1
+      isLost ||= isUnavailable(error) && !isSafe(error)
+      const mayPass = isUnavailable(error) && (isLost || isTransient(error))
+      if (!mayPass || attempts >= (isLost ? ATTEMPTS_IF_LOST : ATTEMPTS)) throw isLost ? mayRun(server, error) : error
+    }
+    if (isLost) {
+      // The list does not tell more than the failure did if it is not there.
+      const [id] = await server.find(markOf(plan.name)).catch(() => [])
+      if (id !== undefined) return unread(id)
+    }
+    await delay(pause, signal)
+  }
+  throw new Error('unreachable')
+}
+
+/** Returns the status of a command of which nothing has been read. */
+export function unread(id: string): CommandStatus {
+  return { id, isRunning: true, exitCode: undefined, text: '', offset: 0 }
+}
+
+/** Whether it is certain that the server did not get a request. */
+function isSafe(error: TerminalError): boolean {
+  return error.status === 429 || NOT_REACHED.test(errorCode(error.cause) ?? '')
+}
+
+/** Returns the error of a command whose end is not known, because of another error. */
+export function mayRun({ action }: CommandServer, cause: unknown): TerminalError {
+  const { why, message, code, status } = Object(cause)
+  const known = `${why ?? message}. It is not known whether the command has run, or still runs`
+  return terminalError(isUnavailable(cause) ? code : 'ERR_TERMINAL_UNAVAILABLE', action, known, { status, cause })
+}
+
+/** Writes the input of a command into a file, which the command deletes. */
+export async function uploadInput(
+  server: CommandServer,
+  { plan, stdin }: CommandSettings,
+  signal: AbortSignalLike,
+): Promise<void> {
+  for (const pause of pauses()) {
+    try {
+      return await server.upload(FOLDER, inputFile(plan.name), stdin)
+    } catch (error) {
+      if (!isUnavailable(error) || pause === LONGEST_PAUSE_MS) throw error
+    }
+    await delay(pause, signal)
+  }
+}
