@@ -1,8 +1,12 @@
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { connectTerminal, TerminalError } from '../../src/index.ts'
 import { startTestUpstream, type TestUpstream } from '../../src/testing.ts'
 import { clientTo } from '../support/proxy.ts'
@@ -73,4 +77,46 @@ test('proxy.mjs joins a page with a valid token to a shell, and closes any other
   expect(String(await line)).toBe('127.0.0.1: ended by the upstream with 1000 \n')
   expect(await page('let-me-out')).toEqual({ output: '', code: 4001, reason: 'Log in again' })
   expect(upstream.sessions).toEqual([])
+})
+
+describe('run-tests.mjs', () => {
+  /** Returns the path of a file that is not there, in a folder that goes with the test. */
+  function newFile(): string {
+    const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    return join(folder, 'file')
+  }
+
+  /** Runs it, and resolves when the command has printed `ready`. `end` resolves with the status and the errors. */
+  async function run(command: string, ...args: string[]): Promise<{ child: ChildProcess; end: Promise<unknown[]> }> {
+    const upstream = await startTestUpstream({ key: 'sk-1' })
+    onTestFinished(() => upstream.close())
+    const env = { ...process.env, UPSTREAM: upstream.url, UPSTREAM_KEY: 'sk-1' }
+    const file = `${examples}run-tests.mjs`
+    const child = spawn(process.execPath, [file, command, ...args], { env, stdio: 'pipe' })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const end = Promise.all([once(child, 'exit').then(([code]: unknown[]) => code), text(child.stderr)])
+    expect(String((await once(child.stdout, 'data'))[0])).toBe('ready\n')
+    return { child, end }
+  }
+
+  test('shows what the tests print while they run, and ends as they do', async () => {
+    const file = newFile()
+    const { end } = await run(`echo ready; until [ -e '${file}' ]; do sleep 0.1; done; echo "1 failed" >&2; exit 3`)
+    writeFileSync(file, '')
+    expect(await end).toEqual([3, '1 failed\n'])
+  })
+
+  test('ends tests that take too long', async () => {
+    const { end } = await run('echo ready; exec sleep 600', '2')
+    expect(await end).toEqual([124, 'The tests took more than 2 s\n'])
+  })
+
+  test('ends the tests on Ctrl-C, and goes when they have ended', async () => {
+    const file = newFile()
+    const { child, end } = await run(`trap "echo >'${file}'; exit" TERM; echo ready; while :; do sleep 1; done`)
+    child.kill('SIGINT')
+    expect(await end).toEqual([1, expect.stringContaining('You have ended the tests')])
+    expect(existsSync(file)).toBe(true)
+  })
 })

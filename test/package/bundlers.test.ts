@@ -10,6 +10,7 @@ import { installPackage, runNode } from './support/install.ts'
 /** The modules that run in browsers, each with one of its exports. */
 const BROWSER_ENTRIES = {
   'terminal-upstream': 'connectTerminal',
+  'terminal-upstream/command': 'runCommand',
   'terminal-upstream/xterm': 'UpstreamAddon',
 }
 

@@ -10,7 +10,8 @@ const installed = join(folder, 'node_modules', 'terminal-upstream')
 /** The values that each entry point declares. */
 const EXPORTS = readDeclarations(installed).map(({ module, code }) => {
   const values = code.matchAll(/^export declare (?:class|function) (\w+)/gm)
-  return [module, [...values].map(([, name = '']) => name).sort()] as const
+  // A function has a declaration for each of its overloads.
+  return [module, [...new Set([...values].map(([, name = '']) => name))].sort()] as const
 })
 
 /** Returns a statement of each module format that loads some exports of a module. */

@@ -4,9 +4,9 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { promisify } from 'node:util'
 import { transform } from 'esbuild'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, type TestContext } from 'vitest'
+import { startTestUpstream } from '../../src/testing.ts'
 import { allBlocks, PAGES, type Block } from '../support/pages.ts'
-import { upstreamOf } from '../support/upstream.ts'
 import { compile } from './support/compile.ts'
 import { installPackage, repository } from './support/install.ts'
 
@@ -68,26 +68,38 @@ describe('the programs compile', () => {
   })
 })
 
-/** Starts the upstream that the programs and commands of the pages reach, instead of the one of their reader. */
-async function world(): Promise<{ base: string; env: Record<string, string | undefined> }> {
-  const { url } = await upstreamOf({ release: 'open-terminal@0.14.5', key: 'sk-1', shell: 'sh', authTimeout: 250 })
+/**
+ * Starts the upstream that the programs and commands of the pages reach, instead of the one of their reader. Of tests
+ * that run at the same time, only their contexts say which one has ended.
+ */
+async function world({
+  onTestFinished,
+}: TestContext): Promise<{ base: string; env: Record<string, string | undefined> }> {
+  const options = { release: 'open-terminal@0.14.5', key: 'sk-1', shell: 'sh', authTimeout: 250 } as const
+  const upstream = await startTestUpstream(options)
+  onTestFinished(() => upstream.close())
+  const { url } = upstream
   const env = { UPSTREAM: url, UPSTREAM_KEY: 'sk-1', CF_ID: 'id-of-the-test', CF_SECRET: 'secret-of-the-test' }
   return { base: url, env: { PATH: process.env['PATH'], HOME: folder, ...env } }
 }
 
-test.concurrent.each(programs)('$where runs, and prints what it promises', { timeout: 120_000 }, async (block) => {
-  const { base, env } = await world()
-  const code = block.code.replaceAll('http://127.0.0.1:8000', base)
-  // Node 20 supports no types.
-  const script = await transform(code, { loader: 'ts', format: 'esm', target: 'node20' })
-  const file = join(folder, `${block.where.replaceAll(/[/:]/g, '.')}.run.mjs`)
-  writeFileSync(file, script.code)
-  const { stdout, stderr } = await run(process.execPath, [file], { cwd: folder, env })
-  expect(stderr).toBe('')
-  const promised = [...block.code.matchAll(/\/\/=> (.*)$/gm)].map(([, text]) => text)
-  if (promised.length > 0) expect(stdout.trimEnd().split('\n')).toEqual(promised)
-  if (block.mark === 'run') expect(stdout).toBe(block.next?.code)
-})
+test.concurrent.for(programs)(
+  '$where runs, and prints what it promises',
+  { timeout: 120_000 },
+  async (block, context) => {
+    const { base, env } = await world(context)
+    const code = block.code.replaceAll('http://127.0.0.1:8000', base)
+    // Node 20 supports no types.
+    const script = await transform(code, { loader: 'ts', format: 'esm', target: 'node20' })
+    const file = join(folder, `${block.where.replaceAll(/[/:]/g, '.')}.run.mjs`)
+    writeFileSync(file, script.code)
+    const { stdout, stderr } = await run(process.execPath, [file], { cwd: folder, env })
+    expect(stderr).toBe('')
+    const promised = [...block.code.matchAll(/\/\/=> (.*)$/gm)].map(([, text]) => text)
+    if (promised.length > 0) expect(stdout.trimEnd().split('\n')).toEqual(promised)
+    if (block.mark === 'run') expect(stdout).toBe(block.next?.code)
+  },
+)
 
 /** What a reader installs or starts, on a machine of their own. */
 const BY_HAND = [
@@ -99,6 +111,7 @@ const BY_HAND = [
   /^UPSTREAM_KEY=sk-1 node react\/server\.mjs$/,
   /^node first\.mjs$/,
   /^UPSTREAM_KEY=sk-1 node gateway\.mjs$/,
+  /^UPSTREAM_KEY=sk-1 node run-tests\.mjs 'cd project && npm test' 600$/,
   /^npx vite$/,
 ]
 const lines = allBlocks
@@ -111,9 +124,9 @@ const lines = allBlocks
   )
   .filter(({ line }) => !BY_HAND.some((pattern) => pattern.test(line)))
 
-test.concurrent.each(lines)('$where: $line', { timeout: 120_000 }, async ({ line }) => {
+test.concurrent.for(lines)('$where: $line', { timeout: 120_000 }, async ({ line }, context) => {
   cpSync(join(repository, 'test/examples/gateway.mjs'), join(folder, 'server.mjs'))
-  const { base, env } = await world()
+  const { base, env } = await world(context)
   const command = line
     .replace('npx terminal-upstream', `'${process.execPath}' '${join(installed, 'dist', 'cli.js')}'`)
     .replace('npx esbuild', `'${join(repository, 'node_modules', '.bin', 'esbuild')}' --log-level=error`)

@@ -60,7 +60,7 @@ const RUNTIMES = {
     ],
   },
 }
-const HOST_TIMEOUT_MS = 60_000
+const HOST_TIMEOUT_MS = 120_000
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)

@@ -99,6 +99,22 @@ function releaseCases(library, ada, release, facts) {
       expectEqual('a refusal', checks.find(({ name }) => name === 'unknown-session').outcome !== 'failed', true)
       await expectNoSessions()
     },
+    async 'runs commands, if the library can'() {
+      const { runCommand, startCommand } = library
+      if (!runCommand) return
+      const [command, stdin] = ['cat; printf "$SENT" >&2; exit 3', 'grüße 🌍\n']
+      const result = await runCommand({ ...ada, command, stdin, env: { SENT: "it's" } })
+      const ended = { timedOut: false, truncated: false }
+      expectEqual('the result', result, { exitCode: 3, stdout: stdin, stderr: "it's", ...ended })
+      const { stdout } = await runCommand({ ...ada, command: String.raw`printf '\377\000'`, encoding: 'buffer' })
+      expectEqual('bytes', [stdout instanceof Uint8Array, ...stdout], [true, 255, 0])
+      const running = await startCommand({ ...ada, command: 'echo ready; exec sleep 600' })
+      for await (const { stream, data } of running) {
+        expectEqual('output as it comes', [stream, new TextDecoder().decode(data)], ['stdout', 'ready\n'])
+        await running.kill()
+      }
+      expectEqual('the signal', (await running.result).signal, 'SIGTERM')
+    },
     async 'rejects with a typed error for an unknown session'() {
       const unknown = connectTerminal({ ...ada, sessionId: 'unknown', retry: once })
       await expectRejection('an attach', unknown, 'ERR_TERMINAL_NOT_FOUND')

@@ -24,6 +24,7 @@ function fieldsOf(name: string): Map<string, string> {
 /** The tables of options, each with the interfaces that declare them. */
 const TABLES: ReadonlyArray<readonly [page: string, ...interfaces: string[]]> = [
   ['src/terminal/README.md', 'UpstreamOptions', 'ConnectTerminalOptions'],
+  ['src/command/README.md', 'CommandOptions'],
   ['src/gateway/README.md', 'TerminalGatewayOptions'],
   ['src/proxy/README.md', 'AuthorizeOptions'],
   ['src/testing/README.md', 'TestUpstreamOptions'],
@@ -94,6 +95,8 @@ it.each<[what: string, page: string, names: string[]]>([
   ['field of a check', 'src/probe/README.md', [...fieldsOf('ProbeCheck').keys(), ...fieldsOf('ProbeOutcome').keys()]],
   ['shape', 'src/probe/README.md', literalsOf(/export type ProbeShape =\s*(.*?)\n\n/s)],
   ['check', 'src/probe/README.md', literalsOf(/export type ProbeCheckName =\s*(.*?)\n\n/s)],
+  ['field of a result', 'src/command/README.md', [...fieldsOf('CommandResult').keys()]],
+  ['member of a command', 'src/command/README.md', [...fieldsOf('RunningCommand').keys()]],
   ['outcome', 'src/probe/README.md', literalsOf(/readonly outcome: ((?:'\w+'(?: \| )?)+)/)],
   ['field of a client', 'src/gateway/README.md', [...fieldsOf('TerminalClient').keys()]],
   ['field of a session', 'src/gateway/README.md', [...fieldsOf('GatewaySession').keys()]],

@@ -1,4 +1,12 @@
 import {
+  runCommand,
+  startCommand,
+  type CommandOptions,
+  type CommandOutput,
+  type CommandResult,
+  type RunningCommand,
+} from '../../../src/command.ts'
+import {
   buildUpstreamAuth,
   buildUpstreamWsUrl,
   connectTerminal,
@@ -72,4 +80,25 @@ export async function useTerminal(Socket: SocketConstructor): Promise<TerminalEr
   const details: TerminalErrorOptions = { closeCode: code, closeReason: reason, why: cause, cause: error }
   const thrown: unknown = new TerminalError('ERR_TERMINAL_CLOSED', 'it is closed', details)
   return thrown instanceof TerminalError ? thrown.code : undefined
+}
+
+type Stream = CommandOutput['stream']
+
+export async function useCommands(encoding: CommandOptions['encoding']): Promise<Record<Stream, string | Uint8Array>> {
+  const options = { ...upstream, command: 'npm test', env: { CI: '1' }, timeout: 1_000 } satisfies CommandOptions
+  const text: CommandResult = await runCommand(options)
+  const same: string = (await runCommand({ ...options, encoding: 'utf8', stdin: text.stdout })).stdout
+  const bytes: CommandResult<Uint8Array> = await runCommand({
+    ...options,
+    encoding: 'buffer',
+    stdin: new Uint8Array(1),
+  })
+  const either: CommandResult<string | Uint8Array> = await runCommand({ ...options, encoding })
+  await using command: RunningCommand = await startCommand({ ...options, onStdout: (chunk) => chunk.byteLength })
+  for await (const { stream, data } of command) if (stream === 'stderr' && data.length > 0) break
+  const other: RunningCommand<Uint8Array> = await startCommand({ ...options, encoding: 'buffer' })
+  await other.kill()
+  const { exitCode, signal }: CommandResult<Uint8Array> = await other.result
+  const isEnded: boolean = text.timedOut || text.truncated || signal === 'SIGTERM' || exitCode === 0
+  return isEnded ? { stdout: bytes.stdout, stderr: either.stderr } : { stdout: same, stderr: command.id }
 }

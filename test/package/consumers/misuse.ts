@@ -1,4 +1,5 @@
 // What the types refuse. Each line is a mistake that someone makes; the comment before it says which.
+import { runCommand, startCommand, type CommandOptions, type RunningCommand } from '../../../src/command.ts'
 import type { GatewaySession, TerminalGateway, TerminalGatewayOptions } from '../../../src/gateway.ts'
 import {
   buildUpstreamAuth,
@@ -38,6 +39,31 @@ export const connecting: ConnectTerminalOptions[] = [
   { ...upstream, sessionId: '1', createIfGone: 'yes' },
   // @ts-expect-error -- a controller, not its signal
   { ...upstream, signal: new AbortController() },
+]
+
+export const running: CommandOptions[] = [
+  // @ts-expect-error -- `command` is required
+  upstream,
+  // @ts-expect-error -- for a shell, so not a list of arguments
+  { ...upstream, command: ['npm', 'test'] },
+  // @ts-expect-error -- a list is not a string
+  { ...upstream, command: 'npm', args: ['test'] },
+  // @ts-expect-error -- variables are strings
+  { ...upstream, command: 'npm test', env: { CI: true } },
+  // @ts-expect-error -- variables are strings
+  { ...upstream, command: 'npm test', env: { HOME: process.env['HOME'] } },
+  // @ts-expect-error -- all of it at once, and not a stream
+  { ...upstream, command: 'cat', stdin: process.stdin },
+  // @ts-expect-error -- 'utf8' or 'buffer'
+  { ...upstream, command: 'cat', encoding: 'base64' },
+  // @ts-expect-error -- of a terminal
+  { ...upstream, command: 'cat', size: { cols: 80, rows: 24 } },
+  // @ts-expect-error -- of a terminal
+  { ...upstream, command: 'cat', retry: false },
+  // @ts-expect-error -- a controller, not its signal
+  { ...upstream, command: 'cat', signal: new AbortController() },
+  // @ts-expect-error -- gets bytes
+  { ...upstream, command: 'cat', onStdout: (chunk: string) => void chunk },
 ]
 
 export const serving: TerminalGatewayOptions[] = [
@@ -109,6 +135,29 @@ export function use(terminal: TerminalConnection, client: ClientSocket, gateway:
   void new UpstreamAddon(terminal, { notes: true })
   // @ts-expect-error -- the text has a name
   void new UpstreamAddon(terminal, { notes: 'Verbindung …' })
+}
+
+export async function run(command: RunningCommand): Promise<void> {
+  // @ts-expect-error -- one argument
+  await runCommand('npm test', upstream)
+  const { stdout } = await runCommand({ ...upstream, command: 'cat', encoding: 'buffer' })
+  // @ts-expect-error -- bytes
+  stdout.trim()
+  const text = await runCommand({ ...upstream, command: 'cat' })
+  // @ts-expect-error -- text
+  void text.stdout.byteLength
+  // @ts-expect-error -- a number
+  void (text.exitCode === '0')
+  const other = await startCommand({ ...upstream, command: 'cat', encoding: 'buffer' })
+  // @ts-expect-error -- bytes
+  const result: Awaited<RunningCommand['result']> = await other.result
+  // @ts-expect-error -- only of the result
+  void command.exitCode
+  // @ts-expect-error -- SIGTERM, and then SIGKILL
+  await command.kill('SIGINT')
+  // @ts-expect-error -- all of the input is an option
+  void command.stdin
+  void result
 }
 
 export function read(terminal: TerminalConnection, error: TerminalError, session: GatewaySession): void {

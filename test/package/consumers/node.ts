@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
 import { Terminal } from '@xterm/headless'
 import { WebSocket, WebSocketServer } from 'ws'
+import type { CommandOptions } from '../../../src/command.ts'
 import {
   createTerminalGateway,
   type AttachedEvent,
@@ -77,13 +78,14 @@ export const optional: [
   TakesNothing<UpstreamAuthOptions>,
   TakesNothing<UpstreamTarget>,
   TakesNothing<TerminalErrorOptions>,
+  TakesNothing<CommandOptions>,
   TakesNothing<TerminalGatewayOptions>,
   TakesNothing<AuthorizeOptions>,
   TakesNothing<ProbeOptions>,
   TakesNothing<TestUpstreamOptions>,
   TakesNothing<TestFaults>,
   TakesNothing<UpstreamAddonOptions>,
-] = [true, true, true, true, true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true, true, true, true, true]
 
 const terminalOptions: TerminalOptions = { size: { cols: 80, rows: 24 }, keepAlive: 0 }
 

@@ -1,6 +1,7 @@
 // Runs in Jest, with the copy of the package for require.
 const { writeFileSync } = require('node:fs')
-const library = { ...require('terminal-upstream'), ...require('terminal-upstream/probe') }
+const upstream = require('terminal-upstream')
+const library = { ...upstream, ...require('terminal-upstream/command'), ...require('terminal-upstream/probe') }
 const servers = { ...require('terminal-upstream/gateway'), ...require('terminal-upstream/testing') }
 
 test('the servers run', async () => {
