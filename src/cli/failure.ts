@@ -1,3 +1,4 @@
+import { quote } from '../command/script.ts'
 import { TerminalError, type TerminalErrorCode } from '../lib/errors.ts'
 import { evidenceIn } from '../upstream/failures.ts'
 import { withoutQuery } from '../upstream/url.ts'
@@ -45,6 +46,10 @@ const FLAG_OF: Record<string, string> = {
   timeout: '--timeout',
   idle: '--idle',
   origin: '--origin',
+  cwd: '--cwd',
+  env: '--env-file',
+  command: 'the command',
+  stdin: 'stdin',
 }
 
 /** Replaces the library's options in a message by the flags of the command. */
@@ -68,11 +73,11 @@ const PROBED: readonly TerminalErrorCode[] = [
 ]
 
 /** Adds where a key can come from, or how to find out more, to an error of which a probe may know more. */
-export function advise(
-  error: unknown,
+export function advise<E>(
+  error: E,
   call: Call,
   { authType, key = '' }: { readonly authType: string; readonly key: string | undefined },
-): unknown {
+): E | TerminalError {
   if (!(error instanceof TerminalError) || !PROBED.includes(error.code)) return error
   const { code, message, why } = error
   // The session has ended, or never was there: there is no more to know.
@@ -95,7 +100,7 @@ function probeCommand({ url, flags, headers }: Call): string {
   if (flags['token-in-url'] === 'never') words.push('--token-in-url', 'never')
   for (const header of headers) words.push('--header', `${header.replace(/:.*/s, '')}: ***`)
   const quoted = [place === url ? url : `${place}?***`, ...words].map((word) =>
-    /^[\w./:@=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
+    /^[\w./:@=-]+$/.test(word) ? word : quote(word),
   )
   return `terminal-upstream probe ${quoted.join(' ')}`
 }

@@ -25,6 +25,8 @@ const FLAGS = {
   origin: ['URL', 'test as a page at this address does, such as https://chat.example; default: no page'],
   json: ['', 'print JSON'],
   all: ['', 'delete every session that list shows'],
+  cwd: ['DIR', 'the folder to run in; default: the home of the user on the server'],
+  'env-file': ['FILE', 'read variables for the command from a file, one NAME=value a line'],
   help: ['', 'print this help'],
   version: ['', 'print the version'],
 } as const
@@ -40,8 +42,8 @@ export const TARGET_FLAGS: readonly FlagName[] = [...SHOWN_FLAGS, 'key', 'header
 /** The arguments of a command. */
 export interface Call {
   readonly url: string
-  /** The arguments after the URL. */
-  readonly ids: readonly string[]
+  /** The arguments after the URL, or after `--` for a command that takes a remote one. */
+  readonly rest: readonly string[]
   /** The values of the flags, `''` for a flag without a value. */
   readonly flags: Readonly<Partial<Record<FlagName, string>>>
   /** Every value of `--header`. */
@@ -57,6 +59,8 @@ export interface Command {
   readonly takesUrl: boolean
   /** Whether ids may follow the URL. */
   readonly takesIds?: boolean
+  /** Whether `--` and a remote command must follow the URL. */
+  readonly takesRemote?: boolean
   readonly flags: readonly FlagName[]
   /** The help of flags that mean something else in this command. */
   readonly help?: Readonly<Partial<Record<FlagName, string>>>
@@ -67,7 +71,10 @@ export interface Command {
 const GLOBAL: readonly FlagName[] = ['help', 'version']
 
 /** Reads the arguments after the name of a command. */
-export function readCall({ name, takesUrl, takesIds = false, flags }: Command, args: readonly string[]): Call {
+export function readCall(
+  { name, takesUrl, takesIds = false, takesRemote = false, flags }: Command,
+  args: readonly string[],
+): Call {
   const known = [...flags, ...GLOBAL]
   const options = Object.fromEntries(known.map((flag) => [flag, { type: typeOf(flag) }]))
   const helpHint = `See terminal-upstream ${name} --help.`
@@ -75,9 +82,20 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Command, a
   const given: Partial<Record<FlagName, string>> = {}
   const headers: string[] = []
   const positionals: string[] = []
+  let remote: string[] | undefined
+  const noRemote = (): CommandError => {
+    const problem = `Write the command for the server after --, such as terminal-upstream ${name} URL -- npm test.`
+    return wrongUse('ERR_PARSE_ARGS_MISSING_POSITIONAL', problem)
+  }
   // Not strict: the errors of parseArgs neither suggest a flag nor mention --help.
   for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
-    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind === 'option-terminator' && takesRemote) remote = []
+    if (token.kind === 'positional') {
+      // At once: the flags that follow are those of the command.
+      if (takesRemote && !remote && positionals.length > 0) throw noRemote()
+      const list = remote ?? positionals
+      list.push(token.value)
+    }
     if (token.kind !== 'option') continue
     const { rawName, value, inlineValue = false } = token
     const flag = rawName === '-h' ? 'help' : known.find((one) => one === token.name)
@@ -97,6 +115,7 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Command, a
     if (flag === 'header') headers.push(given[flag])
   }
   const [url = '', ...ids] = takesUrl ? positionals : ['', ...positionals]
+  const rest = remote ?? ids
   if (given.help === undefined && given.version === undefined) {
     if (takesUrl && url === '') {
       throw wrongUse('ERR_PARSE_ARGS_MISSING_POSITIONAL', 'The URL of the server is missing.')
@@ -105,8 +124,9 @@ export function readCall({ name, takesUrl, takesIds = false, flags }: Command, a
     if (!takesIds && ids.length > 0) {
       throw wrongUse('ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL', 'There are more arguments than this command takes.')
     }
+    if (takesRemote && rest.join('').trim() === '') throw noRemote()
   }
-  return { url, ids, flags: given, headers }
+  return { url, rest, flags: given, headers }
 }
 
 function typeOf(flag: FlagName): 'string' | 'boolean' {
@@ -129,7 +149,8 @@ export function millisecondsOf({ flags }: Call, flag: FlagName, least: number): 
 }
 
 /** Returns the text of `--help`. */
-export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help = {} }: Command): string {
+export function helpOf(command: Command): string {
+  const { name, summary, takesUrl, takesIds = false, takesRemote = false, flags, help = {} } = command
   const lines = [...flags, ...GLOBAL].map((flag) => {
     const [value, usual] = FLAGS[flag]
     return `  ${`--${flag} ${value}`.padEnd(23)}${help[flag] ?? usual}`
@@ -137,7 +158,8 @@ export function helpOf({ name, summary, takesUrl, takesIds = false, flags, help 
   const key = flags.includes('key')
     ? '\nThe key comes from TERMINAL_UPSTREAM_KEY or --key-file. Without them, the command asks for it on a terminal.\n'
     : ''
-  const usage = [name, takesUrl && 'URL', takesIds && '[ID…]', '[flags]'].filter(Boolean).join(' ')
+  const words = [name, takesUrl && 'URL', takesIds && '[ID…]', '[flags]', takesRemote && '-- COMMAND…']
+  const usage = words.filter(Boolean).join(' ')
   return `terminal-upstream ${usage}\n\n${summary}\n${key}\n${lines.join('\n')}\n`
 }
 

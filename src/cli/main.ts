@@ -1,5 +1,6 @@
 import { ATTACH } from './attach.ts'
 import { DEMO } from './demo.ts'
+import { EXEC } from './exec.ts'
 import { exitStatusOf, isExpected, printError } from './failure.ts'
 import { helpOf, readCall, unknownName } from './flags.ts'
 import { CommandError, interruptible, Interruption, WRONG_USE, type Host } from './host.ts'
@@ -7,13 +8,14 @@ import { PROBE } from './probe.ts'
 import { LIST, RM } from './sessions.ts'
 import { URL_COMMAND } from './url.ts'
 
-const COMMANDS = [ATTACH, PROBE, LIST, RM, URL_COMMAND, DEMO]
+const COMMANDS = [ATTACH, EXEC, PROBE, LIST, RM, URL_COMMAND, DEMO]
 
 const HELP = `terminal-upstream COMMAND [flags]
 
 Use an Open WebUI terminal, with any release of Open Terminal or Terminals.
 
   attach URL   connect this terminal, or a pipe, to a shell on the server
+  exec URL     run one command on the server, with its output and exit status
   probe URL    find out which server answers, what it requires of a client, and what is wrong
   list URL     list your sessions on the server
   rm URL ID…   delete the sessions that you name, or with --all every session that list shows

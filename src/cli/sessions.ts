@@ -47,16 +47,16 @@ async function list(call: Call, host: Host, signal: AbortSignal): Promise<number
 
 async function rm(call: Call, host: Host, signal: AbortSignal): Promise<number> {
   const all = call.flags.all !== undefined
-  if (all && call.ids.length > 0) throw new CommandError('Give either ids or --all, not both.')
-  if (!all && call.ids.length === 0) {
+  if (all && call.rest.length > 0) throw new CommandError('Give either ids or --all, not both.')
+  if (!all && call.rest.length === 0) {
     throw new CommandError(
       'Name the sessions to delete: terminal-upstream rm URL ID, or terminal-upstream rm URL --all for all of them.',
       'ERR_PARSE_ARGS_MISSING_POSITIONAL',
     )
   }
-  for (const id of call.ids) assertSegment('ID', id)
+  for (const id of call.rest) assertSegment('ID', id)
   const send = await prepareRequests(call, host, signal)
-  const ids = all ? (await findSessions(send)).map(({ id }) => id) : [...new Set(call.ids)]
+  const ids = all ? (await findSessions(send)).map(({ id }) => id) : [...new Set(call.rest)]
   if (ids.length === 0) host.stderr.write(NO_SESSIONS)
   let status = 0
   // One after the other: a server ends one shell at a time, and --timeout applies to each.

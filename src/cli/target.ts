@@ -53,7 +53,7 @@ function loginName(): string {
 /** Reads the headers from `--header` and `--header-file`; `undefined` if there are none. The library checks them. */
 async function findHeaders(call: Call, host: Host): Promise<Record<string, string> | undefined> {
   const { 'header-file': file } = call.flags
-  const lines = file === undefined ? [] : (await readSecretFile('--header-file', file, host)).split(/[\r\n]+/)
+  const lines = file === undefined ? [] : (await readFlagFile('--header-file', file, host)).split(/[\r\n]+/)
   const headers = [
     ...call.headers.map((header) => parseHeader('--header', header)),
     ...lines.filter((line) => line.trim() !== '').map((line) => parseHeader('--header-file', line.trim())),
@@ -83,7 +83,7 @@ async function findKey({ flags }: Call, host: Host, signal: AbortSignal): Promis
     host.stderr.write('terminal-upstream: ps shows --key to every user; better: TERMINAL_UPSTREAM_KEY or --key-file\n')
     return key
   }
-  if (file !== undefined) return readSecretFile('--key-file', file, host)
+  if (file !== undefined) return readFlagFile('--key-file', file, host)
   const inherited = host.env['TERMINAL_UPSTREAM_KEY']
   if (inherited !== undefined) return inherited
   return host.stdin.isTTY && host.stderr.isTTY ? askForKey(host, signal) : undefined
@@ -112,10 +112,16 @@ async function askForKey({ stdin, stderr }: Host, signal: AbortSignal): Promise<
 /** The permissions of all users but the owner. */
 const OTHER_USERS = 0o077
 
-/** Reads the file of a flag. Says so if other users can read it, too. */
-async function readSecretFile(flag: string, file: string, { platform, stderr }: Host): Promise<string> {
+/** Reads the file of a flag. If all of it is secret, says so when other users can read it, too. */
+export async function readFlagFile(
+  flag: string,
+  file: string,
+  { platform, stderr }: Host,
+  isSecret = true,
+): Promise<string> {
   try {
     const text = await readFile(file, 'utf8')
+    if (!isSecret) return text
     const stats = await stat(file)
     // Other users cannot read a pipe or a terminal later. Windows does not keep permissions in the mode.
     if (platform !== 'win32' && stats.isFile() && (stats.mode & OTHER_USERS) !== 0) {

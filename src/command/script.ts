@@ -35,7 +35,7 @@ export function inputPath(name: string): string {
 }
 
 /** Returns a text as one word of a shell. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 

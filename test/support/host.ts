@@ -13,7 +13,7 @@ export interface HostOptions {
   env?: Record<string, string | undefined>
   platform?: NodeJS.Platform
   /** The whole input. Without it, the input stays open. */
-  piped?: string
+  piped?: string | Uint8Array
 }
 
 /** Stands in for a process, and records what a command does to it. */

@@ -55,7 +55,7 @@ describe('a command without a key', () => {
 })
 
 describe('advise', () => {
-  const call = { url: 'http://h', ids: [], flags: {}, headers: [] }
+  const call = { url: 'http://h', rest: [], flags: {}, headers: [] }
   const source = { authType: 'bearer', key: 'sk-1' }
   const more = ' To find out more, run: terminal-upstream probe http://h'
 

@@ -38,7 +38,7 @@ describe('attach', () => {
     vi.resetModules()
     const { attach } = await import('../../src/cli/attach.ts')
     const flags = { user: 'ada', ...(seconds !== undefined && { 'keep-alive': seconds }) }
-    const call = { url: 'http://h', ids: [], headers: [], flags }
+    const call = { url: 'http://h', rest: [], headers: [], flags }
     await expect(attach(call, new FakeHost(), new AbortController().signal)).rejects.toThrow('Cannot attach.')
     expect(openTerminal).toHaveBeenCalledWith(expect.objectContaining({ keepAlive }), expect.any(Function))
   })

@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { main } from '../../src/cli/main.ts'
 import { brokenPipe, FakeHost, run } from '../support/host.ts'
 
-const commands = ['attach', 'probe', 'list', 'rm', 'url', 'demo']
+const commands = ['attach', 'exec', 'probe', 'list', 'rm', 'url', 'demo']
 
 describe('terminal-upstream', () => {
   it.each([['--help'], ['-h'], ['help']])('%s lists the commands', async (flag) => {
@@ -64,6 +64,7 @@ it.each([
 })
 
 const MANY = 'There are more arguments than this command takes.'
+const NO_COMMAND = 'Write the command for the server after --, such as terminal-upstream exec URL -- npm test.'
 const UP_TO = 'must be a number of seconds from 0 to 2147483.'
 
 it.each([
@@ -71,6 +72,17 @@ it.each([
   ['attach http://h sk-canary', 'UNEXPECTED_POSITIONAL', MANY],
   ['list http://h sk-canary', 'UNEXPECTED_POSITIONAL', MANY],
   ['demo http://h', 'UNEXPECTED_POSITIONAL', MANY],
+  ['exec -- ls', 'MISSING_POSITIONAL', 'The URL of the server is missing. See terminal-upstream exec --help.'],
+  ['exec http://h', 'MISSING_POSITIONAL', `${NO_COMMAND} See terminal-upstream exec --help.`],
+  ['exec http://h --', 'MISSING_POSITIONAL', NO_COMMAND],
+  // What the shell makes of "$COMMAND" when it is not set.
+  ['exec http://h -- ', 'MISSING_POSITIONAL', NO_COMMAND],
+  ['exec http://h npm test', 'MISSING_POSITIONAL', NO_COMMAND],
+  ['exec http://h ls --all', 'MISSING_POSITIONAL', NO_COMMAND],
+  ['exec http://h sk-canary -- ls', 'MISSING_POSITIONAL', NO_COMMAND],
+  ['exec http://h --cmd /x -- ls', 'UNKNOWN_OPTION', 'There is no flag --cmd. Did you mean --cwd?'],
+  ['exec http://h --cwd -- ls', 'INVALID_OPTION_VALUE', '--cwd needs a value.'],
+  ['exec http://h --timeout 1m -- ls', 'INVALID_OPTION_VALUE', '--timeout must be a number of seconds from 0.001'],
   ['attach http://h --usr ada', 'UNKNOWN_OPTION', 'There is no flag --usr. Did you mean --user?'],
   ['attach http://h --polcy=x', 'UNKNOWN_OPTION', 'There is no flag --polcy. Did you mean --policy?'],
   ['attach http://h --something', 'UNKNOWN_OPTION', 'There is no flag --something. See'],

@@ -129,7 +129,7 @@ it('the gateway page has every reason of a refusal', () => {
 
 it('the table of flags has what --help says', async () => {
   const said = new Map<string, string[]>()
-  const commands = ['attach', 'probe', 'list', 'rm', 'url', 'demo']
+  const commands = ['attach', 'exec', 'probe', 'list', 'rm', 'url', 'demo']
   for (const name of commands) {
     const { stdout } = await run([name, '--help'])
     const help = Buffer.from(stdout, 'latin1').toString()
