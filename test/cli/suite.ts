@@ -5,11 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createTerminalSession, listTerminalSessions } from '../../src/index.ts'
-import { KEY } from '../support/raw-client.ts'
+import { ask, KEY, USER } from '../support/raw-client.ts'
 import { openPane, type Pane } from './tmux.ts'
 
 const command = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
-const USER = 'ada'
 
 /** Tests the command in a real terminal, as a person uses it, on a server whose shell has a PTY. */
 export function describeCommand(name: string, url: string): void {
@@ -18,6 +17,8 @@ export function describeCommand(name: string, url: string): void {
   const pidFile = join(folder, 'pid')
   const attach = `sh -c 'echo $$ >${pidFile}; exec node ${command} attach ${url} --user ${USER}'`
 
+  const exec = `node ${command} exec ${url} --user ${USER} --`
+
   /** Sends a signal to the command that was started last. */
   function kill(signal: NodeJS.Signals): void {
     process.kill(Number(readFileSync(pidFile, 'utf8')), signal)
@@ -25,6 +26,17 @@ export function describeCommand(name: string, url: string): void {
 
   async function sessions(): Promise<number> {
     return (await listTerminalSessions({ base: url, key: KEY, userId: USER })).length
+  }
+
+  /** Resolves with the status of each command that the server knows. */
+  async function commands(): Promise<string[]> {
+    const [, entries] = await ask({ url }, 'GET', '/execute')
+    return (entries as Array<{ status: string }>).map(({ status }) => status)
+  }
+
+  /** Checks that no command runs. The program around one cleans up after it has told its status. */
+  async function haveEnded(): Promise<void> {
+    await expect.poll(commands, { timeout: 10_000 }).not.toContain('running')
   }
 
   /** Attaches, and resolves when the remote shell takes commands. */
@@ -163,6 +175,31 @@ export function describeCommand(name: string, url: string): void {
       await pane.enter(`clear; echo 'echo $((6 * 7))' | ${attach} >/dev/null; echo "status $?"`)
       await pane.shows(/^status 0$/m)
       await isRestored(pane)
+    })
+
+    it('exec prints what a command prints, and ends with its status', async () => {
+      const pane = await openPane({ TERMINAL_UPSTREAM_KEY: KEY })
+      await pane.enter(`${exec} 'echo "6 x 7 = $((6 * 7))"; exit 7'; echo "status $?"`)
+      await pane.shows(/^6 x 7 = 42\nstatus 7$/m)
+      await isRestored(pane)
+    })
+
+    it('exec ends the command on the server at Ctrl-C', async () => {
+      const pane = await openPane({ TERMINAL_UPSTREAM_KEY: KEY })
+      await pane.enter(`${exec} 'echo be''gun; sleep 600'; echo "status $?"`)
+      await pane.shows(/^begun$/m)
+      expect(await commands()).toContain('running')
+      await pane.press('C-c')
+      await pane.shows(/^(?:\^C)?status 130$/m)
+      await haveEnded()
+      await isRestored(pane)
+    })
+
+    it('exec passes a pipe on, and a pipe that is closed ends the command', async () => {
+      const pane = await openPane({ TERMINAL_UPSTREAM_KEY: KEY })
+      await pane.enter(`seq 1000 | ${exec} 'wc -l; cat; echo err >&2' 2>/dev/null | tail -n 1; ${exec} yes | head -n 1`)
+      await pane.shows(/^1000\ny\nlocal/m)
+      await haveEnded()
     })
 
     it('list lists sessions, and rm deletes them', async () => {

@@ -50,3 +50,12 @@ test('attach prints why it failed, and exits with 1', async () => {
     ) as string,
   })
 })
+
+test('exec passes stdin, both streams and the exit status on, and ends by itself', async () => {
+  const upstream = await upstreamOf({ key: 'sk-1' })
+  await expect(run('exec', upstream.url, '--', 'cat; echo err >&2; exit 7')).rejects.toMatchObject({
+    code: 7,
+    stdout: 'echo "6 x 7 = $((6 * 7))"; exit\n',
+    stderr: 'err\n',
+  })
+})
