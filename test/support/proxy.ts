@@ -135,6 +135,13 @@ export async function connectToAuthorize(
   return { ...(await clientTo(proxy)), proxy }
 }
 
+const trap = (): never => {
+  throw new Error('a trap')
+}
+
+/** Throws whatever is done with it. */
+export const hostile: never = new Proxy(trap, { get: trap, has: trap, getPrototypeOf: trap }) as never
+
 /** An `authorize` that never answers. */
 export function neverAuthorize(): Promise<never> {
   return new Promise(() => {})

@@ -124,6 +124,9 @@ describe('connectTerminal', () => {
     ['policyId', '..', 'ERR_INVALID_ARG_VALUE'],
     ['sessionId', '', 'ERR_INVALID_ARG_VALUE'],
     ['signal', {}, 'ERR_INVALID_ARG_TYPE'],
+    ['signal', 'soon', 'ERR_INVALID_ARG_TYPE'],
+    ['signal', { aborted: false }, 'ERR_INVALID_ARG_TYPE'],
+    ['signal', { aborted: false, addEventListener() {} }, 'ERR_INVALID_ARG_TYPE'],
   ])('rejects %s: %o with %s, and sends nothing', async (name, value, code) => {
     const upstream = await upstreamOf()
     const options = { ...clientOf(upstream), [name]: value } as ConnectTerminalOptions
@@ -132,9 +135,8 @@ describe('connectTerminal', () => {
   })
 
   it('rejects with ERR_INVALID_ARG_TYPE without options', async () => {
-    expect(await rejection((connectTerminal as () => Promise<unknown>)())).toMatchObject({
-      code: 'ERR_INVALID_ARG_TYPE',
-    })
+    const calling = (connectTerminal as () => Promise<unknown>)()
+    expect(await rejection(calling)).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
   })
 
   it('rejects a cookie that the socket cannot send, if the auth type sends cookies', async () => {

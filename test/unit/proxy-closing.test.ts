@@ -3,17 +3,18 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TerminalError, type TerminalErrorCode } from '../../src/lib/errors.ts'
 import { cutReason, explainThrown, relayClose, refusalFor } from '../../src/client/closing.ts'
+import { hostile } from '../support/proxy.ts'
 
 describe('relayClose', () => {
-  it.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4001, 4999])(
-    'keeps %i, which may be sent',
-    (code) => expect(relayClose(code, 'why', 1011)).toEqual({ code, reason: 'why' }),
-  )
+  const may = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4001, 4999]
 
-  it.each([1004, 1006, 1015, 1016, 2000, 2999, 999, 0, 5000, 65_535])(
-    'replaces %i, which may not be sent, and keeps the reason',
-    (code) => expect(relayClose(code, 'why', 1014)).toEqual({ code: 1014, reason: 'why' }),
-  )
+  it.each(may)('keeps %i, which may be sent', (code) => {
+    expect(relayClose(code, 'why', 1500)).toEqual({ code, reason: 'why' })
+  })
+
+  it.each([1004, 1006, 1015, 1016, 2000, 2999, 999, 0, 5000, 65_535])('replaces %i, and keeps the reason', (code) => {
+    expect(relayClose(code, 'why', 1014)).toEqual({ code: 1014, reason: 'why' })
+  })
 
   it('returns neither a code nor a reason for 1005, which means that there was no code', () => {
     expect(relayClose(1005, 'why', 1014)).toEqual({ code: undefined, reason: '' })
@@ -42,7 +43,7 @@ describe('cutReason', () => {
 })
 
 describe('refusalFor', () => {
-  it.each<[TerminalErrorCode, number, string]>([
+  it.each<[TerminalErrorCode | 'ERR_TERMINAL_OF_A_LATER_VERSION' | 'constructor', number, string]>([
     ['ERR_TERMINAL_UNAUTHORIZED', 4001, 'Not authorized'],
     ['ERR_TERMINAL_MISSING_USER', 4002, 'Missing user_id'],
     ['ERR_TERMINAL_FORBIDDEN', 4003, 'Access denied'],
@@ -54,11 +55,11 @@ describe('refusalFor', () => {
     ['ERR_TERMINAL_PROTOCOL', 4003, 'Terminal instance not reachable'],
     ['ERR_TERMINAL_INVALID_URL', 4003, ''],
     ['ERR_TERMINAL_CLOSED', 4003, ''],
+    ['ERR_TERMINAL_OF_A_LATER_VERSION', 4003, ''],
+    ['constructor', 4003, ''],
   ])('returns for %s the close %i %j', (code, closeCode, reason) => {
-    expect(refusalFor(new TerminalError(code, 'no detail', { closeReason: 'nor this' }))).toEqual({
-      code: closeCode,
-      reason,
-    })
+    const error = new TerminalError(code as TerminalErrorCode, 'no detail', { closeReason: 'nor this' })
+    expect(refusalFor(error)).toEqual({ code: closeCode, reason })
   })
 
   it('returns 4003 without a reason for what is no TerminalError', () => {
@@ -68,60 +69,43 @@ describe('refusalFor', () => {
       }),
     )
   })
-
-  it.each(['ERR_TERMINAL_OF_A_LATER_VERSION', 'constructor'])(
-    'returns 4003 without a reason for a TerminalError with the unknown code %s',
-    (code) => {
-      expect(refusalFor(new TerminalError(code as TerminalErrorCode, 'x'))).toEqual({ code: 4003, reason: '' })
-    },
-  )
 })
 
 describe('explainThrown', () => {
-  const trap = (): never => {
-    throw new Error('a trap')
-  }
-  const hostile = new Proxy({}, { get: trap, has: trap, getPrototypeOf: trap, ownKeys: trap })
-
   const broken = (field: string, how: PropertyDescriptor): object => Object.defineProperty(terminalError(), field, how)
 
   it.each<[string, unknown]>([
     ['a Proxy whose traps throw', hostile],
-    ['a TerminalError whose closeReason throws', broken('closeReason', { get: trap })],
-    ['a TerminalError whose code throws', broken('code', { get: trap })],
+    ['a TerminalError whose closeReason throws', broken('closeReason', { get: hostile })],
+    ['a TerminalError whose code throws', broken('code', { get: hostile })],
     ['a TerminalError whose code is an object', broken('code', { value: hostile })],
   ])('returns 4003 without a reason for %s', (_what, thrown) => {
     const error = new Error('A value was thrown whose properties cannot be read: throw an Error')
     expect(explainThrown(thrown, true)).toEqual({ code: 4003, reason: '', error })
   })
 
-  it.each([
-    undefined,
-    null,
-    'no',
-    7,
-    {},
-    { message: 7 },
-    { closeReason: 'no' },
-    Object.assign(() => {}, { message: 'no' }),
-  ])('returns 4003 without a reason for %j, which is no error', (cause) => {
-    const error = new Error('The thrown value (see `cause`) is no Error: throw one', { cause })
-    expect(explainThrown(cause, true)).toEqual({ code: 4003, reason: '', error })
-  })
+  const callable = Object.assign(() => {}, { message: 'no' })
 
-  it.each<[unknown, boolean, string]>([
-    ['Log in again', true, 'Log in again'],
-    ['Log in again', false, 'Access denied'],
-    ['x'.repeat(124), true, 'x'.repeat(123)],
-    [7, true, 'Access denied'],
-    [undefined, true, 'Access denied'],
-  ])(
-    'makes of the closeReason %j of a TerminalError, if it may be quoted (%s), %j',
-    (closeReason, mayQuote, reason) => {
-      const error = Object.assign(terminalError(), { closeReason })
-      expect(explainThrown(error, mayQuote)).toEqual({ code: 4003, reason, error })
+  it.each([undefined, null, 'no', 7, {}, { message: 7 }, { closeReason: 'no' }, callable, Symbol('no')])(
+    'returns 4003 without a reason for %j, which is no error',
+    (cause) => {
+      const error = new Error('The thrown value (see `cause`) is no Error: throw one', { cause })
+      expect(explainThrown(cause, true)).toEqual({ code: 4003, reason: '', error })
     },
   )
+
+  it.each<[object, boolean, string]>([
+    [{ closeReason: 'Log in again' }, true, 'Log in again'],
+    [{ closeReason: 'Log in again' }, false, 'Access denied'],
+    [{ closeReason: 'db.internal is down', closeCode: 4003 }, true, 'Access denied'],
+    [{ closeReason: 'x'.repeat(124) }, true, 'x'.repeat(123)],
+    [{ closeReason: `${'x'.repeat(121)}€` }, true, 'x'.repeat(121)],
+    [{ closeReason: 7 }, true, 'Access denied'],
+    [{}, true, 'Access denied'],
+  ])('makes of a TerminalError with %j, if it may be quoted (%s), the reason %j', (fields, mayQuote, reason) => {
+    const error = Object.assign(terminalError(), fields)
+    expect(explainThrown(error, mayQuote)).toEqual({ code: 4003, reason, error })
+  })
 
   it('returns an error of another realm unchanged', () => {
     const foreign: unknown = runInNewContext('new Error("why")')

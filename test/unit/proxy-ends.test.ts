@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { createTerminalSession } from '../../src/index.ts'
 import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
-import { tcpOf } from '../support/frames.ts'
+import { INVALID_FRAME, tcpOf } from '../support/frames.ts'
 import { clientTo, closeOf, deletions, join, MIB, startProxy, type Joined } from '../support/proxy.ts'
 import { pair } from '../support/proxy-pair.ts'
 import { clientOf, releases, serve, until, upstreamOf, userOf } from '../support/upstream.ts'
@@ -33,13 +33,8 @@ describe('proxyTerminal, when the upstream closes,', () => {
     const { session, closed, served, upstream } = await joinOpen()
     session.close(code, reason)
     expect(await closed).toEqual({ code, reason })
-    expect(await served.summary).toMatchObject({
-      endedBy: 'upstream',
-      code,
-      reason,
-      sessionId: session.id,
-      error: { closeCode: code },
-    })
+    const error = { closeCode: code }
+    expect(await served.summary).toMatchObject({ endedBy: 'upstream', code, reason, sessionId: session.id, error })
     expect([upstream.sessions, deletions(upstream)]).toEqual([[], 1])
   })
 
@@ -62,24 +57,16 @@ describe('proxyTerminal, when the upstream closes,', () => {
     const { session, closed, served, upstream } = await joinOpen()
     session.reset()
     expect(await closed).toEqual({ code: 1014, reason: '' })
-    expect(await served.summary).toMatchObject({
-      endedBy: 'upstream',
-      code: 1006,
-      error: { code: 'ERR_TERMINAL_UNAVAILABLE' },
-    })
+    const error = { code: 'ERR_TERMINAL_UNAVAILABLE' }
+    expect(await served.summary).toMatchObject({ endedBy: 'upstream', code: 1006, error })
     expect([upstream.sessions, deletions(upstream)]).toEqual([[], 1])
   })
 
-  it('closes the client with 1014 if the upstream sent bytes that are not a frame', async () => {
-    const { upstream, closed, served } = await pair()
-    tcpOf(upstream).write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
-    expect(await closed).toEqual({ code: 1014, reason: '' })
-    expect(await served.summary).toMatchObject({ endedBy: 'upstream', code: 1006, error: { code: expect.any(String) } })
-  })
-
   // PROTOCOL 6.8
-  it.each(['no such host postgres', 'Session not found at 10.0.3.7:8000'])(
-    'hides a reason that no known server gives (it may name a host) from the client, not from the operator: %j',
+  const naming = ['no such host postgres', 'Session not found at 10.0.3.7:8000']
+
+  it.each(naming)(
+    'hides from the client, not from the operator, what no known server says: %j',
     async (closeReason) => {
       const { session, closed, served } = await joinOpen()
       session.close(1011, closeReason)
@@ -141,28 +128,16 @@ describe('proxyTerminal, when the client closes,', () => {
     expect(await served.summary).toMatchObject({ endedBy: 'client', code, reason })
   })
 
-  it('closes the upstream with 1000 if there was no code', async () => {
+  it.each<[codes: number[], why: string, end: (ws: WebSocket) => unknown, code: number]>([
+    [[1000], 'there was no code', (ws) => ws.close(), 1005],
+    [[1001], 'the connection dropped', (ws) => ws.terminate(), 1006],
+    [[1001, 1002], 'the client sent bytes that are not a frame', (ws) => tcpOf(ws).write(INVALID_FRAME), 1006],
+  ])('closes the upstream with one of %j if %s', async (codes, _why, end, code) => {
     const { ws, upstream, served } = await pair()
     const told = closeOf(upstream)
-    ws.close()
-    expect(await told).toEqual({ code: 1000, reason: '' })
-    expect(await served.summary).toMatchObject({ endedBy: 'client', code: 1005, reason: '' })
-  })
-
-  it('closes the upstream with 1001 if the connection dropped', async () => {
-    const { ws, upstream, served } = await pair()
-    const told = closeOf(upstream)
-    ws.terminate()
-    expect(await told).toEqual({ code: 1001, reason: '' })
-    expect(await served.summary).toMatchObject({ endedBy: 'client', code: 1006, reason: '' })
-  })
-
-  it('closes the upstream with 1001 or 1002 if the client sent bytes that are not a frame', async () => {
-    const { ws, upstream, served } = await pair()
-    const told = closeOf(upstream)
-    tcpOf(ws).write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
-    expect(await told).toMatchObject({ code: expect.toBeOneOf([1001, 1002]) })
-    expect(await served.summary).toMatchObject({ endedBy: 'client' })
+    end(ws)
+    expect(await told).toEqual({ code: expect.toBeOneOf(codes), reason: '' })
+    expect(await served.summary).toMatchObject({ endedBy: 'client', code, reason: '' })
   })
 
   it('deletes the session that it created and returns no error, on every release', async () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { connectTerminal } from '../../src/index.ts'
 import type { ProxyOptions } from '../../src/proxy.ts'
 import { CLIENT_AUTH, clientTo, connectToAuthorize, join, startProxy, summaryOf } from '../support/proxy.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
@@ -18,7 +17,6 @@ describe('proxyTerminal', () => {
     ['an authTimeout beyond the longest timer', { authorize: () => {}, authTimeout: 2 ** 31 }],
     ['an authTimeout that is not a number', { authorize: () => {}, authTimeout: '1' }],
     ['a signal that is an empty object', { base: 'http://127.0.0.1:1', userId: 'ada', signal: {} }],
-    ['a signal that is a number', { base: 'http://127.0.0.1:1', userId: 'ada', signal: 5 }],
     ['a keepAlive that is not a number', { base: 'http://127.0.0.1:1', userId: 'ada', keepAlive: '1' }],
   ])('with %s closes the client with 4003 and returns the error', async (_what, options) => {
     const proxy = await startProxy(() => options as ProxyOptions)
@@ -61,17 +59,6 @@ describe('proxyTerminal', () => {
     ws.send(Buffer.alloc(1_000))
     expect(await closed).toMatchObject({ code: 1009 })
   })
-
-  it.each([{ aborted: false }, { aborted: false, addEventListener() {} }, 'soon'])(
-    'refuses %j as a signal, as connectTerminal does',
-    async (signal) => {
-      const options = { base: 'http://127.0.0.1:1', userId: 'ada', signal: signal as never }
-      const proxy = await startProxy(() => options)
-      expect(await (await clientTo(proxy)).closed).toEqual({ code: 4003, reason: '' })
-      expect(await proxy.served[0]?.summary).toMatchObject({ error: { code: 'ERR_INVALID_ARG_TYPE' } })
-      await expect(connectTerminal(options)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
-    },
-  )
 })
 
 describe('a signal', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { tcpOf } from '../support/frames.ts'
-import { CLIENT_AUTH, clientTo, startProxy } from '../support/proxy.ts'
+import { CLIENT_AUTH, clientTo, connectToAuthorize, startProxy, summaryOf } from '../support/proxy.ts'
 import { ATTACHED, brokenUpstream, CLOSED, joinTo, PRINTED, STEPS } from '../support/proxy-broken-upstream.ts'
 import { CLIENT, frame, randomBytes, SERVER, violations } from '../support/proxy-frames.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
@@ -10,35 +10,27 @@ import { clientOf, until, upstreamOf } from '../support/upstream.ts'
 failOnUnhandledErrors()
 
 describe('a client that breaks the protocol', () => {
-  it.each(violations(CLIENT))(
-    'with %s is closed with the right code, and other clients stay',
-    async (_name, bytes, code) => {
-      const upstream = await upstreamOf()
-      const proxy = await startProxy(() => clientOf(upstream))
-      const other = await clientTo(proxy)
-      const client = await clientTo(proxy)
-      await until(() => upstream.sessions.length === 2 && upstream.sessions.every(({ attached }) => attached === 1))
-      tcpOf(client.ws).write(bytes)
-      expect(await client.closed).toMatchObject({ code })
-      expect(await proxy.served[1]?.summary).toMatchObject({ endedBy: 'client', code: 1006 })
-      expect(upstream.sessions).toHaveLength(1)
-      other.ws.send(Buffer.from('alive'))
-      await other.printed('alive')
-    },
-  )
+  it.each(violations(CLIENT))('with %s is closed, and other clients stay', async (_name, bytes, code) => {
+    const upstream = await upstreamOf()
+    const proxy = await startProxy(() => clientOf(upstream))
+    const other = await clientTo(proxy)
+    const client = await clientTo(proxy)
+    await until(() => upstream.sessions.length === 2 && upstream.sessions.every(({ attached }) => attached === 1))
+    tcpOf(client.ws).write(bytes)
+    expect(await client.closed).toMatchObject({ code })
+    expect(await proxy.served[1]?.summary).toMatchObject({ endedBy: 'client', code: 1006 })
+    expect(upstream.sessions).toHaveLength(1)
+    other.ws.send(Buffer.from('alive'))
+    await other.printed('alive')
+  })
 
-  it.each(violations(CLIENT))(
-    'with %s instead of an auth frame is closed with the right code',
-    async (_name, bytes, code) => {
-      const proxy = await startProxy(() => ({
-        authorize: () => expect.unreachable('the client has sent no auth frame'),
-      }))
-      const client = await clientTo(proxy)
-      tcpOf(client.ws).write(bytes)
-      expect(await client.closed).toMatchObject({ code })
-      expect(await proxy.served[0]?.summary).toMatchObject({ endedBy: 'client', code: 1006 })
-    },
-  )
+  it.each(violations(CLIENT))('with %s instead of an auth frame is closed, too', async (_name, bytes, code) => {
+    const authorize = (): never => expect.unreachable('the client has sent no auth frame')
+    const client = await connectToAuthorize(authorize)
+    tcpOf(client.ws).write(bytes)
+    expect(await client.closed).toMatchObject({ code })
+    expect(await summaryOf(client.proxy)).toMatchObject({ endedBy: 'client', code: 1006 })
+  })
 
   it('with random bytes leaves no session, whenever and however its connection ends', async () => {
     const upstream = await upstreamOf()
@@ -98,20 +90,17 @@ describe('an upstream that breaks the protocol', () => {
     expect(await client.closed).toEqual({ code: 1014, reason: '' })
   })
 
-  it.each(STEPS.map((name, step) => [name, step] as const))(
-    'with a reset when it %s ends the terminal',
-    async (_name, step) => {
-      // The client leaves after the first output, and must not do so before the reset after the output.
-      const broken = await brokenUpstream(step, (socket) => socket.resetAndDestroy())
-      const { summary, client } = await joinTo(broken, step >= CLOSED)
-      if (step < ATTACHED) {
-        expect(summary).toMatchObject({ endedBy: 'proxy', code: 4003, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } })
-        expect(await client.closed).toEqual({ code: 4003, reason: 'Terminal instance not reachable' })
-      }
-      if (step === PRINTED) expect(summary).toMatchObject({ endedBy: 'upstream', code: 1006 })
-      if (step >= CLOSED) expect(summary).toMatchObject({ endedBy: 'client', code: 1000 })
-    },
-  )
+  it.each([...STEPS.entries()])('with a reset in step %i, when it %s, ends the terminal', async (step) => {
+    // The client leaves after the first output, and must not do so before the reset after the output.
+    const broken = await brokenUpstream(step, (socket) => socket.resetAndDestroy())
+    const { summary, client } = await joinTo(broken, step >= CLOSED)
+    if (step < ATTACHED) {
+      expect(summary).toMatchObject({ endedBy: 'proxy', code: 4003, error: { code: 'ERR_TERMINAL_UNAVAILABLE' } })
+      expect(await client.closed).toEqual({ code: 4003, reason: 'Terminal instance not reachable' })
+    }
+    if (step === PRINTED) expect(summary).toMatchObject({ endedBy: 'upstream', code: 1006 })
+    if (step >= CLOSED) expect(summary).toMatchObject({ endedBy: 'client', code: 1000 })
+  })
 
   it('with random bytes at any step does not drop the connection of the client', async () => {
     const run = async (step: number, bytes: Buffer): Promise<void> => {

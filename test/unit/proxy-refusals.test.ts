@@ -5,14 +5,10 @@ import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, join, startProxy, summaryOf } from '../support/proxy.ts'
 import { clientOf, nobody, releases, upstreamOf, userOf } from '../support/upstream.ts'
 
-interface Refused {
-  /** The close frame that the client received. */
-  readonly told: { code: number; reason: string }
-  readonly summary: ProxySummary
-}
-
-/** Connects a client to a proxy that cannot open a terminal. */
-async function refused(options: ConnectTerminalOptions): Promise<Refused> {
+/** Connects a client to a proxy that cannot open a terminal. Returns the close frame that the client received, too. */
+async function refused(
+  options: ConnectTerminalOptions,
+): Promise<{ told: { code: number; reason: string }; summary: ProxySummary }> {
   const proxy = await startProxy(() => options)
   const { closed } = await clientTo(proxy)
   return { told: await closed, summary: await summaryOf(proxy) }
@@ -23,115 +19,49 @@ const HIDDEN = 'http://10.0.3.7:8000 sk-canary secret.internal'
 // PROTOCOL 7.3
 describe('proxyTerminal, when the upstream refuses,', () => {
   const quick = { retry: { attempts: 1, delay: 0 } }
-  const hiding = (refuse: number, reason = ''): { refuse: number; body: string } => ({
-    refuse,
-    body: JSON.stringify({ error: reason + HIDDEN }),
+  const hiding = (refuse: number, says: string): object => ({ refuse, body: JSON.stringify({ error: says + HIDDEN }) })
+  const create = (refuse: number, says = ''): TestUpstreamOptions => ({
+    faults: { create: hiding(refuse, says) as never },
   })
+  const attach = (refuse: number): TestUpstreamOptions => ({ faults: { attach: hiding(refuse, '') as never } })
+  const page = { refuse: 200, body: `<h1>${HIDDEN}</h1>` }
+  const redirect = { refuse: 302, headers: { location: 'http://secret.internal/' } }
+  const full = create(429, 'Maximum number of terminal sessions (16) reached ')
+  const GONE = 'Terminal instance not reachable'
 
-  it.each<[string, number, string, string, { server?: TestUpstreamOptions; client?: Partial<ConnectTerminalOptions> }]>(
-    [
-      [
-        'a 401 for a wrong key',
-        4001,
-        'Not authorized',
-        'ERR_TERMINAL_UNAUTHORIZED',
-        { client: { key: 'sk-canary-wrong' } },
-      ],
-      ['401', 4001, 'Not authorized', 'ERR_TERMINAL_UNAUTHORIZED', { server: { faults: { create: hiding(401) } } }],
-      ['4001', 4001, 'Not authorized', 'ERR_TERMINAL_UNAUTHORIZED', { server: { faults: { attach: hiding(4001) } } }],
-      ['422', 4002, 'Missing user_id', 'ERR_TERMINAL_MISSING_USER', { server: { faults: { create: hiding(422) } } }],
-      ['4002', 4002, 'Missing user_id', 'ERR_TERMINAL_MISSING_USER', { server: { faults: { attach: hiding(4002) } } }],
-      ['403', 4003, 'Access denied', 'ERR_TERMINAL_FORBIDDEN', { server: { faults: { create: hiding(403) } } }],
-      ['4003', 4003, 'Access denied', 'ERR_TERMINAL_FORBIDDEN', { server: { faults: { attach: hiding(4003) } } }],
-      ['404', 4004, 'Session not found', 'ERR_TERMINAL_NOT_FOUND', { server: { faults: { create: hiding(404) } } }],
-      ['4004', 4004, 'Session not found', 'ERR_TERMINAL_NOT_FOUND', { server: { faults: { attach: hiding(4004) } } }],
-      [
-        'an unknown policy',
-        4004,
-        'Session not found',
-        'ERR_TERMINAL_NOT_FOUND',
-        { server: { policies: ['cpu'] }, client: { policyId: 'gpu' } },
-      ],
-      [
-        '4009',
-        4009,
-        'Session already connected',
-        'ERR_TERMINAL_IN_USE',
-        { server: { faults: { attach: hiding(4009) } } },
-      ],
-      [
-        '429',
-        4003,
-        'Too many terminal sessions',
-        'ERR_TERMINAL_LIMIT',
-        { server: { faults: { create: hiding(429, 'Maximum number of terminal sessions (16) reached ') } } },
-      ],
-      [
-        '500',
-        4003,
-        'Terminal instance not reachable',
-        'ERR_TERMINAL_UNAVAILABLE',
-        { server: { faults: { create: hiding(500) } } },
-      ],
-      [
-        '502',
-        4003,
-        'Terminal instance not reachable',
-        'ERR_TERMINAL_UNAVAILABLE',
-        { server: { faults: { attach: hiding(502) } } },
-      ],
-      [
-        '1011',
-        4003,
-        'Terminal instance not reachable',
-        'ERR_TERMINAL_UNAVAILABLE',
-        { server: { faults: { attach: hiding(1011) } } },
-      ],
-      [
-        'a reset',
-        4003,
-        'Terminal instance not reachable',
-        'ERR_TERMINAL_UNAVAILABLE',
-        { server: { faults: { attach: 'reset' } } },
-      ],
-      [
-        'an HTML page instead of JSON',
-        4003,
-        'Terminal instance not reachable',
-        'ERR_TERMINAL_PROTOCOL',
-        { server: { faults: { create: { refuse: 200, body: `<h1>${HIDDEN}</h1>` } } } },
-      ],
-      [
-        'a redirect',
-        4003,
-        'Terminal instance not reachable',
-        'ERR_TERMINAL_PROTOCOL',
-        { server: { faults: { create: { refuse: 302, headers: { location: 'http://secret.internal/' } } } } },
-      ],
-      [
-        'no answer',
-        4003,
-        'Terminal instance not reachable',
-        'ERR_TERMINAL_TIMEOUT',
-        { server: { faults: { attach: 'stall' } }, client: { timeout: 60 } },
-      ],
-    ],
-  )(
-    'with %s, closes the client with %i %j, which names neither the upstream nor its message',
-    async (_what, code, reason, error, setting) => {
-      const upstream = await upstreamOf(setting.server)
-      const { told, summary } = await refused({ ...clientOf(upstream), ...quick, ...setting.client })
-      expect(told).toEqual({ code, reason })
-      expect(summary).toMatchObject({ endedBy: 'proxy', code, reason, error: { code: error } })
-      expect(summary).not.toHaveProperty('sessionId')
-      // A session that is in use belongs to another client.
-      if (code !== 4009) expect(upstream.sessions).toEqual([])
-    },
-  )
+  it.each<[string, number, string, string, TestUpstreamOptions, Partial<ConnectTerminalOptions>?]>([
+    ['a 401 for a wrong key', 4001, 'Not authorized', 'UNAUTHORIZED', {}, { key: 'sk-canary-wrong' }],
+    ['401', 4001, 'Not authorized', 'UNAUTHORIZED', create(401)],
+    ['4001', 4001, 'Not authorized', 'UNAUTHORIZED', attach(4001)],
+    ['422', 4002, 'Missing user_id', 'MISSING_USER', create(422)],
+    ['4002', 4002, 'Missing user_id', 'MISSING_USER', attach(4002)],
+    ['403', 4003, 'Access denied', 'FORBIDDEN', create(403)],
+    ['4003', 4003, 'Access denied', 'FORBIDDEN', attach(4003)],
+    ['404', 4004, 'Session not found', 'NOT_FOUND', create(404)],
+    ['4004', 4004, 'Session not found', 'NOT_FOUND', attach(4004)],
+    ['an unknown policy', 4004, 'Session not found', 'NOT_FOUND', { policies: ['cpu'] }, { policyId: 'gpu' }],
+    ['4009', 4009, 'Session already connected', 'IN_USE', attach(4009)],
+    ['429', 4003, 'Too many terminal sessions', 'LIMIT', full],
+    ['500', 4003, GONE, 'UNAVAILABLE', create(500)],
+    ['502', 4003, GONE, 'UNAVAILABLE', attach(502)],
+    ['1011', 4003, GONE, 'UNAVAILABLE', attach(1011)],
+    ['a reset', 4003, GONE, 'UNAVAILABLE', { faults: { attach: 'reset' } }],
+    ['an HTML page instead of JSON', 4003, GONE, 'PROTOCOL', { faults: { create: page } }],
+    ['a redirect', 4003, GONE, 'PROTOCOL', { faults: { create: redirect } }],
+    ['no answer', 4003, GONE, 'TIMEOUT', { faults: { attach: 'stall' } }, { timeout: 60 }],
+  ])('with %s, closes the client with %i %j and no word of it', async (_what, code, reason, error, server, client) => {
+    const upstream = await upstreamOf(server)
+    const { told, summary } = await refused({ ...clientOf(upstream), ...quick, ...client })
+    expect(told).toEqual({ code, reason })
+    expect(summary).toMatchObject({ endedBy: 'proxy', code, reason, error: { code: `ERR_TERMINAL_${error}` } })
+    expect(summary).not.toHaveProperty('sessionId')
+    // A session that is in use belongs to another client.
+    if (code !== 4009) expect(upstream.sessions).toEqual([])
+  })
 
   it('closes the client with 4003 if no server listens on the port', async () => {
     const { told, summary } = await refused({ base: await nobody(), userId: 'ada', ...quick })
-    expect(told).toEqual({ code: 4003, reason: 'Terminal instance not reachable' })
+    expect(told).toEqual({ code: 4003, reason: GONE })
     // The error for the operator names the address.
     expect(summary.error?.message).toContain('127.0.0.1')
   })

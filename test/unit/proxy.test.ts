@@ -18,16 +18,6 @@ import { runningTimers } from '../support/timers.ts'
 import { clientOf, releases, until, upstreamOf, withoutCanary } from '../support/upstream.ts'
 
 describe('proxyTerminal', () => {
-  it('joins a client to a terminal', async () => {
-    const { ws, printed, closed, served, upstream } = await join()
-    ws.send(Buffer.from('hello'))
-    await printed('hello')
-    ws.close(1000)
-    await closed
-    expect(await served.summary).toMatchObject({ endedBy: 'client', code: 1000, bytesToClient: 5, bytesToUpstream: 5 })
-    expect(upstream.sessions).toEqual([])
-  })
-
   it('joins a client on every release, with and without authorize', async () => {
     const joined = releases.flatMap((release) =>
       [false, true].map(async (authorizes) => {
