@@ -3,8 +3,8 @@ import { createTerminalGateway } from '../../src/gateway.ts'
 import { connectTerminal } from '../../src/index.ts'
 import { park } from '../support/parking.ts'
 import { clientTo, framesOf, KIB, neverAuthorize } from '../support/proxy.ts'
-import { ask, attached, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
-import { releases, until, upstreamOf } from '../support/upstream.ts'
+import { as, ask, attached, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { releases, until } from '../support/upstream.ts'
 
 const RESTART = { code: 1012, reason: 'Service restart' }
 
@@ -69,8 +69,7 @@ describe('close', () => {
   })
 
   it('runs at the end of `await using`', async () => {
-    const upstream = await upstreamOf()
-    const { gateway, base } = await startGateway()
+    const { gateway, base, upstream } = await startGateway()
     await createAs({ base })
     {
       await using closing = gateway
@@ -85,11 +84,8 @@ describe('a client that leaves while its session is created', () => {
   it('leaves no session', async () => {
     const gateway = await startGateway({}, { faults: { create: { delay: 100 } } })
     const controller = new AbortController()
-    const request = fetch(`${gateway.base}/api/terminals`, {
-      method: 'POST',
-      headers: { Authorization: 'Bearer jwt-ada' },
-      signal: controller.signal,
-    })
+    const { signal } = controller
+    const request = fetch(`${gateway.base}/api/terminals`, { method: 'POST', headers: as('ada'), signal })
     await until(() => gateway.upstream.requests.length > 0)
     controller.abort()
     await expect(request).rejects.toThrow()

@@ -85,10 +85,8 @@ describe('a DELETE', () => {
       const first = await resume(gateway, id, null)
       const second = await resume(gateway, id, null)
       await first.closed
-      expect(await ask(gateway, 'DELETE', `/${id}?generation=${first.attached.generation}`)).toMatchObject({
-        status: 409,
-        body: { error: 'Taken over' },
-      })
+      const answer = await ask(gateway, 'DELETE', `/${id}?generation=${first.attached.generation}`)
+      expect(answer).toMatchObject({ status: 409, body: { error: 'Taken over' } })
       await type(second, 'still mine')
       const query = isNamed ? `?generation=${second.attached.generation}` : ''
       expect((await ask(gateway, 'DELETE', `/${id}${query}`)).status).toBe(200)

@@ -53,44 +53,22 @@ describe('History', () => {
 
   const KIB = 1024
 
-  it.each<[name: string, push: (history: History) => void]>([
-    ['frames of 16 MiB', (history) => history.push(Buffer.alloc(16 * KIB * KIB))],
-    [
-      'a frame of 1 KiB in each buffer of 64 KiB',
-      (history) => {
-        for (let count = 0; count < 300; count += 1) history.push(Buffer.alloc(64 * KIB).subarray(7, 7 + KIB))
-      },
-    ],
-    [
-      'two frames of 4 KiB in each buffer of 64 KiB, and single letters between them',
-      (history) => {
-        for (let count = 0; count < 200; count += 1) {
-          const buffer = Buffer.alloc(64 * KIB)
-          history.push(buffer.subarray(0, 4 * KIB))
-          history.push(Buffer.from('a'))
-          history.push(buffer.subarray(4 * KIB, 8 * KIB))
-        }
-      },
-    ],
-    [
-      'single letters between frames of 1 KiB',
-      (history) => {
-        for (let count = 0; count < 300; count += 1) {
-          history.push(Buffer.from('a'))
-          history.push(Buffer.alloc(KIB))
-        }
-      },
-    ],
-    [
-      'a large frame that is dropped bit by bit',
-      (history) => {
-        history.push(Buffer.alloc(600 * KIB))
-        for (let count = 0; count < 50; count += 1) history.push(Buffer.alloc(4 * KIB))
-      },
-    ],
-  ])('holds no more than twice what it keeps, and a little, after %s', (_, push) => {
+  const letter = Buffer.from('a')
+  const framed = (): Buffer[] => [Buffer.alloc(64 * KIB).subarray(7, 7 + KIB)]
+  const framedTwice = (): Buffer[] => {
+    const buffer = Buffer.alloc(64 * KIB)
+    return [buffer.subarray(0, 4 * KIB), letter, buffer.subarray(4 * KIB, 8 * KIB)]
+  }
+
+  it.each<[name: string, count: number, push: (index: number) => Buffer[]]>([
+    ['frames of 16 MiB', 1, () => [Buffer.alloc(16 * KIB * KIB)]],
+    ['a frame of 1 KiB in each buffer of 64 KiB', 300, framed],
+    ['two frames of 4 KiB in each buffer of 64 KiB, and single letters between them', 200, framedTwice],
+    ['single letters between frames of 1 KiB', 300, () => [letter, Buffer.alloc(KIB)]],
+    ['a large frame that is dropped bit by bit', 51, (index) => [Buffer.alloc(index === 0 ? 600 * KIB : 4 * KIB)]],
+  ])('holds no more than twice what it keeps, and a little, after %s', (_, count, piecesOf) => {
     const { history, dropped } = recorded(256 * KIB)
-    push(history)
+    for (let index = 0; index < count; index += 1) for (const piece of piecesOf(index)) history.push(piece)
     const kept = history.end - history.start
     dropped.length = 0
     expect(heldBy(history, dropped)).toBeLessThanOrEqual(2 * kept + 128 * KIB)

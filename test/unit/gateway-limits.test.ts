@@ -106,9 +106,8 @@ describe('maxSessionsPerUser', () => {
     const gateway = await startGateway({ maxSessionsPerUser: 2 })
     const answers = await Promise.all([1, 2, 3, 4].map(() => ask(gateway, 'POST')))
     expect(answers.map(({ status }) => status).sort((one, other) => one - other)).toEqual([200, 200, 429, 429])
-    expect(answers.find(({ status }) => status === 429)?.body).toEqual({
-      error: 'Maximum number of terminal sessions (2) reached',
-    })
+    const error = 'Maximum number of terminal sessions (2) reached'
+    expect(answers.find(({ status }) => status === 429)?.body).toEqual({ error })
     expect((await ask(gateway, 'POST', '', as('eve'))).status).toBe(200)
     const [{ id }] = (await ask(gateway, 'GET')).body as [{ id: string }]
     await ask(gateway, 'DELETE', `/${id}`)
@@ -206,9 +205,7 @@ async function beRefused(socket: Socket): Promise<void> {
 describe('maxUnauthenticated', () => {
   it('does not count clients that are authorized', async () => {
     const gateway = await startGateway({ maxUnauthenticated: 1 })
-    for (let count = 0; count < 3; count += 1) {
-      await type(await attachAs(gateway, await createAs(gateway)), 'in')
-    }
+    for (let count = 0; count < 3; count += 1) await type(await attachAs(gateway, await createAs(gateway)), 'in')
     expect(gateway.gateway.sessions).toHaveLength(3)
   })
 

@@ -8,20 +8,19 @@ afterEach(() => void vi.useRealTimers())
 const KIB = 1024
 
 describe('keepFor', () => {
-  it.each(['open-terminal@0.11', 'open-terminal@0.14', 'terminals@0.2.2'] as const)(
-    'ends a session of %s that was left for that long, and its shell',
-    async (release) => {
-      vi.useFakeTimers({ toFake: ['performance'] })
-      const gateway = await startGateway({ keepFor: 120_000 }, { release })
-      const id = await park(gateway)
-      vi.advanceTimersByTime(119_000)
-      expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(200)
-      vi.advanceTimersByTime(2_000)
-      await until(() => gateway.upstream.sessions.length === 0)
-      await until(() => idsOf(gateway).length === 0)
-      await expect((await attachAs(gateway, id)).closed).resolves.toMatchObject({ code: 4004 })
-    },
-  )
+  const SERVERS = ['open-terminal@0.11', 'open-terminal@0.14', 'terminals@0.2.2'] as const
+
+  it.each(SERVERS)('ends a session of %s that was left for that long, and its shell', async (release) => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const gateway = await startGateway({ keepFor: 120_000 }, { release })
+    const id = await park(gateway)
+    vi.advanceTimersByTime(119_000)
+    expect((await ask(gateway, 'GET', `/${id}`)).status).toBe(200)
+    vi.advanceTimersByTime(2_000)
+    await until(() => gateway.upstream.sessions.length === 0)
+    await until(() => idsOf(gateway).length === 0)
+    await expect((await attachAs(gateway, id)).closed).resolves.toMatchObject({ code: 4004 })
+  })
 
   it('counts from the last time that a client left', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })

@@ -6,18 +6,14 @@ import type { FlowControl } from '../../src/lib/water-mark.ts'
 
 afterEach(() => void vi.useRealTimers())
 
-/** Observes a client that takes nothing. */
-function observer(onStalled: () => void): ConstructorParameters<typeof ClientFlow>[1] {
-  return { unsent: () => 1, onStalled, onSlow: () => expect.unreachable() }
+/** Returns the flow of a client that takes nothing. */
+function flowOf(source: FlowControl, onStalled: () => void): ClientFlow {
+  return new ClientFlow(source, { unsent: () => 1, onStalled, onSlow: () => expect.unreachable() })
 }
 
 describe('SessionOutput', () => {
   /** Joins a client that reads one byte in each ms, and lets it fall behind. */
-  function joinSlow(kept: number): {
-    output: SessionOutput
-    calls: string[]
-    drain: () => void
-  } {
+  function joinSlow(kept: number): { output: SessionOutput; calls: string[]; drain: () => void } {
     const calls: string[] = []
     let drain = (): void => {}
     const note = (name: string) => (): void => void calls.push(name)
@@ -71,10 +67,7 @@ describe('ClientFlow', () => {
   it('has no effect on the upstream once the client has left, and lets it go on then', () => {
     const calls: string[] = []
     const source = { pause: () => calls.push('pause'), resume: () => calls.push('resume') }
-    const flow = new ClientFlow(
-      source,
-      observer(() => expect.unreachable()),
-    )
+    const flow = flowOf(source, () => expect.unreachable())
     flow.pause()
     flow.resume()
     flow.pause()
@@ -87,10 +80,7 @@ describe('ClientFlow', () => {
   it('does not take many short pauses for a long one', () => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
     const stalls: number[] = []
-    const flow = new ClientFlow(
-      { pause() {}, resume() {} },
-      observer(() => stalls.push(performance.now())),
-    )
+    const flow = flowOf({ pause() {}, resume() {} }, () => stalls.push(performance.now()))
     for (let second = 0; second < 40; second += 1) {
       flow.pause()
       vi.advanceTimersByTime(900)

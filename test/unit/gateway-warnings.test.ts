@@ -4,9 +4,9 @@ import { connectTerminal, TerminalError, type UpstreamOptions } from '../../src/
 import type { TestFaults } from '../../src/testing.ts'
 import { recordRefusals } from '../support/gateway-events.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
+import { neverAuthorize } from '../support/proxy.ts'
 import { openResumable } from '../support/resumable.ts'
 import {
-  as,
   ask,
   attachAs,
   attached,
@@ -36,33 +36,26 @@ async function withWrongKey(authType: UpstreamOptions['authType']): Promise<Serv
 }
 
 describe('an upstream that refuses the credentials', () => {
-  it.each(['bearer', 'none'] as const)(
-    'of the operator (%s) is a warning, and 500 for the client',
-    async (authType) => {
-      const [warnings, refusals] = [recordWarnings(), recordRefusals()]
-      const gateway = await withWrongKey(authType)
-      for (let count = 0; count < 3; count += 1) expect(await ask(gateway, 'POST')).toMatchObject(NOT_ACCEPTED)
-      await warned()
-      const what =
-        'An upstream does not let a terminal gateway in. Cannot create a terminal session at http://127.0.0.1:'
-      expect(warnings).toMatchObject([{ code: 'ERR_TERMINAL_UNAUTHORIZED', message: expect.stringContaining(what) }])
-      expect(warnings[0]?.message).toMatch(/:\d+\/api\/terminals: HTTP 401, "[\w ]+"\. .*`key`/)
-      const error = { code: 'ERR_TERMINAL_UNAUTHORIZED' }
-      expect(refusals[0]).toMatchObject({ reason: 'upstream', status: 500, error })
-    },
-  )
+  it.each(['bearer', 'none'] as const)('of the operator (%s) is a warning, and 500 for the client', async (type) => {
+    const [warnings, refusals] = [recordWarnings(), recordRefusals()]
+    const gateway = await withWrongKey(type)
+    for (let count = 0; count < 3; count += 1) expect(await ask(gateway, 'POST')).toMatchObject(NOT_ACCEPTED)
+    await warned()
+    const what = 'An upstream does not let a terminal gateway in. Cannot create a terminal session at http://127.0.0.1:'
+    const error = { code: 'ERR_TERMINAL_UNAUTHORIZED' }
+    expect(warnings).toMatchObject([{ ...error, message: expect.stringContaining(what) }])
+    expect(warnings[0]?.message).toMatch(/:\d+\/api\/terminals: HTTP 401, "[\w ]+"\. .*`key`/)
+    expect(refusals[0]).toMatchObject({ reason: 'upstream', status: 500, error })
+  })
 
-  it.each(['session', 'system_oauth'] as const)(
-    'of the user (%s) is 401 for the client, and no warning',
-    async (authType) => {
-      const [warnings, refusals] = [recordWarnings(), recordRefusals()]
-      const answer = { status: 401, body: { detail: 'Invalid API key' } }
-      expect(await ask(await withWrongKey(authType), 'POST')).toMatchObject(answer)
-      await warned()
-      expect(warnings).toEqual([])
-      expect(refusals).toMatchObject([{ reason: 'upstream', status: 401 }])
-    },
-  )
+  it.each(['session', 'system_oauth'] as const)('of the user (%s) is 401 for the client, no warning', async (type) => {
+    const [warnings, refusals] = [recordWarnings(), recordRefusals()]
+    const answer = { status: 401, body: { detail: 'Invalid API key' } }
+    expect(await ask(await withWrongKey(type), 'POST')).toMatchObject(answer)
+    await warned()
+    expect(warnings).toEqual([])
+    expect(refusals).toMatchObject([{ reason: 'upstream', status: 401 }])
+  })
 
   it.each([
     ['bearer', DENIED, 1],
@@ -133,17 +126,18 @@ describe('an `authorize` that returns', () => {
   })
 
   const failure = (): Error => Object.assign(new Error('no token for sk-canary'), { code: 'EVAULT' })
-  const headers = (get: () => never): object => ({
-    headers: Object.defineProperty({}, 'cookie', { get, enumerable: true }),
+  const asHeader = (get: () => never): object => ({
+    headers: Object.defineProperty({}, 'a', { get, enumerable: true }),
   })
+  const asKey = (key: () => never): object => ({ key })
 
   it.each<[string, () => unknown, (fail: () => never) => object, RegExp]>([
-    ['headers whose getter throws an error', failure, headers, /be used: Error EVAULT at /],
-    ['headers whose getter throws a string', () => 'sk-canary', headers, /be used: a value of the type string\. /],
+    ['headers whose getter throws an error', failure, asHeader, /be used: Error EVAULT at /],
+    ['headers whose getter throws a string', () => 'sk-canary', asHeader, /be used: a value of the type string\. /],
     [
       'a `key()` that throws',
       failure,
-      (key) => ({ key }),
+      asKey,
       /`key` has failed: Error EVAULT at .*warnings\.test\.ts:\d+:\d+\. Return/,
     ],
   ])('%s is a warning that does not show what is thrown', async (_, thrown, fieldsOf, message) => {
@@ -159,50 +153,32 @@ describe('an `authorize` that returns', () => {
 })
 
 describe('an `authorize` that', () => {
-  it.each<[string, () => unknown, RegExp]>([
+  const multiline = 'no user\n    at sk-canary:1:1'
+  const { stack } = new Error(multiline)
+  const controlling = 'Error\n    at \u001b[2J:1:1\n    at f (/a.js:1:2)'
+
+  it.each<[string, unknown, RegExp]>([
     [
       'an Error',
-      () => new TypeError('no rows for sk-canary'),
+      new TypeError('no rows for sk-canary'),
       /failed: TypeError at .*gateway-warnings\.test\.ts:\d+:\d+\. /,
     ],
+    ['an Error with lines', new RangeError(multiline), /failed: RangeError at .*test\.ts:\d+/],
+    ['a code', Object.assign(new Error('sk-canary'), { code: 'ECONNREFUSED' }), /failed: Error ECONNREFUSED at /],
+    ['another TerminalError', new TerminalError('ERR_TERMINAL_PROTOCOL', 'sk-canary'), /ERR_TERMINAL_PROTOCOL at /],
+    ['a string', 'sk-canary', /failed: a value of the type string\. /],
+    ['an Error whose message is no longer that of its stack', Object.assign(new Error('x'), { stack }), /: Error\. /],
     [
-      'an Error with lines',
-      () => new RangeError('at a:1:1\n    at sk-canary:1:1'),
-      /failed: RangeError at .*test\.ts:\d+/,
+      'an Error whose stack controls a terminal',
+      Object.assign(new Error(''), { stack: controlling }),
+      /at \/a\.js:1:2\. /,
     ],
-    ['a code', () => Object.assign(new Error('sk-canary'), { code: 'ECONNREFUSED' }), /failed: Error ECONNREFUSED at /],
-    [
-      'another TerminalError',
-      () => new TerminalError('ERR_TERMINAL_PROTOCOL', 'sk-canary'),
-      /ERR_TERMINAL_PROTOCOL at /,
-    ],
-    ['a string', () => 'sk-canary', /failed: a value of the type string\. /],
-    [
-      'an Error whose message has changed after its stack was made',
-      () => {
-        const error = new Error('no user\n    at sk-canary:1:1')
-        Object.assign(error, { stack: String(error.stack) })
-        error.message = `denied: ${error.message}`
-        return error
-      },
-      /failed: Error\. /,
-    ],
-    [
-      'an Error with frames that control a terminal',
-      () => Object.assign(new Error(''), { stack: 'Error\n    at \u001b[2J:1:1\n    at f (/a.js:1:2)' }),
-      /failed: Error at \/a\.js:1:2\. /,
-    ],
-    ['nothing', () => undefined, /failed: a value of the type undefined\. /],
+    ['nothing', undefined, /failed: a value of the type undefined\. /],
   ])('throws %s causes a warning that does not quote it', async (_, thrown, message) => {
     const warnings = recordWarnings()
-    const gateway = await startGateway({
-      authorize: () => {
-        throw thrown()
-      },
-    })
-    expect((await ask(gateway, 'POST')).status).toBe(503)
-    expect((await ask(gateway, 'GET')).status).toBe(503)
-    expect((await (await attachAs(gateway, 's1')).closed).code).toBe(1013)
+    const gateway = await startGateway({ authorize: () => Promise.reject(thrown) })
+    for (const method of ['GET', 'POST']) expect((await ask(gateway, method)).status).toBe(503)
+    expect(await closeOf(gateway, 's1')).toMatchObject({ code: 1013 })
     await warned()
     expect(warnings).toHaveLength(1)
     expect(warnings[0]).toMatchObject({ code: 'TERMINAL_GATEWAY_FAILED', message: expect.stringMatching(message) })
@@ -217,28 +193,29 @@ describe('an `authorize` that', () => {
     expect(warnings).toMatchObject([{ message: expect.stringContaining('has failed: no answer within 20 ms. ') }])
   })
 
-  it.each(['UNAUTHORIZED', 'FORBIDDEN', 'NOT_FOUND', 'MISSING_USER', 'LIMIT'] as const)(
-    'refuses with ERR_TERMINAL_%s is no warning, nor is one whose client leaves',
-    async (code) => {
-      const warnings = recordWarnings()
-      const gateway = await startGateway({
-        authorize: ({ token }) => {
-          if (token === 'jwt-bob') return new Promise(() => {})
-          throw new TerminalError(`ERR_TERMINAL_${code}`, 'no')
-        },
-      })
-      const left = await attachAs(gateway, 's1', { token: 'jwt-bob' })
-      left.ws.terminate()
-      await left.closed
-      const leaving = AbortSignal.timeout(50)
-      const url = `${gateway.base}/api/terminals`
-      await expect(fetch(url, { headers: as('bob'), signal: leaving })).rejects.toThrow()
-      await ask(gateway, 'GET')
-      await closeOf(gateway, 's1')
-      await warned()
-      expect(warnings).toEqual([])
-    },
-  )
+  const CODES = ['UNAUTHORIZED', 'FORBIDDEN', 'NOT_FOUND', 'MISSING_USER', 'LIMIT'] as const
+
+  it.each(CODES)('refuses with ERR_TERMINAL_%s causes no warning', async (code) => {
+    const warnings = recordWarnings()
+    const error = new TerminalError(`ERR_TERMINAL_${code}`, 'no')
+    const gateway = await startGateway({ authorize: () => Promise.reject(error) })
+    await ask(gateway, 'GET')
+    await closeOf(gateway, 's1')
+    await warned()
+    expect(warnings).toEqual([])
+  })
+
+  it('is left by its client causes no warning', async () => {
+    const warnings = recordWarnings()
+    const gateway = await startGateway({ authorize: neverAuthorize })
+    const left = await attachAs(gateway, 's1')
+    left.ws.terminate()
+    await left.closed
+    const leaving = AbortSignal.timeout(50)
+    await expect(fetch(`${gateway.base}/api/terminals`, { signal: leaving })).rejects.toThrow()
+    await warned()
+    expect(warnings).toEqual([])
+  })
 })
 
 describe('a warning', () => {
@@ -257,12 +234,8 @@ describe('a warning', () => {
     vi.advanceTimersByTime(2_000)
     warn('A', 'http://one')
     await warned()
-    expect(given.map(({ message }) => message)).toEqual([
-      'A at http://one',
-      'B at http://one',
-      'A at http://two',
-      'A at http://one',
-    ])
+    const [first, ...others] = ['A at http://one', 'B at http://one', 'A at http://two']
+    expect(given.map(({ message }) => message)).toEqual([first, ...others, first])
     for (let count = 0; count < 1_000; count += 1) warn('A', `http://user-${count}`)
     await warned()
     expect(given.length).toBeLessThan(110)
@@ -303,7 +276,7 @@ describe('what only the operator of a gateway can mend', () => {
 
   it('ends connectTerminal at once with a session of its own', async () => {
     const refusals = recordRefusals()
-    const gateway = await startGateway({ authorize: () => ({ userId: 42 }) as unknown as UpstreamOptions })
+    const gateway = await startGateway({ authorize: () => ({ userId: 42 }) as never })
     const error = await rejection(connectTerminal({ ...pageOf(gateway), sessionId: 's1' }))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_FORBIDDEN', closeCode: 4003 })
     expect(error.message).toContain(`closed with 4003, "Not accepted by the terminal server". ${ADVICE}`)
@@ -315,16 +288,12 @@ describe('what only the operator of a gateway can mend', () => {
     const upstream = await upstreamOf()
     let isWrong = false
     let refused = 0
-    const { gateway, relay, terminal, text } = await openResumable(
-      {},
-      {
-        authorize: () => {
-          if (!isWrong) return clientOf(upstream)
-          refused += 1
-          return { ...clientOf(upstream), userId: 42 } as unknown as UpstreamOptions
-        },
-      },
-    )
+    const authorize = (): UpstreamOptions => {
+      if (!isWrong) return clientOf(upstream)
+      refused += 1
+      return { ...clientOf(upstream), userId: 42 as never }
+    }
+    const { gateway, relay, terminal, text } = await openResumable({}, { authorize })
     isWrong = true
     relay.cut('reset')
     await until(() => refused > 1)

@@ -143,24 +143,28 @@ describe('authorize', () => {
 
   it('passes the chat, the policy and the context on to the upstream if it returns them', async () => {
     const gateway = await startGateway({}, { release: 'terminals@0.2.2', inner: 'open-terminal@0.11' })
-    const id = await createAs(
-      { base: `${gateway.base}/p/default` },
-      as('ada', { 'X-Session-Id': 'c1', 'X-Terminal-Context-Id': 'chat:c1' }),
-    )
+    const headers = as('ada', { 'X-Session-Id': 'c1', 'X-Terminal-Context-Id': 'chat:c1' })
+    const id = await createAs({ base: `${gateway.base}/p/default` }, headers)
     expect(gateway.upstream.sessions[0]).toMatchObject({ policyId: 'default', contextId: 'chat:c1' })
     await type(await attachAs(gateway, id, { token: 'jwt-ada', chat_id: 'c1' }), 'typed')
   })
 })
 
 describe('handleRequest', () => {
-  it.each(['/', '/api/terminals/', '/api/terminals/a/b', '/api/terminal', '/x/api/terminals', '/api/terminals/%zz'])(
-    'leaves %s to the next handler',
-    async (path) => {
-      const { server } = await startGateway()
-      const answer = await fetch(server + path)
-      expect([answer.status, await answer.text()]).toEqual([404, 'not the gateway'])
-    },
-  )
+  const PATHS = [
+    '/',
+    '/api/terminals/',
+    '/api/terminals/a/b',
+    '/api/terminal',
+    '/x/api/terminals',
+    '/api/terminals/%zz',
+  ]
+
+  it.each(PATHS)('leaves %s to the next handler', async (path) => {
+    const { server } = await startGateway()
+    const answer = await fetch(server + path)
+    expect([answer.status, await answer.text()]).toEqual([404, 'not the gateway'])
+  })
 
   it('uses the path before a framework has cut it', () => {
     const gateway = createTerminalGateway({ path: '/t', authorize: () => expect.unreachable() })
