@@ -40,19 +40,16 @@ describe.each([
   ['is silent', echo],
 ] as const)('connectTerminal with a chatId, when the shell %s,', (_what, shell) => {
   // PROTOCOL 3.11
-  it.each(strictInside)(
-    'opens a terminal without the chat on $release in front of $inner',
-    async ({ release, inner }) => {
-      const upstream = await upstreamOf({ release, inner, shell })
-      const terminal = await connectTerminal({ ...clientOf(upstream), settle, chatId: '7' })
-      await use(terminal)
-      expect(terminal.chatId).toBeUndefined()
-      // The session with the chat has been deleted.
-      expect(upstream.sessions).toMatchObject([{ id: terminal.sessionId, chatId: '' }])
-      await terminal.close()
-      expect(upstream.sessions).toEqual([])
-    },
-  )
+  it.each(strictInside)('opens a terminal without the chat on $release in front of $inner', async (server) => {
+    const upstream = await upstreamOf({ ...server, shell })
+    const terminal = await connectTerminal({ ...clientOf(upstream), settle, chatId: '7' })
+    await use(terminal)
+    expect(terminal.chatId).toBeUndefined()
+    // The session with the chat has been deleted.
+    expect(upstream.sessions).toMatchObject([{ id: terminal.sessionId, chatId: '' }])
+    await terminal.close()
+    expect(upstream.sessions).toEqual([])
+  })
 
   it.each(withChat)('keeps the chat on $where', async ({ release, inner }) => {
     const upstream = await upstreamOf({ release, inner, shell })
@@ -75,7 +72,7 @@ it('connectTerminal without a chatId opens a terminal without one', async () => 
 })
 
 it.each(orchestrators)(
-  "connectTerminal rejects for the caller's session with a chat on %s, and keeps the session",
+  "connectTerminal rejects for a caller's session with a chat on %s, and keeps it",
   async (release) => {
     const upstream = await upstreamOf({ release, inner: 'open-terminal@0.14.5' })
     const client = { ...userOf(upstream), chatId: '7' }

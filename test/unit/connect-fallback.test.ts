@@ -84,15 +84,10 @@ describe('connectTerminal', () => {
     expect(dialled.filter((url) => url.includes('token'))).toEqual([])
   })
 
-  it.each(['never', 'fallback'] as const)(
-    'dials only once with tokenInUrl: %j when there is no key',
-    async (tokenInUrl) => {
-      const { base, dialled } = await bareServer((socket) => refuse(socket, 403), ANSWERS[0]?.[1])
-      expect(await refusalOf({ url: base }, { key: undefined, sessionId: 's1', tokenInUrl })).toMatchObject({
-        code: 'ERR_TERMINAL_PROTOCOL',
-        status: 426,
-      })
-      expect(dialled).toHaveLength(1)
-    },
-  )
+  it.each(['never', 'fallback'] as const)('dials once with tokenInUrl: %j when there is no key', async (tokenInUrl) => {
+    const { base, dialled } = await bareServer((socket) => refuse(socket, 403), ANSWERS[0]?.[1])
+    const error = await refusalOf({ url: base }, { key: undefined, sessionId: 's1', tokenInUrl })
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', status: 426 })
+    expect(dialled).toHaveLength(1)
+  })
 })

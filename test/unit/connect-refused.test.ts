@@ -19,31 +19,20 @@ describe('connectTerminal, when the server refuses the attach,', () => {
     [{ refuse: 4004, body: 'Session not found' }, 'ERR_TERMINAL_NOT_FOUND', { closeCode: 4004 }],
   ])('turns %j into %s without a retry, and leaves no session', async (attach, code, fields) => {
     const upstream = await upstreamOf({ faults: { attach } })
-    const error = await rejection(
-      connectTerminal({ ...clientOf(upstream), settle: 2_000, retry: { attempts: 5, delay: 1 } }),
-    )
+    const error = await refusalOf(upstream, { settle: 2_000, retry: { attempts: 5, delay: 1 } })
     expect(error).toMatchObject({ code, ...fields })
     expect(error.message).toMatch(/^Cannot attach at ws:\/\/127\.0\.0\.1:\d+\/api\/terminals\/[\da-f]{8}: .+\. .+/)
     expect(handshakes(upstream)).toHaveLength(1)
     expectNothingLeft(upstream)
   })
 
+  const passed = 'Check `key`, and that every proxy on the way passes WebSockets on, with the key in'
+  const wanted = 'Terminals up to 0.0.2 wants a `bearer` key in the URL'
+
   it.each<[string, object, string]>([
-    [
-      'the key was in the URL',
-      {},
-      'Check `key`, and that every proxy on the way passes WebSockets on, with the key in',
-    ],
-    [
-      'tokenInUrl kept the key out of the URL',
-      { tokenInUrl: 'never' },
-      'Terminals up to 0.0.2 wants a `bearer` key in the URL',
-    ],
-    [
-      'the auth type never puts a key into the URL',
-      { authType: 'session' },
-      'Terminals up to 0.0.2 wants a `bearer` key',
-    ],
+    ['the key was in the URL', {}, passed],
+    ['tokenInUrl kept the key out of the URL', { tokenInUrl: 'never' }, wanted],
+    ['the auth type never puts a key into the URL', { authType: 'session' }, wanted],
   ])('gives advice on HTTP 403 to the handshake when %s', async (_when, options, advice) => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 403 } } })
     const { message } = await refusalOf(upstream, { ...options })
@@ -119,19 +108,15 @@ describe('connectTerminal, when the server refuses the attach,', () => {
         socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n')
       })
     })
+    const message = expect.stringContaining('Invalid Upgrade header')
     const error = await rejection(connectTerminal({ base, userId: 'ada', sessionId: 's1' }))
-    expect(error).toMatchObject({
-      code: 'ERR_TERMINAL_PROTOCOL',
-      message: expect.stringContaining('Invalid Upgrade header'),
-    })
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', message })
   })
 
   it('rejects with ERR_TERMINAL_UNAVAILABLE when the socket class throws, and redacts the URL', async () => {
     const options = { base: 'http://insecure.example', key: 'sk-canary', userId: 'ada', sessionId: 's1' }
+    const message = expect.stringContaining('?[redacted] is insecure')
     const error = await rejection(connectTerminal({ ...options, WebSocket: browserSocket }))
-    expect(error).toMatchObject({
-      code: 'ERR_TERMINAL_UNAVAILABLE',
-      message: expect.stringContaining('?[redacted] is insecure'),
-    })
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', message })
   })
 })

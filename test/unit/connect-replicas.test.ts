@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestUpstream } from '../../src/testing.ts'
 import { handshakes } from '../support/requests.ts'
-import { refusalOf } from '../support/terminal.ts'
-import { clientOf, serve, until, upstreamOf } from '../support/upstream.ts'
+import { open, refusalOf } from '../support/terminal.ts'
+import { clientOf, outputWith, serve, until, upstreamOf } from '../support/upstream.ts'
 
 const release = 'open-terminal@0.14.5'
 
@@ -76,9 +76,17 @@ describe('connectTerminal, when two servers answer in turn,', () => {
   })
 })
 
-it('connectTerminal tries again after HTTP 404 to the handshake of a session that was just created', async () => {
-  const upstream = await upstreamOf({ faults: { attach: [{ refuse: 404 }] } })
-  const terminal = await connectTerminal({ ...clientOf(upstream), retry: { delay: 1 } })
+// PROTOCOL 2.7: the second has the same id, which must not be deleted.
+it.each([
+  ['a session that was just created', {}, {}],
+  ['one whose id is its chat', { release: 'open-terminal@0.11' }, { chatId: '7' }],
+] as const)('connectTerminal tries again after HTTP 404 to the handshake of %s', async (_what, server, client) => {
+  const { upstream, terminal } = await open(
+    { ...server, faults: { attach: [{ refuse: 404 }] } },
+    { ...client, retry: { delay: 1 } },
+  )
   expect(handshakes(upstream)).toHaveLength(2)
-  await terminal.close()
+  await until(() => upstream.sessions.length === 1)
+  await terminal.write('alive')
+  await outputWith(terminal, 'alive')
 })

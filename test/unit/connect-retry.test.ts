@@ -28,18 +28,17 @@ describe('connectTerminal, after a failure that may pass,', () => {
     expect(operations(upstream).filter((name) => name === (operation === 'create' ? 'POST' : 'attach'))).toHaveLength(3)
   })
 
-  it.each(['open-terminal@0.11', 'open-terminal@0.14'] as const)(
-    'tries again with a new session when %s has ended the first because the connection dropped',
-    async (release) => {
-      const upstream = await upstreamOf({ release })
-      const connecting = connectTerminal({ ...clientOf(upstream), settle: 200, retry: quickRetry })
-      await until(() => upstream.sessions[0]?.attached === 1)
-      upstream.sessions[0]?.reset()
-      const terminal = await connecting
-      afterwards(terminal)
-      expect(operations(upstream)).toEqual(['POST', 'attach', 'GET', 'POST', 'attach', 'GET'])
-    },
-  )
+  const OWN = ['open-terminal@0.11', 'open-terminal@0.14'] as const
+
+  it.each(OWN)('tries again with a new session when %s has ended the one that dropped', async (release) => {
+    const upstream = await upstreamOf({ release })
+    const connecting = connectTerminal({ ...clientOf(upstream), settle: 200, retry: quickRetry })
+    await until(() => upstream.sessions[0]?.attached === 1)
+    upstream.sessions[0]?.reset()
+    const terminal = await connecting
+    await terminal.close()
+    expect(operations(upstream)).toEqual(['POST', 'attach', 'GET', 'POST', 'attach', 'GET', 'DELETE'])
+  })
 
   it('tries again with a new session when the server has restarted and lost the first', async () => {
     const upstream = await upstreamOf({ release: 'open-terminal@0.11', faults: { attach: [{ refuse: 1012 }] } })
@@ -53,13 +52,8 @@ describe('connectTerminal, after a failure that may pass,', () => {
   it('tries again until a server listens', async () => {
     const base = await nobody()
     const port = Number(new URL(base).port)
-    const connecting = connectTerminal({
-      base,
-      userId: 'ada',
-      settle: 20,
-      sessionId: 's1',
-      retry: { attempts: 100, delay: 10 },
-    })
+    const retry = { attempts: 100, delay: 10 }
+    const connecting = connectTerminal({ base, userId: 'ada', settle: 20, sessionId: 's1', retry })
     const server = new WebSocketServer({ port, host: '127.0.0.1' })
     afterwards(server)
     const terminal = await connecting
@@ -69,18 +63,15 @@ describe('connectTerminal, after a failure that may pass,', () => {
 
   it('says that the server is unavailable, not full, when a limit on requests remains', async () => {
     const upstream = await upstreamOf({ faults: { attach: { refuse: 429 } } })
-    expect(await refusalOf(upstream, { retry: { attempts: 2, delay: 1 } })).toMatchObject({
-      code: 'ERR_TERMINAL_UNAVAILABLE',
-      status: 429,
-    })
+    const error = await refusalOf(upstream, { retry: { attempts: 2, delay: 1 } })
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 429 })
     expectNothingLeft(upstream)
   })
 
   it.each(['create', 'attach'] as const)('waits as long as Retry-After says after 429 (%s)', async (operation) => {
     const fault = { refuse: 429, headers: { 'retry-after': '1' } }
     const upstream = await upstreamOf({ faults: { [operation]: [fault] } })
-    const timers = vi.spyOn(globalThis, 'setTimeout')
-    afterwards({ close: () => timers.mockRestore() })
+    using timers = vi.spyOn(globalThis, 'setTimeout')
     await connectTo(upstream, { retry: quickRetry })
     expect(timers.mock.calls.map(([, ms]) => ms)).toContain(1_000)
   })
@@ -105,14 +96,8 @@ it.each([
 
 it('connectTerminal doubles the delay before each try, and leaves out a random part of up to one half', async () => {
   const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
-  const timers = vi.spyOn(globalThis, 'setTimeout')
-  const random = vi.spyOn(Math, 'random').mockReturnValueOnce(0).mockReturnValueOnce(1).mockReturnValue(0)
-  afterwards({
-    close() {
-      timers.mockRestore()
-      random.mockRestore()
-    },
-  })
+  using timers = vi.spyOn(globalThis, 'setTimeout')
+  using _random = vi.spyOn(Math, 'random').mockReturnValueOnce(0).mockReturnValueOnce(1).mockReturnValue(0)
   await refusalOf(upstream, { retry: { attempts: 4, delay: 10 } })
   const waits = timers.mock.calls.map(([, ms]) => ms).filter((ms) => ms === 10 || ms === 40)
   // All of 10, half of 20, all of 40.

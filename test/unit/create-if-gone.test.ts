@@ -10,6 +10,7 @@ import { as, ask, createAs, pageOf, startGateway } from '../support/terminal-gat
 import { afterwards, outputWith, rejection, releases, until, upstreamOf, userOf } from '../support/upstream.ts'
 
 const OWN_404 = { refuse: 404, body: '{"error":"Session not found"}' }
+const NO_SERVER = { refuse: 404, body: `{"detail":"Terminal server 'x' not found"}` }
 
 /** Options that try once, to attach to a session that does not exist. */
 const GONE: Partial<ConnectTerminalOptions> = { sessionId: 'gone', createIfGone: true, retry: false }
@@ -36,23 +37,19 @@ describe.each<TestRelease>(releases)('createIfGone on %s', (release) => {
     expect(upstream.sessions).toMatchObject([{ id: terminal.sessionId, userId: 'ada' }])
     await terminal.close()
     expect(upstream.sessions).toEqual([])
-    expect(upstream.requests.filter(({ method }) => method === 'DELETE').map(({ path }) => path)).toEqual([
-      `/api/terminals/${terminal.sessionId}`,
-    ])
+    const deleted = upstream.requests.filter(({ method }) => method === 'DELETE').map(({ path }) => path)
+    expect(deleted).toEqual([`/api/terminals/${terminal.sessionId}`])
   })
 })
 
 describe('createIfGone', () => {
-  it.each([undefined, null, ''])(
-    'just creates a session with the id %j, and deletes it at the end',
-    async (sessionId) => {
-      const upstream = await upstreamOf()
-      const terminal = await connectTo(upstream, { sessionId, createIfGone: true })
-      expect(operations(upstream).slice(0, 2)).toEqual(['POST', 'attach'])
-      await terminal.close()
-      expect(upstream.sessions).toEqual([])
-    },
-  )
+  it.each([undefined, null, ''])('creates a session for the id %j, and deletes it at the end', async (sessionId) => {
+    const upstream = await upstreamOf()
+    const terminal = await connectTo(upstream, { sessionId, createIfGone: true })
+    expect(operations(upstream).slice(0, 2)).toEqual(['POST', 'attach'])
+    await terminal.close()
+    expect(upstream.sessions).toEqual([])
+  })
 
   it.each<[string, TestFaults, object]>([
     ['4004', { attach: [{ refuse: 4004, body: 'Session not found' }] }, {}],
@@ -77,12 +74,7 @@ describe('createIfGone', () => {
     ['a connection that drops', { attach: 'drop', get: 'drop' }, {}, { code: 'ERR_TERMINAL_UNAVAILABLE' }],
     ["a proxy's 404 to the handshake", { attach: { ...OWN_404, body: '<html>' } }, {}, { status: 404 }],
     ["a proxy's 404 to the look-up", { attach: { refuse: 403 }, get: { refuse: 404, body: '<html>' } }, {}, {}],
-    [
-      'an Open WebUI without the server',
-      { attach: { refuse: 403 }, get: { refuse: 404, body: `{"detail":"Terminal server 'x' not found"}` } },
-      {},
-      { code: 'ERR_TERMINAL_NOT_FOUND', status: 404 },
-    ],
+    ['an Open WebUI without the server', { attach: { refuse: 403 }, get: NO_SERVER }, {}, { status: 404 }],
     ['no answer', { attach: 'stall' }, { timeout: 100 }, { code: 'ERR_TERMINAL_TIMEOUT' }],
   ])('creates none, and deletes none, after %s', async (_what, faults, options, fields) => {
     const upstream = await upstreamOf({ faults, release: 'terminals@0.2.2' })

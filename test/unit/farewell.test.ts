@@ -4,9 +4,9 @@ import type { TestInner, TestRelease, TestUpstream } from '../../src/testing.ts'
 import { handshakes } from '../support/requests.ts'
 import { orchestrators, ownServers } from '../support/raw-client.ts'
 import { mute } from '../support/shells.ts'
-import { connectTo, firstChunks, inputFrames, open } from '../support/terminal.ts'
+import { connectTo, firstChunks, inputFrames, open, refusalOf } from '../support/terminal.ts'
 import { attachAs, createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
-import { afterwards, clientOf, rejection, until, upstreamOf } from '../support/upstream.ts'
+import { afterwards, clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 const inners: TestInner[] = ['open-terminal@0.11', 'open-terminal@0.14', 'open-terminal@0.14.5']
 const pairs = orchestrators.flatMap((release) => inners.map((inner): [TestRelease, TestInner] => [release, inner]))
@@ -85,18 +85,12 @@ describe('the end of a terminal of an orchestrator', () => {
   })
 
   it.each([undefined, false])(
-    'ends the shell also when its attach is given up, with `deleteOnClose: %j`',
+    'ends the shell of an attach that is given up (`deleteOnClose: %j`)',
     async (deleteOnClose) => {
       const upstream = await upstreamOf({ release: 'terminals@0.2.2', shell: mute })
       const controller = new AbortController()
-      const options = {
-        ...clientOf(upstream),
-        settle: 60_000,
-        timeout: 60_000,
-        deleteOnClose,
-        signal: controller.signal,
-      }
-      const refused = rejection(connectTerminal(options))
+      const { signal } = controller
+      const refused = refusalOf(upstream, { settle: 60_000, timeout: 60_000, deleteOnClose, signal })
       await until(() => handshakes(upstream).some(({ frames }) => frames.length > 1))
       controller.abort(new Error('changed my mind'))
       expect(await refused).toMatchObject({ message: 'changed my mind' })

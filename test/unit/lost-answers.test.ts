@@ -17,26 +17,22 @@ const UNAVAILABLE = { code: 'ERR_TERMINAL_UNAVAILABLE' }
 const RESET = { ...UNAVAILABLE, cause: { code: 'ECONNRESET' } }
 
 describe('createTerminalSession, when the answer to its POST is lost,', () => {
-  it.each(['terminals@0.2.2', 'open-terminal@0.14', 'open-terminal@0.14.5'] as const)(
-    'finds the session on %s, and connectTerminal uses it',
-    async (release) => {
-      const upstream = await upstreamOf({ release, faults: { create: ['drop'] } })
-      const terminal = await connectTerminal({ ...clientOf(upstream), retry })
-      expect(upstream.sessions.map(({ id }) => id)).toEqual([terminal.sessionId])
-      expect(operations(upstream).filter((name) => name === 'POST')).toHaveLength(1)
-      await terminal.close()
-      expect(upstream.sessions).toEqual([])
-    },
-  )
+  const LISTING = ['terminals@0.2.2', 'open-terminal@0.14', 'open-terminal@0.14.5'] as const
 
-  it.each(['open-terminal@0.11', 'terminals@0.0.3'] as const)(
-    'finds the session by its chat on %s',
-    async (release) => {
-      const upstream = await upstreamOf({ release, inner: undefined, faults: { create: ['drop'] } })
-      expect(await createTerminalSession({ ...userOf(upstream), chatId: '7' })).toMatchObject({ id: '7' })
-      expect(upstream.sessions).toHaveLength(1)
-    },
-  )
+  it.each(LISTING)('finds the session on %s, and connectTerminal uses it', async (release) => {
+    const upstream = await upstreamOf({ release, faults: { create: ['drop'] } })
+    const terminal = await connectTerminal({ ...clientOf(upstream), retry })
+    expect(upstream.sessions.map(({ id }) => id)).toEqual([terminal.sessionId])
+    expect(operations(upstream).filter((name) => name === 'POST')).toHaveLength(1)
+    await terminal.close()
+    expect(upstream.sessions).toEqual([])
+  })
+
+  it.each(['open-terminal@0.11', 'terminals@0.0.3'] as const)('finds the session by its chat on %s', async (name) => {
+    const upstream = await upstreamOf({ release: name, inner: undefined, faults: { create: ['drop'] } })
+    expect(await createTerminalSession({ ...userOf(upstream), chatId: '7' })).toMatchObject({ id: '7' })
+    expect(upstream.sessions).toHaveLength(1)
+  })
 
   // PROTOCOL 2.8
   it('rejects on a server that lists the sessions of every user', async () => {
@@ -101,15 +97,9 @@ describe('a kept-alive connection that the server has dropped', () => {
   it('leaves no session in a thousand terminals', async () => {
     const repeated = (...kinds: Array<TestFault | undefined>): Array<TestFault | undefined> =>
       Array.from({ length: 4_000 }, (_item, index) => kinds[index % kinds.length])
-    const upstream = await upstreamOf({
-      shell: promptOnly,
-      faults: {
-        create: repeated('drop', 'reset', undefined, 'expire'),
-        get: 'expire',
-        list: 'expire',
-        delete: 'expire',
-      },
-    })
+    const create = repeated('drop', 'reset', undefined, 'expire')
+    const faults = { create, get: 'expire', list: 'expire', delete: 'expire' } as const
+    const upstream = await upstreamOf({ shell: promptOnly, faults })
     for (let opened = 0; opened < 1_000; opened += 1) {
       const terminal = await connectTerminal({ ...clientOf(upstream), retry })
       await terminal.close()
