@@ -111,7 +111,7 @@ const RETRY_DELAY_MS = 1_500
 export async function openSession(context: Context): Promise<string> {
   const { target, timeout, signal } = context
   // A lease also deletes a session that the server creates after the timeout.
-  const lease = new Lease(undefined)
+  const lease = new Lease(undefined, true)
   const sessionId = await withDeadline(timeout, signal, (limit) => lease.acquire(target, limit))
   context.created += 1
   return sessionId

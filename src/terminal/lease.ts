@@ -17,8 +17,8 @@ interface Created {
 }
 
 /**
- * Holds the session of a terminal. Deletes it at the end, by default if it was created here, because an orchestrator
- * would keep its shell (PROTOCOL 6.6). (A lease has no time limit here.)
+ * Holds the session of a terminal. Deletes it at the end if that is wanted, because an orchestrator would keep its shell
+ * (PROTOCOL 6.6). (A lease has no time limit here.)
  */
 export class Lease {
   readonly #named: string | undefined
@@ -30,7 +30,7 @@ export class Lease {
   readonly #lost: Created[] = []
 
   /** Leases the session with this id, or creates one when it is first needed. */
-  constructor(sessionId: string | undefined, deleteAtEnd: boolean = sessionId === undefined) {
+  constructor(sessionId: string | undefined, deleteAtEnd: boolean) {
     this.#named = sessionId
     this.#deleteAtEnd = deleteAtEnd
   }
