@@ -54,11 +54,11 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
     expect(upstream.sessions).toMatchObject([{ id }])
   })
 
-  it('finds the lost session beside one that was created just before', async () => {
-    const upstream = await upstreamOf({ faults: { create: [undefined, 'drop'] } })
-    const { id } = await createTerminalSession(userOf(upstream))
-    const lost = await createTerminalSession(userOf(upstream))
-    expect(upstream.sessions.map((session) => session.id)).toEqual([id, lost.id])
+  it('finds the lost session beside those that were created just before', async () => {
+    const upstream = await upstreamOf({ faults: { create: [undefined, undefined, 'drop'] } })
+    const ids: string[] = []
+    while (ids.length < 3) ids.push((await createTerminalSession(userOf(upstream))).id)
+    expect(upstream.sessions.map(({ id }) => id)).toEqual(ids)
   })
 
   it.each<[string, TestFault]>([
@@ -69,12 +69,15 @@ describe('createTerminalSession, when the answer to its POST is lost,', () => {
     expect(await rejection(createTerminalSession(userOf(upstream)))).toMatchObject(RESET)
   })
 
-  it('rejects when the server sends no Date header', async () => {
+  it.each([
+    ['the server sends no Date header', false, 0],
+    ['the only session is older', true, 3_600_000],
+  ])('rejects when %s', async (_what, sendDate, age) => {
     const base = await serve((server) => {
       server.on('request', ({ method, socket }, response) => {
-        response.sendDate = false
+        response.sendDate = sendDate
         if (method === 'POST') socket.destroy()
-        else response.end(JSON.stringify([{ id: 's1', created_at: new Date().toISOString() }]))
+        else response.end(JSON.stringify([{ id: 's1', created_at: new Date(Date.now() - age).toISOString() }]))
       })
     })
     expect(await rejection(createTerminalSession({ base, userId: 'ada' }))).toMatchObject(UNAVAILABLE)

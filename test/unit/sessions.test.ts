@@ -5,8 +5,8 @@ import {
   deleteTerminalSession,
   getTerminalSession,
   listTerminalSessions,
-  type UpstreamOptions,
 } from '../../src/index.ts'
+import { createSession } from '../../src/upstream/sessions.ts'
 import { flood } from '../support/frames.ts'
 import { afterwards, listen, nobody, rejection, releases, serve, upstreamOf, userOf } from '../support/upstream.ts'
 
@@ -28,6 +28,8 @@ describe.each(releases)('on %s', (release) => {
     expect(await deleteTerminalSession(one)).toBe(false)
     expect(await getTerminalSession(one)).toBeUndefined()
     expect(await listTerminalSessions(client)).toEqual([])
+    const { isBehindOrchestrator } = await createSession(client)
+    expect(isBehindOrchestrator).toBe(release.startsWith('terminals'))
   })
 
   it('createTerminalSession rejects with ERR_TERMINAL_UNAUTHORIZED when the key is wrong', async () => {
@@ -156,17 +158,19 @@ describe('an unexpected answer', () => {
   })
 
   it.each([
-    ['nothing but an id', '{"id":"s1"}'],
-    ['a date and a process id of another kind', '{"id":"s1","created_at":{"toString":1},"pid":{"valueOf":1}}'],
-  ])('with %s is a session, so that the caller can delete it', async (_what, body) => {
+    ['nothing but an id', '{"id":"s1"}', '', 0],
+    ['a date and a process id of another kind', '{"id":"s1","created_at":{"toString":1},"pid":{"valueOf":1}}', '', 0],
+    ['all that a server tells', '{"id":"s1","created_at":"2026-11-30T00:00:00","pid":7}', '2026-11-30T00:00:00', 7],
+  ])('with %s is a session, so that the caller can delete it', async (_what, body, createdAt, pid) => {
     const client = userOf(await upstreamOf({ faults: { create: { refuse: 200, body } } }))
-    expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt: '', pid: 0 })
+    expect(await createTerminalSession(client)).toEqual({ id: 's1', createdAt, pid })
   })
 
   it('in HTML makes deleteTerminalSession reject with ERR_TERMINAL_PROTOCOL', async () => {
     const client = userOf(await upstreamOf({ faults: { delete: { refuse: 200, body: '<html>OK</html>' } } }))
     const error = await rejection(deleteTerminalSession({ ...client, sessionId: 's1' }))
-    expect(error).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', status: 200 })
+    const message = expect.stringContaining('the answer is no JSON')
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', status: 200, message })
   })
 
   it('that is no HTTP makes listTerminalSessions reject with ERR_TERMINAL_PROTOCOL', async () => {
@@ -179,16 +183,19 @@ describe('an unexpected answer', () => {
 
   it('that is no list makes listTerminalSessions reject with ERR_TERMINAL_PROTOCOL', async () => {
     const client = userOf(await upstreamOf({ faults: { list: { refuse: 200, body: '{}' } } }))
-    expect(await rejection(listTerminalSessions(client))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL' })
+    const message = expect.stringContaining('the answer is no list')
+    expect(await rejection(listTerminalSessions(client))).toMatchObject({ code: 'ERR_TERMINAL_PROTOCOL', message })
   })
 
-  it.each<[string, (options: UpstreamOptions & { sessionId: string }) => Promise<unknown>, 'get' | 'delete' | 'list']>([
-    ['getTerminalSession', getTerminalSession, 'get'],
-    ['deleteTerminalSession', deleteTerminalSession, 'delete'],
-    ['listTerminalSessions', listTerminalSessions, 'list'],
-  ])('with 502 makes %s reject with ERR_TERMINAL_UNAVAILABLE', async (_name, call, operation) => {
+  it.each([
+    ['getTerminalSession', 'get', 'look up the terminal session'],
+    ['deleteTerminalSession', 'delete', 'delete the terminal session'],
+    ['listTerminalSessions', 'list', 'list the terminal sessions'],
+  ] as const)('with 502 makes %s reject with ERR_TERMINAL_UNAVAILABLE', async (name, operation, what) => {
     const client = userOf(await upstreamOf({ faults: { [operation]: { refuse: 502 } } }))
-    expect(await rejection(call({ ...client, sessionId: 's1' }))).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE' })
+    const error = await rejection(calls[name]({ ...client, sessionId: 's1' } as never))
+    expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE' })
+    expect(error.message).toContain(`Cannot ${what} at ${client.base}`)
   })
 
   it('without an end makes listTerminalSessions reject with ERR_TERMINAL_PROTOCOL', async () => {
@@ -267,7 +274,12 @@ describe('an invalid option', () => {
     expect(await rejection(deleteTerminalSession(options))).toMatchObject({ name, code })
   })
 
-  it.each(Object.entries(calls))('makes %s reject when there are no options at all', async (_name, call) => {
-    expect(await rejection((call as () => Promise<unknown>)())).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
-  })
+  it.each(Object.entries(calls))(
+    'makes %s reject when there is none at all, or one of another name',
+    async (name, call) => {
+      expect(await rejection(call(undefined as never))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+      const { message } = await rejection(call({ base: 'http://h', userId: 'ada', sessionId: 's1', user: 1 } as never))
+      expect(message).toContain(`\`user\` is not an option of ${name}.`)
+    },
+  )
 })
