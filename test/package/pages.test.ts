@@ -169,18 +169,17 @@ describe.each([
   const tracked = execFileSync('git', ['ls-files'], { cwd: repository, encoding: 'utf8' }).split('\n')
   const tables = ['bench', 'runtimes', 'upstream'].map((name) => `test/${name}/README.md`)
 
-  test.each([...PAGES, ...tables, 'src/upstream/PROTOCOL.md', 'CHANGELOG.md'])(
-    'of %s lead to a file and a heading',
-    (page) => {
-      const text = readFileSync(join(root, page), 'utf8').replaceAll(/^```.*?^```$/gms, '')
-      const links = [...text.matchAll(/\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)/g)]
-      const dead = links.filter(([, path = '', anchor]) => {
-        const target = path === '' ? page : normalize(join(dirname(page), path))
-        const file = join(root, target)
-        if (!existsSync(file) || (root === repository && !tracked.includes(target))) return true
-        return anchor !== undefined && !anchorsOf(readFileSync(file, 'utf8')).includes(anchor)
-      })
-      expect(dead.map(([link]) => link)).toEqual([])
-    },
-  )
+  const pages = [...PAGES, ...tables, 'src/upstream/PROTOCOL.md', 'CHANGELOG.md']
+
+  test.each(pages)('of %s lead to a file and a heading', (page) => {
+    const text = readFileSync(join(root, page), 'utf8').replaceAll(/^```.*?^```$/gms, '')
+    const links = [...text.matchAll(/\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)/g)]
+    const dead = links.filter(([, path = '', anchor]) => {
+      const target = path === '' ? page : normalize(join(dirname(page), path))
+      const file = join(root, target)
+      if (!existsSync(file) || (root === repository && !tracked.includes(target))) return true
+      return anchor !== undefined && !anchorsOf(readFileSync(file, 'utf8')).includes(anchor)
+    })
+    expect(dead.map(([link]) => link)).toEqual([])
+  })
 })

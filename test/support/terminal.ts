@@ -18,29 +18,22 @@ export interface Opened {
   readonly terminal: TerminalConnection
 }
 
+type Options = Partial<ConnectTerminalOptions>
+
 /** Opens a terminal on an upstream; it is closed after the test. */
-export async function connectTo(
-  upstream: { url: string },
-  options: Partial<ConnectTerminalOptions> = {},
-): Promise<TerminalConnection> {
+export async function connectTo(upstream: { url: string }, options: Options = {}): Promise<TerminalConnection> {
   const terminal = await connectTerminal({ ...clientOf(upstream), ...options })
   afterwards(terminal)
   return terminal
 }
 
 /** Returns the error of an upstream to which no terminal can be opened. */
-export function refusalOf(
-  upstream: { url: string },
-  options: Partial<ConnectTerminalOptions> = {},
-): Promise<TerminalError> {
+export function refusalOf(upstream: { url: string }, options: Options = {}): Promise<TerminalError> {
   return rejection(connectTerminal({ ...clientOf(upstream), ...options }))
 }
 
 /** Starts an upstream and opens a terminal on it; both are closed after the test. */
-export async function open(
-  server: TestUpstreamOptions = {},
-  client: Partial<ConnectTerminalOptions> = {},
-): Promise<Opened> {
+export async function open(server: TestUpstreamOptions = {}, client: Options = {}): Promise<Opened> {
   const upstream = await upstreamOf(server)
   const terminal = await connectTo(upstream, client)
   const session = upstream.sessions.find(({ id }) => id === terminal.sessionId)
@@ -49,10 +42,7 @@ export async function open(
 }
 
 /** Opens a terminal on a server that does nothing but what `onConnection` does. */
-export async function openOn(
-  onConnection: (ws: WebSocket) => void,
-  client: Partial<ConnectTerminalOptions> = {},
-): Promise<TerminalConnection> {
+export async function openOn(onConnection: (ws: WebSocket) => void, client?: Options): Promise<TerminalConnection> {
   const base = await serve((server) => new WebSocketServer({ server }).on('connection', onConnection))
   const terminal = await connectTerminal({ base, userId: 'ada', sessionId: 's1', settle: 20, ...client })
   afterwards(terminal)

@@ -90,7 +90,7 @@ describe('connectTerminal says what to do about', () => {
   })
 
   it.each(attaches)(
-    'a WebSocket that is closed with %s, and %j: ERR_TERMINAL_%s',
+    'a WebSocket that closes with %s, and %j: ERR_TERMINAL_%s',
     async (closes, faults, code, advice) => {
       const attach = { refuse: Number(closes.slice(0, 4)), body: closes.slice(5) }
       const { url } = await upstreamOf({ faults: { attach, ...faults } })
@@ -192,10 +192,7 @@ describe('adviceOn', () => {
     ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unable to get local issuer certificate', /NODE_EXTRA_CA_CERTS/],
     ['ERR_SSL_WRONG_VERSION_NUMBER: x', /^Use http:/],
     // Who answers in the place of the server must not talk its users out of TLS.
-    [
-      "ERR_TLS_CERT_ALTNAME_INVALID: Host: a. is not in the cert's altnames: DNS:http-request.b",
-      /^Use a host name that/,
-    ],
+    ["ERR_TLS_CERT_ALTNAME_INVALID: a. is not in the cert's altnames: DNS:http-request.b", /^Use a host name that/],
     ['undefined: valid for DnsName("InvalidContentType") (NotValidForName)', /^Use a host name that/],
   ])('knows the failure %s', (failure, advice) => {
     expect(adviceOn({ failure })).toMatch(advice)
@@ -217,11 +214,7 @@ describe('adviceOn', () => {
 })
 
 it.each<[what: string, evidence: Evidence, advice: RegExp]>([
-  [
-    'a request waits for the password of basic auth',
-    { code: 'ERR_TERMINAL_TIMEOUT', step: 'POST' },
-    /asks for a password/,
-  ],
+  ['a request waits for a password', { code: 'ERR_TERMINAL_TIMEOUT', step: 'POST' }, /asks for a password/],
   ['a login has expired', { step: 'POST', status: 403, type: 'text/html' }, /^Sign in again/],
 ])('adviceOn says what to do in a page in which %s', (_what, evidence, advice) => {
   expect(adviceOn(evidence, RUNTIME_CAUSES)).toMatch(advice)

@@ -37,16 +37,15 @@ describe('the stack of an error', () => {
     expect(error.stack).toMatch(/^TerminalError: Cannot .*\n {4}at [^]*lineOfTheCaller/)
   })
 
-  it.each([...CALLS, ['probeUpstream', probeUpstream] as const])(
-    'of %s names the caller when a key is wrong that a function returns later',
-    async (_name, call) => {
-      const key = (): Promise<string> => Promise.resolve('é')
-      const options = { base: 'http://127.0.0.1:1', key, userId: 'ada', sessionId: 's1' }
-      const error = await rejection(lineOfTheCaller(() => call(options)))
-      expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
-      expect(error.stack).toContain('lineOfTheCaller')
-    },
-  )
+  const WITH_PROBE = [...CALLS, ['probeUpstream', probeUpstream] as const]
+
+  it.each(WITH_PROBE)('of %s names the caller when a later key is wrong', async (_name, call) => {
+    const key = (): Promise<string> => Promise.resolve('é')
+    const options = { base: 'http://127.0.0.1:1', key, userId: 'ada', sessionId: 's1' }
+    const error = await rejection(lineOfTheCaller(() => call(options)))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+    expect(error.stack).toContain('lineOfTheCaller')
+  })
 
   it('names who has written to a terminal that is closed', async () => {
     const { terminal } = await open()

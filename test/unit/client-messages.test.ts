@@ -23,23 +23,26 @@ describe('readCommand', () => {
     expect(readCommand(text)).toEqual({ text: resize, size: { cols: expect.closeTo(cols), rows } })
   })
 
-  it.each(['{"type":"ping"}', ' { "type": "ping" }\n', '{"type":"ping","more":[1e5]}'])(
-    'passes %s on as a heartbeat',
-    (text) => expect(readCommand(text)).toEqual({ text: '{"type":"ping"}' }),
-  )
+  const PINGS = ['{"type":"ping"}', ' { "type": "ping" }\n', '{"type":"ping","more":[1e5]}']
+  const AUTHS = [
+    '{"type":"auth","token":"jwt"}',
+    '{"type":"auth"}',
+    '{"type":"x","type":"auth"}',
+    '{"\\u0074ype":"auth"}',
+  ]
 
-  it.each(['{"type":"auth","token":"jwt"}', '{"type":"auth"}', '{"type":"x","type":"auth"}', '{"\\u0074ype":"auth"}'])(
-    'recognizes %s as an auth frame, which is not for the upstream',
-    (text) => expect(readCommand(text)).toBe('auth'),
-  )
+  it.each(PINGS)('passes %s on as a heartbeat', (text) => {
+    expect(readCommand(text)).toEqual({ text: '{"type":"ping"}' })
+  })
+
+  it.each(AUTHS)('recognizes %s as an auth frame, which is not for the upstream', (text) => {
+    expect(readCommand(text)).toBe('auth')
+  })
 
   it.each<[what: string, texts: string[]]>([
     ['text that is no JSON', ['', 'ls -l', '{"type":', "{'a':1}", '01', '1.', '\ufeff{}', '[] []', '"NaN', 'x=NaN']],
     ['JSON that is no object', ['1', '-1.5e3', '"ping"', 'true', 'null', '[]', '[{"type":"ping"}]', ' 7\r\n']],
-    [
-      'what only Python takes for JSON',
-      ['NaN', '-Infinity', '{"type":"resize","rows":NaN}', '{"type":"ping","a":NaN}'],
-    ],
+    ['what only Python takes', ['NaN', '-Infinity', '{"type":"resize","rows":NaN}', '{"type":"ping","a":NaN}']],
     ['objects of another kind', ['{}', '{"type":null}', '{"ping":1}', '{"type":"Resize"}', '{"type":["ping"]}']],
     ['integers that are too long for Python', [`{"a":${'1'.repeat(4_301)}}`]],
     ['what is nested too deep for Python', [`{"a":${'['.repeat(1_000)}${']'.repeat(1_000)}}`, '['.repeat(60_000)]],
@@ -47,14 +50,13 @@ describe('readCommand', () => {
     expect(texts.filter((text) => readCommand(text) !== 'dropped')).toEqual([])
   })
 
-  it.each(['null', '-1', '80.5', '65536', '1e5', '1e999', '"80"', 'true', '[]', '{}'])(
-    'drops a resize to %s columns or rows',
-    (size) => {
-      for (const dimension of ['cols', 'rows']) {
-        expect(readCommand(`{"type":"resize","${dimension}":${size}}`)).toBe('dropped')
-      }
-    },
-  )
+  const SIZES = ['null', '-1', '80.5', '65536', '1e5', '1e999', '"80"', 'true', '[]', '{}']
+
+  it.each(SIZES)('drops a resize to %s columns or rows', (size) => {
+    for (const dimension of ['cols', 'rows']) {
+      expect(readCommand(`{"type":"resize","${dimension}":${size}}`)).toBe('dropped')
+    }
+  })
 
   it('passes nothing on but heartbeats and sizes in range, of any JSON', () => {
     const dimension = fc.oneof(

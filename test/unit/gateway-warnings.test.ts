@@ -126,7 +126,7 @@ describe('an `authorize` that returns', () => {
   })
 
   const failure = (): Error => Object.assign(new Error('no token for sk-canary'), { code: 'EVAULT' })
-  const asHeader = (get: () => never): object => ({
+  const asHeader = (get: () => never) => ({
     headers: Object.defineProperty({}, 'a', { get, enumerable: true }),
   })
   const asKey = (key: () => never): object => ({ key })
@@ -134,12 +134,7 @@ describe('an `authorize` that returns', () => {
   it.each<[string, () => unknown, (fail: () => never) => object, RegExp]>([
     ['headers whose getter throws an error', failure, asHeader, /be used: Error EVAULT at /],
     ['headers whose getter throws a string', () => 'sk-canary', asHeader, /be used: a value of the type string\. /],
-    [
-      'a `key()` that throws',
-      failure,
-      asKey,
-      /`key` has failed: Error EVAULT at .*warnings\.test\.ts:\d+:\d+\. Return/,
-    ],
+    ['a `key` that throws', failure, asKey, /`key` has failed: Error EVAULT at .*warnings\.test\.ts:\d+:\d+\. Return/],
   ])('%s is a warning that does not show what is thrown', async (_, thrown, fieldsOf, message) => {
     const warnings = recordWarnings()
     const fail = (): never => {
@@ -158,21 +153,13 @@ describe('an `authorize` that', () => {
   const controlling = 'Error\n    at \u001b[2J:1:1\n    at f (/a.js:1:2)'
 
   it.each<[string, unknown, RegExp]>([
-    [
-      'an Error',
-      new TypeError('no rows for sk-canary'),
-      /failed: TypeError at .*gateway-warnings\.test\.ts:\d+:\d+\. /,
-    ],
+    ['an Error', new TypeError('no rows for sk-canary'), /failed: TypeError at .*warnings\.test\.ts:\d+:\d+\. /],
     ['an Error with lines', new RangeError(multiline), /failed: RangeError at .*test\.ts:\d+/],
     ['a code', Object.assign(new Error('sk-canary'), { code: 'ECONNREFUSED' }), /failed: Error ECONNREFUSED at /],
     ['another TerminalError', new TerminalError('ERR_TERMINAL_PROTOCOL', 'sk-canary'), /ERR_TERMINAL_PROTOCOL at /],
     ['a string', 'sk-canary', /failed: a value of the type string\. /],
     ['an Error whose message is no longer that of its stack', Object.assign(new Error('x'), { stack }), /: Error\. /],
-    [
-      'an Error whose stack controls a terminal',
-      Object.assign(new Error(''), { stack: controlling }),
-      /at \/a\.js:1:2\. /,
-    ],
+    ['an Error with a hostile stack', Object.assign(new Error(''), { stack: controlling }), /at \/a\.js:1:2\. /],
     ['nothing', undefined, /failed: a value of the type undefined\. /],
   ])('throws %s causes a warning that does not quote it', async (_, thrown, message) => {
     const warnings = recordWarnings()

@@ -151,16 +151,9 @@ describe('authorize', () => {
 })
 
 describe('handleRequest', () => {
-  const PATHS = [
-    '/',
-    '/api/terminals/',
-    '/api/terminals/a/b',
-    '/api/terminal',
-    '/x/api/terminals',
-    '/api/terminals/%zz',
-  ]
+  const URLS = ['/', '/api/terminals/', '/api/terminals/a/b', '/api/terminal', '/x/api/terminals', '/api/terminals/%zz']
 
-  it.each(PATHS)('leaves %s to the next handler', async (path) => {
+  it.each(URLS)('leaves %s to the next handler', async (path) => {
     const { server } = await startGateway()
     const answer = await fetch(server + path)
     expect([answer.status, await answer.text()]).toEqual([404, 'not the gateway'])

@@ -77,10 +77,7 @@ describe('probeUpstream for a page', () => {
     const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
     const report = await probe(upstream.url, { origin, idle: 20 })
     const where = origin === undefined ? 'and the key' : 'also in pages of https://chat.example.'
-    expect(report).toMatchObject({
-      ok: true,
-      advice: like(new RegExp(`^All is well: connectTerminal attaches, ${where}`)),
-    })
+    expect(report).toMatchObject({ ok: true, advice: like(RegExp(`^All is well: connectTerminal attaches, ${where}`)) })
     expect(upstream.requests.length).toBeGreaterThan(20)
     expect(upstream.requests.filter(({ headers }) => headers['origin'] !== origin)).toEqual([])
   })
@@ -104,23 +101,18 @@ describe('probeUpstream for a page', () => {
     expect(await probe(base)).toMatchObject({ ok: true, works: 'frame', advice: remark })
   })
 
-  it.each<[what: string, answer: NonNullable<Habits['answer']>, why: RegExp]>([
-    [
-      'removes the headers of CORS',
-      (_request, response) => {
-        response.setHeader = () => response
-        return false
-      },
-      /the answer to a request does not allow it\.$/,
-    ],
-    [
-      'requires a key of the preflight',
-      ({ method }, response) => {
-        if (method === 'OPTIONS') response.writeHead(401, { 'access-control-allow-origin': '*' }).end()
-        return method === 'OPTIONS'
-      },
-      /the answer to the preflight is HTTP 401/,
-    ],
+  const removeCors: Habits['answer'] = (_request, response) => {
+    response.setHeader = () => response
+    return false
+  }
+  const refusePreflight: Habits['answer'] = ({ method }, response) => {
+    if (method === 'OPTIONS') response.writeHead(401, { 'access-control-allow-origin': '*' }).end()
+    return method === 'OPTIONS'
+  }
+
+  it.each([
+    ['removes the headers of CORS', removeCors, /the answer to a request does not allow it\.$/],
+    ['requires a key of the preflight', refusePreflight, /the answer to the preflight is HTTP 401/],
   ])('finds that a proxy %s', async (_what, answer, why) => {
     const upstream = await upstreamOf({ ...QUICK, release: TERMINALS })
     const [last, advice] = await failing(await gateway(upstream, { answer }), PAGE)

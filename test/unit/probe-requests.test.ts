@@ -214,11 +214,7 @@ describe('probeUpstream', () => {
 
   it.each([
     ['a limit on requests', '<h1>429</h1>', /^Wait, or raise the limit on requests/],
-    [
-      'a server that is full',
-      '{"error":"Maximum number of terminal sessions (2) reached"}',
-      /^Probe again when the server/,
-    ],
+    ['a full server', '{"error":"Maximum number of terminal sessions (2) reached"}', /^Probe again when the server/],
   ])('knows why it cannot create a second session: %s', async (_why, body, advice) => {
     const { report } = await probeOf({ faults: { create: [undefined, { refuse: 429, body }] } })
     expect(report).toMatchObject({ ok: false, advice: expect.stringMatching(advice) as string })

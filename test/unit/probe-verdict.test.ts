@@ -73,13 +73,10 @@ describe('conclude', () => {
     expect(conclude(facts)).toMatchObject({ ok: false, advice: expect.stringMatching(advice) as string })
   })
 
-  it.each([1000, 1006, 4001, 4002, 4003, 4004, 4009])(
-    'gives its advice on a close with %i on one line',
-    (closeCode) => {
-      const { advice } = conclude(factsOf({ frame: { outcome: 'closed', closeCode } }))
-      expect(advice).toMatch(/^[A-Z][^\n]*\.$/)
-    },
-  )
+  it.each([1000, 1006, 4001, 4002, 4003, 4004, 4009])('gives advice on a close with %i on one line', (closeCode) => {
+    const { advice } = conclude(factsOf({ frame: { outcome: 'closed', closeCode } }))
+    expect(advice).toMatch(/^[A-Z][^\n]*\.$/)
+  })
 
   it('reports the checks in their order, whenever they end', () => {
     const { checks } = conclude(factsOf({ cleanup: {}, idle: {}, reachable: {}, token: {} }))

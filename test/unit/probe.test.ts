@@ -186,7 +186,7 @@ it('probeUpstream skips a shape that gets no session', async () => {
 })
 
 it.each(['reset', 'drop', 'stall', { refuse: 503 }] as const)(
-  'probeUpstream reports an attach that fails by %j',
+  'probeUpstream reports an attach that fails: %j',
   async (fault) => {
     const upstream = await upstreamOf({ ...QUICK, faults: { attach: fault } })
     expect(await probe(upstream.url, { timeout: 100 })).toMatchObject({ ok: false })

@@ -47,7 +47,7 @@ function startEcho(status: number): Promise<string> {
 }
 
 describe.each([200, 302, 401, 403, 404, 422, 500, 502])(
-  'a server that answers HTTP %i and repeats the request',
+  'a server that answers %i and repeats the request',
   (status) => {
     it.each(Object.entries(calls))('gets no secret into the error of %s', async (_name, call) => {
       const base = `${await startEcho(status)}/?api_key=canary`
@@ -65,20 +65,17 @@ it('the error of connectTerminal shows no secret when the close reason is the ke
 it.each<[string, SocketConstructor | undefined]>([
   ['ws', undefined],
   ["a browser's socket", browserSocket],
-])(
-  'the error of connectTerminal shows no secret when a refused handshake over %s repeats the key',
-  async (_which, Socket) => {
-    const base = await serve((server) => {
-      server.on('request', (request, response) => response.writeHead(500).end(echoOf(request)))
-      server.on('upgrade', (request, socket) => {
-        socket.end(
-          `HTTP/1.1 403 ${encodeURIComponent(key)}\r\nX-Echo: ${encodeURIComponent(key)}\r\n\r\n${echoOf(request)}`,
-        )
-      })
+])('connectTerminal shows no secret of a handshake over %s that is refused', async (_which, Socket) => {
+  const base = await serve((server) => {
+    server.on('request', (request, response) => response.writeHead(500).end(echoOf(request)))
+    server.on('upgrade', (request, socket) => {
+      socket.end(
+        `HTTP/1.1 403 ${encodeURIComponent(key)}\r\nX-Echo: ${encodeURIComponent(key)}\r\n\r\n${echoOf(request)}`,
+      )
     })
-    await rejection(connectTerminal({ base, key, userId: 'ada', sessionId: 's1', WebSocket: Socket }))
-  },
-)
+  })
+  await rejection(connectTerminal({ base, key, userId: 'ada', sessionId: 's1', WebSocket: Socket }))
+})
 
 it('a terminal shows no secret, nor do its `closed` and the error of a later write', async () => {
   const base = await serve((server) => {

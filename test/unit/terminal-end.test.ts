@@ -46,12 +46,8 @@ describe('a terminal', () => {
   ])('ends as `remote` when the server closes with %i %j, and deletes the session', async (code, reason, error) => {
     const { terminal, session, upstream } = await open()
     session.close(code, reason)
-    expect(withoutCanary(await terminal.closed)).toMatchObject({
-      code,
-      reason,
-      cause: 'remote',
-      error: { code: error },
-    })
+    const close = withoutCanary(await terminal.closed)
+    expect(close).toMatchObject({ code, reason, cause: 'remote', error: { code: error } })
     expect(upstream.sessions).toEqual([])
   })
 
@@ -184,10 +180,7 @@ describe('the heartbeat', () => {
   it('ends a terminal as `lost` after 2 pings without an answer', async () => {
     const { terminal, session, upstream } = await open({}, { keepAlive: 30 })
     session.stall()
-    const error = {
-      code: 'ERR_TERMINAL_UNAVAILABLE',
-      message: expect.stringContaining('no answer to 2 pings') as string,
-    }
+    const error = { code: 'ERR_TERMINAL_UNAVAILABLE', message: expect.stringContaining('no answer to 2 pings') }
     expect(await terminal.closed).toMatchObject({ code: 1006, cause: 'lost', error })
     expect(upstream.sessions).toEqual([])
   })

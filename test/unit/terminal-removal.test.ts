@@ -52,11 +52,8 @@ describe('a DELETE that is refused for a while', () => {
 
   // PROTOCOL 2.7
   it('does not go on in the background where it could end the next session of the chat', async () => {
-    const fault = { refuse: 429, headers: { 'retry-after': '4' } }
-    const upstream = await upstreamOf({
-      release: 'open-terminal@0.11',
-      faults: { attach: { refuse: 404 }, delete: [fault] },
-    })
+    const faults = { attach: { refuse: 404 }, delete: [{ refuse: 429, headers: { 'retry-after': '4' } }] }
+    const upstream = await upstreamOf({ release: 'open-terminal@0.11', faults })
     expect(await refusalOf(upstream, { chatId: 'c1', retry: { attempts: 1 } })).toMatchObject({ status: 404 })
     await nothingHappens(1_500)
     expect(upstream.sessions.map(({ id }) => id)).toEqual(['c1'])

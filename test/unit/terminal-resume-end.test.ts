@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
-import { connectTerminal, TerminalError, type TerminalStatus } from '../../src/index.ts'
+import { connectTerminal, TerminalError, type TerminalStatus, type UpstreamOptions } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { cut, openOnServer, openResumable } from '../support/resumable.ts'
 import { createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
@@ -32,15 +32,11 @@ describe('a terminal behind a gateway that cannot be resumed', () => {
   it('has ended when the user is refused', async () => {
     let isAllowed = true
     const upstream = await upstreamOf()
-    const opened = await openResumable(
-      {},
-      {
-        authorize: () => {
-          if (isAllowed) return clientOf(upstream)
-          throw new TerminalError('ERR_TERMINAL_FORBIDDEN', 'no')
-        },
-      },
-    )
+    const authorize = (): UpstreamOptions => {
+      if (isAllowed) return clientOf(upstream)
+      throw new TerminalError('ERR_TERMINAL_FORBIDDEN', 'no')
+    }
+    const opened = await openResumable({}, { authorize })
     isAllowed = false
     await cut(opened)
     expect(await opened.terminal.closed).toMatchObject({ cause: 'lost', error: { code: 'ERR_TERMINAL_FORBIDDEN' } })

@@ -1,9 +1,10 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { relayTo, type Cut } from '../support/cuttable-relay.ts'
 import { cut, openOnServer, openResumable } from '../support/resumable.ts'
 import { pageOf, startGateway } from '../support/terminal-gateway.ts'
+import { nothingHappens } from '../support/timers.ts'
 import { afterwards, clientOf, outputWith, rejection, releases, until, upstreamOf } from '../support/upstream.ts'
 
 // Bytes that do not leave before the connection is cut.
@@ -30,27 +31,24 @@ describe('a terminal behind a gateway whose connection drops', () => {
 
   it('notices it 16 s after typing, also where pings cannot be sent', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const opened = await openResumable({ WebSocket: browserSocket, keepAlive: 0 })
-      await opened.terminal.write('before ')
-      await until(() => opened.text().includes('before'))
-      opened.relay.cut('freeze')
-      const statuses: string[] = []
-      opened.terminal.onStatus((status) => statuses.push(status))
-      opened.terminal.write('lost').catch(() => {})
-      for (const ms of [1_100, 3_000, 12_000]) {
-        expect(statuses).toEqual([])
-        // The clock ticks every 100 ms.
-        await new Promise((resolve) => setTimeout(resolve, 250))
-        vi.advanceTimersByTime(ms)
-      }
-      await until(() => statuses.length === 2)
-      expect(statuses).toEqual(['reconnecting', 'open'])
-      await opened.terminal.write('after')
-      await until(() => opened.text().includes('before after'))
-    } finally {
-      vi.useRealTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const opened = await openResumable({ WebSocket: browserSocket, keepAlive: 0 })
+    await opened.terminal.write('before ')
+    await until(() => opened.text().includes('before'))
+    opened.relay.cut('freeze')
+    const statuses: string[] = []
+    opened.terminal.onStatus((status) => statuses.push(status))
+    opened.terminal.write('lost').catch(() => {})
+    for (const ms of [1_100, 3_000, 12_000]) {
+      expect(statuses).toEqual([])
+      // The clock ticks every 100 ms.
+      await nothingHappens(250)
+      vi.advanceTimersByTime(ms)
     }
+    await until(() => statuses.length === 2)
+    expect(statuses).toEqual(['reconnecting', 'open'])
+    await opened.terminal.write('after')
+    await until(() => opened.text().includes('before after'))
   })
 
   it('is found out in silence by heartbeats that are not answered, also where pings cannot be sent', async () => {
@@ -70,9 +68,8 @@ describe('a terminal behind a gateway whose connection drops', () => {
     process.on('uncaughtException', record)
     afterwards({ close: () => process.off('uncaughtException', record) })
     const opened = await openResumable()
-    expect(() => opened.terminal.onStatus('x' as never)).toThrow(
-      expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }),
-    )
+    const misuse = expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' })
+    expect(() => opened.terminal.onStatus('x' as never)).toThrow(misuse)
     const [seen, unseen]: [string[], string[]] = [[], []]
     opened.terminal.onStatus((status) => {
       throw new Error(status)
@@ -175,13 +172,12 @@ describe('a server that is no gateway', () => {
     expect(await terminal.closed).toMatchObject({ code: 1006, cause: 'lost' })
   })
 
-  it.each(['{"type":"attached"}', '{"type":"attached","offset":"1"}', '{"type":"other","offset":1}', 'text'])(
-    'whose first text frame is %s has it in its output, as before',
-    async (text) => {
-      const terminal = await openOnServer((ws) => ws.send(text))
-      expect(await outputWith(terminal, text)).toBe(text)
-    },
-  )
+  const FRAMES = ['{"type":"attached"}', '{"type":"attached","offset":"1"}', '{"type":"other","offset":1}', 'text']
+
+  it.each(FRAMES)('whose first text frame is %s has it in its output, as before', async (text) => {
+    const terminal = await openOnServer((ws) => ws.send(text))
+    expect(await outputWith(terminal, text)).toBe(text)
+  })
 })
 
 it('asks for a tail again if the connection drops before it has come', async () => {

@@ -80,19 +80,16 @@ it.each<[string, number, SocketConstructor, [number, string]]>([
   ['ws', 1001, WebSocket, [1001, 'bye']],
   ["a browser's socket", 4000, browserSocket, [4000, 'bye']],
   ["a browser's socket", 1001, browserSocket, [1000, 'bye']],
-])(
-  'a socket of %s that is closed with %i sends the code that its class allows',
-  async (_which, code, Socket, received) => {
-    let closed: Promise<unknown[]> | undefined
-    const base = await serve((server) => {
-      new WebSocketServer({ server }).once('connection', (ws) => (closed = once(ws, 'close')))
-    })
-    const socket = await dial(base, Socket)
-    socket.close(false, code, 'bye')
-    await endOf(socket)
-    expect((await closed)?.map((value) => (Buffer.isBuffer(value) ? value.toString() : value))).toEqual(received)
-  },
-)
+])('a socket of %s that is closed with %i sends what its class allows', async (_which, code, Socket, received) => {
+  let closed: Promise<unknown[]> | undefined
+  const base = await serve((server) => {
+    new WebSocketServer({ server }).once('connection', (ws) => (closed = once(ws, 'close')))
+  })
+  const socket = await dial(base, Socket)
+  socket.close(false, code, 'bye')
+  await endOf(socket)
+  expect((await closed)?.map((value) => (Buffer.isBuffer(value) ? value.toString() : value))).toEqual(received)
+})
 
 describe.each([
   ['ws', WebSocket],
