@@ -3,9 +3,9 @@ import type { Duplex } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import type { TestUpstream } from '../../src/testing.ts'
-import { handshakes } from '../support/requests.ts'
+import { handshakes, operations } from '../support/requests.ts'
 import { open, refusalOf } from '../support/terminal.ts'
-import { clientOf, outputWith, serve, until, upstreamOf } from '../support/upstream.ts'
+import { clientOf, serve, until, upstreamOf } from '../support/upstream.ts'
 
 const release = 'open-terminal@0.14.5'
 
@@ -76,17 +76,21 @@ describe('connectTerminal, when two servers answer in turn,', () => {
   })
 })
 
-// PROTOCOL 2.7: the second has the same id, which must not be deleted.
-it.each([
-  ['a session that was just created', {}, {}],
-  ['one whose id is its chat', { release: 'open-terminal@0.11' }, { chatId: '7' }],
-] as const)('connectTerminal tries again after HTTP 404 to the handshake of %s', async (_what, server, client) => {
-  const { upstream, terminal } = await open(
-    { ...server, faults: { attach: [{ refuse: 404 }] } },
-    { ...client, retry: { delay: 1 } },
-  )
+it('connectTerminal tries again after HTTP 404 to the handshake of a session that was just created', async () => {
+  const { upstream } = await open({ faults: { attach: [{ refuse: 404 }] } }, { retry: { delay: 1 } })
   expect(handshakes(upstream)).toHaveLength(2)
-  await until(() => upstream.sessions.length === 1)
-  await terminal.write('alive')
-  await outputWith(terminal, 'alive')
+})
+
+// PROTOCOL 2.7: where the chat is the id of the session, the second has the same, and must not be deleted.
+it.each([
+  [2, 'the session', {}, {}],
+  [1, 'the session of a chat', { release: 'open-terminal@0.11' }, { chatId: '7' }],
+] as const)('connectTerminal sends %i DELETEs when a server has denied %s', async (count, _what, server, client) => {
+  const faults = { attach: [{ refuse: 403 }], get: [{ refuse: 404, body: '{"error":"Session not found"}' }] }
+  const { upstream, terminal } = await open({ ...server, faults }, { ...client, retry: { delay: 1 } })
+  await terminal.close()
+  await until(() => upstream.sessions.length === 0)
+  expect(operations(upstream).filter((name) => name !== 'GET')).toEqual(
+    ['POST', 'attach', 'POST', 'attach', 'DELETE', 'DELETE'].slice(0, 4 + count),
+  )
 })

@@ -10,7 +10,7 @@ import {
 import { browserSocket } from '../support/browser-socket.ts'
 import { startFront, TOKEN } from '../support/front.ts'
 import { probe, QUICK } from '../support/probe.ts'
-import { clientTo, startProxy, summaryOf } from '../support/proxy.ts'
+import { clientTo, startProxy, summaryOf, type ProxyClient } from '../support/proxy.ts'
 import { attachAs, createAs, startGateway } from '../support/terminal-gateway.ts'
 import { connectTo, open } from '../support/terminal.ts'
 import { clientOf, outputWith, rejection, releases, serve, until, upstreamOf, userOf } from '../support/upstream.ts'
@@ -40,65 +40,53 @@ describe('headers', () => {
     for (const { headers } of upstream.requests) expect(names.filter((name) => !(name in headers))).toEqual([])
   })
 
+  const useSessions = async (options: Options): Promise<void> => {
+    const session = await createTerminalSession(options)
+    const one = { ...options, sessionId: session.id }
+    expect(await listTerminalSessions(options)).toEqual([session])
+    expect(await getTerminalSession(one)).toEqual(session)
+    expect(await deleteTerminalSession(one)).toBe(true)
+  }
+  const paste = async (options: Options): Promise<void> =>
+    (await connectTo({ url: options.base }, options)).write('x'.repeat(20_000))
+  const echoTo = async ({ ws, printed }: ProxyClient): Promise<void> => {
+    ws.send(Buffer.from('hello'))
+    await printed('hello')
+    ws.close(1000)
+  }
+  const useProxy = async (options: Options): Promise<void> => {
+    const proxy = await startProxy(() => options)
+    await echoTo(await clientTo(proxy))
+    expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'client', code: 1000 })
+  }
+  const useGateway = async (options: Options): Promise<void> => {
+    const authorize = (): Options => {
+      const headers = { ...TOKEN }
+      setImmediate(() => Object.assign(headers, { 'CF-Access-Client-Secret': 'changed' }))
+      return { ...options, headers }
+    }
+    const gateway = await startGateway({ authorize })
+    await echoTo(await attachAs(gateway, await createAs(gateway)))
+    await gateway.gateway.close()
+  }
+  // What the caller changes later is not sent.
+  const changing = (call: (options: Options) => Promise<unknown>) => (options: Options) => {
+    const headers = { ...TOKEN }
+    const key = (): string => {
+      Object.assign(headers, { 'CF-Access-Client-Id': 'changed', 'CF-Access-Client-Secret': 'changed' })
+      return options.key
+    }
+    return call({ ...options, headers, key: key as never })
+  }
+
   it.each<[string, (options: Options) => Promise<unknown>]>([
-    [
-      'every function for sessions',
-      async (options) => {
-        const session = await createTerminalSession(options)
-        const one = { ...options, sessionId: session.id }
-        expect(await listTerminalSessions(options)).toEqual([session])
-        expect(await getTerminalSession(one)).toEqual(session)
-        expect(await deleteTerminalSession(one)).toBe(true)
-      },
-    ],
-    [
-      'the question which input the server takes',
-      async (options) => {
-        await (await connectTo({ url: options.base }, options)).write('x'.repeat(20_000))
-      },
-    ],
-    // What the caller changes later is not sent.
-    ...[connectTerminal, createTerminalSession, listTerminalSessions].map(
-      (call): [string, (options: Options) => Promise<unknown>] => [
-        `${call.name}, as they were when it was called`,
-        async (options) => {
-          const headers = { ...TOKEN }
-          const key = (): string => {
-            Object.assign(headers, { 'CF-Access-Client-Id': 'changed', 'CF-Access-Client-Secret': 'changed' })
-            return options.key
-          }
-          await call({ ...options, headers, key })
-        },
-      ],
-    ),
-    [
-      'proxyTerminal',
-      async (options) => {
-        const proxy = await startProxy(() => options)
-        const { ws, printed, closed } = await clientTo(proxy)
-        ws.send(Buffer.from('hello'))
-        await printed('hello')
-        ws.close(1000)
-        await closed
-        expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'client', code: 1000 })
-      },
-    ],
-    [
-      'a gateway, as `authorize` returns them, although they change later',
-      async (options) => {
-        const gateway = await startGateway({
-          authorize: () => {
-            const headers = { ...TOKEN }
-            setImmediate(() => Object.assign(headers, { 'CF-Access-Client-Secret': 'changed' }))
-            return { ...options, headers }
-          },
-        })
-        const { ws, printed } = await attachAs(gateway, await createAs(gateway))
-        ws.send(Buffer.from('hello'))
-        await printed('hello')
-        await gateway.gateway.close()
-      },
-    ],
+    ['every function for sessions', useSessions],
+    ['the question which input the server takes', paste],
+    ['connectTerminal, as they were when it was called', changing(connectTerminal)],
+    ['createTerminalSession, as they were when it was called', changing(createTerminalSession)],
+    ['listTerminalSessions, as they were when it was called', changing(listTerminalSessions)],
+    ['proxyTerminal', useProxy],
+    ['a gateway, as `authorize` returns them, although they change later', useGateway],
   ])('go with %s', async (_what, act) => {
     const upstream = await upstreamOf({ release: NEWEST })
     const front = await startFront(upstream)
@@ -132,11 +120,9 @@ describe('a socket that cannot send headers', () => {
   it('is refused before any request', async () => {
     const upstream = await upstreamOf()
     const options: ConnectTerminalOptions = { ...clientOf(upstream), WebSocket: browserSocket, headers: TOKEN }
-    expect(await rejection(connectTerminal(options))).toMatchObject({
-      name: 'TypeError',
-      code: 'ERR_INVALID_ARG_VALUE',
-      message: '`headers` cannot be sent by this WebSocket: connect from a server',
-    })
+    const message = '`headers` cannot be sent by this WebSocket: connect from a server'
+    const misuse = { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE', message }
+    expect(await rejection(connectTerminal(options))).toMatchObject(misuse)
     expect(upstream.requests).toEqual([])
   })
 
@@ -171,9 +157,8 @@ describe('a redirect', () => {
 describe('a front', () => {
   it('cannot have a header that `authorize` may not return: a gateway answers 500', async () => {
     const upstream = await upstreamOf()
-    const gateway = await startGateway({
-      authorize: () => ({ ...clientOf(upstream), headers: { Host: 'elsewhere.example' } }),
-    })
+    const options = { ...clientOf(upstream), headers: { Host: 'elsewhere.example' } }
+    const gateway = await startGateway({ authorize: () => options })
     const answer = await fetch(`${gateway.base}/api/terminals`, { method: 'POST' })
     expect([answer.status, upstream.requests]).toEqual([500, []])
   })

@@ -4,6 +4,7 @@ import { buildUpstreamAuth, type AuthType } from '../../src/index.ts'
 const AUTH_TYPES: readonly AuthType[] = ['bearer', 'session', 'system_oauth', 'none']
 
 const NO_TOKEN = '`headers` must not have a name that is no token of RFC 9110'
+const NO_LATIN1 = '`headers.X-A` must fit a header: no characters above U+00FF, no blanks at the ends'
 const NO_TEXT = 'must not be empty, nor contain control characters or lone surrogates'
 
 /** Returns the headers that are sent for these, without those of the package. */
@@ -25,15 +26,9 @@ function refusal(headers: unknown, authType: AuthType = 'bearer'): TypeError & {
 describe('the headers of the caller', () => {
   it('stand beside those of the package', () => {
     const options = { authType: 'bearer', key: 'sk-1', userId: 'ada', chatId: 'c1' } as const
-    expect(buildUpstreamAuth({ ...options, headers: { 'CF-Access-Client-Id': 'id', 'x-sso': 'a b' } }).headers).toEqual(
-      {
-        'X-User-Id': 'ada',
-        'X-Session-Id': 'c1',
-        Authorization: 'Bearer sk-1',
-        'CF-Access-Client-Id': 'id',
-        'x-sso': 'a b',
-      },
-    )
+    const own = { 'X-User-Id': 'ada', 'X-Session-Id': 'c1', Authorization: 'Bearer sk-1' }
+    const headers = { 'CF-Access-Client-Id': 'id', 'x-sso': 'a b' }
+    expect(buildUpstreamAuth({ ...options, headers }).headers).toEqual({ ...own, ...headers })
   })
 
   it('may be none', () => {
@@ -62,60 +57,39 @@ describe('the headers of the caller', () => {
 
   it('are copied, and each is read once', () => {
     const reads: string[] = []
-    const headers = new Proxy<Record<string, string>>(
-      { 'X-A': 'one', 'X-B': 'two' },
-      {
-        get(target, name) {
-          reads.push(String(name))
-          return Reflect.get(target, name)
-        },
-      },
-    )
-    const copy = sent(headers)
-    headers['X-A'] = 'changed'
+    const given = { 'X-A': 'one', 'X-B': 'two' }
+    const get = (target: object, name: string | symbol): unknown => {
+      reads.push(String(name))
+      return Reflect.get(target, name)
+    }
+    const copy = sent(new Proxy(given, { get }))
+    given['X-A'] = 'changed'
     expect(copy).toEqual({ 'X-A': 'one', 'X-B': 'two' })
     expect(reads).toEqual(['X-A', 'X-B'])
   })
 
   it('are own properties, also those with a name that objects inherit', () => {
     const headers = JSON.parse('{"__proto__":"one","constructor":"two","toString":"three"}') as object
-    expect(Object.entries(sent(Object.assign(Object.create({ 'X-Inherited': 'no' }), { 'X-A': '1' })))).toEqual([
-      ['X-A', '1'],
-    ])
-    expect(Object.entries(sent(headers))).toEqual([
-      ['__proto__', 'one'],
-      ['constructor', 'two'],
-      ['toString', 'three'],
-    ])
+    const inheriting = Object.assign(Object.create({ 'X-Inherited': 'no' }), { 'X-A': '1' })
+    expect(Object.entries(sent(inheriting))).toEqual([['X-A', '1']])
+    expect(Object.entries(sent(headers))).toEqual(Object.entries(headers))
   })
+
+  const signs = '"(),/:;<=>?@[\\]{} \0\x7fö'.split('')
 
   it.each<[string, string, unknown]>([
     ['no object', '`headers` must be an object, got string', 'X-A: 1'],
     ['null', '`headers` must be an object, got null', null],
     ['a list', '`headers` must be a plain object', [['X-A', 'canary']]],
-    [
-      'a Headers, whose entries are no properties',
-      '`headers` must be a plain object',
-      new Headers({ 'X-A': 'canary' }),
-    ],
+    ['a Headers, which has no properties', '`headers` must be a plain object', new Headers({ 'X-A': 'canary' })],
     ['a Map', '`headers` must be a plain object', new Map([['X-A', 'canary']])],
     ['a name without letters', NO_TOKEN, { '': 'canary' }],
     ['a whole header as a name', NO_TOKEN, { 'X-A: canary': '' }],
     ['a line break at the end of a name', NO_TOKEN, { 'X-A\n': 'canary' }],
-    ...'"(),/:;<=>?@[\\]{} \0\x7fö'
-      .split('')
-      .map((sign): [string, string, object] => [
-        `${JSON.stringify(sign)} in a name`,
-        NO_TOKEN,
-        { [`X${sign}A`]: 'canary' },
-      ]),
+    ...signs.map((sign): [string, string, object] => [`a name with ${sign}`, NO_TOKEN, { [`X${sign}A`]: 'canary' }]),
     ['a value with a line break', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': 'canary\r\nX-Admin: 1' }],
     ['a value with NUL', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': 'canary\0' }],
-    [
-      'a value that is not Latin-1',
-      '`headers.X-A` must fit a header: no characters above U+00FF, no blanks at the ends',
-      { 'X-A': 'canary 用户' },
-    ],
+    ['a value that is not Latin-1', NO_LATIN1, { 'X-A': 'canary 用户' }],
     ['a value that is empty', `\`headers.X-A\` ${NO_TEXT}`, { 'X-A': '' }],
     ['a value that is missing', '`headers.X-A` must be a string, got undefined', { 'X-A': undefined }],
     ['a value that is a list', '`headers.X-A` must be a string, got object', { 'X-A': ['canary'] }],
@@ -132,19 +106,15 @@ describe('the headers of the caller', () => {
     ...'Transfer-Encoding Expect Content- Content-Type Proxy- Proxy-Authorization Sec- Sec-WebSocket-Key'.split(' '),
   ])('have no %s, in any case of letters', (name) => {
     for (const spelled of [name, name.toUpperCase(), name.toLowerCase()]) {
-      for (const type of AUTH_TYPES) {
-        expect(refusal({ [spelled]: 'x' }, type).message).toBe(
-          `\`headers\` must not have ${spelled}, which is set for you`,
-        )
-      }
+      const messages = AUTH_TYPES.map((type) => refusal({ [spelled]: 'x' }, type).message)
+      expect(new Set(messages)).toEqual(new Set([`\`headers\` must not have ${spelled}, which is set for you`]))
     }
   })
 
   it("may have names that are nearly those, and all signs of RFC 9110's tokens", () => {
     const names = ['X-Content-Type', 'X-Host', 'Hosts', 'X-User-Ids', 'X-User', 'Content', 'Proxy', 'Sec', 'Second']
-    const headers = Object.fromEntries(
-      [...names, 'X-Cookie', 'Cookies', "!#$%&'*+-.^_`|~09azAZ"].map((name) => [name, 'x']),
-    )
+    names.push('X-Cookie', 'Cookies', "!#$%&'*+-.^_`|~09azAZ")
+    const headers = Object.fromEntries(names.map((name) => [name, 'x']))
     expect(sent(headers, 'session')).toEqual({ ...headers })
   })
 })

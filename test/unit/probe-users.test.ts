@@ -101,9 +101,8 @@ describe('a second user of the probe', () => {
 
   it('is not tested where no shape attaches', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: NEWEST })
-    const base = await gateway(upstream, {
-      change: ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id'],
-    })
+    const change: Habits['change'] = (request, isUpgrade) => isUpgrade && dropUser(request, isUpgrade)
+    const base = await gateway(upstream, { change })
     expect(outcomes(await probe(base))).toMatchObject({ frame: 'closed 4004', 'other-user': 'skipped' })
     expect(requestsOfOther(upstream)).toEqual([])
   })

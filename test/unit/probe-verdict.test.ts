@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import type { Facts, ProbeCheckName, ProbeOutcome } from '../../src/probe/facts.ts'
+import type { Facts, ProbeCheck, ProbeCheckName, ProbeOutcome } from '../../src/probe/facts.ts'
 import { endpointOf } from '../../src/probe/probe-upstream.ts'
 import { conclude } from '../../src/probe/verdict.ts'
+import type { Evidence } from '../../src/upstream/advice.ts'
 
 /** Returns the facts of a probe with a bearer key, whose checks had these outcomes. */
 function factsOf(outcomes: { [name in ProbeCheckName]?: Partial<ProbeOutcome> }, more: Partial<Facts> = {}): Facts {
+  const named = (name: string): ProbeCheck => ({ name: name as ProbeCheckName, outcome: 'failed', detail: '', ms: 1 })
   const checks = Object.fromEntries(
-    Object.entries(outcomes).map(([name, outcome]) => [
-      name,
-      { name: name as ProbeCheckName, outcome: 'failed' as const, detail: '', ms: 1, ...outcome },
-    ]),
+    Object.entries(outcomes).map(([name, outcome]) => [name, { ...named(name), ...outcome }]),
   )
   return { url: new URL('https://h:8000/'), authType: 'bearer', hasKey: true, checks, ...more }
 }
@@ -48,27 +47,20 @@ describe('conclude', () => {
     expect(conclude({ ...facts, orchestrator: false }).family).toBe('open-terminal@<=0.12.3')
   })
 
+  const inUrl = factsOf({ frame: refused, 'token+frame': skipped }, { orchestrator: true, authType: 'session' })
+  const gone = factsOf({ frame: refused }, { sessionFound: false })
+  const rejectedBy = (evidence: Evidence): Facts => factsOf({ rest: {} }, { rejected: { reason: '', evidence } })
+  const page = { type: 'text/html', step: 'GET' } as const
+
   it.each<[what: string, facts: Facts, advice: RegExp]>([
     [
-      'an orchestrator that reads the key from the URL only',
-      factsOf({ frame: refused, 'token+frame': skipped }, { orchestrator: true, authType: 'session' }),
+      'the key in the URL only',
+      inUrl,
       /^Use `authType` bearer and `tokenInUrl` 'always', or upgrade Terminals to 0\.0\.3/,
     ],
-    [
-      'a session that is gone before a client attaches to it',
-      factsOf({ frame: refused }, { sessionFound: false }),
-      /ends as soon as it starts/,
-    ],
-    [
-      'a context that the server refuses',
-      factsOf({ rest: {} }, { rejected: { reason: '', evidence: { status: 400, contextId: 'x' } } }),
-      /Check `contextId`/,
-    ],
-    [
-      'a server that requires a client certificate',
-      factsOf({ rest: {} }, { rejected: { reason: '', evidence: { status: 400, type: 'text/html', step: 'GET' } } }),
-      /such as a certificate/,
-    ],
+    ['a session that is gone before a client attaches to it', gone, /ends as soon as it starts/],
+    ['a context that the server refuses', rejectedBy({ status: 400, contextId: 'x' }), /Check `contextId`/],
+    ['a server with client certificates', rejectedBy({ status: 400, ...page }), /such as a certificate/],
   ])('advises on %s', (_what, facts, advice) => {
     expect(conclude(facts)).toMatchObject({ ok: false, advice: expect.stringMatching(advice) as string })
   })

@@ -9,23 +9,12 @@ import { nobody, rejection, until, upstreamOf } from '../support/upstream.ts'
 
 vi.setConfig({ testTimeout: 20_000 })
 
-const EVERYWHERE = { reachable: 'ok', rest: 'ok', session: 'ok', 'token+frame': 'attached', cleanup: 'ok' }
+const DONE = { reachable: 'ok', rest: 'ok', session: 'ok', cleanup: 'ok' }
+const EVERYWHERE = { ...DONE, 'token+frame': 'attached', 'no-headers': 'attached' }
 const UNTRIED = { 'no-user': 'skipped', 'unknown-session': 'skipped', 'unknown-policy': 'skipped', token: 'skipped' }
-const FIRST = {
-  ...EVERYWHERE,
-  ...UNTRIED,
-  frame: 'refused 403',
-  'no-headers': 'attached',
-  'wrong-key': 'refused 403',
-  'other-user': 'skipped',
-}
-const MODERN = {
-  ...EVERYWHERE,
-  frame: 'attached',
-  'no-headers': 'attached',
-  'wrong-key': 'closed 4001',
-  token: 'closed 4001',
-}
+const REFUSED = { frame: 'refused 403', 'wrong-key': 'refused 403', 'other-user': 'skipped' }
+const FIRST = { ...EVERYWHERE, ...UNTRIED, ...REFUSED }
+const MODERN = { ...EVERYWHERE, frame: 'attached', 'wrong-key': 'closed 4001', token: 'closed 4001' }
 const ORCHESTRATED = { ...MODERN, 'no-user': 'closed 4002', 'unknown-policy': 'closed 4004', 'other-user': 'skipped' }
 const ELSEWHERE = { 'unknown-session': 'refused 403', 'unknown-policy': 'refused 403' }
 const OWN = { ...MODERN, ...ELSEWHERE, 'no-user': 'attached', 'other-user': 'attached' }
@@ -134,14 +123,16 @@ describe('probeUpstream', () => {
     expect((await probe(upstream, { chatId: 'c1' })).advice).toContain('Leave `chatId` out')
   })
 
-  it.each([
+  const MISUSE = [
     { base: 'ftp://h' },
     { timeout: 0 },
     { idle: -1 },
     { tokenInUrl: 'fallback' },
     { userId: '' },
     { setle: 1 },
-  ])('rejects the option %j', async (wrong) => {
+  ]
+
+  it.each(MISUSE)('rejects the option %j', async (wrong) => {
     const options = { ...who, base: 'http://127.0.0.1:1', ...wrong } as ProbeOptions
     const { code } = await rejection(probeUpstream(options))
     expect(code).toMatch(/^ERR_(INVALID_ARG_VALUE|OUT_OF_RANGE|TERMINAL_INVALID_URL)$/)
@@ -185,11 +176,8 @@ it('probeUpstream skips a shape that gets no session', async () => {
   expect(report).toMatchObject({ ok: false, works: 'frame', advice: like(/^Probe again/) })
 })
 
-it.each(['reset', 'drop', 'stall', { refuse: 503 }] as const)(
-  'probeUpstream reports an attach that fails: %j',
-  async (fault) => {
-    const upstream = await upstreamOf({ ...QUICK, faults: { attach: fault } })
-    expect(await probe(upstream.url, { timeout: 100 })).toMatchObject({ ok: false })
-    expect(upstream.sessions).toEqual([])
-  },
-)
+it.each(['reset', 'drop', 'stall', { refuse: 503 }] as const)('probeUpstream reports the fault %j', async (attach) => {
+  const upstream = await upstreamOf({ ...QUICK, faults: { attach } })
+  expect(await probe(upstream.url, { timeout: 100 })).toMatchObject({ ok: false })
+  expect(upstream.sessions).toEqual([])
+})

@@ -9,15 +9,12 @@ const { Terminal } = xtermHeadless
 type Xterm = InstanceType<typeof Terminal>
 
 /** Opens a terminal on an upstream, and connects it to an xterm.js without a window. */
-async function connected(
-  server: Parameters<typeof open>[0] = {},
-): Promise<Opened & { xterm: Xterm; addon: UpstreamAddon }> {
-  const opened = await open(server)
+async function connected(): Promise<Opened & { xterm: Xterm }> {
+  const opened = await open()
   const xterm = new Terminal({ allowProposedApi: true })
   onTestFinished(() => xterm.dispose())
-  const addon = new UpstreamAddon(opened.terminal)
-  xterm.loadAddon(addon)
-  return { ...opened, xterm, addon }
+  xterm.loadAddon(new UpstreamAddon(opened.terminal))
+  return { ...opened, xterm }
 }
 
 function firstLine(xterm: Xterm): string | undefined {
@@ -131,9 +128,8 @@ describe('the note in a corner', () => {
     const element = new FakeElement()
     Object.assign(xterm, { element })
     change('reconnecting')
-    expect(element.children).toMatchObject([
-      { textContent: 'reconnecting…', className: 'terminal-upstream-reconnecting', role: 'status' },
-    ])
+    const note = { textContent: 'reconnecting…', className: 'terminal-upstream-reconnecting', role: 'status' }
+    expect(element.children).toMatchObject([note])
     change('reconnecting')
     expect(element.children).toHaveLength(1)
     change('open')
@@ -183,10 +179,8 @@ describe('xterm.js with the addon', () => {
     const opened = await connected()
     opened.xterm.resize(132, 50)
     await until(() => opened.session.size.cols === 132)
-    expect(texts(opened).slice(1)).toEqual([
-      '{"type":"resize","cols":80,"rows":24}',
-      '{"type":"resize","cols":132,"rows":50}',
-    ])
+    const [first, second] = texts(opened).slice(1)
+    expect([first, second]).toEqual(['{"type":"resize","cols":80,"rows":24}', '{"type":"resize","cols":132,"rows":50}'])
   })
 
   it('shows a character that is split between two chunks', async () => {
@@ -209,10 +203,8 @@ describe('xterm.js with the addon', () => {
 
 describe('an addon', () => {
   /** Opens a terminal on an upstream, and connects it to an xterm.js that the test controls. */
-  async function manual(
-    server: Parameters<typeof open>[0] = {},
-  ): Promise<Opened & { xterm: ManualXterm; addon: UpstreamAddon }> {
-    const opened = await open(server)
+  async function manual(): Promise<Opened & { xterm: ManualXterm; addon: UpstreamAddon }> {
+    const opened = await open()
     const xterm = new ManualXterm()
     const addon = new UpstreamAddon(opened.terminal)
     addon.activate(xterm)
@@ -229,26 +221,13 @@ describe('an addon', () => {
   it('sends only sizes that a shell can have, and none twice in a row', async () => {
     const opened = await manual()
     const { xterm, terminal } = opened
-    for (const [cols, rows] of [
-      [100, 30],
-      [100, 30],
-      [0, 0],
-      [100_000, 70_000],
-      [80, 24],
-    ] as const) {
-      xterm.resize?.({ cols, rows })
-    }
+    for (const size of [100, 100, 0, 70_000, 80]) xterm.resize?.({ cols: size, rows: size + 1 })
     await terminal.write('x')
     await until(() => inputFrames(opened.upstream).length > 0)
-    expect(texts(opened).slice(1)).toEqual(
-      [
-        [80, 24],
-        [100, 30],
-        [1, 1],
-        [65_535, 65_535],
-        [80, 24],
-      ].map(([cols, rows]) => JSON.stringify({ type: 'resize', cols, rows })),
-    )
+    const sizes = texts(opened)
+      .slice(1)
+      .map((text) => Object.values(JSON.parse(text)).slice(1).join('x'))
+    expect(sizes).toEqual(['80x24', '100x101', '1x1', '65535x65535', '80x81'])
   })
 
   it('reads no more output than xterm.js can show, and loses none of it', async () => {
@@ -318,11 +297,8 @@ describe('an addon', () => {
     ['a WebSocket', new EventTarget()],
     ['the promise of a terminal', Promise.resolve()],
   ])('throws ERR_INVALID_ARG_TYPE when it is given %s', (_what, terminal) => {
-    expect(() => new UpstreamAddon(terminal as never)).toThrow(
-      expect.objectContaining({
-        code: 'ERR_INVALID_ARG_TYPE',
-        message: expect.stringContaining('`terminal` must be the result of connectTerminal'),
-      }),
-    )
+    const message = expect.stringContaining('`terminal` must be the result of connectTerminal')
+    const misuse = expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE', message })
+    expect(() => new UpstreamAddon(terminal as never)).toThrow(misuse)
   })
 })
