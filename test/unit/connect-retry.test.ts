@@ -96,8 +96,9 @@ it.each([
 
 it('connectTerminal doubles the delay before each try, and leaves out a random part of up to one half', async () => {
   const upstream = await upstreamOf({ faults: { create: { refuse: 502 } } })
-  using timers = vi.spyOn(globalThis, 'setTimeout')
-  using _random = vi.spyOn(Math, 'random').mockReturnValueOnce(0).mockReturnValueOnce(1).mockReturnValue(0)
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  afterwards({ close: () => vi.restoreAllMocks() })
+  vi.spyOn(Math, 'random').mockReturnValueOnce(0).mockReturnValueOnce(1).mockReturnValue(0)
   await refusalOf(upstream, { retry: { attempts: 4, delay: 10 } })
   const waits = timers.mock.calls.map(([, ms]) => ms).filter((ms) => ms === 10 || ms === 40)
   // All of 10, half of 20, all of 40.

@@ -193,7 +193,7 @@ describe('an unexpected answer', () => {
     ['listTerminalSessions', 'list', 'list the terminal sessions'],
   ] as const)('with 502 makes %s reject with ERR_TERMINAL_UNAVAILABLE', async (name, operation, what) => {
     const client = userOf(await upstreamOf({ faults: { [operation]: { refuse: 502 } } }))
-    const error = await rejection(calls[name]({ ...client, sessionId: 's1' } as never))
+    const error = await rejection(calls[name]({ ...client, sessionId: 's1' }))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE' })
     expect(error.message).toContain(`Cannot ${what} at ${client.base}`)
   })
