@@ -204,7 +204,8 @@ export class ServerState {
   }
 
   #withinContainer<Owned extends TestOwner>(requester: TestOwner, all: Iterable<Owned>): Owned[] {
-    return [...all].filter((each) => this.#containerOf(each) === this.#containerOf(requester))
+    const container = this.#containerOf(requester)
+    return [...all].filter((each) => this.#containerOf(each) === container)
   }
 
   #containerOf(owner: TestOwner | undefined): string {
