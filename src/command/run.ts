@@ -2,7 +2,7 @@ import { Cancellation, throwIfAborted } from '../lib/cancellation.ts'
 import { abortable, BRIEFLY_MS, delay, LONGEST_TIMER_MS, withDeadline } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { errorCode } from '../lib/errors.ts'
-import { isGone, terminalError } from '../upstream/failures.ts'
+import { isGone } from '../upstream/failures.ts'
 import { FrameReader } from './frames.ts'
 import { killCommand, type Signal } from './killing.ts'
 import { OutputStore } from './output.ts'
@@ -10,7 +10,7 @@ import { withPlace } from './places.ts'
 import { inputPath, markOf } from './script.ts'
 import { LONGEST_WAIT_S, type CommandServer, type CommandStatus } from './server.ts'
 import type { CommandSettings } from './settings.ts'
-import { mayRun, pauses, startCommandOnce, unread, uploadInput } from './starting.ts'
+import { mayRun, pauses, refusalOf, startCommandOnce, unread, uploadInput } from './starting.ts'
 import type { CommandOutput } from './types.ts'
 
 /** How a command has ended. */
@@ -37,12 +37,6 @@ const SIGNALS = [
   [TERMINATED, 'SIGTERM'],
   [KILLED, 'SIGKILL'],
 ] as const
-
-// The words of the program around a command.
-const REFUSALS: Partial<Record<string, readonly [why: string, advice: string]>> = {
-  folder: ['the server cannot make a folder in /tmp', 'Let it write there.'],
-  input: ['the file with its input is gone', 'Try again.'],
-}
 
 /** One command, from its place at the server to its end. */
 export class CommandRun {
@@ -236,7 +230,7 @@ export class CommandRun {
 
   #endOf(last: CommandStatus): CommandEnd {
     const { failure, exitCode: reported, isTruncated } = this.#frames
-    if (failure !== undefined) throw this.#refusal(failure)
+    if (failure !== undefined) throw refusalOf(this.#server, failure, this.#settings.plan.cwd)
     const killedBy = this.#killedBy
     // SIGKILL to its group ends the shell around the command, too, before it can report.
     const exitCode = reported ?? (killedBy === 'KILL' && last.exitCode === -9 ? KILLED : undefined)
@@ -244,16 +238,5 @@ export class CommandRun {
     const signal = killedBy && SIGNALS.find(([code]) => code === exitCode)?.[1]
     const truncated = isTruncated || this.output.isCut
     return { exitCode, signal, timedOut: this.#isLate && killedBy !== undefined, truncated }
-  }
-
-  /** Returns the error for a command that has not run, on the word of the program around it. */
-  #refusal(failure: string): Error {
-    const { action } = this.#server
-    if (failure === 'cwd') {
-      const why = `the folder ${JSON.stringify(this.#settings.plan.cwd)} is not there, or must not be entered`
-      return terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { advice: 'Check `cwd`.' })
-    }
-    const [why, advice] = REFUSALS[failure] ?? [`the server has no \`${failure}\``, 'Install it there.']
-    return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { advice })
   }
 }

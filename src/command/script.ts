@@ -49,8 +49,8 @@ export function quote(text: string): string {
  * - `!…`: why the command has not run.
  *
  * The variables of the command have other names until it starts: a `PATH` is not for the programs around it. Parts that
- * are longer than one write of a shell could mix, so whoever prints one takes the only line of `lock` meanwhile. What
- * is sent to the group is for the command alone: the programs around it ignore it from their first line on, wait for the
+ * are longer than one write of a shell could mix, so whoever prints one takes the only line of `lock` meanwhile. A
+ * signal to the group is for the command alone: the programs around it ignore it from their first line on, wait for the
  * last words, and do not let the command be found before it can be ended.
  *
  * Each program that is started costs a millisecond or more, so a stream that ends needs one, and a part of it two.

@@ -73,6 +73,22 @@ export function mayRun({ action }: CommandServer, cause: unknown): TerminalError
   return terminalError(isUnavailable(cause) ? code : 'ERR_TERMINAL_UNAVAILABLE', action, known, { status, cause })
 }
 
+// The words of the program around a command.
+const REFUSALS: Partial<Record<string, readonly [why: string, advice: string]>> = {
+  folder: ['the server cannot make a folder in /tmp', 'Let it write there.'],
+  input: ['the file with its input is gone', 'Try again.'],
+}
+
+/** Returns the error for a command that has not run, on the word of the program around it. */
+export function refusalOf({ action }: CommandServer, failure: string, cwd: string | undefined): TerminalError {
+  if (failure === 'cwd') {
+    const why = `the folder ${JSON.stringify(cwd)} is not there, or must not be entered`
+    return terminalError('ERR_TERMINAL_NOT_FOUND', action, why, { advice: 'Check `cwd`.' })
+  }
+  const [why, advice] = REFUSALS[failure] ?? [`the server has no \`${failure}\``, 'Install it there.']
+  return terminalError('ERR_TERMINAL_UNAVAILABLE', action, why, { advice })
+}
+
 /** Writes the input of a command into a file, which the command deletes. */
 export async function uploadInput(
   server: CommandServer,

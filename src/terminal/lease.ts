@@ -17,8 +17,8 @@ interface Created {
 }
 
 /**
- * Holds the session of a terminal. Deletes it at the end if that is wanted, because an orchestrator would keep its shell
- * (PROTOCOL 6.6). (A lease has no time limit here.)
+ * Holds the session of a terminal. Deletes it at the end if that is wanted, because an orchestrator would keep its
+ * shell (PROTOCOL 6.6). (A lease has no time limit here.)
  */
 export class Lease {
   readonly #named: string | undefined

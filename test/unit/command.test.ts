@@ -99,7 +99,7 @@ describe('a command', () => {
     ['of no policy', { policyId: 'none' }, 'ERR_TERMINAL_NOT_FOUND', 'the orchestrator has no such policy'],
     ['in no folder', { cwd: '/no/such' }, 'ERR_TERMINAL_NOT_FOUND', 'the folder "/no/such" is not there'],
   ])('%s does not run, and says so', async (_title, options, code, message) => {
-    const upstream = await start({ policies: ['default'] } as TestUpstreamOptions)
+    const upstream = await start({ policies: ['default'] })
     const error = await failure(runCommand({ ...upstream.options, command: 'true', ...options }))
     expect(error).toBeInstanceOf(TerminalError)
     expect([error.code, error.message]).toEqual([code, expect.stringContaining(message)])

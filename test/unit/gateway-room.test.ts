@@ -74,7 +74,7 @@ describe('an upstream that has no place left', () => {
   const PLACES = 16
   const limited = (server?: TestUpstreamOptions, options?: Partial<TerminalGatewayOptions>): Promise<ServedGateway> =>
     startGateway({ maxSessionsPerUser: 20, ...options }, { release: 'open-terminal@0.14', ...server })
-  /** Fills an upstream with sessions that users have left, in turn. Returns their ids, the first that was left first. */
+  /** Fills an upstream with sessions that users have left. Returns their ids, the first that was left first. */
   async function fill(gateway: ServedGateway, ...users: string[]): Promise<string[]> {
     const ids: string[] = []
     while (gateway.upstream.sessions.length < PLACES) ids.push(await park(gateway, users[ids.length % users.length]))
