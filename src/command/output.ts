@@ -14,8 +14,7 @@ interface Reader {
 
 /** The output of a command, kept for its result, and for loops that read it. */
 export class OutputStore {
-  /** Whether some output is not kept. */
-  isCut = false
+  readonly #cut = new Set<CommandOutput['stream']>()
   readonly #kept: CommandOutput[] = []
   readonly #readers = new Set<Reader>()
   readonly #onRead: () => void
@@ -29,6 +28,11 @@ export class OutputStore {
     this.#onRead = onRead
   }
 
+  /** Whether some output is not kept. */
+  get isCut(): boolean {
+    return this.#cut.size > 0
+  }
+
   /** Whether a loop reads the output as it comes. */
   get isRead(): boolean {
     return this.#readers.size > 0
@@ -40,10 +44,11 @@ export class OutputStore {
   }
 
   push(output: CommandOutput): void {
-    const { length } = output.data
-    // What is kept has no holes.
-    this.isCut ||= this.#keptBytes + length > KEPT_BYTES
-    if (!this.isCut) {
+    const { stream, data } = output
+    const { length } = data
+    // What is kept of a stream has no holes.
+    if (this.#keptBytes + length > KEPT_BYTES) this.#cut.add(stream)
+    if (!this.#cut.has(stream)) {
       this.#kept.push(output)
       this.#keptBytes += length
     }
