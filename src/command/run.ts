@@ -232,8 +232,9 @@ export class CommandRun {
     const { failure, exitCode: reported, isTruncated } = this.#frames
     if (failure !== undefined) throw refusalOf(this.#server, failure, this.#settings.plan.cwd)
     const killedBy = this.#killedBy
-    // SIGKILL to its group ends the shell around the command, too, before it can report.
-    const exitCode = reported ?? (killedBy === 'KILL' && last.exitCode === -9 ? KILLED : undefined)
+    // SIGKILL to its group ends the shell around the command, too, before it can report. `sudo` says 137 then.
+    const exitCode =
+      reported ?? (killedBy === 'KILL' && [-9, KILLED].includes(Number(last.exitCode)) ? KILLED : undefined)
     if (exitCode === undefined) throw mayRun(this.#server, new Error('the shell around it was ended by somebody else'))
     const signal = killedBy && SIGNALS.find(([code]) => code === exitCode)?.[1]
     const truncated = isTruncated || this.output.isCut

@@ -59,6 +59,9 @@ export function commandScript({ name, command, cwd, variables, input }: CommandP
   const own = variables.map((variable) => PREFIX + variable)
   const assignments = variables.map((variable) => `${variable}="$${PREFIX}${variable}"`)
   const file = inputPath(name)
+  // All of them arrive, or none: Open Terminal passes none on in its mode for several users.
+  const sent = input === 'variable' ? INPUT : own[0]
+  const check = sent === undefined ? '' : `[ "\${${sent}+x}" ] || tu_fail variables\n`
   const exported = variables.length === 0 ? '' : `export ${assignments.join(' ')}; `
   const [opening, run] = {
     none: [':', 'tu_run </dev/null'],
@@ -75,7 +78,7 @@ mkdir -m 700 $tu_dir || { [ -d $tu_dir ] && tu_fail twin; tu_fail folder; }
 read -r tu </proc/self/stat
 set -- \${tu##*) }
 tu_group=\${3:-$$}
-${cwd === undefined ? '' : `cd -- ${quote(cwd)} || tu_fail cwd\n`}${opening}
+${check}${cwd === undefined ? '' : `cd -- ${quote(cwd)} || tu_fail cwd\n`}${opening}
 mkfifo $tu_dir/lock $tu_dir/o $tu_dir/e && exec 8>&1 9<>$tu_dir/lock && echo >&9 || tu_fail folder
 tu_pump() {
   tu_n=0

@@ -77,6 +77,11 @@ export function mayRun({ action }: CommandServer, cause: unknown): TerminalError
 const REFUSALS: Partial<Record<string, readonly [why: string, advice: string]>> = {
   folder: ['the server cannot make a folder in /tmp', 'Let it write there.'],
   input: ['the file with its input is gone', 'Try again.'],
+  // PROTOCOL 9.5: `sudo` drops them.
+  variables: [
+    'the server passes no variables on, as in its multi-user mode',
+    'Pass no `env`, and a longer `stdin` or none.',
+  ],
 }
 
 /** Returns the error for a command that has not run, on the word of the program around it. */

@@ -115,6 +115,8 @@ describe('the program around a command', () => {
   it.each([
     ['the folder is missing', 'cwd', { cwd: "/no/such 'folder'" }],
     ['the file with the input is gone', 'input', { input: 'file' }],
+    ['the server drops its variables', 'variables', { variables: ['A'] }],
+    ['the server drops its input', 'variables', { input: 'variable' }],
   ] as const)('does not run a command when %s', async (_title, failure, plan) => {
     expect(await run('echo no', plan)).toMatchObject({ failure, stdout: '' })
     expect(readdirSync(folderOf(names.at(-1) ?? ''))).toEqual([])
