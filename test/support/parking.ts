@@ -1,3 +1,4 @@
+import type { GatewaySession } from '../../src/gateway.ts'
 import { as, attachAs, createAs, type ServedGateway } from './terminal-gateway.ts'
 import { until } from './upstream.ts'
 
@@ -12,10 +13,7 @@ export async function park(gateway: ServedGateway, userId = 'ada'): Promise<stri
 }
 
 /** Returns a session of a gateway, as its operator sees it. */
-export function sessionOf(
-  { gateway }: ServedGateway,
-  id: string,
-): ServedGateway['gateway']['sessions'][number] | undefined {
+export function sessionOf({ gateway }: ServedGateway, id: string): GatewaySession | undefined {
   return gateway.sessions.find((session) => session.id === id)
 }
 

@@ -147,6 +147,12 @@ export function neverAuthorize(): Promise<never> {
   return new Promise(() => {})
 }
 
+/** Starts a proxy with options of any kind, and connects a client to it. */
+export async function connectToProxy(options: unknown): Promise<ProxyClient & { proxy: Proxy }> {
+  const proxy = await startProxy(() => options as ProxyOptions)
+  return { ...(await clientTo(proxy)), proxy }
+}
+
 /** Connects a client to a server directly, and returns both sides. */
 export async function connectBothSides(
   onConnection: (socket: WebSocket) => void = () => {},

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { connectTerminal } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { gateway as proxy, type Habits } from '../support/gateway.ts'
-import { operations } from '../support/requests.ts'
 import { createAs, pageOf, startGateway } from '../support/terminal-gateway.ts'
 import { clientOf, rejection, upstreamOf } from '../support/upstream.ts'
 import { recordWarnings, warned } from '../support/warnings.ts'
@@ -62,15 +61,5 @@ describe('connectTerminal in front of a gateway says what to do about', () => {
     await warned()
     const message = expect.stringContaining('forward X-User-Id and X-Session-Id with WebSockets')
     expect(warnings).toMatchObject([{ message }])
-  })
-
-  it('the wrong key of the gateway, after a single try', async () => {
-    const upstream = await upstreamOf()
-    const authorize = () => ({ ...clientOf(upstream), key: 'sk-canary-2' })
-    const served = await startGateway({ authorize })
-    const error = await rejection(connectTerminal(pageOf(served)))
-    expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 500 })
-    expect(error.message).toMatch(/"Not accepted by the terminal server"\. Ask the operator of the gateway/)
-    expect(operations(upstream)).toEqual(['POST'])
   })
 })

@@ -216,7 +216,7 @@ describe('the event of a refusal has as its reason', () => {
     await fetch(`${gateway.base}/api/terminals`, { method: 'POST', body }).catch(() => {})
     const { ws, closed } = await clientTo({ url: `${gateway.base.replace('http', 'ws')}/api/terminals/s1` })
     ws.send(Buffer.alloc(200 * 1024))
-    await closed
+    expect(await closed).toEqual({ code: 1009, reason: 'Too much input before the terminal was open' })
     await until(() => refusals.length === 3)
     expect(refusals).toEqual([
       { reason: 'bad-request', status: 405 },

@@ -121,29 +121,9 @@ describe('authTimeout', () => {
     const { closed } = await clientTo({ url: `${gateway.base.replace('http', 'ws')}/api/terminals/s1` })
     expect(await closed).toEqual({ code: 4001, reason: 'Auth timeout or invalid payload' })
   })
-
-  it('answers 503 to a request when `authorize` does not answer', async () => {
-    const gateway = await startGateway({ authTimeout: 20, authorize: neverAuthorize })
-    expect(await ask(gateway, 'GET')).toMatchObject({ status: 503, body: { error: 'Not authorized, try again later' } })
-  })
 })
 
 describe('a client that is not authorized', () => {
-  it('is closed with 1009 when it sends more than an auth frame may have', async () => {
-    const gateway = await startGateway()
-    const { ws, closed } = await clientTo({ url: `${gateway.base.replace('http', 'ws')}/api/terminals/s1` })
-    ws.send('x'.repeat(1024 * KIB))
-    expect(await closed).toEqual({ code: 1009, reason: 'Too much input before the terminal was open' })
-  })
-
-  it('gets 413 for a body of more than 64 KiB, and no session', async () => {
-    const gateway = await startGateway()
-    const answer = await rawAsk(gateway, 'POST', as('ada'), 'x'.repeat(65 * KIB))
-    expect(answer).toMatchObject({ status: 413, headers: { connection: 'close' } })
-    await until(() => gateway.upstream.sessions.length === 0)
-    expect(gateway.gateway.sessions).toEqual([])
-  })
-
   it('may send a body of 64 KiB, which is dropped', async () => {
     const gateway = await startGateway()
     expect(await rawAsk(gateway, 'POST', as('ada'), 'x'.repeat(64 * KIB))).toMatchObject({ status: 200 })

@@ -175,7 +175,10 @@ describe('an `authorize` that', () => {
   it('does not answer in time causes a warning', async () => {
     const warnings = recordWarnings()
     const gateway = await startGateway({ authTimeout: 20, authorize: () => new Promise(() => {}) })
-    expect((await ask(gateway, 'POST')).status).toBe(503)
+    expect(await ask(gateway, 'POST')).toMatchObject({
+      status: 503,
+      body: { error: 'Not authorized, try again later' },
+    })
     await warned()
     expect(warnings).toMatchObject([{ message: expect.stringContaining('has failed: no answer within 20 ms. ') }])
   })

@@ -9,8 +9,9 @@ import {
 import type { TestFault } from '../../src/testing.ts'
 import { operations } from '../support/requests.ts'
 import { promptOnly } from '../support/shells.ts'
+import { open } from '../support/terminal.ts'
 import { runningTimers } from '../support/timers.ts'
-import { afterwards, clientOf, rejection, serve, until, upstreamOf, userOf } from '../support/upstream.ts'
+import { clientOf, rejection, serve, until, upstreamOf, userOf } from '../support/upstream.ts'
 
 const retry = { delay: 1 }
 const UNAVAILABLE = { code: 'ERR_TERMINAL_UNAVAILABLE' }
@@ -140,13 +141,12 @@ describe('a session that connectTerminal created', () => {
 
   // PROTOCOL 2.4
   it.each([
-    ['a reverse proxy that has lost its server', '<h1>default backend</h1>'],
-    ['an Open WebUI that has removed its server', `{"detail":"Terminal server 'x' not found"}`],
-  ])('survives the 404 of %s', async (_whose, body) => {
-    const upstream = await upstreamOf({ faults: { get: { refuse: 404, body } } })
-    const terminal = await connectTerminal(clientOf(upstream))
-    afterwards(terminal)
-    await until(() => upstream.requests.filter(({ status }) => status === 404).length >= 2)
+    [404, 'a reverse proxy that has lost its server', '<h1>default backend</h1>'],
+    [404, 'an Open WebUI that has removed its server', `{"detail":"Terminal server 'x' not found"}`],
+    [502, 'a reverse proxy that cannot reach it', undefined],
+  ])('survives look-ups that get the %i of %s', async (refuse, _whose, body) => {
+    const { upstream, terminal } = await open({ faults: { get: { refuse, body } as TestFault } })
+    await until(() => upstream.requests.filter(({ status }) => status === refuse).length >= 2)
     expect(await Promise.race([terminal.closed, Promise.resolve('open')])).toBe('open')
   })
 })

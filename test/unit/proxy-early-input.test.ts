@@ -9,15 +9,14 @@ import {
   CLIENT_AUTH,
   clientTo,
   connectToAuthorize,
+  connectToProxy,
   framesOf,
   KIB,
   MIB,
   neverAuthorize,
   PROXY_AUTH,
-  startProxy,
   summaryOf,
   type Proxy,
-  type ProxyClient,
 } from '../support/proxy.ts'
 import { countJsonParses } from '../support/proxy-json.ts'
 import { inputFrames } from '../support/terminal.ts'
@@ -25,13 +24,11 @@ import { afterwards, clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 const TOO_MUCH = { code: 1009, reason: 'Too much input before the terminal was open' }
 
+type Connecting = ReturnType<typeof connectToProxy>
+
 /** Connects a client to a proxy without `authorize`. */
-async function connectTo(
-  upstream: TestUpstream,
-  options: Partial<ConnectTerminalOptions> = {},
-): Promise<ProxyClient & { proxy: Proxy }> {
-  const proxy = await startProxy(() => ({ ...clientOf(upstream), ...options }))
-  return { ...(await clientTo(proxy)), proxy }
+function connectTo(upstream: TestUpstream, options: Partial<ConnectTerminalOptions> = {}): Connecting {
+  return connectToProxy({ ...clientOf(upstream), ...options })
 }
 
 describe('messages of a client before the terminal is open', () => {

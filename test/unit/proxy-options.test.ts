@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { ProxyOptions } from '../../src/proxy.ts'
-import { CLIENT_AUTH, clientTo, connectToAuthorize, join, startProxy, summaryOf } from '../support/proxy.ts'
+import { CLIENT_AUTH, connectToAuthorize, connectToProxy, join, summaryOf } from '../support/proxy.ts'
 import { clientOf, until, upstreamOf } from '../support/upstream.ts'
 
 describe('proxyTerminal', () => {
@@ -19,8 +18,7 @@ describe('proxyTerminal', () => {
     ['a signal that is an empty object', { base: 'http://127.0.0.1:1', userId: 'ada', signal: {} }],
     ['a keepAlive that is not a number', { base: 'http://127.0.0.1:1', userId: 'ada', keepAlive: '1' }],
   ])('with %s closes the client with 4003 and returns the error', async (_what, options) => {
-    const proxy = await startProxy(() => options as ProxyOptions)
-    const { closed } = await clientTo(proxy)
+    const { closed, proxy } = await connectToProxy(options)
     expect(await closed).toEqual({ code: 4003, reason: '' })
     const summary = await summaryOf(proxy)
     expect(summary).toMatchObject({ endedBy: 'proxy', code: 4003, reason: '' })
@@ -44,8 +42,8 @@ describe('proxyTerminal', () => {
     [{ authorize, retry: 5 }, '`retry` must be an object, got number'],
     [{ authorize, request: 5 }, '`request` must be an object, got number'],
   ])('ignores nothing of %j', async (options, message) => {
-    const proxy = await startProxy(() => options as ProxyOptions)
-    expect(await (await clientTo(proxy)).closed).toEqual({ code: 4003, reason: '' })
+    const { closed, proxy } = await connectToProxy(options)
+    expect(await closed).toEqual({ code: 4003, reason: '' })
     expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'proxy', error: { message } })
   })
 
@@ -65,8 +63,7 @@ describe('a signal', () => {
   it('that aborts during the opening closes the client with 1001 and leaves no session', async () => {
     const upstream = await upstreamOf({ faults: { attach: 'stall' } })
     const abort = new AbortController()
-    const proxy = await startProxy(() => ({ ...clientOf(upstream), signal: abort.signal }))
-    const { closed } = await clientTo(proxy)
+    const { closed, proxy } = await connectToProxy({ ...clientOf(upstream), signal: abort.signal })
     await until(() => upstream.sessions.length === 1)
     const reason = new Error('the server shuts down')
     abort.abort(reason)
@@ -81,9 +78,9 @@ describe('a signal', () => {
     const upstream = await upstreamOf()
     const reason = new Error('the server shuts down')
     const options = { ...clientOf(upstream), signal: AbortSignal.abort(reason) }
-    const without = await startProxy(() => options)
-    expect(await (await clientTo(without)).closed).toEqual({ code: 1001, reason: '' })
-    expect(await summaryOf(without)).toMatchObject({ endedBy: 'proxy', code: 1001, error: reason })
+    const without = await connectToProxy(options)
+    expect(await without.closed).toEqual({ code: 1001, reason: '' })
+    expect(await summaryOf(without.proxy)).toMatchObject({ endedBy: 'proxy', code: 1001, error: reason })
     const { ws, closed, proxy } = await connectToAuthorize(() => options)
     ws.send(CLIENT_AUTH)
     expect(await closed).toEqual({ code: 1001, reason: '' })

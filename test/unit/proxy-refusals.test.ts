@@ -1,16 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { createTerminalSession, type ConnectTerminalOptions } from '../../src/index.ts'
+import type { ConnectTerminalOptions } from '../../src/index.ts'
 import type { ProxySummary } from '../../src/proxy.ts'
 import type { TestUpstreamOptions } from '../../src/testing.ts'
-import { clientTo, join, startProxy, summaryOf } from '../support/proxy.ts'
-import { clientOf, nobody, releases, upstreamOf, userOf } from '../support/upstream.ts'
+import { connectToProxy, join, summaryOf } from '../support/proxy.ts'
+import { clientOf, nobody, upstreamOf } from '../support/upstream.ts'
 
-/** Connects a client to a proxy that cannot open a terminal. Returns the close frame that the client received, too. */
-async function refused(
-  options: ConnectTerminalOptions,
-): Promise<{ told: { code: number; reason: string }; summary: ProxySummary }> {
-  const proxy = await startProxy(() => options)
-  const { closed } = await clientTo(proxy)
+interface Refused {
+  /** The close frame that the client received. */
+  readonly told: { code: number; reason: string }
+  readonly summary: ProxySummary
+}
+
+/** Connects a client to a proxy that cannot open a terminal. */
+async function refused(options: ConnectTerminalOptions): Promise<Refused> {
+  const { closed, proxy } = await connectToProxy(options)
   return { told: await closed, summary: await summaryOf(proxy) }
 }
 
@@ -38,6 +41,7 @@ describe('proxyTerminal, when the upstream refuses,', () => {
     ['403', 4003, 'Access denied', 'FORBIDDEN', create(403)],
     ['4003', 4003, 'Access denied', 'FORBIDDEN', attach(4003)],
     ['404', 4004, 'Session not found', 'NOT_FOUND', create(404)],
+    ['a session that does not exist', 4004, 'Session not found', 'NOT_FOUND', {}, { sessionId: 'nowhere' }],
     ['4004', 4004, 'Session not found', 'NOT_FOUND', attach(4004)],
     ['an unknown policy', 4004, 'Session not found', 'NOT_FOUND', { policies: ['cpu'] }, { policyId: 'gpu' }],
     ['4009', 4009, 'Session already connected', 'IN_USE', attach(4009)],
@@ -66,12 +70,6 @@ describe('proxyTerminal, when the upstream refuses,', () => {
     expect(summary.error?.message).toContain('127.0.0.1')
   })
 
-  it.each(releases)('closes the client with 4004 if the session does not exist, on %s', async (release) => {
-    const upstream = await upstreamOf({ release, redialDelay: 1 })
-    const { told } = await refused({ ...clientOf(upstream), ...quick, sessionId: 'nowhere' })
-    expect(told).toEqual({ code: 4004, reason: 'Session not found' })
-  })
-
   it('closes the client with 4009 if another client has the session, and leaves the other client alone', async () => {
     const { upstream, session, ws, printed } = await join({ release: 'open-terminal@0.14' })
     const { told } = await refused({ ...clientOf(upstream), ...quick, sessionId: session.id })
@@ -87,13 +85,5 @@ describe('proxyTerminal, when the upstream refuses,', () => {
     )
     ws.send(Buffer.from('at last'))
     await printed('at last')
-  })
-
-  it('does not delete a session that the options name', async () => {
-    const upstream = await upstreamOf({ faults: { attach: { refuse: 4003 } } })
-    const { id } = await createTerminalSession(userOf(upstream))
-    const { told } = await refused({ ...clientOf(upstream), sessionId: id })
-    expect(told.code).toBe(4003)
-    expect(upstream.sessions).toMatchObject([{ id }])
   })
 })

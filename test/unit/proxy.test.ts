@@ -7,6 +7,7 @@ import {
   CLIENT_AUTH,
   clientTo,
   connectBothSides,
+  deletions,
   framesOf,
   join,
   PROXY_AUTH,
@@ -32,8 +33,10 @@ describe('proxyTerminal', () => {
         expect(framesOf(upstream)).toEqual([[PROXY_AUTH, '{"type":"resize","cols":132,"rows":50}', 'hello']])
         ws.close(1000)
         await closed
-        expect(await summaryOf(proxy)).toMatchObject({ endedBy: 'client', code: 1000, dropped: 0 })
-        expect(upstream.sessions).toEqual([])
+        const summary = await summaryOf(proxy)
+        expect(summary).toMatchObject({ endedBy: 'client', code: 1000, dropped: 0 })
+        expect(summary).not.toHaveProperty('error')
+        expect([upstream.sessions, deletions(upstream)]).toEqual([[], 1])
       }),
     )
     await Promise.all(joined)

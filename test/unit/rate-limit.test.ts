@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { connectTerminal } from '../../src/index.ts'
 import { recordRefusals } from '../support/gateway-events.ts'
+import { connectTo } from '../support/terminal.ts'
 import { ask, startGateway } from '../support/terminal-gateway.ts'
 import { afterwards, serve, until } from '../support/upstream.ts'
 
@@ -48,8 +48,7 @@ describe('the Retry-After of a proxy that limits the rate is heeded', () => {
         })
       })
     })
-    const terminal = await connectTerminal({ base, userId: 'ada', settle: 50, reconnect: { delay: 1 } })
-    afterwards(terminal)
+    const terminal = await connectTo({ url: base }, { reconnect: { delay: 1 } })
     first?.terminate()
     await until(() => dials === 3 && terminal.status === 'open')
     expect(pauses.count).toBe(1)

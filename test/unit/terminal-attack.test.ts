@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { connectTerminal, deleteTerminalSession, type TerminalConnection } from '../../src/index.ts'
 import { closeFrame, flood, INVALID_FRAME, tcpOf } from '../support/frames.ts'
-import { afterwards, rejection, serve } from '../support/upstream.ts'
+import { connectTo } from '../support/terminal.ts'
+import { rejection, serve } from '../support/upstream.ts'
 
 const NOT_FOUND = '{"error":"Session not found"}'
 
@@ -28,8 +29,7 @@ async function openOnLiar(): Promise<Scene> {
       socket.once('message', () => socket.send(Buffer.from('$ ')))
     })
   })
-  const terminal = await connectTerminal({ base, userId: 'ada', sessionId: 's1' })
-  afterwards(terminal)
+  const terminal = await connectTo({ url: base }, { sessionId: 's1' })
   if (!ws) return expect.unreachable('the terminal should have a connection')
   return { terminal, ws, tcp: tcpOf(ws) }
 }

@@ -120,13 +120,6 @@ describe('a silent terminal', () => {
     expect(upstream.sessions).toHaveLength(1)
   })
 
-  it('stays open when the look-up of its session gets 502', async () => {
-    const { terminal, upstream } = await open({ faults: { get: { refuse: 502 } } })
-    await until(() => upstream.requests.some(({ status }) => status === 502))
-    await terminal.write('alive')
-    await outputWith(terminal, 'alive')
-  })
-
   it('does not end as `exited` before its last output has arrived', async () => {
     let print = (_chunk: Uint8Array): void => {}
     let received = 0

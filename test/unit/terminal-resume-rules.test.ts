@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { connectTerminal, type ConnectTerminalOptions, type TerminalConnection } from '../../src/index.ts'
+import type { ConnectTerminalOptions, TerminalConnection } from '../../src/index.ts'
 import { watchWakes } from '../../src/terminal/resuming.ts'
+import { connectTo } from '../support/terminal.ts'
 import { afterwards, outputWith, serve, until } from '../support/upstream.ts'
 
 interface Scripted {
@@ -57,8 +58,7 @@ async function openScripted(answers: Answer[], options: Partial<ConnectTerminalO
       })
     })
   })
-  const terminal = await connectTerminal({ base, userId: 'ada', settle: 50, reconnect: { delay: 1 }, ...options })
-  afterwards(terminal)
+  const terminal = await connectTo({ url: base }, { reconnect: { delay: 1 }, ...options })
   return { terminal, auths, dials: () => dials, deletes, drop: () => last?.terminate() }
 }
 
