@@ -83,6 +83,8 @@ const GOALS = [
   atMost('connect', 'connectTerminal, CPU of for await', 1.4, '× bare ws', times('cpu', 'fetch', 'iterate')),
   atMost('connect', 'connectTerminal, CPU of onData', 1.4, '× bare ws', times('cpu', 'fetch', 'listen')),
   atMost('connect', 'connectTerminal, attach p50', 1.15, '× fetch and ws', times('attach', 'fetch', 'iterate')),
+  atMost('commands', 'runCommand of true', 4, '× one POST', times('true', 'post', 'command')),
+  atMost('commands', 'runCommand with 9.3 MB of output', 3, '× one POST', times('lines', 'post', 'command')),
   atLeast('compressed-bulk', 'bulk, compression offered', 8, '× hand-written', times('rate', 'hand')),
   atMost('stalled', 'memory for a stalled client', 3, 'MiB', ours('resident')),
   atLeast('sleeping', "sleeping client's shells that live", 1, 'of 1', ours('alive')),

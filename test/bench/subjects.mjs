@@ -1,5 +1,6 @@
 // What the benchmark measures, and the columns that it prints.
 import { attach, ATTACHES, connect, crowd, crowdSizes, TYPISTS } from './attaching.mjs'
+import { commands } from './commands.mjs'
 import { idle, idleSessions, parked, parkedSessions, sleeping, stalled } from './memory.mjs'
 import { KIB } from './settings.mjs'
 import { bulk, CRAFTED, echo, echoBesideAttaches, echoBesideFlood, echoBesideInputFlood } from './traffic.mjs'
@@ -17,6 +18,8 @@ export const LABELS = {
   fetch: 'bare `fetch` and `ws`',
   iterate: '**`connectTerminal`**, `for await`',
   listen: '**`connectTerminal`**, `onData`',
+  post: 'one POST that waits',
+  command: '**`runCommand`**',
 }
 
 const digits = (count) => (number) => (Number.isNaN(number) ? '–' : number.toFixed(count))
@@ -99,6 +102,14 @@ export const subjects = {
       column('cpu', 'its CPU s per GB', digits(2), ['fetch']),
     ],
     run: connect,
+  },
+  commands: {
+    title: 'One command, from its start to its result',
+    columns: [
+      column('true', '`true`, ms', digits(1), ['post']),
+      column('lines', '9.3 MB of `seq`, ms', digits(0), ['post']),
+    ],
+    run: commands,
   },
   crowd: {
     title: `The echoes of ${TYPISTS} typists, in µs, with ${few} and with ${many} open sessions${fewer(many, 5_000)}`,
