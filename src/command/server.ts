@@ -68,7 +68,7 @@ export class CommandServer {
     throw terminalError(
       'ERR_TERMINAL_NOT_FOUND',
       this.action,
-      'the server has forgotten it, as it does 300 s after the end',
+      'the server has forgotten it, as it does 300 s after the end, and when it restarts',
     )
   }
 
