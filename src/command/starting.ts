@@ -69,8 +69,12 @@ function isSafe(error: TerminalError): boolean {
 /** Returns the error of a command whose end is not known, because of another error. */
 export function mayRun({ action }: CommandServer, cause: unknown): TerminalError {
   const { why, message, code, status } = Object(cause)
-  const known = `${why ?? message}. It is not known whether the command has run, or still runs`
-  return terminalError(isUnavailable(cause) ? code : 'ERR_TERMINAL_UNAVAILABLE', action, known, { status, cause })
+  const known = `${why ?? message}. The command may have run, and may still run`
+  return terminalError(isUnavailable(cause) ? code : 'ERR_TERMINAL_UNAVAILABLE', action, known, {
+    status,
+    cause,
+    advice: 'Look for what it does before you run it again.',
+  })
 }
 
 // The words of the program around a command.

@@ -57,7 +57,7 @@ export const RUNTIME_CAUSES: readonly Cause[] = [
   ],
   // PROTOCOL 9.1
   [
-    { action: /^Cannot run a command/, status: 404, type: /^(?!application\/json)/ },
+    { action: /^Cannot run a command/, status: 404, says: /^(?!Policy |Terminal server )/ },
     'Give the `base` and `key` of the terminal server itself: a gateway runs no commands.',
   ],
   // PROTOCOL 2.11

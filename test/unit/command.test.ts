@@ -104,13 +104,13 @@ describe('a command', () => {
     expect(error).toBeInstanceOf(TerminalError)
     expect([error.code, error.message]).toEqual([code, expect.stringContaining(message)])
     expect(error.message).toMatch(/^Cannot run a command at http:\S+\/execute: /)
-    expect(error.message).not.toContain('not known whether')
+    expect(error.message).not.toContain('may have run')
   })
 
   it('that may have run says so', async () => {
     const { options } = await start({ faults: { execute: ['drop', { refuse: 401 }], commands: { refuse: 401 } } })
     const error = await failure(runCommand({ ...options, command: 'true' }))
-    expect(error.message).toContain('It is not known whether the command has run')
+    expect(error.message).toContain('The command may have run, and may still run. Look for what it does')
   })
 
   it('behind a gateway is told where commands run', async () => {
