@@ -118,11 +118,12 @@ async function resultOf(
 ): Promise<CommandResult<string | Uint8Array>> {
   throwIfAborted(signal)
   const { exitCode, signal: sent, timedOut, truncated } = await run.run(onStart)
-  const [stdout, stderr] = (['stdout', 'stderr'] as const).map((stream) => {
+  const read = (stream: 'stdout' | 'stderr'): string | Uint8Array => {
     const whole = run.output.whole(stream)
     return isText ? new (globalWith('TextDecoder').TextDecoder)('utf-8', { ignoreBOM: true }).decode(whole) : whole
-  })
-  return { exitCode, ...(sent && { signal: sent }), stdout: stdout ?? '', stderr: stderr ?? '', timedOut, truncated }
+  }
+  const end = { exitCode, ...(sent && { signal: sent }), timedOut, truncated }
+  return { ...end, stdout: read('stdout'), stderr: read('stderr') }
 }
 
 function ignore(): void {}

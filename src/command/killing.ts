@@ -5,7 +5,7 @@ import { withPlace } from './places.ts'
 import { killScript } from './script.ts'
 import type { CommandServer } from './server.ts'
 import type { CommandSettings } from './settings.ts'
-import { mayRun, pauses } from './starting.ts'
+import { createPauses, mayRun } from './starting.ts'
 
 /** A signal that this package sends. */
 export type Signal = 'TERM' | 'KILL'
@@ -49,21 +49,22 @@ export async function killCommand(
 /** Runs a program that sends a signal, until it says that it has. */
 async function send(server: CommandServer, script: string, hasEnded: Promise<'ended'>): Promise<string> {
   const since = performance.now()
-  let misses = 0
-  for (const pause of pauses()) {
-    if (await within(0, hasEnded)) break
+  const nextPause = createPauses()
+  // A program whose answer was lost may have sent it, and the command has ended since.
+  let otherwise = ''
+  for (let misses = 0, pause = 0; !(await within(pause, hasEnded)); pause = nextPause()) {
     try {
       const { text } = await server.start(script, {}, WAIT_S)
       const said = text.trim()
       // There is nothing to signal: the command has ended, or is just about to start.
-      if (said !== '' || misses === MOST_MISSES) return said
+      if (said !== '' || misses === MOST_MISSES) return said || otherwise
       misses += 1
     } catch (error) {
       if (!isUnavailable(error) || performance.now() - since > PATIENCE_MS) throw mayRun(server, error)
+      otherwise = 'sent'
     }
-    await within(pause, hasEnded)
   }
-  return ''
+  return otherwise
 }
 
 /** Resolves with whether the command has ended, after `ms` at most. */

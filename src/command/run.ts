@@ -10,7 +10,7 @@ import { withPlace } from './places.ts'
 import { inputPath, markOf } from './script.ts'
 import { LONGEST_WAIT_S, type CommandServer, type CommandStatus } from './server.ts'
 import type { CommandSettings } from './settings.ts'
-import { mayRun, pauses, refusalOf, startCommandOnce, unread, uploadInput } from './starting.ts'
+import { createPauses, mayRun, refusalOf, startCommandOnce, unread, uploadInput } from './starting.ts'
 import type { CommandOutput } from './types.ts'
 
 /** How a command has ended. */
@@ -176,7 +176,7 @@ export class CommandRun {
   /** Asks for the next status until there is an answer. */
   async #askAgain(status: CommandStatus, wait: number): Promise<CommandStatus> {
     const since = performance.now()
-    for (const pause of pauses()) {
+    for (const nextPause = createPauses(); ; await delay(nextPause(), this.#over)) {
       // What can be done while a request waits for the end, and not when it has its answer.
       if (wait > 0) this.#pace = new Cancellation()
       const pace = this.#pace ?? this.#over
@@ -190,9 +190,7 @@ export class CommandRun {
       } finally {
         this.#pace = undefined
       }
-      await delay(pause, this.#over)
     }
-    throw new Error('unreachable')
   }
 
   /** Finds the program that runs the command: the one with this id has found out that another one does. */
@@ -200,14 +198,13 @@ export class CommandRun {
     this.#twins.add(id)
     this.#frames.failure = undefined
     const since = performance.now()
-    for (const pause of pauses()) {
+    for (const nextPause = createPauses(); ; await delay(nextPause(), this.#over)) {
       const ids = await this.#server.find(markOf(this.#settings.plan.name)).catch(() => [])
       this.id = ids.find((each) => !this.#twins.has(each)) ?? id
       if (this.id !== id) return unread(this.id)
-      if (performance.now() - since > PATIENCE_MS) break
-      await delay(pause, this.#over)
+      if (performance.now() - since < PATIENCE_MS) continue
+      throw mayRun(this.#server, new Error('the server does not list it any more'))
     }
-    throw mayRun(this.#server, new Error('the server does not list it any more'))
   }
 
   async #kill(): Promise<void> {

@@ -63,7 +63,7 @@ export class CommandServer {
     const path = ['execute', id, 'status']
     const timeout = wait * 1_000 + TIMEOUT_MS
     const query = `wait=${wait}&offset=${offset}`
-    const reply = await this.#ask({ method: 'GET', path, query, timeout, signal }, [404])
+    const reply = await this.#ask({ method: 'GET', path, query, timeout, signal }, 'Process not found')
     if (reply.status !== 404) return this.#statusIn(reply)
     throw terminalError(
       'ERR_TERMINAL_NOT_FOUND',
@@ -91,7 +91,7 @@ export class CommandServer {
   /** Deletes a file. */
   async remove(path: string): Promise<void> {
     const query = `path=${encodeURIComponent(path)}`
-    await this.#ask({ method: 'DELETE', path: ['files', 'delete'], query, timeout: TIMEOUT_MS }, [404])
+    await this.#ask({ method: 'DELETE', path: ['files', 'delete'], query, timeout: TIMEOUT_MS }, 'Path not found')
   }
 
   #url(path: readonly string[], query = ''): string {
@@ -99,10 +99,7 @@ export class CommandServer {
     return query === '' ? url : `${url}${url.includes('?') ? '&' : '?'}${query}`
   }
 
-  async #ask(
-    { method, path, query, type, body, timeout, signal }: CommandRequest,
-    accepted: readonly number[] = [],
-  ): Promise<Reply> {
+  async #ask({ method, path, query, type, body, timeout, signal }: CommandRequest, missing?: string): Promise<Reply> {
     const endpoint = await resolveEndpoint({ ...this.#options, signal })
     const headers = type === undefined ? endpoint.headers : { ...endpoint.headers, 'Content-Type': type }
     let reply: Reply
@@ -122,7 +119,7 @@ export class CommandServer {
     }
     const says = serverMessage(json)
     // A proxy on the way answers 404, too. Only the word of the server counts.
-    if (status === 200 || (accepted.includes(status) && says !== '')) return reply
+    if (status === 200 || (status === 404 && says === missing)) return reply
     const evidence = { step: method, says, hasKey: endpoint.hasKey, ...evidenceOf(header) }
     throw statusError(this.action, status, evidence, endpoint.redact(says))
   }

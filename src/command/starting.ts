@@ -17,9 +17,10 @@ const ATTEMPTS_IF_LOST = 8
 // The runtimes' codes for a server that got no request.
 const NOT_REACHED = /^(?:ECONNREFUSED|ConnectionRefused|ENOTFOUND|EAI_|EHOSTUNREACH|ENETUNREACH)|CERT|TLS|SSL/
 
-/** Returns the pauses between tries, in ms. */
-export function* pauses(): Generator<number, never> {
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) yield pause
+/** Returns a function that returns the ms before the next try. */
+export function createPauses(): () => number {
+  let next = FIRST_PAUSE_MS / 2
+  return () => (next = Math.min(2 * next, LONGEST_PAUSE_MS))
 }
 
 /**
@@ -37,7 +38,7 @@ export async function startCommandOnce(
   const script = commandScript(plan)
   let isLost = false
   let attempts = 0
-  for (const pause of pauses()) {
+  for (const nextPause = createPauses(); ; await delay(nextPause(), signal)) {
     try {
       return await server.start(script, Object.fromEntries(variables))
     } catch (error) {
@@ -46,14 +47,10 @@ export async function startCommandOnce(
       const mayPass = isUnavailable(error) && (isLost || isTransient(error))
       if (!mayPass || attempts >= (isLost ? ATTEMPTS_IF_LOST : ATTEMPTS)) throw isLost ? mayRun(server, error) : error
     }
-    if (isLost) {
-      // The list does not tell more than the failure did if it is not there.
-      const [id] = await server.find(markOf(plan.name)).catch(() => [])
-      if (id !== undefined) return unread(id)
-    }
-    await delay(pause, signal)
+    // A list that cannot be had, or does not have it, does not tell more than the failure did.
+    const [id] = isLost ? await server.find(markOf(plan.name)).catch(() => []) : []
+    if (id !== undefined) return unread(id)
   }
-  throw new Error('unreachable')
 }
 
 /** Returns the status of a command of which nothing has been read. */
@@ -104,12 +101,13 @@ export async function uploadInput(
   { plan, stdin }: CommandSettings,
   signal: AbortSignalLike,
 ): Promise<void> {
-  for (const pause of pauses()) {
+  let attempts = 0
+  for (const nextPause = createPauses(); ; await delay(nextPause(), signal)) {
     try {
       return await server.upload(FOLDER, inputFile(plan.name), stdin)
     } catch (error) {
-      if (!isUnavailable(error) || pause === LONGEST_PAUSE_MS) throw error
+      attempts += 1
+      if (!isUnavailable(error) || attempts === ATTEMPTS) throw error
     }
-    await delay(pause, signal)
   }
 }

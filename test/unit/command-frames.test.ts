@@ -50,6 +50,23 @@ describe('the output of a command', () => {
     })
   })
 
+  it('is the same in a runtime without Buffer', () => {
+    const { Buffer } = globalThis
+    let data: Uint8Array | undefined
+    const reader = new FrameReader((output) => (data = output.data))
+    Reflect.deleteProperty(globalThis, 'Buffer')
+    try {
+      reader.push('o0:8:AIB/gP8=\n')
+    } finally {
+      globalThis.Buffer = Buffer
+    }
+    expect([...(data ?? [])]).toEqual([0, 128, 127, 128, 255])
+  })
+
+  it('forgets a line that is longer than any of its own', () => {
+    expect(read(['o0:1:' + 'A'.repeat(200_000), '\no0:4:aGk=\no1.\ne0.\nx0\n'])).toMatchObject({ stdout: 'hi' })
+  })
+
   it('says why a command has not run', () => {
     expect(read(['!twin\r\n']).reader.failure).toBe('twin')
   })

@@ -60,6 +60,11 @@ it('a call that is cancelled while it waits never begins, and gives its turn to 
   await third
 })
 
+it('a call that is cancelled just as its turn comes gives its place back', async () => {
+  await expect(withPlace('here', 1, AbortSignal.abort(new Error('enough')), async () => 'no')).rejects.toThrow('enough')
+  expect(await withPlace('here', 1, undefined, async () => 'done')).toBe('done')
+})
+
 it('a call that fails gives its place back', async () => {
   await expect(withPlace('here', 1, undefined, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
   expect(await withPlace('here', 1, undefined, async () => 'done')).toBe('done')

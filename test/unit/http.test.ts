@@ -35,6 +35,17 @@ describe.each(transports)('the %s transport', (_name, sendHttp) => {
     expect(header('x-nothing')).toBeUndefined()
   })
 
+  it('sends a body, text or bytes, and reads as much of the answer as is wanted', async () => {
+    const url = await serve((server) => {
+      server.on('request', (request, response) => request.pipe(response))
+    })
+    const post = { ...get, method: 'POST' }
+    expect((await sendHttp(url, { ...post, body: 'grüezi' })).body).toBe('grüezi')
+    expect((await sendHttp(url, { ...post, body: Uint8Array.of(104, 105) })).body).toBe('hi')
+    const long = 'x'.repeat(3 * LONGEST_ANSWER_CHARS)
+    expect((await sendHttp(url, { ...post, body: long, longest: 2 * long.length })).body).toHaveLength(long.length)
+  })
+
   it('does not follow a redirect', async () => {
     const url = await answer((response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end())
     const { status, header } = await sendHttp(url, get)
