@@ -13,8 +13,12 @@ const END = /^([oe])(\d+)\.$/
  * each part has a number: one that comes again is skipped, and one that is missing is noticed.
  */
 export class FrameReader {
-  /** The exit status that the shell reported; `undefined` before the end. */
+  /** Whether the program has begun that runs the command. */
+  hasBegun = false
+  /** The exit status of the command; `undefined` before its end. */
   exitCode: number | undefined
+  /** Whether all has ended: the command, and what holds its streams. */
+  hasEnded = false
   /** Why the command has not run, in a word of the program. */
   failure: string | undefined
   readonly #onOutput: (output: CommandOutput) => void
@@ -61,8 +65,11 @@ export class FrameReader {
       }
       this.#next[stream] += 1
       this.#onOutput({ stream, data: fromBase64(base64) })
-    } else if (/^x\d{1,3}$/.test(line)) {
+    } else if (/^[cx]\d{1,3}$/.test(line)) {
       this.exitCode = Number(line.slice(1))
+      this.hasEnded ||= line.startsWith('x')
+    } else if (line === 'b') {
+      this.hasBegun = true
     } else if (line.startsWith('!')) {
       this.failure = line.slice(1)
     }

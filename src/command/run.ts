@@ -1,25 +1,17 @@
 import { Cancellation, throwIfAborted } from '../lib/cancellation.ts'
 import { abortable, BRIEFLY_MS, delay, LONGEST_TIMER_MS, withDeadline } from '../lib/deadline.ts'
 import { Deferred } from '../lib/deferred.ts'
-import { errorCode } from '../lib/errors.ts'
 import { isGone } from '../upstream/failures.ts'
+import { endOf, TERMINATED, type CommandEnd, type Killing } from './end.ts'
 import { FrameReader } from './frames.ts'
-import { killCommand, type Signal } from './killing.ts'
+import { killCommand } from './killing.ts'
 import { OutputStore } from './output.ts'
 import { withPlace } from './places.ts'
 import { inputPath, markOf } from './script.ts'
 import { LONGEST_WAIT_S, type CommandServer, type CommandStatus } from './server.ts'
 import type { CommandSettings } from './settings.ts'
-import { createPauses, mayRun, refusalOf, startCommandOnce, unread, uploadInput } from './starting.ts'
+import { createPauses, isTimeout, mayRun, refusalOf, startCommandOnce, unread, uploadInput } from './starting.ts'
 import type { CommandOutput } from './types.ts'
-
-/** How a command has ended. */
-export interface CommandEnd {
-  readonly exitCode: number
-  readonly signal: 'SIGTERM' | 'SIGKILL' | undefined
-  readonly timedOut: boolean
-  readonly truncated: boolean
-}
 
 // How long requests may fail.
 const PATIENCE_MS = 60_000
@@ -30,14 +22,6 @@ const LIVE_PAUSE_MS = 50
 const QUIET_PAUSE_MS = 500
 // As a part of the time: the server reads the whole log for each answer (PROTOCOL 9.8).
 const PAUSE_PER_ANSWER = 3
-// 128 and the number of the signal, as every shell reports it.
-const TERMINATED = 143
-const KILLED = 137
-const SIGNALS = [
-  [TERMINATED, 'SIGTERM'],
-  [KILLED, 'SIGKILL'],
-] as const
-
 /** One command, from its place at the server to its end. */
 export class CommandRun {
   /** The server's id; `''` before the start. */
@@ -56,7 +40,7 @@ export class CommandRun {
   #isLate = false
   #neverRuns = false
   #reason: { readonly value: unknown } | undefined
-  #killedBy: Signal | undefined
+  #killedBy: Killing | undefined
   #killing: Promise<void> | undefined
 
   constructor(settings: CommandSettings, server: CommandServer) {
@@ -73,6 +57,8 @@ export class CommandRun {
       const cancel = (): void => this.#stop(signal?.reason)
       signal?.addEventListener('abort', cancel)
       try {
+        // It may have aborted just as the place was taken.
+        throwIfAborted(signal)
         const end = await this.#run(onStart).catch((error: unknown) => {
           throw this.#reason ? this.#reason.value : error
         })
@@ -80,7 +66,6 @@ export class CommandRun {
         return end
       } finally {
         signal?.removeEventListener('abort', cancel)
-        this.#followed.resolve('ended')
         this.#over.abort(new Error('The command has ended'))
         this.output.end()
       }
@@ -89,7 +74,11 @@ export class CommandRun {
 
   /** Ends the command, on the word of the caller. Resolves when it has ended. */
   kill(): Promise<void> {
-    this.#killing ??= this.#kill()
+    if (!this.#killing) {
+      this.#killing = this.#kill()
+      // Tried again by the next call. Who does not wait for it need not handle it.
+      this.#killing.catch(() => (this.#killing = undefined))
+    }
     return this.#killing
   }
 
@@ -107,7 +96,11 @@ export class CommandRun {
       this.#followed.resolve('ended')
       // A command may end before the answer comes that says that the signal was sent.
       await this.#killing?.catch(() => {})
-      return this.#endOf(last)
+      const { failure } = this.#frames
+      if (failure !== undefined) throw refusalOf(this.#server, failure, plan.cwd)
+      const end = endOf(this.#frames, last, this.#killedBy, this.#isLate)
+      if (!end) throw mayRun(this.#server, 'the shell around it ended before it could report')
+      return { ...end, truncated: end.truncated || this.output.isCut }
     } catch (error) {
       if (!this.#neverRuns) throw error
       // As if the signal had come before its first instruction.
@@ -115,6 +108,7 @@ export class CommandRun {
     } finally {
       clearTimeout(timer)
       const hasRun = this.#frames.exitCode !== undefined
+      this.#over.abort()
       if (plan.input === 'file' && !hasRun) await this.#removeInput(inputPath(plan.name))
     }
   }
@@ -145,7 +139,7 @@ export class CommandRun {
     for (let status = first; ;) {
       this.#frames.push(status.text)
       // The word of the shell, and then that of the server.
-      if (this.#frames.exitCode !== undefined) return status
+      if (this.#frames.hasEnded) return status
       if (!status.isRunning && this.#frames.failure !== 'twin') return status
       if (!status.isRunning) status = await this.#findTwin(status.id)
       while (this.output.isFull && !this.#killing) await this.#rest(LONGEST_TIMER_MS)
@@ -185,7 +179,7 @@ export class CommandRun {
       } catch (error) {
         throwIfAborted(this.#over)
         if (pace.aborted) return { ...status, text: '' }
-        const patience = errorCode(Object(error).cause) === 'ETIMEDOUT' ? SILENCE_MS : PATIENCE_MS
+        const patience = isTimeout(error) ? SILENCE_MS : PATIENCE_MS
         if (isGone(error) || performance.now() - since > patience) throw mayRun(this.#server, error)
       } finally {
         this.#pace = undefined
@@ -203,38 +197,37 @@ export class CommandRun {
       this.id = ids.find((each) => !this.#twins.has(each)) ?? id
       if (this.id !== id) return unread(this.id)
       if (performance.now() - since < PATIENCE_MS) continue
-      throw mayRun(this.#server, new Error('the server does not list it any more'))
+      throw mayRun(this.#server, 'the server does not list it any more')
     }
   }
 
   async #kill(): Promise<void> {
-    const { promise } = this.#followed
-    const onSent = (signal: Signal): void => void (this.#killedBy = signal)
     this.#pace?.abort()
-    if ((await killCommand(this.#server, this.#settings, promise, onSent)) === 'ended') return
+    const said = await killCommand(this.#server, this.#settings, {
+      hasEnded: this.#followed.promise,
+      isUnwatched: () => this.#over.aborted,
+      onSignal: (signal, isSure) => void (this.#killedBy = { signal, isSure: isSure || !!this.#killedBy?.isSure }),
+    })
+    if (said === 'ended') return
+    if (await this.#hasBegun()) throw mayRun(this.#server, 'its folder in /tmp is gone, by which it is ended')
     this.#neverRuns = true
     this.#over.abort()
   }
 
+  /** Whether the program around the command has begun, as far as the server has told or tells now. */
+  async #hasBegun(): Promise<boolean> {
+    if (this.#frames.hasBegun || this.id === '') return this.#frames.hasBegun
+    const { text } = await this.#server.status(unread(this.id), 0, this.#over)
+    return /^b\r?$/m.test(text)
+  }
+
   #push(output: CommandOutput): void {
     this.output.push(output)
+    if (this.#reason) return
     try {
       this.#settings.onOutput[output.stream](output.data)
     } catch (error) {
       this.#stop(error)
     }
-  }
-
-  #endOf(last: CommandStatus): CommandEnd {
-    const { failure, exitCode: reported, isTruncated } = this.#frames
-    if (failure !== undefined) throw refusalOf(this.#server, failure, this.#settings.plan.cwd)
-    const killedBy = this.#killedBy
-    // SIGKILL to its group ends the shell around the command, too, before it can report. `sudo` says 137 then.
-    const exitCode =
-      reported ?? (killedBy === 'KILL' && [-9, KILLED].includes(Number(last.exitCode)) ? KILLED : undefined)
-    if (exitCode === undefined) throw mayRun(this.#server, new Error('the shell around it was ended by somebody else'))
-    const signal = killedBy && SIGNALS.find(([code]) => code === exitCode)?.[1]
-    const truncated = isTruncated || this.output.isCut
-    return { exitCode, signal, timedOut: this.#isLate && killedBy !== undefined, truncated }
   }
 }

@@ -17,11 +17,13 @@ export interface CommandPlan {
 export const PREFIX = 'TERMINAL_UPSTREAM_'
 /** The variable with the input, in base64. */
 export const INPUT: string = `${PREFIX}INPUT`
+const SERVER_KEY = 'OPEN_TERMINAL_API_KEY'
 // What may be sent to the process group of a command, by this package or by the command itself.
 const SIGNALS = 'HUP INT QUIT TERM'
 /** The folder for {@link inputFile}. */
 export const FOLDER = '/tmp'
-const SWEEP = `find ${FOLDER} -maxdepth 1 -name '.terminal-upstream-*' -type d -mmin +60 -exec rmdir {} + >&2`
+const OLD = `find ${FOLDER} -maxdepth 1 -name '.terminal-upstream-*' -mmin +60`
+const SWEEP = `${OLD} \\( -type d -exec rmdir {} + -o -type f -exec rm -f {} + \\) >&2`
 // PROTOCOL 9.3: Linux allows no more in one argument of a program, and none in one variable.
 const LONGEST_ARGUMENT_BYTES = 131_071
 
@@ -46,6 +48,8 @@ export function quote(text: string): string {
  *
  * - `o0:8:aGVsbG8K` and `e0:…`: a part of stdout or stderr, its number, and its base64 with the length of that.
  * - `o1.` and `e1.`: the end of stdout or stderr, and how many parts it had.
+ * - `b`: the program has begun, and is not a twin.
+ * - `c0`: the exit status of the command, whose children may go on.
  * - `x0`: the end of all, and the exit status.
  * - `!…`: why the command has not run.
  *
@@ -54,7 +58,8 @@ export function quote(text: string): string {
  * signal to the group is for the command alone: the programs around it ignore it from their first line on, wait for the
  * last words, and do not let the command be found before it can be ended.
  *
- * Each program that is started costs a millisecond or more, so a stream that ends needs one, and a part of it two.
+ * Each program that is started costs a millisecond or more. Nothing that the command prints is written to a disk, which
+ * may be full.
  */
 export function commandScript({ name, command, cwd, variables, input }: CommandPlan): string {
   const own = variables.map((variable) => PREFIX + variable)
@@ -65,6 +70,8 @@ export function commandScript({ name, command, cwd, variables, input }: CommandP
   const check = sent === undefined ? '' : `[ "\${${sent}+x}" ] || tu_fail variables\n`
   // Only one command of 256, by chance: a server of a busy service has thousands of folders in an hour.
   const sweep = name.endsWith('00') ? `${SWEEP} &\n` : ''
+  // Old servers give their own key to every command (PROTOCOL 9.5).
+  const unwanted = variables.includes(SERVER_KEY) ? own : [...own, SERVER_KEY]
   const exported = variables.length === 0 ? '' : `export ${assignments.join(' ')}; `
   const [opening, run] = {
     none: [':', 'tu_run </dev/null'],
@@ -78,25 +85,29 @@ tu_fail() { echo "!$1"; exit 1; }
 for tu in base64 dd mkdir mkfifo rm tr; do command -v $tu >&2 || tu_fail $tu; done
 tu_dir=${directory(name)}
 mkdir -m 700 $tu_dir || { [ -d $tu_dir ] && tu_fail twin; tu_fail folder; }
+echo b
 read -r tu </proc/self/stat
 set -- \${tu##*) }
 tu_group=\${3:-$$}
 ${check}${cwd === undefined ? '' : `cd -- ${quote(cwd)} || tu_fail cwd\n`}${opening}
 mkfifo $tu_dir/lock $tu_dir/o $tu_dir/e && exec 8>&1 9<>$tu_dir/lock && echo >&9 || tu_fail folder
+tu_base64='base64 -w 0'
+$tu_base64 </dev/null || tu_base64=base64
 tu_pump() {
   tu_n=0
-  while dd bs=65536 count=1 of=$tu_dir/$1.part || exit; [ -s $tu_dir/$1.part ]; do
-    tu=$(base64 -w 0 <$tu_dir/$1.part) || tu=$(base64 <$tu_dir/$1.part | tr -d '\\n')
-    read -r tu_turn <&9; printf '%s%s:%s:%s\\n' $1 $tu_n \${#tu} "$tu"; echo >&9
+  while tu=$(dd bs=65536 count=1 | $tu_base64); [ "$tu" ]; do
+    [ "$tu_base64" = base64 ] && tu=$(printf %s "$tu" | tr -d '\\n')
+    tu_say "$1$tu_n:\${#tu}:$tu"
     tu_n=$((tu_n + 1))
   done
-  read -r tu_turn <&9; echo $1$tu_n.; echo >&9
+  tu_say $1$tu_n.
 }
+tu_say() { read -r tu_turn <&9; printf '%s\\n' "$1"; echo >&9; }
 tu_run() (
   trap - ${SIGNALS}
   read -r tu tu_rest </proc/self/stat && echo $tu >$tu_dir/command
   echo $tu_group >$tu_dir/group
-  ${exported}unset ${[...own, 'OPEN_TERMINAL_API_KEY'].join(' ')}
+  ${exported}unset ${unwanted.join(' ')}
   exec /bin/sh -c -- ${quote(command)} >&6 2>&7 5<&- 6>&- 7>&- 8>&- 9>&-
 )
 ${sweep}tu_pump o <$tu_dir/o &
@@ -105,6 +116,8 @@ exec 6>$tu_dir/o 7>$tu_dir/e
 ${run}
 tu_status=$?
 exec 6>&- 7>&-
+: >$tu_dir/command
+tu_say c$tu_status
 wait
 rm -f $tu_dir/*
 echo x$tu_status`

@@ -21,6 +21,14 @@ export interface CommandStatus {
   readonly offset: number
 }
 
+/** How a program is started. */
+interface StartOptions {
+  /** s until the answer comes at the latest, although the program runs. */
+  readonly wait?: number
+  readonly timeout?: number
+  readonly signal?: AbortSignalLike
+}
+
 interface CommandRequest {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** The path below the base, and the query. */
@@ -36,6 +44,7 @@ interface CommandRequest {
 export const LONGEST_WAIT_S = 25
 // A server that is full answers when a command ends (PROTOCOL 9.14).
 const TIMEOUT_MS = 30_000
+const UPLOAD_TIMEOUT_MS = 300_000
 // 50 MB of JSON are in a log at most, but for Open Terminal 0.8.1 (PROTOCOL 9.10).
 const LONGEST_ANSWER_CHARS = 128 * 1024 * 1024
 
@@ -51,11 +60,15 @@ export class CommandServer {
   }
 
   /** Starts a program. With `wait`, answers at its end, at most so many seconds later. */
-  async start(command: string, env: Readonly<Record<string, string>>, wait = 0): Promise<CommandStatus> {
+  async start(
+    command: string,
+    env: Readonly<Record<string, string>>,
+    { wait = 0, timeout = TIMEOUT_MS, signal }: StartOptions = {},
+  ): Promise<CommandStatus> {
     const body = JSON.stringify({ command, env })
     const query = `wait=${wait}`
     const asked = { method: 'POST', path: ['execute'], query, type: 'application/json', body } as const
-    return this.#statusIn(await this.#ask({ ...asked, timeout: TIMEOUT_MS }))
+    return this.#statusIn(await this.#ask({ ...asked, timeout, signal }))
   }
 
   /** Asks for what a program has printed since another status, and whether it runs. */
@@ -64,7 +77,7 @@ export class CommandServer {
     const timeout = wait * 1_000 + TIMEOUT_MS
     const query = `wait=${wait}&offset=${offset}`
     const reply = await this.#ask({ method: 'GET', path, query, timeout, signal }, 'Process not found')
-    if (reply.status !== 404) return this.#statusIn(reply)
+    if (reply.status !== 404) return { ...this.#statusIn(reply), id }
     throw terminalError(
       'ERR_TERMINAL_NOT_FOUND',
       this.action,
@@ -80,12 +93,20 @@ export class CommandServer {
   }
 
   /** Writes a file (PROTOCOL 9.18). */
-  async upload(folder: string, name: string, content: Uint8Array): Promise<void> {
+  async upload(folder: string, name: string, content: Uint8Array, signal: AbortSignalLike): Promise<void> {
     const head = `Content-Disposition: form-data; name="file"; filename="${name}"\r\nContent-Type: application/octet-stream`
     const body = join([bytesOf(`--${name}\r\n${head}\r\n\r\n`), content, bytesOf(`\r\n--${name}--\r\n`)])
     const type = `multipart/form-data; boundary=${name}`
     const query = `directory=${encodeURIComponent(folder)}`
-    await this.#ask({ method: 'POST', path: ['files', 'upload'], query, type, body, timeout: 10 * TIMEOUT_MS })
+    await this.#ask({
+      method: 'POST',
+      path: ['files', 'upload'],
+      query,
+      type,
+      body,
+      timeout: UPLOAD_TIMEOUT_MS,
+      signal,
+    })
   }
 
   /** Deletes a file. */

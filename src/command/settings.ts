@@ -10,6 +10,8 @@ export interface CommandSettings {
   readonly upstream: Omit<UpstreamOptions, 'signal'>
   /** What is the same for all commands of a server. */
   readonly base: string
+  /** What is the same for all commands of a user's server. */
+  readonly place: string
   readonly plan: CommandPlan
   readonly env: Readonly<Record<string, string>>
   readonly stdin: Uint8Array
@@ -29,7 +31,7 @@ const GRACE_MS = 2_000
 const CONCURRENCY = 4
 const MOST_AT_ONCE = 1_000
 // Linux has 2 MB for the arguments and variables of a program, those of the server included.
-const LONGEST_ENV_CHARS = 1024 * 1024
+const LONGEST_ENV_BYTES = 1024 * 1024
 // A shell ends when it is told to set one of these: `OPTIND` is that of dash, the others those of bash.
 const SHELL_NAMES = /^(?:OPTIND|E?UID|PPID|SHELLOPTS|BASHOPTS|BASH_VERSINFO)$/
 // In base64, it has to fit one variable.
@@ -58,6 +60,7 @@ export function readCommand(owner: string, options: CommandOptions): CommandSett
   return {
     upstream,
     base: upstream.base,
+    place: [upstream.base, upstream.policyId, upstream.contextId, upstream.userId].join(' '),
     plan,
     env,
     stdin,
@@ -74,13 +77,14 @@ export function readCommand(owner: string, options: CommandOptions): CommandSett
 function readEnv(env: unknown = {}): Record<string, string> {
   if (typeof env !== 'object' || env === null) throw wrongType('env', 'an object', env)
   const entries = Object.entries(env)
-  const size = entries.reduce((sum, [name, value]) => sum + name.length + String(value).length, 0)
-  if (size > LONGEST_ENV_CHARS) throw wrongValue('env', 'is too long for Linux: pass it in `stdin`')
+  const size = entries.reduce((sum, [name, value]) => sum + bytesOf(`${name}=${String(value)}`).length, 0)
+  if (size > LONGEST_ENV_BYTES) throw wrongValue('env', 'is too long for Linux: pass it in `stdin`')
   return Object.fromEntries(
     entries.map(([name, value]): [string, string] => {
-      if (!/^[A-Za-z_]\w*$/.test(name)) throw wrongValue('env', 'must have names of letters, digits and _ only')
-      if (name.startsWith(PREFIX)) throw wrongValue('env', `must not have names that begin with ${PREFIX}`)
-      if (SHELL_NAMES.test(name)) throw wrongValue('env', `must not have ${name}, which belongs to the shell`)
+      if (!/^[A-Za-z_]\w*$/.test(name))
+        throw wrongValue(`env.${name}`, 'must have a name of letters, digits and _ only')
+      if (name.startsWith(PREFIX)) throw wrongValue(`env.${name}`, `must not begin with ${PREFIX}`)
+      if (SHELL_NAMES.test(name)) throw wrongValue(`env.${name}`, 'belongs to the shell')
       assertPlain(`env.${name}`, value)
       assertShort(`env.${name}`, `${PREFIX}${name}=${value}`, 'pass it in `stdin`')
       return [name, value]

@@ -1,4 +1,4 @@
-import type { AbortSignalLike } from '../lib/cancellation.ts'
+import { throwIfAborted, type AbortSignalLike } from '../lib/cancellation.ts'
 import { delay } from '../lib/deadline.ts'
 import { errorCode, TerminalError } from '../lib/errors.ts'
 import { isTransient, isUnavailable, terminalError } from '../upstream/failures.ts'
@@ -10,7 +10,7 @@ import type { CommandSettings } from './settings.ts'
 // Before the second try. The pause doubles with each try.
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 8_000
-// 4 s while it is certain that nothing runs, and else 24 s.
+// With pauses of 4 s in all while it is certain that nothing runs, and else of 24 s.
 const ATTEMPTS = 5
 const ATTEMPTS_IF_LOST = 8
 
@@ -40,8 +40,9 @@ export async function startCommandOnce(
   let attempts = 0
   for (const nextPause = createPauses(); ; await delay(nextPause(), signal)) {
     try {
-      return await server.start(script, Object.fromEntries(variables))
+      return await server.start(script, Object.fromEntries(variables), { signal })
     } catch (error) {
+      throwIfAborted(signal)
       attempts += 1
       isLost ||= isUnavailable(error) && !isSafe(error)
       const mayPass = isUnavailable(error) && (isLost || isTransient(error))
@@ -58,18 +59,27 @@ export function unread(id: string): CommandStatus {
   return { id, isRunning: true, exitCode: undefined, text: '', offset: 0 }
 }
 
+/** Whether a request got no answer in its time. */
+export function isTimeout(error: unknown): boolean {
+  return errorCode(Object(error).cause) === 'ETIMEDOUT'
+}
+
 /** Whether it is certain that the server did not get a request. */
-function isSafe(error: TerminalError): boolean {
+export function isSafe(error: TerminalError): boolean {
   return error.status === 429 || NOT_REACHED.test(errorCode(error.cause) ?? '')
 }
 
-/** Returns the error of a command whose end is not known, because of another error. */
-export function mayRun({ action }: CommandServer, cause: unknown): TerminalError {
-  const { why, message, code, status } = Object(cause)
-  const known = `${why ?? message}. The command may have run, and may still run`
-  return terminalError(isUnavailable(cause) ? code : 'ERR_TERMINAL_UNAVAILABLE', action, known, {
-    status,
-    cause,
+/**
+ * Returns the error of a command whose end is not known, for a reason in words or because of another error. What comes
+ * from a function of the caller is not quoted.
+ */
+export function mayRun({ action }: CommandServer, reason: unknown): TerminalError {
+  const known = reason instanceof TerminalError ? reason : undefined
+  const why = typeof reason === 'string' ? reason : (known?.why ?? 'the key cannot be asked for')
+  const code = known && known.code !== 'ERR_TERMINAL_INVALID_URL' ? known.code : 'ERR_TERMINAL_UNAVAILABLE'
+  return terminalError(code, action, `${why}. The command may have run, and may still run`, {
+    status: known?.status,
+    cause: typeof reason === 'string' ? undefined : reason,
     advice: 'Look for what it does before you run it again.',
   })
 }
@@ -104,10 +114,10 @@ export async function uploadInput(
   let attempts = 0
   for (const nextPause = createPauses(); ; await delay(nextPause(), signal)) {
     try {
-      return await server.upload(FOLDER, inputFile(plan.name), stdin)
+      return await server.upload(FOLDER, inputFile(plan.name), stdin, signal)
     } catch (error) {
       attempts += 1
-      if (!isUnavailable(error) || attempts === ATTEMPTS) throw error
+      if (!isUnavailable(error) || isTimeout(error) || attempts === ATTEMPTS) throw error
     }
   }
 }

@@ -14,7 +14,7 @@ export interface CommandOptions extends UpstreamOptions {
    */
   command: string
   /**
-   * The folder to run in, from the server's own on.
+   * The folder to run in. A relative path begins at the default.
    * @defaultValue the user's home
    */
   cwd?: string | undefined
@@ -24,8 +24,8 @@ export interface CommandOptions extends UpstreamOptions {
    */
   env?: Readonly<Record<string, string>> | undefined
   /**
-   * All of the input. More than 32 KiB go through a file in `/tmp` of the server, which is deleted when the command
-   * starts.
+   * All of the input. More than 32 KiB go through a file in `/tmp` of the server, which all of its users can read until
+   * the command starts and deletes it.
    * @defaultValue `''`: the command reads its end at once
    */
   stdin?: string | Uint8Array | undefined
@@ -35,7 +35,8 @@ export interface CommandOptions extends UpstreamOptions {
    */
   signal?: AbortSignal | undefined
   /**
-   * ms from the start on the server, after which the command is ended. That is no error: the result has `timedOut`.
+   * ms after which the command is ended, from the moment when the server has said that it has it. That is no error: the
+   * result has `timedOut`.
    * @defaultValue none: a command may run for ever
    */
   timeout?: number | undefined
@@ -56,7 +57,8 @@ export interface CommandOptions extends UpstreamOptions {
    */
   concurrency?: number | undefined
   /**
-   * Gets each piece of stdout as it comes. If it throws, the command is ended, and the promise rejects with the error.
+   * Gets each piece of stdout as it comes; what it returns is not waited for. If it throws, the command is ended, and
+   * the promise rejects with the error.
    * @defaultValue none
    */
   onStdout?: ((chunk: Uint8Array) => void) | undefined
@@ -87,6 +89,9 @@ export interface RunningCommand<Output = string> extends AsyncIterable<CommandOu
   readonly id: string
   /** Settles when the command has ended, as the promise of `runCommand` does. */
   readonly result: Promise<CommandResult<Output>>
-  /** Sends SIGTERM, and SIGKILL after `grace`. Resolves when the command has ended. */
+  /**
+   * Sends SIGTERM, and SIGKILL after `grace`. Resolves when the command has ended; rejects if it cannot be ended, and
+   * can then be called again.
+   */
   kill(): Promise<void>
 }

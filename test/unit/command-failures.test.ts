@@ -20,13 +20,18 @@ function answer(body: unknown, refuse = 200): { refuse: number; body: string; he
   return { refuse, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
 }
 
+/** Returns the answer of a server on which a program has printed a line and ended. */
+function printed(line: string): ReturnType<typeof answer> {
+  return answer({ id: 'a1', status: 'done', exit_code: 1, output: [{ data: `${line}\r\n` }], next_offset: 1 })
+}
+
 const INPUT = 'x'.repeat(40_000)
 
 it.each<[what: string, faults: TestFaults, code: string, why: string]>([
   [
     'a server that has forgotten the command',
     { status: answer({ detail: 'Process not found' }, 404) },
-    'ERR_TERMINAL_UNAVAILABLE',
+    'ERR_TERMINAL_NOT_FOUND',
     'the server has forgotten it, as it does 300 s after the end, and when it restarts. The command may have run',
   ],
   [
@@ -42,17 +47,35 @@ it.each<[what: string, faults: TestFaults, code: string, why: string]>([
     'the answer is not that of a terminal server',
   ],
   ['an input that is not taken', { upload: { refuse: 403 } }, 'ERR_TERMINAL_FORBIDDEN', 'HTTP 403'],
+  [
+    'a server without a program',
+    { execute: printed('!mkfifo') },
+    'ERR_TERMINAL_UNAVAILABLE',
+    'the server has no `mkfifo`. Install it there.',
+  ],
+  [
+    'a server that cannot write',
+    { execute: printed('!folder') },
+    'ERR_TERMINAL_UNAVAILABLE',
+    'the server cannot make a folder in /tmp. Let it write there.',
+  ],
+  [
+    'a server that drops variables',
+    { execute: printed('!variables') },
+    'ERR_TERMINAL_UNAVAILABLE',
+    'the server passes no variables on',
+  ],
 ])('a command rejects because of %s', async (_what, faults, code, why) => {
   const { options } = await start(faults)
   const run = runCommand({ ...options, command: 'wc -c', stdin: INPUT })
   await expect(run).rejects.toMatchObject({ code, message: expect.stringContaining(why) })
 })
 
-it('a shell that somebody else has ended leaves an end that is not known', async () => {
+it('a shell that is ended before it reports leaves an end that is not known', async () => {
   const { options } = await start({})
   const run = runCommand({ ...options, command: 'kill -9 -$PPID; sleep 60' })
   await expect(run).rejects.toThrow(
-    'the shell around it was ended by somebody else. The command may have run, and may still run. Look for what it does',
+    'the shell around it ended before it could report. The command may have run, and may still run. Look for what it does',
   )
 })
 
@@ -91,6 +114,76 @@ it('a time limit that cannot end the command says that it may still run', async 
   await expect(runCommand({ ...options, command: 'sleep 60', timeout: 50 })).rejects.toThrow(
     'HTTP 401. The command may have run, and may still run. Look for what it does before you run it again.',
   )
+})
+
+it('a kill that could not be sent can be called again', async () => {
+  const { options } = await start({ execute: [undefined, { refuse: 401 }] })
+  const command = await startCommand({ ...options, command: 'exec sleep 60' })
+  // Nobody handles the first one.
+  void command.kill()
+  await expect(command.kill()).rejects.toThrow('HTTP 401')
+  await command.kill()
+  expect(await command.result).toMatchObject({ signal: 'SIGTERM' })
+})
+
+it('a command whose end is not known any more can be ended', async () => {
+  const { options } = await start({ status: answer({ detail: 'Process not found' }, 404) })
+  const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'runs')
+  const command = await startCommand({
+    ...options,
+    command: `trap 'rm ${path}; exit' TERM; echo >${path}; sleep 60 & wait`,
+  })
+  await expect(command.result).rejects.toThrow('may still run')
+  await expect.poll(() => existsSync(path)).toBe(true)
+  await command.kill()
+  expect(existsSync(path)).toBe(false)
+})
+
+it('a command whose folder somebody deletes is not taken for one that never began', async () => {
+  const { options } = await start({})
+  const command = `rm -r "$(ls -dt /tmp/.terminal-upstream-* | head -n 1)"; exec sleep 2`
+  await expect(runCommand({ ...options, command, timeout: 300 })).rejects.toThrow('its folder in /tmp is gone')
+})
+
+it('a signal that nobody has got does not count', async () => {
+  const { options } = await start({ execute: [undefined, { refuse: 503 }, { refuse: 503 }] })
+  const result = await runCommand({ ...options, command: 'sleep 0.3; exit 143', timeout: 50 })
+  expect(result).toEqual({ exitCode: 143, stdout: '', stderr: '', timedOut: false, truncated: false })
+})
+
+it('a key that cannot be had leaves a command that can be ended later', async () => {
+  const { options } = await start({})
+  let isThere = true
+  const key = (): string => {
+    if (isThere) return KEY
+    throw new Error('the vault says hunter2')
+  }
+  const command = await startCommand({ ...options, key, command: 'exec sleep 60' })
+  isThere = false
+  const error: Error = await command.kill().then(() => expect.fail('resolved'), Object)
+  expect(error.message).toContain('the key cannot be asked for. The command may have run')
+  expect(error.message).not.toContain('hunter2')
+  isThere = true
+  await command.kill()
+  expect(await command.result).toMatchObject({ signal: 'SIGTERM' })
+})
+
+it('a log that is cut while it is read is read again, and no part of it twice', async () => {
+  const entry = { id: 'a1', status: 'running', exit_code: null }
+  const known = answer({ ...entry, output: [{ data: 'o0:4:aGk=\r\n' }], next_offset: 9 })
+  const { options } = await start({ status: [known, answer({ ...entry, output: [], next_offset: 2 })] })
+  expect(await runCommand({ ...options, command: 'printf hi' })).toMatchObject({ stdout: 'hi', truncated: false })
+})
+
+it('a list that is none, or has other commands, does not mislead', async () => {
+  const { options } = await start({
+    execute: ['drop', 'drop'],
+    commands: [answer({}), answer([{ id: '..', command: 'x' }])],
+  })
+  await runCommand({ ...options, command: 'true' })
+  expect(await runCommand({ ...options, command: 'echo once' })).toMatchObject({ stdout: 'once\n' })
 })
 
 it('a loop that pauses makes the output wait, and misses none of it', async () => {

@@ -30,8 +30,14 @@ interface Result {
   readonly isTruncated: boolean
 }
 
+interface Started {
+  readonly child: ChildProcess
+  readonly printed: () => string
+  readonly result: Promise<Result>
+}
+
 /** Runs the program as a server does: in a process group of its own. */
-function start(plan: CommandPlan, env: NodeJS.ProcessEnv = {}): { child: ChildProcess; result: Promise<Result> } {
+function start(plan: CommandPlan, env: NodeJS.ProcessEnv = {}): Started {
   const child = spawn('/bin/sh', ['-c', commandScript(plan)], {
     detached: true,
     env: { PATH: process.env['PATH'], ...env },
@@ -45,7 +51,7 @@ function start(plan: CommandPlan, env: NodeJS.ProcessEnv = {}): { child: ChildPr
       resolve({ ...text, exitCode, failure, isTruncated })
     })
   })
-  return { child, result }
+  return { child, printed: () => text.stdout, result }
 }
 
 async function run(command: string, plan: Partial<CommandPlan> = {}, env: NodeJS.ProcessEnv = {}): Promise<Result> {
@@ -137,11 +143,11 @@ describe('the program that ends a command', () => {
   }
 
   /** Starts a command, and resolves when it has printed something. */
-  async function started(command: string): Promise<ReturnType<typeof start> & { plan: CommandPlan }> {
+  async function started(command: string): Promise<Started & { readonly plan: CommandPlan }> {
     const plan = planOf(command)
-    const { child, result } = start(plan)
-    await new Promise((resolve) => child.stdout?.once('data', resolve))
-    return { plan, child, result }
+    const { child, printed, result } = start(plan)
+    await expect.poll(printed).toBeTruthy()
+    return { plan, child, printed, result }
   }
 
   it('sends SIGTERM to the command and its children, whose last words arrive', async () => {

@@ -76,7 +76,7 @@ describe('a command', () => {
   it('runs once although an orchestrator sends its POST to the container again', async () => {
     const { options, requests } = await start({
       release: 'terminals@0.2.2',
-      faults: { execute: ['drop-inner', 'drop-inner', 'drop-inner'] },
+      faults: { execute: ['drop-inner', 'drop-inner', 'drop-inner'], commands: [{ refuse: 503 }] },
     })
     const { path, lines } = journal()
     const { stdout, exitCode } = await runCommand({ ...options, command: `echo ran | tee -a ${path}; exit 4` })
@@ -132,11 +132,35 @@ describe('a command', () => {
     expect(lines()).toEqual(['begun', 'ended'])
   })
 
+  it('gets the query of its base, and a variable with the name of the key of the server', async () => {
+    const { options, requests } = await start()
+    const base = `${String(options.base)}?edge=1`
+    const env = { OPEN_TERMINAL_API_KEY: 'mine' }
+    const { stdout } = await runCommand({
+      ...options,
+      base,
+      env,
+      stdin: 'in',
+      command: 'cat; echo $OPEN_TERMINAL_API_KEY',
+    })
+    expect(stdout).toBe('inmine\n')
+    expect(requests.every(({ query }) => query['edge'] === '1')).toBe(true)
+  })
+
   it('that is cancelled before its start never runs', async () => {
     const { options, requests } = await start()
     const reason = new Error('enough')
     expect(await failure(runCommand({ ...options, command: 'true', signal: AbortSignal.abort(reason) }))).toBe(reason)
     expect(requests).toEqual([])
+  })
+
+  it.each([0, 1, 2, 3])('that is cancelled %i turns after the call does not go on', async (turns) => {
+    const { options } = await start()
+    const controller = new AbortController()
+    const run = runCommand({ ...options, command: 'exec sleep 60', signal: controller.signal })
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
+    controller.abort(new Error('enough'))
+    await expect(run).rejects.toThrow('enough')
   })
 
   it('that is cancelled on its way to the server never runs', async () => {
@@ -169,10 +193,14 @@ describe('a command', () => {
   it('is ended when such a function throws', async () => {
     const { options } = await start()
     const error = new Error('no more')
+    let calls = 0
     const onStderr = (): never => {
+      calls += 1
       throw error
     }
-    expect(await failure(runCommand({ ...options, command: 'echo 1 >&2; exec sleep 60', onStderr }))).toBe(error)
+    const command = `trap 'echo 2 >&2; exit' TERM; echo 1 >&2; sleep 60 & wait`
+    expect(await failure(runCommand({ ...options, command, onStderr }))).toBe(error)
+    expect(calls).toBe(1)
   })
 
   it('can be read in loops, each from the beginning, while it runs and afterwards', async () => {
@@ -232,6 +260,20 @@ describe('a command', () => {
       signal: 'SIGKILL',
       timedOut: true,
     })
+  })
+
+  it('keeps its exit code when only a child of it has to be ended', async () => {
+    const { options } = await start()
+    const command = `(trap '' TERM; echo >/dev/null; sleep 60; sleep 60) & exit 7`
+    const result = await runCommand({ ...options, command, timeout: 100, grace: 100 })
+    expect(result).toMatchObject({ exitCode: 7, timedOut: true, truncated: true })
+    expect(result).not.toHaveProperty('signal')
+  })
+
+  it('may have the exit code of a signal that was not sent', async () => {
+    const { options } = await start()
+    const result = await runCommand({ ...options, command: `trap 'exit 137' TERM; sleep 60 & wait`, timeout: 100 })
+    expect(result).toEqual({ exitCode: 137, stdout: '', stderr: '', timedOut: true, truncated: false })
   })
 
   it('waits until the server has a place, and leaves one for the end of a command', async () => {

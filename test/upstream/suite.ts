@@ -27,6 +27,7 @@ import {
   type Subject,
 } from './cases.ts'
 import { commandDifferences, describeCommands } from './commands.ts'
+import { describeRunCommand } from './run-command.ts'
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -41,6 +42,7 @@ const LINE = '0123456789\n'
 export function describeCases(subject: Subject): void {
   describe(subject.name, () => {
     describe('connectTerminal', () => describeClient(subject))
+    describe('runCommand', () => describeRunCommand(subject))
     describe('the server', () => describeServer(subject))
     describe('commands', () => {
       describeCommands(subject)
