@@ -143,8 +143,14 @@ it('a command whose end is not known any more can be ended', async () => {
 
 it('a command whose folder somebody deletes is not taken for one that never began', async () => {
   const { options } = await start({})
-  const command = `rm -r "$(ls -dt /tmp/.terminal-upstream-* | head -n 1)"; exec sleep 2`
-  await expect(runCommand({ ...options, command, timeout: 300 })).rejects.toThrow('its folder in /tmp is gone')
+  // The text of the program around it names the folder.
+  const folder = String.raw`tr '\0' '\n' </proc/$PPID/cmdline | sed -n 's/^tu_dir=//p'`
+  const command = await startCommand({ ...options, command: `rm -r "$(${folder})"; echo gone; exec sleep 60` })
+  for await (const { stream } of command) {
+    expect(stream).toBe('stdout')
+    break
+  }
+  await expect(command.kill()).rejects.toThrow('its folder in /tmp is gone')
 })
 
 it('a signal that nobody has got does not count', async () => {
