@@ -154,7 +154,7 @@ it('a command whose folder somebody deletes is not taken for one that never bega
 })
 
 it('a signal that nobody has got does not count', async () => {
-  const { options } = await start({ execute: [undefined, { refuse: 503 }, { refuse: 503 }] })
+  const { options } = await start({ execute: [undefined, ...Array.from({ length: 6 }, () => ({ refuse: 503 }))] })
   const result = await runCommand({ ...options, command: 'sleep 0.3; exit 143', timeout: 50 })
   expect(result).toEqual({ exitCode: 143, stdout: '', stderr: '', timedOut: false, truncated: false })
 })

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { runCommand, startCommand, type CommandOptions } from '../../src/command.ts'
+import { runCommand, startCommand, type CommandOptions, type CommandResult } from '../../src/command.ts'
 import { TerminalError } from '../../src/index.ts'
 import { startTestUpstream, type TestFaults, type TestUpstream, type TestUpstreamOptions } from '../../src/testing.ts'
 import { KEY } from '../support/raw-client.ts'
@@ -22,6 +22,14 @@ function journal(): { readonly path: string; readonly lines: () => string[] } {
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'journal')
   return { path, lines: () => readFileSync(path, 'utf8').split('\n').slice(0, -1) }
+}
+
+/** Ends a command when it has printed something. Resolves with its result. */
+async function endWhenPrinted(options: CommandOptions): Promise<CommandResult> {
+  const command = await startCommand({ ...options, encoding: 'utf8' })
+  await command[Symbol.asyncIterator]().next()
+  await command.kill()
+  return command.result
 }
 
 /** Resolves with the error of a promise that rejects. */
@@ -55,8 +63,8 @@ describe.each(releases)('a command on %s', (release) => {
   it('is ended with SIGTERM after its time, and says its last words', async () => {
     const { options } = await start({ release })
     const command = `trap 'echo bye; exit 5' TERM; echo hi; sleep 60 & wait`
-    const end = { exitCode: 5, stdout: 'hi\nbye\n', timedOut: true, truncated: false }
-    expect(await runCommand({ ...options, command, timeout: 200 })).toMatchObject(end)
+    const end = { exitCode: 5, stdout: 'hi\nbye\n', timedOut: false, truncated: false }
+    expect(await endWhenPrinted({ ...options, command })).toMatchObject(end)
     const silent = await runCommand({ ...options, command: 'exec sleep 60', timeout: 100 })
     expect(silent).toMatchObject({ exitCode: 143, signal: 'SIGTERM', timedOut: true })
   })
@@ -248,32 +256,29 @@ describe('a command', () => {
   it('gets SIGKILL after its grace', async () => {
     const { options } = await start()
     const command = `trap '' TERM; echo stays; while :; do sleep 0.05; done`
-    const result = await runCommand({ ...options, command, timeout: 100, grace: 100 })
+    const result = await endWhenPrinted({ ...options, command, grace: 100 })
     expect(result).toMatchObject({ exitCode: 137, signal: 'SIGKILL', stdout: 'stays\n', truncated: false })
   })
 
   it('ends although a child of it ignores SIGTERM', async () => {
     const { options } = await start()
-    const command = `trap '' TERM; (sleep 60; sleep 60); true`
-    expect(await runCommand({ ...options, command, timeout: 100, grace: 100 })).toMatchObject({
-      exitCode: 137,
-      signal: 'SIGKILL',
-      timedOut: true,
-    })
+    const command = `trap '' TERM; (echo; sleep 60; sleep 60); true`
+    const result = await endWhenPrinted({ ...options, command, grace: 100 })
+    expect(result).toMatchObject({ exitCode: 137, signal: 'SIGKILL' })
   })
 
   it('keeps its exit code when only a child of it has to be ended', async () => {
     const { options } = await start()
-    const command = `(trap '' TERM; echo >/dev/null; sleep 60; sleep 60) & exit 7`
-    const result = await runCommand({ ...options, command, timeout: 100, grace: 100 })
-    expect(result).toMatchObject({ exitCode: 7, timedOut: true, truncated: true })
+    const command = `(trap '' TERM; sleep 0.2; echo; sleep 60; sleep 60) & exit 7`
+    const result = await endWhenPrinted({ ...options, command, grace: 100 })
+    expect(result).toMatchObject({ exitCode: 7, truncated: true })
     expect(result).not.toHaveProperty('signal')
   })
 
   it('may have the exit code of a signal that was not sent', async () => {
     const { options } = await start()
-    const result = await runCommand({ ...options, command: `trap 'exit 137' TERM; sleep 60 & wait`, timeout: 100 })
-    expect(result).toEqual({ exitCode: 137, stdout: '', stderr: '', timedOut: true, truncated: false })
+    const result = await endWhenPrinted({ ...options, command: `trap 'exit 137' TERM; echo; sleep 60 & wait` })
+    expect(result).toEqual({ exitCode: 137, stdout: '\n', stderr: '', timedOut: false, truncated: false })
   })
 
   it('waits until the server has a place, and leaves one for the end of a command', async () => {

@@ -44,9 +44,16 @@ export function describeRunCommand({ name, url: base }: Subject): void {
       `trap '' TERM; echo hi; while :; do sleep 0.1; done`,
       { exitCode: 137, signal: 'SIGKILL', stdout: 'hi\n' },
     ],
-  ])('a command that is late %s', async (_how, command, end) => {
-    const result = await runCommand({ ...options, command, timeout: 500, grace: 500 })
-    expect(result).toMatchObject({ ...end, timedOut: true, truncated: false })
+  ])('a command that is ended %s', async (_how, command, end) => {
+    const running = await startCommand({ ...options, command, grace: 500 })
+    await running[Symbol.asyncIterator]().next()
+    await running.kill()
+    expect(await running.result).toMatchObject({ ...end, timedOut: false, truncated: false })
+  })
+
+  it('a command that runs for too long is ended', async () => {
+    const result = await runCommand({ ...options, command: 'exec sleep 60', timeout: 100 })
+    expect(result).toMatchObject({ exitCode: 143, signal: 'SIGTERM', timedOut: true, truncated: false })
   })
 
   it('a loop gets the output while the command runs, and ends it', async () => {
