@@ -314,11 +314,11 @@ describe('exec --env-file', () => {
 
   it.each([
     ['a wrong line', 'canary', 'Line 1 of --env-file FILE is not NAME=value.'],
-    ['a wrong name', 'T.U=canary', '--env-file must have names of letters, digits and _ only'],
+    ['a wrong name', 'T.U=canary', '--env-file T.U must have a name of letters, digits and _ only'],
     [
       'a name of ours',
       'TERMINAL_UPSTREAM_X=canary',
-      '--env-file must not have names that begin with TERMINAL_UPSTREAM_',
+      '--env-file TERMINAL_UPSTREAM_X must not begin with TERMINAL_UPSTREAM_',
     ],
     ['a long value', `A=${'x'.repeat(140_000)}`, '--env-file A is 8949 bytes too long for Linux: pass it in stdin'],
   ])('is a wrong use with %s', async (_what, content, message) => {
