@@ -39,7 +39,7 @@ export class FrameReader {
 
   push(text: string): void {
     const lines = (this.#line + text).split('\n')
-    const rest = lines.pop() ?? ''
+    const rest = String(lines.pop())
     // Nothing of ours is longer.
     this.#line = rest.length > LONGEST_LINE_CHARS ? '' : rest
     for (const line of lines) this.#read(line.replace(/\r$/, ''))

@@ -34,7 +34,7 @@ export async function answerCommand(
   const own = state.commandsOf(requester)
   if (operation === 'commands') return [200, own.map(entryOf)]
   if (operation === 'upload' || operation === 'remove') await untilThreadIsFree(state, requester)
-  if (operation === 'upload') return upload(state.behaviour, query, headers['content-type'] ?? '', body)
+  if (operation === 'upload') return upload(state.behaviour, query, String(headers['content-type']), body)
   if (operation === 'remove') return removeFile(state.behaviour, query)
 
   const problems = queryProblems(operation, query)

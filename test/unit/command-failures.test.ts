@@ -159,6 +159,14 @@ it('a signal that nobody has got does not count', async () => {
   expect(result).toEqual({ exitCode: 143, stdout: '', stderr: '', timedOut: false, truncated: false })
 })
 
+it('a command that the server has not begun never begins', async () => {
+  const running = answer({ id: 'a1', status: 'running', exit_code: null, output: [], next_offset: 0 })
+  const { options } = await start({ execute: [running], status: running })
+  const command = await startCommand({ ...options, command: 'true' })
+  await command.kill()
+  expect(await command.result).toMatchObject({ exitCode: 143, signal: 'SIGTERM', stdout: '' })
+})
+
 it('a key that cannot be had leaves a command that can be ended later', async () => {
   const { options } = await start({})
   let isThere = true
