@@ -122,8 +122,8 @@ async function resultOf(
     const whole = run.output.whole(stream)
     return isText ? new (globalWith('TextDecoder').TextDecoder)('utf-8', { ignoreBOM: true }).decode(whole) : whole
   }
-  const end = { exitCode, ...(sent && { signal: sent }), timedOut, truncated }
-  return { ...end, stdout: read('stdout'), stderr: read('stderr') }
+  const known = { exitCode, ...(sent && { signal: sent }) }
+  return { ...known, stdout: read('stdout'), stderr: read('stderr'), timedOut, truncated }
 }
 
 function ignore(): void {}

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { History } from '../../src/gateway/history.ts'
 
 describe('History', () => {
-  it('keeps the last bytes in order, and drops the ones before them in order', () => {
+  it('keeps the last bytes in order, and drops the ones before them in order', { timeout: 60_000 }, () => {
     const sizes = fc.array(fc.oneof(fc.nat(20), fc.integer({ min: 900, max: 1_100 }), fc.nat(9_000)), { maxLength: 60 })
     fc.assert(
       fc.property(sizes, fc.nat(20_000), fc.nat(20_000), (lengths, first, later) => {

@@ -124,7 +124,7 @@ function pieces(text: string, lengths: readonly number[]): string[] {
 }
 
 describe('UnreadInput', () => {
-  it('agrees with a slow implementation, however input and output are cut into pieces', () => {
+  it('agrees with a slow implementation, however input and output are cut into pieces', { timeout: 60_000 }, () => {
     let proofs = 0
     fc.assert(
       fc.property(fc.array(step, { minLength: 10, maxLength: 30 }), cuts, fc.boolean(), (steps, lengths, isOld) => {
@@ -174,44 +174,48 @@ describe('UnreadInput', () => {
     expect(proofs).toBeGreaterThan(100)
   })
 
-  it('never takes code for read that only the tty has repeated, for a program that repeats each line again', () => {
-    const code = readFileSync(new URL('../../package-lock.json', import.meta.url), 'latin1').slice(0, 150_000)
-    let best = 0
-    const moment = fc.record({ ttyRepeats: fc.boolean(), lines: fc.nat({ max: 60 }) })
-    fc.assert(
-      fc.property(fc.array(moment, { minLength: 100, maxLength: 300 }), (moments) => {
-        const unread = new UnreadInput()
-        let [sent, repeated, read] = [0, 0, 0]
-        // Close to the last proof, eight characters may be of two texts.
-        const check = (): void => expect(unread.bytes + 4 * NEAR).toBeGreaterThanOrEqual(sent - read)
-        for (const { ttyRepeats, lines } of moments) {
-          while (sent < code.length && unread.bytes + 1024 <= MOST_UNREAD) {
-            unread.push(bytesOf(code.slice(sent, sent + 1024)))
-            sent = Math.min(sent + 1024, code.length)
+  it(
+    'never takes code for read that only the tty has repeated, for a program that repeats each line again',
+    { timeout: 60_000 },
+    () => {
+      const code = readFileSync(new URL('../../package-lock.json', import.meta.url), 'latin1').slice(0, 150_000)
+      let best = 0
+      const moment = fc.record({ ttyRepeats: fc.boolean(), lines: fc.nat({ max: 60 }) })
+      fc.assert(
+        fc.property(fc.array(moment, { minLength: 100, maxLength: 300 }), (moments) => {
+          const unread = new UnreadInput()
+          let [sent, repeated, read] = [0, 0, 0]
+          // Close to the last proof, eight characters may be of two texts.
+          const check = (): void => expect(unread.bytes + 4 * NEAR).toBeGreaterThanOrEqual(sent - read)
+          for (const { ttyRepeats, lines } of moments) {
+            while (sent < code.length && unread.bytes + 1024 <= MOST_UNREAD) {
+              unread.push(bytesOf(code.slice(sent, sent + 1024)))
+              sent = Math.min(sent + 1024, code.length)
+            }
+            if (ttyRepeats) {
+              // No more than its line buffer takes.
+              const end = Math.min(sent, read + TTY_BYTES)
+              unread.onOutput(bytesOf(code.slice(repeated, end).replaceAll('\n', '\r\n')), true)
+              repeated = Math.max(repeated, end)
+              check()
+            }
+            for (let line = 0; line < lines; line += 1) {
+              const end = code.indexOf('\n', read) + 1
+              if (end === 0 || end > sent) break
+              const output = `> ${code.slice(read, end - 1)}\r\n`
+              read = end
+              repeated = Math.max(repeated, read)
+              unread.onOutput(bytesOf(output), true)
+              check()
+            }
           }
-          if (ttyRepeats) {
-            // No more than its line buffer takes.
-            const end = Math.min(sent, read + TTY_BYTES)
-            unread.onOutput(bytesOf(code.slice(repeated, end).replaceAll('\n', '\r\n')), true)
-            repeated = Math.max(repeated, end)
-            check()
-          }
-          for (let line = 0; line < lines; line += 1) {
-            const end = code.indexOf('\n', read) + 1
-            if (end === 0 || end > sent) break
-            const output = `> ${code.slice(read, end - 1)}\r\n`
-            read = end
-            repeated = Math.max(repeated, read)
-            unread.onOutput(bytesOf(output), true)
-            check()
-          }
-        }
-        best = Math.max(best, read)
-      }),
-      { numRuns: 20, endOnFailure: true },
-    )
-    expect(best).toBeGreaterThan(50_000)
-  })
+          best = Math.max(best, read)
+        }),
+        { numRuns: 20, endOnFailure: true },
+      )
+      expect(best).toBeGreaterThan(50_000)
+    },
+  )
 
   it.each([0, 1, 1_000, 1_024, 7_000])('stays right for 200 KB in steps of 1 KB, repeated %i bytes later', (delay) => {
     const unread = new UnreadInput()
