@@ -13,6 +13,8 @@ export interface CommandSettings {
   /** What is the same for all commands of a user's server. */
   readonly place: string
   readonly plan: CommandPlan
+  /** What `commandScript` returns for the plan. */
+  readonly script: string
   readonly env: Readonly<Record<string, string>>
   readonly stdin: Uint8Array
   readonly signal: AbortSignal | undefined
@@ -55,13 +57,15 @@ export function readCommand(owner: string, options: CommandOptions): CommandSett
   const stdin = readStdin(content)
   const input = stdin.length === 0 ? 'none' : stdin.length > LONGEST_INLINE_BYTES ? 'file' : 'variable'
   const plan: CommandPlan = { name: randomName(), command, cwd, variables: Object.keys(env), input }
-  assertShort('command', commandScript(plan), "run 'sh -s', and pass the command in `stdin`")
+  const script = commandScript(plan)
+  assertShort('command', script, "run 'sh -s', and pass the command in `stdin`")
   const upstream = readUpstream(rest)
   return {
     upstream,
     base: upstream.base,
     place: [upstream.base, upstream.policyId, upstream.contextId, upstream.userId].join(' '),
     plan,
+    script,
     env,
     stdin,
     signal,

@@ -3,7 +3,7 @@ import { delay } from '../lib/deadline.ts'
 import { errorCode, TerminalError } from '../lib/errors.ts'
 import { isTransient, isUnavailable, terminalError } from '../upstream/failures.ts'
 import { toBase64 } from './frames.ts'
-import { commandScript, FOLDER, INPUT, inputFile, markOf, PREFIX } from './script.ts'
+import { FOLDER, INPUT, inputFile, markOf, PREFIX } from './script.ts'
 import type { CommandServer, CommandStatus } from './server.ts'
 import type { CommandSettings } from './settings.ts'
 
@@ -32,10 +32,9 @@ export async function startCommandOnce(
   settings: CommandSettings,
   signal: AbortSignalLike,
 ): Promise<CommandStatus> {
-  const { plan, env, stdin } = settings
+  const { plan, script, env, stdin } = settings
   const variables = new Map(Object.entries(env).map(([name, value]) => [PREFIX + name, value]))
   if (plan.input === 'variable') variables.set(INPUT, toBase64(stdin))
-  const script = commandScript(plan)
   let isLost = false
   let attempts = 0
   for (const nextPause = createPauses(); ; await delay(nextPause(), signal)) {
