@@ -6,7 +6,7 @@ import { evidenceOf } from '../upstream/advice.ts'
 import { failureError, statusError, terminalError } from '../upstream/failures.ts'
 import { resolveEndpoint, type RequestOptions } from '../upstream/options.ts'
 import { asRecord, exchange, serverMessage, type Reply } from '../upstream/requests.ts'
-import { locate, withoutQuery } from '../upstream/url.ts'
+import { addQuery, locate, withoutQuery } from '../upstream/url.ts'
 import { join } from './frames.ts'
 
 /** What a server says of a command. */
@@ -117,7 +117,7 @@ export class CommandServer {
 
   #url(path: readonly string[], query = ''): string {
     const url = locate(this.#options.base, 'http', this.#options.policyId, path)
-    return query === '' ? url : `${url}${url.includes('?') ? '&' : '?'}${query}`
+    return query === '' ? url : addQuery(url, query)
   }
 
   async #ask({ method, path, query, type, body, timeout, signal }: CommandRequest, missing?: string): Promise<Reply> {

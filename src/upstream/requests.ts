@@ -7,7 +7,7 @@ import { evidenceOf } from './advice.ts'
 import { failureError, isCut, statusError, terminalError } from './failures.ts'
 import type { HttpAnswer, HttpRequest, RequestControl } from './http.ts'
 import { resolveEndpoint, type RequestOptions } from './options.ts'
-import { withoutQuery } from './url.ts'
+import { addQuery, withoutQuery } from './url.ts'
 
 /** The answer to any request, of any status and with any body. */
 export interface Reply extends Pick<HttpAnswer, 'status' | 'header'> {
@@ -37,8 +37,7 @@ export async function request(what: string, options: RequestOptions, plan: Reque
   // Without this check, a missing id would turn into a request about all sessions.
   if (one) assertSegment('sessionId', one.sessionId)
   const plain = httpUrl(one?.sessionId)
-  const parameter = `${plain.includes('?') ? '&' : '?'}generation=${encodeURIComponent(generation ?? '')}`
-  const url = generation === undefined ? plain : plain + parameter
+  const url = generation === undefined ? plain : addQuery(plain, `generation=${encodeURIComponent(generation)}`)
   const action = `Cannot ${what} at ${withoutQuery(url)}`
   const { signal } = options
   let answer: SessionReply

@@ -70,7 +70,12 @@ export function wsUrlFor(base: string | URL, token: string, userId: string, targ
   own.append('user_id', userId)
   if (contextId !== undefined) own.append('context_id', contextId)
   if (token !== '') own.append('token', token)
-  return `${url}${url.includes('?') ? '&' : '?'}${own}`
+  return addQuery(url, String(own))
+}
+
+/** Adds parameters, which must not be none, to a URL that may have some. */
+export function addQuery(url: string, query: string): string {
+  return `${url}${url.includes('?') ? '&' : '?'}${query}`
 }
 
 /**
