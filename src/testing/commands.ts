@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
 import { constants, homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createCommandInput } from './command-input.ts'
@@ -72,10 +71,6 @@ export async function startCommand(
     env: { ...process.env, ...env },
   })
   const group = groupOf(child)
-  // The command and its pipes must not keep this process alive.
-  child.unref()
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- in Node, the pipes are sockets
-  for (const pipe of [child.stdin, child.stdout] as Array<Partial<Socket>>) pipe.unref?.()
 
   const id = groupCommands ? dateId() : randomUUID().replaceAll('-', '').slice(0, 12)
   const log = new CommandLog(behaviour)

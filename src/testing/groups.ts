@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import type { Socket } from 'node:net'
 
 // One function for each group, which kills it. Each group would outlive this process.
 const killFunctions = new Set<() => void>()
@@ -17,9 +18,12 @@ export interface ProcessGroup {
   release(): void
 }
 
-/** Returns the process group of a child, which is killed with this process. */
+/** Returns the process group of a child, which is killed with this process, and does not keep it alive. */
 export function groupOf(child: ChildProcess): ProcessGroup {
   let isReleased = false
+  child.unref()
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- in Node, the pipes are sockets
+  for (const pipe of [child.stdin, child.stdout] as Array<Partial<Socket>>) pipe.unref?.()
 
   function send(name: NodeJS.Signals | 0): boolean {
     try {

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import type { Socket } from 'node:net'
 import { groupOf } from './groups.ts'
 
 /** The functions that a test upstream passes to a shell. */
@@ -65,10 +64,6 @@ export const sh: TestShell = ({ output, exit }) => {
   const group = groupOf(child)
   child.once('error', exit)
   child.once('close', exit)
-  // The shell and its pipes must not keep this process alive.
-  child.unref()
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- in Node, the pipes are sockets
-  for (const pipe of [child.stdin, child.stdout] as Array<Partial<Socket>>) pipe.unref?.()
   // Background processes of the shell would keep running, and keep the pipe open.
   child.once('exit', () => {
     group.signal('SIGKILL')
