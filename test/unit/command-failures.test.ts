@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { runCommand, startCommand, type CommandOptions } from '../../src/command.ts'
 import { startTestUpstream, type TestFaults, type TestUpstream } from '../../src/testing.ts'
 import { KEY } from '../support/raw-client.ts'
+import { isRunning } from '../support/testing-process.ts'
 
 interface Served extends TestUpstream {
   readonly options: Omit<CommandOptions, 'command'>
@@ -139,6 +140,20 @@ it('a command whose end is not known any more can be ended', async () => {
   await expect.poll(() => existsSync(path)).toBe(true)
   await command.kill()
   expect(existsSync(path)).toBe(false)
+})
+
+it('a command whose end is not known any more can be ended although a child of it ignores SIGTERM', async () => {
+  const { options } = await start({ status: answer({ detail: 'Process not found' }, 404) })
+  const folder = mkdtempSync(join(tmpdir(), 'terminal-upstream-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'runs')
+  const child = `exec sh -c 'echo $$ >${path}.new; mv ${path}.new ${path}; sleep 60; sleep 60'`
+  const command = await startCommand({ ...options, command: `trap '' TERM; (${child}); true`, grace: 50 })
+  await expect(command.result).rejects.toThrow('may still run')
+  await expect.poll(() => existsSync(path)).toBe(true)
+  const pid = Number(readFileSync(path, 'utf8'))
+  await command.kill()
+  await expect.poll(() => isRunning(pid)).toBe(false)
 })
 
 it('a command whose folder somebody deletes is not taken for one that never began', async () => {

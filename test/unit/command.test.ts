@@ -211,6 +211,17 @@ describe('a command', () => {
     expect(calls).toBe(1)
   })
 
+  it('has the first of two reasons to be ended', async () => {
+    const { options } = await start()
+    const controller = new AbortController()
+    const onStdout = (): never => {
+      controller.abort(new Error('first'))
+      throw new Error('second')
+    }
+    const run = runCommand({ ...options, command: 'echo; exec sleep 60', onStdout, signal: controller.signal })
+    await expect(run).rejects.toThrow('first')
+  })
+
   it('can be read in loops, each from the beginning, while it runs and afterwards', async () => {
     const { options } = await start()
     const { path } = journal()
