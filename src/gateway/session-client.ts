@@ -5,7 +5,7 @@ import type { InputTarget } from '../client/input.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
 import type { ClientReport } from './events.ts'
-import type { Replay } from './session-output.ts'
+import type { Replay, SessionOutput, Viewer } from './session-output.ts'
 
 // How long a client may take to send the size of its window.
 const SIZE_PATIENCE_MS = 250
@@ -18,6 +18,7 @@ const PONG = '{"type":"pong"}'
 /** The session of a client. */
 interface SessionOfClient {
   readonly terminal: UpstreamConnection
+  readonly output: Pick<SessionOutput, 'size' | 'resize'>
   leave(client: SessionClient, ...end: Parameters<JoinedSession['leave']>): Promise<unknown>
 }
 
@@ -25,44 +26,34 @@ interface SessionOfClient {
  * A client that is joined to a session. It lives as long as that, so it has no functions of its own, and keeps nothing
  * of the joining.
  */
-export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
+export class SessionClient implements JoinedSession, InputTarget, SignOfLife, Viewer {
   readonly client: Client
   readonly report: ClientReport
   readonly output: ClientOutput
   /** When the client joined, as `Date.now()`. */
   readonly since: number = Date.now()
   readonly #session: SessionOfClient
-  // The last size of the window.
-  #size: TerminalSize
-  // Whether it reads messages of ours. Any other client would print them (PROTOCOL 7.2).
-  readonly #canResume: boolean
+  /** Whether it reads messages of ours. Any other client would print them (PROTOCOL 7.2). */
+  readonly canResume: boolean
+  isGone = false
+  // Whether it has sent the size of its window, and what waits for that. Absent unless something does.
+  #isSized = false
+  #onSized: (() => void) | undefined
   // Runs while the size of the client is awaited, and then while the other size lasts. Absent after that.
   #timer: ReturnType<typeof setTimeout> | undefined
   // Whether the window has another size at the moment.
   #isNudged = false
 
-  /** `size` is that of the client before. */
-  constructor(
-    session: SessionOfClient,
-    report: ClientReport,
-    output: ClientOutput,
-    size: TerminalSize,
-    canResume: boolean,
-  ) {
+  constructor(session: SessionOfClient, report: ClientReport, output: ClientOutput, canResume: boolean) {
     this.#session = session
     this.client = report.client
     this.report = report
     this.output = output
-    this.#size = size
-    this.#canResume = canResume
+    this.canResume = canResume
   }
 
   get terminal(): UpstreamConnection {
     return this.#session.terminal
-  }
-
-  get size(): TerminalSize {
-    return this.#size
   }
 
   leave(...end: Parameters<JoinedSession['leave']>): Promise<unknown> {
@@ -73,6 +64,19 @@ export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
   announce({ offset, replay }: Replay, keepFor: number, generation: string): void {
     const text = JSON.stringify({ type: 'attached', offset, replay, keepFor, generation, paced: true })
     this.client.socket.send(Buffer.from(text), { binary: false }, () => {})
+  }
+
+  /** Resolves with the size of the window: the client's if that comes soon, and otherwise that of the one before. */
+  async sized(): Promise<TerminalSize> {
+    if (!this.#isSized) {
+      await new Promise<void>((resolve) => {
+        this.#onSized = resolve
+        this.#timer = setTimeout(resolve, SIZE_PATIENCE_MS)
+      })
+      clearTimeout(this.#timer)
+      this.#timer = this.#onSized = undefined
+    }
+    return this.#session.output.size
   }
 
   /**
@@ -88,27 +92,31 @@ export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
   }
 
   signOfLife(): void {
-    if (this.#canResume) this.output.answer(PONG)
+    if (this.canResume) this.output.answer(PONG)
   }
 
   command(text: string, size?: TerminalSize): Promise<void> {
     const { terminal } = this.#session
     if (text === HEARTBEAT) this.signOfLife()
     if (!size) return terminal.command(text)
-    this.#size = { cols: Math.max(1, size.cols), rows: Math.max(1, size.rows) }
-    if (!this.#timer) return terminal.command(text)
+    this.#session.output.resize({ cols: Math.max(1, size.cols), rows: Math.max(1, size.rows) })
+    this.#isSized = true
+    this.#onSized?.()
+    if (!this.#timer || this.#onSized) return terminal.command(text)
     if (!this.#isNudged) this.#nudge()
     return Promise.resolve()
   }
 
   /** The client has left. */
   stop(): void {
+    this.isGone = true
     clearTimeout(this.#timer)
+    this.#onSized?.()
     if (this.#isNudged) this.#restore()
   }
 
   #nudge(): void {
-    const { cols, rows } = this.#size
+    const { cols, rows } = this.#session.output.size
     clearTimeout(this.#timer)
     this.#isNudged = true
     this.#resize({ cols, rows: rows > 1 ? rows - 1 : 2 })
@@ -118,7 +126,7 @@ export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
   #restore(): void {
     this.#timer = undefined
     this.#isNudged = false
-    this.#resize(this.#size)
+    this.#resize(this.#session.output.size)
   }
 
   #resize({ cols, rows }: TerminalSize): void {

@@ -1,17 +1,17 @@
-import { SilenceTimer, type SilenceObserver } from '../lib/silence-timer.ts'
 import type { FlowControl } from '../lib/water-mark.ts'
 import { ScreenState } from '../screen/state.ts'
 import { buildTail } from '../screen/tail.ts'
 import type { ClientOutput } from '../client/output.ts'
 import type { Sink } from '../terminal/output.ts'
+import type { TerminalSize } from '../upstream/protocol.ts'
+import { ClientFlow } from './client-flow.ts'
 import { History, type DropObserver } from './history.ts'
 
 // Kept for the first client, even if no output is kept later: it must see the prompt.
 const FIRST_OUTPUT_BYTES = 64 * 1024
 
-// How long a client may make the upstream wait, after which it has to make progress, and for how long then. A server
-// ends a shell whose connection does not answer a ping for 20 s (PROTOCOL 5.8).
-const LONGEST_STALLS_MS = [5_000, 15_000]
+// Of a PTY that has not been told otherwise.
+const DEFAULT_SIZE: TerminalSize = { cols: 80, rows: 24 }
 
 // A control character that does nothing (CAN).
 const CANCEL = Buffer.from([0x18])
@@ -25,6 +25,16 @@ export interface Replay {
   readonly data: Buffer
   /** Whether the data is all output from the offset that the client has asked for. Otherwise it is a tail. */
   readonly isExact: boolean
+  /** Whether full-screen programs have to draw their screen again, because the data is only a tail. */
+  readonly needsRedraw: boolean
+}
+
+/** Who waits for a replay that takes its time. */
+export interface Viewer {
+  /** Whether nobody waits any more. */
+  readonly isGone: boolean
+  /** Resolves with the size of its window. */
+  sized(): Promise<TerminalSize>
 }
 
 /**
@@ -37,7 +47,10 @@ interface StallOwner {
 /** The output of a gateway's session. Keeps its last bytes, and passes it on to the client that is joined. */
 export class SessionOutput implements Sink, DropObserver {
   readonly source: FlowControl
-  // The offset of the output that a slow client has not been given. Absent while it gets all as it comes.
+  // The size of the window, as the last client has set it.
+  #size: TerminalSize
+  // The offset of the output that a client has not been given, which is slow or waits for its replay. Absent while it
+  // gets all as it comes.
   #behindFrom: number | undefined
   readonly #history = new History(FIRST_OUTPUT_BYTES, this)
   // The state of a terminal before the bytes that are kept. Absent while all output is kept.
@@ -48,11 +61,23 @@ export class SessionOutput implements Sink, DropObserver {
   #shown = 0
   // Whether a client has joined before.
   #hadClient = false
+  // Whether the client waits for its replay.
+  #isHeld = false
   // Whether output is dropped, because the terminal has been closed from this side.
   #discarding = false
 
-  constructor(source: FlowControl) {
+  constructor(source: FlowControl, size: TerminalSize = DEFAULT_SIZE) {
     this.source = source
+    this.#size = size
+  }
+
+  get size(): TerminalSize {
+    return this.#size
+  }
+
+  /** The window has another size, from the next byte of output on. */
+  resize(size: TerminalSize): void {
+    this.#size = size
   }
 
   push(data: Buffer): void {
@@ -69,20 +94,29 @@ export class SessionOutput implements Sink, DropObserver {
 
   /**
    * Returns what a client gets that wants to go on from an offset: exactly the output from there, if all of that is
-   * kept, and otherwise a tail. The first client gets everything.
+   * kept, and otherwise a tail. The first client gets everything. It is a promise if a whole screen has to be drawn,
+   * and ends with the output at the time when that resolves.
+   *
+   * @param viewer Whom it is for, once that exists. Absent for one whose window has the size of the session's.
    */
-  replayFrom(offset: number | null | undefined): Replay {
+  replayFrom(offset: number | null | undefined, _viewer?: () => Viewer): Replay | Promise<Replay> {
     this.#history.trim()
     const { start, end } = this.#history
     const from = offset ?? (this.#hadClient ? undefined : 0)
     if (from !== undefined && from >= start && from <= end) {
-      return { offset: from, replay: Math.max(0, this.#shown - from), data: this.#history.read(from), isExact: true }
+      return {
+        offset: from,
+        replay: Math.max(0, this.#shown - from),
+        data: this.#history.read(from),
+        isExact: true,
+        needsRedraw: false,
+      }
     }
     const tail = buildTail(this.#history.read(start), this.#before)
     // A tail must not look like the exact output.
     const data = end - tail.length === offset ? Buffer.concat([CANCEL, tail]) : tail
     const first = end - data.length
-    return { offset: first, replay: Math.max(0, this.#shown - first), data, isExact: false }
+    return { offset: first, replay: Math.max(0, this.#shown - first), data, isExact: false, needsRedraw: true }
   }
 
   /** Passes all further output on to a client. */
@@ -93,6 +127,24 @@ export class SessionOutput implements Sink, DropObserver {
     this.#client = { flow, output, owner }
     this.#hadClient = true
     return output
+  }
+
+  /** Gives the client no output, and makes the upstream wait, until it gets its replay. */
+  hold(): void {
+    this.#isHeld = true
+    this.#behindFrom = this.#shown
+    this.#client?.flow.pause()
+  }
+
+  /** Gives the client its replay, and then all output after that. */
+  replay({ offset, data }: Replay): void {
+    const client = this.#client
+    client?.output.replay(data)
+    if (!client || !this.#isHeld) return
+    this.#isHeld = false
+    this.#behindFrom = offset + data.length
+    if (this.#catchUp()) client.flow.resume()
+    else client.owner.onStalled()
   }
 
   /** Returns the bytes that the client has still to take. */
@@ -119,7 +171,7 @@ export class SessionOutput implements Sink, DropObserver {
   /** Returns `false` if the output that the client misses is not kept any more. */
   #catchUp(): boolean {
     const from = this.#behindFrom
-    if (from === undefined) return true
+    if (from === undefined || this.#isHeld) return true
     if (from < this.#history.start) return false
     this.#behindFrom = undefined
     this.#client?.output.replay(this.#history.read(from))
@@ -132,6 +184,7 @@ export class SessionOutput implements Sink, DropObserver {
     this.#client.output.end()
     this.#client.flow.close()
     this.#client = undefined
+    this.#isHeld = false
     this.#shown = this.#behindFrom ?? this.#history.end
     this.#behindFrom = undefined
   }
@@ -153,56 +206,5 @@ export class SessionOutput implements Sink, DropObserver {
   onDrop(dropped: readonly Buffer[]): void {
     this.#before ??= new ScreenState()
     this.#before.push(dropped)
-  }
-}
-
-/** The flow control of one client over the upstream of its session. Without effect once the client has left. */
-export class ClientFlow implements FlowControl, SilenceObserver {
-  readonly #source: FlowControl
-  readonly #output: Pick<SessionOutput, 'unsent' | 'onStalled' | 'onSlow'>
-  // Whether the upstream waits for the client.
-  #paused = false
-  #closed = false
-  // Runs from the first pause on, until the client has not paused the upstream for a while.
-  #timer: SilenceTimer | undefined
-  // The bytes that the client had to take after the first delay. Absent before.
-  #unsent: number | undefined
-
-  constructor(source: FlowControl, output: Pick<SessionOutput, 'unsent' | 'onStalled' | 'onSlow'>) {
-    this.#source = source
-    this.#output = output
-  }
-
-  pause(): void {
-    if (this.#closed) return
-    this.#paused = true
-    this.#source.pause()
-    this.#timer ??= new SilenceTimer(LONGEST_STALLS_MS, this)
-    this.#timer.reset()
-    this.#unsent = undefined
-  }
-
-  resume(): void {
-    if (this.#closed) return
-    this.#paused = false
-    this.#source.resume()
-  }
-
-  close(): void {
-    this.#closed = true
-    this.#timer?.stop()
-    if (this.#paused) this.#source.resume()
-  }
-
-  onSilence(): void {
-    const before = this.#unsent
-    this.#unsent = this.#output.unsent()
-    if (before === undefined) return
-    this.#timer = undefined
-    this.#unsent = undefined
-    if (!this.#paused) return
-    // A large message that is being read counts as progress, although it has not been read.
-    if (this.#output.unsent() < before) this.#output.onSlow()
-    else this.#output.onStalled()
   }
 }

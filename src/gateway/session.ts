@@ -5,14 +5,13 @@ import { ClientOutput } from '../client/output.ts'
 import type { OpenedTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import type { TerminalClose } from '../terminal/types.ts'
-import type { TerminalSize } from '../upstream/protocol.ts'
 import { Admission } from './admission.ts'
 import { endOf, EXITED, isCutOff, TAKEN_OVER } from './ends.ts'
 import { publish, type ClientReport, type GatewaySession } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Access, Owner } from './owner.ts'
 import { SessionClient } from './session-client.ts'
-import type { SessionOutput } from './session-output.ts'
+import type { Replay, SessionOutput } from './session-output.ts'
 
 // How long a session waits for its first client.
 const UNATTACHED_LIMIT_MS = 30_000
@@ -29,6 +28,7 @@ export class Session implements SilenceObserver {
   readonly owner: Owner
   readonly terminal: UpstreamConnection
   readonly access: Access
+  readonly output: SessionOutput
   readonly admission: Admission = new Admission()
   /** When it was created, as `Date.now()` and as `performance.now()`. */
   readonly since: number = Date.now()
@@ -37,11 +37,10 @@ export class Session implements SilenceObserver {
   isEnding = false
   readonly #observer: SessionObserver
   readonly #settings: GatewaySettings
-  readonly #output: SessionOutput
   // Absent while no client is joined.
   #client: SessionClient | undefined
-  // The size of the window of the last client.
-  #size: TerminalSize
+  // Settles when the client has got a replay that has to be drawn. Absent unless it waits for that.
+  #drawing: Promise<void> | undefined
   // When the last client left, by the clock on the wall and by one that nobody sets. Absent before the first.
   #parked: { readonly since: Date; readonly at: number } | undefined
   // Ends the session if no client comes. Absent while one is joined, and after the end.
@@ -64,10 +63,9 @@ export class Session implements SilenceObserver {
     this.owner = owner
     this.access = access
     this.terminal = connection
-    this.#output = sink
+    this.output = sink
     this.#settings = settings
     this.#observer = observer
-    this.#size = settings.connect.size ?? { cols: 80, rows: 24 }
     sink.keep(settings.replayBytes)
     this.#timer = new SilenceTimer([UNATTACHED_LIMIT_MS], this)
     void connection.closed.then((close) => this.#onClosed(close))
@@ -108,27 +106,26 @@ export class Session implements SilenceObserver {
    */
   attach(report: ClientReport, offset: number | null | undefined): JoinedSession {
     const { client } = report
-    const { keepFor, maxBuffered, replayBytes: most } = this.#settings
     const canResume = offset !== undefined
     const isFirst = !this.#hadClient
     this.#hadClient = true
-    this.#takeOver()
+    const former = this.#client?.client
+    this.#part(TAKEN_OVER.code)
+    former?.finish(TAKEN_OVER)
     this.#stopWaiting()
-    const replay = this.admission.spend(() => this.#output.replayFrom(offset))
-    const output = this.#output.join(
-      (flow) => new ClientOutput(client.socket, maxBuffered, flow, client.counters, client.connection),
+    const replay = this.admission.spend(() => this.output.replayFrom(offset, () => joined))
+    const output = this.output.join(
+      (flow) => new ClientOutput(client.socket, this.#settings.maxBuffered, flow, client.counters, client.connection),
       this,
     )
-    const joined = new SessionClient(this, report, output, this.#size, canResume)
+    const joined = new SessionClient(this, report, output, canResume)
     this.#client = joined
-    if (canResume) joined.announce(replay, keepFor, this.admission.generation)
-    output.replay(replay.data)
-    this.#output.keep(most)
-    if (!replay.isExact && !this.#exit) joined.redraw()
+    if (replay instanceof Promise) this.#await(replay, joined)
+    else this.#begin(joined, replay)
     if (canResume) client.connection.sendSignsWhilePaused(joined)
     client.input.startSending(joined)
     report.onJoined({ userId: this.owner.userId, sessionId: this.id }, isFirst)
-    if (this.#exit) client.finish(EXITED)
+    if (this.#exit && !this.#drawing) client.finish(EXITED)
     return joined
   }
 
@@ -169,8 +166,10 @@ export class Session implements SilenceObserver {
    * If the shell has ended by itself while no client was joined, the session stays for as long as it would have
    * otherwise: the first client that comes back gets the last output.
    */
-  #onClosed(close: TerminalClose): void {
+  async #onClosed(close: TerminalClose): Promise<void> {
     this.#observer.onClosed(this, close)
+    // A client that waits for the screen gets the last output, too.
+    while (this.#drawing && !this.isEnding) await this.#drawing
     if (close.cause !== 'exited' || this.#client || this.isEnding) return this.#finish(close)
     this.#exit = close
     this.#parked ??= { since: new Date(), at: performance.now() }
@@ -204,10 +203,24 @@ export class Session implements SilenceObserver {
     return this.terminal.close(code, reason)
   }
 
-  #takeOver(): void {
-    const client = this.#client?.client
-    this.#part(TAKEN_OVER.code)
-    client?.finish(TAKEN_OVER)
+  /** Gives a client the output before what comes live. */
+  #begin(joined: SessionClient, replay: Replay): void {
+    const { keepFor, replayBytes } = this.#settings
+    if (joined.canResume) joined.announce(replay, keepFor, this.admission.generation)
+    this.output.replay(replay)
+    this.output.keep(replayBytes)
+    if (replay.needsRedraw && !this.#exit) joined.redraw()
+  }
+
+  /** Begins when the replay has been drawn, unless the client has gone by then. Nothing else comes to it before. */
+  #await(replay: Promise<Replay>, joined: SessionClient): void {
+    this.output.hold()
+    const drawing = (this.#drawing = replay.then((drawn) => {
+      if (this.#drawing === drawing) this.#drawing = undefined
+      if (joined !== this.#client) return
+      this.#begin(joined, drawn)
+      if (this.#exit) joined.client.finish(EXITED)
+    }))
   }
 
   #park(code: number): void {
@@ -222,9 +235,8 @@ export class Session implements SilenceObserver {
     if (!joined) return
     const { client, report } = joined
     this.#client = undefined
-    this.#output.part()
+    this.output.part()
     joined.stop()
-    this.#size = joined.size
     this.#bytesToClient += client.counters.bytesToClient
     this.#bytesToUpstream += client.counters.bytesToUpstream
     this.admission.dismiss(client)

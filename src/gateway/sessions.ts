@@ -159,7 +159,11 @@ export class Sessions implements SessionObserver {
     try {
       const settings = readSettings({ ...this.#settings.connect, ...options, signal: cancellation })
       const upstream: RenewedOptions = { ...settings.upstream, credentials: options.credentials }
-      return await attachTerminal({ ...settings, upstream }, (source) => new SessionOutput(source), progress)
+      return await attachTerminal(
+        { ...settings, upstream },
+        (source) => new SessionOutput(source, this.#settings.connect.size),
+        progress,
+      )
     } finally {
       leaving.removeEventListener('abort', abort)
     }

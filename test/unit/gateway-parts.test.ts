@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { describeClient } from '../../src/client/authorize.ts'
-import { ClientFlow, SessionOutput } from '../../src/gateway/session-output.ts'
+import { ClientFlow } from '../../src/gateway/client-flow.ts'
+import { SessionOutput } from '../../src/gateway/session-output.ts'
 import type { FlowControl } from '../../src/lib/water-mark.ts'
 
 afterEach(() => void vi.useRealTimers())
