@@ -8,6 +8,9 @@ import { removeSession } from './removal.ts'
 // An orchestrator starts a container first, and creates the session even if the caller has given up (PROTOCOL 3.10).
 const ORPHAN_TIMEOUT_MS = 30_000
 
+// Asks a gateway for a session of its own, and not one that its user has left. Others ignore it.
+const NEW_ONLY = 'resume=0'
+
 interface Created {
   readonly sessionId: string
   readonly upstream: RequestOptions
@@ -43,7 +46,7 @@ export class Lease {
     // Not cancelled with the caller: the server would still create the session, and its id would be lost.
     const patience = new Cancellation()
     const control: RequestControl = {}
-    const creating = createSession({ ...upstream, signal: patience }, control)
+    const creating = createSession({ ...upstream, signal: patience }, control, NEW_ONLY)
     try {
       const { session, isBehindOrchestrator } = await abortable(creating, signal)
       this.#created = { sessionId: session.id, upstream, isBehindOrchestrator, wasOpened: false }

@@ -26,18 +26,18 @@ interface RequestPlan {
   /** The session that the request is about. Without it, the request is about all sessions. */
   readonly one?: { readonly sessionId: string }
   readonly control?: RequestControl | undefined
-  /** A parameter to add to the query. */
-  readonly generation?: string | undefined
+  /** A parameter to add to the query, `name=value`. */
+  readonly parameter?: string | undefined
 }
 
 /** Resolves with an answer of 200. For a request about one session, also with the server's own 404. */
 export async function request(what: string, options: RequestOptions, plan: RequestPlan): Promise<SessionReply> {
-  const { method, one, control, generation } = plan
+  const { method, one, control, parameter } = plan
   const { headers, hasKey, redact, httpUrl } = await resolveEndpoint(options)
   // Without this check, a missing id would turn into a request about all sessions.
   if (one) assertSegment('sessionId', one.sessionId)
   const plain = httpUrl(one?.sessionId)
-  const url = generation === undefined ? plain : addQuery(plain, `generation=${encodeURIComponent(generation)}`)
+  const url = parameter === undefined ? plain : addQuery(plain, parameter)
   const action = `Cannot ${what} at ${withoutQuery(url)}`
   const { signal } = options
   let answer: SessionReply

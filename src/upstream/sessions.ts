@@ -70,14 +70,18 @@ export interface CreatedSession {
   readonly isBehindOrchestrator: boolean
 }
 
-/** Starts a shell. `control` is that of the POST. */
-export async function createSession(options: RequestOptions, control?: RequestControl): Promise<CreatedSession> {
+/** Starts a shell. `control` is that of the POST, and `parameter` is added to its query. */
+export async function createSession(
+  options: RequestOptions,
+  control?: RequestControl,
+  parameter?: string,
+): Promise<CreatedSession> {
   // A copy: the caller may change its object while the key is asked for.
   const asked = readUpstream(options)
   const sentAt = performance.now()
   try {
     // PROTOCOL 2.1
-    const answer = await request('create a terminal session', asked, { method: 'POST', control })
+    const answer = await request('create a terminal session', asked, { method: 'POST', control, parameter })
     return created(answer, parseSession(answer, answer.json))
   } catch (error) {
     const lost = isCut(error) && (await findLostSession(asked, sentAt).catch(() => undefined))
@@ -209,9 +213,11 @@ export async function deleteTerminalSession(options: TerminalSessionOptions): Pr
 /** Ends a session. With `generation`, a gateway keeps it if another client has attached since (PROTOCOL 8.6). */
 export async function deleteSession(
   options: SessionRequestOptions,
-  details: { readonly control?: RequestControl; readonly generation?: string | undefined } = {},
+  { control, generation }: { readonly control?: RequestControl; readonly generation?: string | undefined } = {},
 ): Promise<boolean> {
-  const answer = await request('delete the terminal session', options, { method: 'DELETE', one: options, ...details })
+  const parameter = generation === undefined ? undefined : `generation=${encodeURIComponent(generation)}`
+  const plan = { method: 'DELETE', one: options, control, parameter } as const
+  const answer = await request('delete the terminal session', options, plan)
   if (answer.status === 404) return false
   if (answer.json === undefined) throw unexpected(answer, 'the answer is no JSON')
   return true

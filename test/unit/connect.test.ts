@@ -29,6 +29,13 @@ describe.each(releases)('connectTerminal to %s', (release) => {
     expect(handshakes(upstream)[0]?.headers).not.toHaveProperty('sec-websocket-extensions')
   })
 
+  it('asks for a session of its own, which a session without a connection need not be', async () => {
+    const { upstream } = await open({ release })
+    await createTerminalSession(userOf(upstream))
+    const posts = upstream.requests.filter(({ method }) => method === 'POST')
+    expect(posts.map(({ query }) => query)).toEqual([{ resume: '0' }, {}])
+  })
+
   it('resolves at the first output, before `settle` ms have passed', async () => {
     const { terminal } = await open({ release, shell: promptOnly }, { settle: 60_000 })
     expect(await outputWith(terminal, '$ ')).toBe('$ ')
