@@ -1,4 +1,4 @@
-import { HEARTBEAT, LARGEST_SIZE, type TerminalSize } from '../upstream/protocol.ts'
+import { HEARTBEAT, isSize, type TerminalSize } from '../upstream/protocol.ts'
 
 /** A text frame for the upstream. */
 export interface Command {
@@ -21,7 +21,7 @@ export function readCommand(text: string): Command | 'dropped' | 'auth' {
   const { type, cols = 80, rows = 24 } = parseObject(text)
   if (type === 'auth') return 'auth'
   if (type === 'ping') return { text: HEARTBEAT }
-  if (type !== 'resize' || !isSize(cols) || !isSize(rows)) return 'dropped'
+  if (type !== 'resize' || !isSize(cols, 0) || !isSize(rows, 0)) return 'dropped'
   return { text: JSON.stringify({ type, cols, rows }), size: { cols, rows } }
 }
 
@@ -32,10 +32,6 @@ function parseObject(text: string): Record<string, unknown> {
   } catch {
     return {}
   }
-}
-
-function isSize(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= LARGEST_SIZE
 }
 
 /** What a client says of itself in its first message, as Open WebUI's front end does. */

@@ -61,8 +61,9 @@ export class SessionClient implements JoinedSession, InputTarget, SignOfLife, Vi
   }
 
   /** Tells a client that can resume sessions where its output begins (PROTOCOL 8.2). */
-  announce({ offset, replay }: Replay, keepFor: number, generation: string): void {
-    const text = JSON.stringify({ type: 'attached', offset, replay, keepFor, generation, paced: true })
+  announce({ offset, replay, missing, live }: Replay, keepFor: number, generation: string): void {
+    const known = { offset, replay, ...(missing > 0 && { missing }), live, keepFor, generation, paced: true }
+    const text = JSON.stringify({ type: 'attached', ...known })
     this.client.socket.send(Buffer.from(text), { binary: false }, () => {})
   }
 

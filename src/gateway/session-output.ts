@@ -25,6 +25,10 @@ export interface Replay {
   readonly data: Buffer
   /** Whether the data is all output from the offset that the client has asked for. Otherwise it is a tail. */
   readonly isExact: boolean
+  /** The bytes between the offset that the client has asked for and the first one that is kept. */
+  readonly missing: number
+  /** The offset from which the client answers queries (PROTOCOL 8.2): those of before get no answer any more. */
+  readonly live: number
   /** Whether full-screen programs have to draw their screen again, because the data is only a tail. */
   readonly needsRedraw: boolean
 }
@@ -103,20 +107,19 @@ export class SessionOutput implements Sink, DropObserver {
     this.#history.trim()
     const { start, end } = this.#history
     const from = offset ?? (this.#hadClient ? undefined : 0)
+    const live = this.#hadClient ? end : 0
     if (from !== undefined && from >= start && from <= end) {
-      return {
-        offset: from,
-        replay: Math.max(0, this.#shown - from),
-        data: this.#history.read(from),
-        isExact: true,
-        needsRedraw: false,
-      }
+      const replay = Math.max(0, this.#shown - from)
+      const data = this.#history.read(from)
+      return { offset: from, replay, data, isExact: true, missing: 0, live, needsRedraw: false }
     }
     const tail = buildTail(this.#history.read(start), this.#before)
     // A tail must not look like the exact output.
     const data = end - tail.length === offset ? Buffer.concat([CANCEL, tail]) : tail
     const first = end - data.length
-    return { offset: first, replay: Math.max(0, this.#shown - first), data, isExact: false, needsRedraw: true }
+    const replay = Math.max(0, this.#shown - first)
+    const missing = Math.max(0, start - Math.max(0, offset ?? start))
+    return { offset: first, replay, data, isExact: false, missing, live, needsRedraw: true }
   }
 
   /** Passes all further output on to a client. */

@@ -5,14 +5,14 @@
  * | --- | --- |
  * | `ERR_TERMINAL_INVALID_URL` | `base` is no http(s) or ws(s) URL |
  * | `ERR_TERMINAL_UNAUTHORIZED` | 401, close 4001, or a handshake answered 401 or 403 while the session is there |
- * | `ERR_TERMINAL_FORBIDDEN` | a request answered 403 or 409, or a close 4003 that denies access |
+ * | `ERR_TERMINAL_FORBIDDEN` | a request answered 403 or 409, a close 4003 that denies access, `write` with `watch` |
  * | `ERR_TERMINAL_MISSING_USER` | 422, 400 "X-User-Id is required", close 4002 |
  * | `ERR_TERMINAL_NOT_FOUND` | 404, close 4004, or a handshake answered 403 while the session is not there |
  * | `ERR_TERMINAL_IN_USE` | close 4009 |
  * | `ERR_TERMINAL_LIMIT` | the server's own 429 to a POST |
  * | `ERR_TERMINAL_UNAVAILABLE` | no connection, DNS, TLS, 5xx, any other 429, close 1012, 1013, 4003 "not reachable" |
  * | `ERR_TERMINAL_TIMEOUT` | `timeout` ran out |
- * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives, such as HTML, JSON without an id, or a redirect |
+ * | `ERR_TERMINAL_PROTOCOL` | an answer that no release gives, such as HTML or a redirect; no watchers, with `watch` |
  * | `ERR_TERMINAL_INPUT_STALLED` | on an old server, input was refused because no program reads it |
  * | `ERR_TERMINAL_CLOSED` | a terminal was used after it closed |
  * | `ERR_TERMINAL_RECONNECTING` | a terminal was used while its connection is being restored |

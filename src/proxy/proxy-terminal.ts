@@ -181,6 +181,7 @@ async function attach(
   const { socket, connection, input, counters } = client
   assertSignal(options.signal)
   const settings = readSettings({ ...options, signal })
+  if (settings.watch) throw wrongValue('watch', 'is for connectTerminal: a client of a proxy types')
   const { keepAlive, maxBuffered } = settings
   client.admit(keepAlive, maxBuffered)
   const stopWatching = watchSignal(options.signal, client)

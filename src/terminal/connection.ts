@@ -129,7 +129,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
 
   onMessage(data: Uint8Array, isBinary: boolean): void {
     // The answer to a heartbeat.
-    if (this.#isKept && !isBinary) return this.onPong()
+    if (this.#kept?.isKept && !isBinary) return this.onPong()
     this.#messages += 1
     this.#input.onOutput(data)
     this.#heartbeat.reset()
@@ -161,13 +161,13 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     // While a slow reader holds the server back, the last output may not have arrived.
     else if (this.isPaused()) return this.#exits.reset()
     // A network may drop the connection without a word. So a server that answers is asked soon after some traffic.
-    if (this.#isKept) this.#heartbeat.onSilence()
+    if (this.#kept?.isKept) this.#heartbeat.onSilence()
     else void this.#checkExit()
   }
 
   ping(): boolean {
     this.#socket.sendText(HEARTBEAT)
-    return this.#socket.ping() || this.#isKept
+    return this.#socket.ping() || this.#kept?.isKept === true
   }
 
   isPaused(): boolean {
@@ -178,14 +178,10 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     this.#startClosing('lost')
   }
 
-  get #isKept(): boolean {
-    return this.#kept?.isKept === true
-  }
-
   #closedError(): TerminalError {
     const action = `Cannot use the terminal at ${this.where}`
     // The socket may report that it cannot send before it reports its end.
-    if (!this.#isResumed && !(this.isOpen && this.#isKept))
+    if (!this.#isResumed && !(this.isOpen && this.#kept?.isKept))
       return terminalError('ERR_TERMINAL_CLOSED', action, 'it is closed')
     return terminalError('ERR_TERMINAL_RECONNECTING', action, 'the connection was cut off, and is being restored')
   }
@@ -193,7 +189,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
   #onTraffic(): void {
     this.#exits.reset()
     // A gateway asks its upstream itself.
-    if (!this.#isKept) this.#upkeep ??= new SilenceTimer([UPKEEP_INTERVAL_MS], this)
+    if (!this.#kept?.isKept) this.#upkeep ??= new SilenceTimer([UPKEEP_INTERVAL_MS], this)
   }
 
   async #checkExit(): Promise<void> {
@@ -216,7 +212,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     if (cause === 'local') this.#sink.discard()
     if (cause === 'lost') return this.#socket.drop()
     const close = (): void => this.#socket.close(cause === 'exited', code, reason)
-    const endsShell = this.lease.endsShell && !this.#isKept && this.#socket.isOpen()
+    const endsShell = this.lease.endsShell && !this.#kept?.isKept && this.#socket.isOpen()
     if (endsShell) this.#stopFarewell = endShell(this.#socket, close)
     else close()
   }
@@ -225,7 +221,7 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     const close = await this.#explainEnd(end)
     if (this.#isResumed) return close
     // On the word of the owner, or after the shell's end. Without a gateway, the connection's is one (PROTOCOL 6.6).
-    const isOver = !this.#isKept || close.cause === 'local' || close.cause === 'exited'
+    const isOver = !this.#kept?.isKept || close.cause === 'local' || close.cause === 'exited'
     await this.giveUp(isOver && !hasCode(close.error, 'ERR_TERMINAL_IN_USE'))
     return close
   }
@@ -242,7 +238,8 @@ export class UpstreamConnection implements HeartbeatOwner, InputOwner, SocketObs
     if (code === CLOSE_DROPPED) return { ...close, cause: 'lost', error }
     if (!isBareClose(code)) return { ...close, cause: 'remote', error }
     // PROTOCOL 6.2 and 6.5: some releases close with 1000 when the shell ends, orchestrators for any reason.
-    const session = await lookUpSession(this.#sessionOptions, BRIEFLY_MS, undefined).catch((thrown: unknown) => thrown)
+    const asked = this.#kept?.isWatching ? undefined : lookUpSession(this.#sessionOptions, BRIEFLY_MS, undefined)
+    const session = await asked?.catch((thrown: unknown) => thrown)
     if (session === undefined) return { ...close, cause: 'exited' }
     return { ...close, cause: 'remote', error: session instanceof TerminalError ? session : error }
   }

@@ -8,7 +8,6 @@ import type { Endpoint } from '../upstream/options.ts'
 import { asRecord, parseJson } from '../upstream/requests.ts'
 import { lookUpSession, type SessionRequestOptions } from '../upstream/sessions.ts'
 import { endShell } from './farewell.ts'
-import type { KeptSession } from './kept-session.ts'
 import type { Lease } from './lease.ts'
 import type { CreateSink, Sink } from './output.ts'
 import type { Settings } from './settings.ts'
@@ -28,8 +27,8 @@ export interface Attempt {
   readonly action: string
 }
 
-/** How a dial failed: how the socket ended, or that the session does not exist. */
-export type DialFailure = SocketEnd | 'session gone'
+/** How a dial failed: how the socket ended, or that the session does not exist, or the server has no watchers. */
+export type DialFailure = SocketEnd | 'session gone' | 'no watchers'
 
 /** A connection that the server has accepted, and the sink of its output. */
 export interface Dialled<S extends Sink> {
@@ -59,11 +58,13 @@ export async function dial<S extends Sink>(
   let stop: (() => void) | undefined
   const accept = (failure: DialFailure | undefined): void => {
     if (failure || !kept?.isAwaited) outcome.resolve(failure)
+    // Only a gateway lets a client look on. Any other server has attached it as one that types (PROTOCOL 8.20).
+    else if (!kept.isKnown) outcome.resolve('no watchers')
   }
   socket.observe({
     onOpen() {
       lease.noteOpened()
-      socket.sendText(withProgress(endpoint.message, kept))
+      socket.sendText(withProgress(endpoint.message, kept?.progress))
       if (resize !== undefined) socket.sendText(resize)
       stop = confirmSilence(socket, attempt, accept)
     },
@@ -87,11 +88,9 @@ export async function dial<S extends Sink>(
   }
 }
 
-/** Returns an auth frame that asks for the output from an offset on, and hands the generation back (PROTOCOL 8.1). */
-function withProgress(message: string, kept: KeptSession | undefined): string {
-  if (!kept?.isWanted) return message
-  const { offset, generation } = kept
-  return JSON.stringify({ ...asRecord(parseJson(message)), offset, generation })
+/** Adds to an auth frame what it says of a session that is kept. */
+function withProgress(message: string, progress: object | undefined): string {
+  return progress ? JSON.stringify({ ...asRecord(parseJson(message)), ...progress }) : message
 }
 
 /**
@@ -103,17 +102,18 @@ function confirmSilence(
   { settings, sessionOptions }: Attempt,
   resolve: (failure: 'session gone' | undefined) => void,
 ): () => void {
-  const { settle } = settings
+  const { settle, watch, timeout } = settings
   const start = performance.now()
   // Absent until the heartbeat: most servers have sent output by then, and nothing has to be stopped.
   let cancellation: Cancellation | undefined
 
   async function confirm(signal: AbortSignalLike): Promise<'session gone' | undefined> {
     socket.sendText(HEARTBEAT)
-    const look = lookUpSession(sessionOptions, Math.max(settle, SHORTEST_LOOK_UP_MS), signal)
+    // Whoever looks on may not own the session. But a gateway that still asks who it is answers no request sooner.
+    const look = lookUpSession(sessionOptions, watch ? timeout : Math.max(settle, SHORTEST_LOOK_UP_MS), signal)
     // A failed look-up says nothing about the session.
-    if ((await look.catch(() => 'unknown')) === undefined) return 'session gone'
-    await delay(Math.max(0, start + settle - performance.now()), signal)
+    if ((await look.catch(() => 'unknown')) === undefined && !watch) return 'session gone'
+    await delay(watch ? settle : Math.max(0, start + settle - performance.now()), signal)
     return undefined
   }
 

@@ -38,6 +38,17 @@ interface Reader {
  */
 export const MESSAGE_OVERHEAD_BYTES = 512
 
+/**
+ * Marks a chunk that has queries to which no answer is expected any more. Registered, because `terminal-upstream/xterm`
+ * is a bundle of its own, which looks for it.
+ */
+const REPLAY = Symbol.for('terminal-upstream:replay')
+
+/** Marks a chunk, but not for those who print it. */
+function asReplay(chunk: Uint8Array): Uint8Array {
+  return Object.defineProperty(chunk, REPLAY, { value: true })
+}
+
 function costOf(chunk: Uint8Array): number {
   return chunk.length + MESSAGE_OVERHEAD_BYTES
 }
@@ -82,11 +93,15 @@ export class Output implements Sink {
     if (!this.#session.accepts(data, isBinary) || this.#discarding || data.length === 0) return
     // A plain Uint8Array: a Buffer has methods of another meaning.
     const chunk = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    if (this.#session.isReplay) asReplay(chunk)
     if (chunk.length < chunk.buffer.byteLength && !this.#beforeSlices) {
       this.#beforeSlices = this.#tail
       globalWith('setImmediate').setImmediate(() => {
         // Each slice that still waits would keep everything in memory that ws has read with it.
-        for (let entry = this.#beforeSlices?.next; entry; entry = entry.next) entry.chunk = entry.chunk.slice()
+        for (let entry = this.#beforeSlices?.next; entry; entry = entry.next) {
+          const copy = entry.chunk.slice()
+          entry.chunk = REPLAY in entry.chunk ? asReplay(copy) : copy
+        }
         this.#beforeSlices = undefined
       })
     }

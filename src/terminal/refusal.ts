@@ -36,7 +36,9 @@ const LOOK_UP_TIMEOUT_MS = 2_000
 /** Finds out why an attempt failed. Asks for the session where the failure does not say why (PROTOCOL 6.4). */
 export async function explainRefusal(failure: DialFailure, attempt: Attempt): Promise<Refusal> {
   if (failure === 'session gone') return sessionGone(attempt)
-  if (saysWhy(failure, attempt)) {
+  if (failure === 'no watchers') return { error: noWatchers(attempt) }
+  // Whoever looks on may not own the session, and then a look-up says that there is none.
+  if (attempt.settings.watch || saysWhy(failure, attempt)) {
     const isElsewhere = failure.status === 404 && attempt.lease.origin !== 'named'
     return { error: errorFor(failure, attempt), remedy: isElsewhere && 'another replica' }
   }
@@ -68,6 +70,11 @@ export async function explainRefusal(failure: DialFailure, attempt: Attempt): Pr
     if (problem instanceof TerminalError) return { error: problem, remedy }
     return { error: errorFor(failure, attempt, ', and no answer about the session'), remedy }
   }
+}
+
+function noWatchers({ action }: Attempt): TerminalError {
+  const advice = 'Only a gateway of terminal-upstream lets a client look on: leave `watch` out.'
+  return terminalError('ERR_TERMINAL_PROTOCOL', action, 'the server does not know about `watch`', { advice })
 }
 
 function elsewhere({ action }: Attempt, { status, reason }: SocketEnd): TerminalError {

@@ -93,6 +93,17 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
    */
   maxBuffered?: number | undefined
   /**
+   * Only looks on: gets the output and the size of the window of a session of a gateway of this package, which has to
+   * allow it, and never types. The session is somebody else's, or has another client: it is not taken over, not kept
+   * alive and not deleted, so a `sessionId` is required, and `createIfGone` and `deleteOnClose` cannot be `true`.
+   * `size` has no effect.
+   *
+   * No other server has watchers. It attaches this client as any other, which may take the session from the one that
+   * has it, or end its shell. Connecting then rejects, and leaves without deleting anything.
+   * @defaultValue `false`
+   */
+  watch?: boolean | undefined
+  /**
    * The WebSocket class to dial with. A class that cannot send headers, such as that of browsers, cannot attach to Open
    * Terminal from 0.12.4 on, which reads the user from a header.
    * @defaultValue `ws` in Node, Bun and Deno, elsewhere the global class
@@ -123,7 +134,8 @@ export interface Settings {
   /** The URL of the session or sessions, for messages. */
   readonly where: string
   readonly Socket: SocketConstructor
-  /** The text frame that sets the size, if there is a `size`. */
+  readonly watch: boolean
+  /** The text frame that sets the size, if there is a `size` to set. */
   readonly resize: string | undefined
   readonly tokenInUrl: 'always' | 'never' | 'fallback'
   readonly timeout: number
@@ -159,6 +171,7 @@ export function readSettings(options: ConnectOptions): Settings {
     settle = 1_000,
     keepAlive = KEEP_ALIVE_MS,
     maxBuffered = MAX_BUFFERED_BYTES,
+    watch = false,
     WebSocket: Socket = WebSocket,
     signal,
     ...rest
@@ -172,6 +185,11 @@ export function readSettings(options: ConnectOptions): Settings {
   if (typeof deleteOnClose !== 'boolean') throw wrongType('deleteOnClose', 'a boolean', deleteOnClose)
   // A page that has kept no id may have `''`.
   const sessionId = (createIfGone && named === '' ? undefined : named) ?? undefined
+  if (typeof watch !== 'boolean') throw wrongType('watch', 'a boolean', watch)
+  if (watch && sessionId === undefined) throw wrongValue('sessionId', 'must name the session to `watch`')
+  // Whoever looks on does not own the session.
+  const owns = createIfGone ? 'createIfGone' : deleteOnClose && 'deleteOnClose'
+  if (watch && owns) throw wrongValue(owns, 'must not be `true` with `watch`')
   const retry = retrying === false ? { attempts: 1, delay: 0 } : readRetry(retrying)
   const reconnect = resuming === false ? undefined : readReconnect(resuming)
   assertWhole('settle', settle, 0, LONGEST_TIMER_MS)
@@ -179,6 +197,7 @@ export function readSettings(options: ConnectOptions): Settings {
   assertWhole('maxBuffered', maxBuffered, 1, Number.MAX_SAFE_INTEGER)
   if (typeof Socket !== 'function' || !Socket.prototype) throw wrongType('WebSocket', 'a class', Socket)
   if (size !== undefined) assertObject('size', size)
+  const resize = size && encodeResize(size.cols, size.rows)
   const upstream = readUpstream({ ...rest, authType })
   if (!sendsHeaders(Socket)) {
     const problem = 'cannot be sent by this WebSocket: connect from a server'
@@ -194,7 +213,8 @@ export function readSettings(options: ConnectOptions): Settings {
     signal,
     where: withoutQuery(buildUpstreamHttpUrl(upstream.base, { ...upstream, sessionId })),
     Socket,
-    resize: size && encodeResize(size.cols, size.rows),
+    watch,
+    resize: watch ? undefined : resize,
     tokenInUrl,
     timeout,
     retry,

@@ -4,10 +4,11 @@ import { Cancellation } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
 import { hasCode, TerminalError } from '../lib/errors.ts'
 import { CLOSE_NORMAL } from '../upstream/close-codes.ts'
-import { encodeResize } from '../upstream/protocol.ts'
+import { terminalError } from '../upstream/failures.ts'
+import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
 import { attachTerminal } from './attach.ts'
 import type { UpstreamConnection } from './connection.ts'
-import { KeptSession } from './kept-session.ts'
+import { KeptSession, type KeptSessionOwner } from './kept-session.ts'
 import { Output } from './output.ts'
 import { Resuming, TRY_TIMEOUT_MS } from './resuming.ts'
 import type { Settings } from './settings.ts'
@@ -16,7 +17,9 @@ import type { TerminalClose, TerminalConnection, TerminalStatus } from './types.
 /** A terminal, over one connection after another. */
 export class ResumableTerminal {
   readonly #closed = new Deferred<TerminalClose>()
-  readonly #listeners = new Set<(status: TerminalStatus) => void>()
+  readonly #listeners = new Set<Listener<TerminalStatus>>()
+  readonly #gapListeners = new Set<Listener<number>>()
+  readonly #sizeListeners = new Set<Listener<TerminalSize>>()
   // Stops the tries to resume when the caller closes the terminal.
   readonly #closing = new Cancellation()
   readonly #kept: KeptSession
@@ -28,15 +31,20 @@ export class ResumableTerminal {
   #resuming: Resuming | undefined
   // The most bytes of output that were known at a cut.
   #known = 0
+  // The last size of the window of a session that is watched. Absent before the first.
+  #size: TerminalSize | undefined
   // Whether the caller has left with `detach`, and not with `close`.
   #isDetached = false
   // The latest connection. Set by `open`.
   #connection!: UpstreamConnection
 
   private constructor(settings: Settings) {
-    this.#kept = new KeptSession(settings.reconnect !== undefined, (isResumed) => {
-      this.#setStatus(isResumed ? 'reconnecting' : 'closed')
-    })
+    const owner: KeptSessionOwner = {
+      onEnd: (isResumed) => this.#setStatus(isResumed ? 'reconnecting' : 'closed'),
+      onGap: (bytes) => tell(this.#gapListeners, bytes),
+      onSize: (size) => tell(this.#sizeListeners, (this.#size = size)),
+    }
+    this.#kept = new KeptSession(settings.reconnect !== undefined, owner, settings.watch)
     this.#settings = { ...settings, kept: this.#kept }
     this.#output = new Output(settings.maxBuffered, this.#kept)
   }
@@ -47,6 +55,7 @@ export class ResumableTerminal {
     await terminal.#attach(terminal.#settings)
     void terminal.#run()
     const output = terminal.#output
+    const { watch } = settings
     const { sessionId, chatId } = terminal.#connection
     const close = (isDetached = false): Promise<TerminalClose> => {
       // The first call decides.
@@ -62,13 +71,18 @@ export class ResumableTerminal {
       get status() {
         return terminal.#status
       },
-      onStatus(listener) {
-        if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
-        terminal.#listeners.add(listener)
-        return () => terminal.#listeners.delete(listener)
+      onStatus: (listener) => listen(terminal.#listeners, listener),
+      onGap: (listener) => listen(terminal.#gapListeners, listener),
+      onResize(listener) {
+        const stop = listen(terminal.#sizeListeners, listener)
+        // Later, so that the caller first gets the function that removes the listener.
+        queueMicrotask(() => {
+          if (terminal.#size && terminal.#sizeListeners.has(listener)) listener(terminal.#size)
+        })
+        return stop
       },
       write(data) {
-        const written = withCallSite(() => terminal.#connection.write(data))
+        const written = withCallSite(() => (watch ? terminal.#refuse() : terminal.#connection.write(data)))
         // A caller that does not await a keystroke must not crash the process.
         written.catch(() => {})
         return written
@@ -76,6 +90,8 @@ export class ResumableTerminal {
       resize(cols, rows) {
         const resize = encodeResize(cols, rows)
         // A window may change its size at any time. The server is told when the session is resumed.
+        // Whoever types sets the size.
+        if (watch && terminal.#status !== 'closed') return
         if (terminal.#status !== 'reconnecting') terminal.#connection.resize(resize)
         terminal.#settings = { ...terminal.#settings, resize }
       },
@@ -87,6 +103,13 @@ export class ResumableTerminal {
         await close()
       },
     }
+  }
+
+  /** Rejects what a client that only looks on has typed. */
+  async #refuse(): Promise<never> {
+    const action = `Cannot type into the terminal at ${this.#connection.where}`
+    const advice = 'Connect without `watch` to type.'
+    throw terminalError('ERR_TERMINAL_FORBIDDEN', action, 'it only looks on', { advice })
   }
 
   async #attach(settings: Settings): Promise<void> {
@@ -157,5 +180,27 @@ export class ResumableTerminal {
     this.#status = status
     // Later, so that a listener that throws disturbs nothing but itself.
     for (const listener of this.#listeners) queueMicrotask(() => listener(status))
+  }
+}
+
+type Listener<T> = (value: T) => void
+
+/** Adds a listener. Returns a function that removes it. */
+function listen<T>(listeners: Set<Listener<T>>, listener: Listener<T>): () => void {
+  if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+/** Calls each listener at once. An error of one becomes an uncaught exception, and disturbs nothing but itself. */
+function tell<T>(listeners: Set<Listener<T>>, value: T): void {
+  for (const listener of listeners) {
+    try {
+      listener(value)
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error
+      })
+    }
   }
 }

@@ -1,4 +1,5 @@
 import type { TerminalError } from '../lib/errors.ts'
+import type { TerminalSize } from '../upstream/protocol.ts'
 
 /** How often, and after which pauses, connecting is tried again. */
 export interface RetryOptions {
@@ -60,8 +61,8 @@ export interface TerminalClose {
  *
  * Most servers end the shell with the connection. A gateway of this package keeps it: then the terminal is
  * `reconnecting` when its connection drops, and goes on where it stopped. The gateway keeps a limited number of bytes.
- * If it has not kept all that is missing, the output goes on with a sequence that resets the screen, and with what it
- * has kept.
+ * If it has not kept all that is missing, `onGap` tells, and the output goes on with a sequence that resets the screen,
+ * and with what it has kept.
  *
  * @example
  * ```ts
@@ -103,6 +104,46 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    */
   onStatus(listener: (status: TerminalStatus) => void): () => void
   /**
+   * Calls `listener` with the number of bytes of output that are missing: the connection was cut, or this client was
+   * too slow to look on, and the gateway has not kept all of it. It is called before any reader gets the output that
+   * follows, which resets the screen first. What a reader has still to read then is from before. It is not called for
+   * what was printed before `connectTerminal` attached. Use it to tell people that there is more than they see, or to
+   * mark the place in a record.
+   *
+   * Returns a function that removes the listener. An error that a listener throws becomes an uncaught exception.
+   *
+   * @example
+   * ```ts
+   * import type { TerminalConnection } from 'terminal-upstream'
+   *
+   * export function tellOfGaps(terminal: TerminalConnection): () => void {
+   *   return terminal.onGap((bytes) => console.warn(`${bytes} bytes of output are missing`))
+   * }
+   * ```
+   *
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `listener` is no function.
+   */
+  onGap(listener: (bytes: number) => void): () => void
+  /**
+   * Calls `listener` with the size of the window of a session that is watched (see `watch`), each time that the client
+   * that types has changed it, and soon with the last one. A terminal that is not watched has the size that you give
+   * it, and never calls.
+   *
+   * Returns a function that removes the listener. An error that a listener throws becomes an uncaught exception.
+   *
+   * @example
+   * ```ts
+   * import type { TerminalConnection } from 'terminal-upstream'
+   *
+   * export function showSize(terminal: TerminalConnection): () => void {
+   *   return terminal.onResize(({ cols, rows }) => console.log(`${cols} × ${rows}`))
+   * }
+   * ```
+   *
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE when `listener` is no function.
+   */
+  onResize(listener: (size: TerminalSize) => void): () => void
+  /**
    * Types into the terminal: strings as UTF-8, bytes unchanged.
    *
    * Resolves when the socket has taken all bytes; the program may read them later. At most 4096 bytes leave in 4 ms.
@@ -123,12 +164,13 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed, or closes before the socket has taken all.
    * @throws {TerminalError} ERR_TERMINAL_RECONNECTING when the connection is cut off, or drops before the socket has
    * taken all. The input is not kept for later: by then, the user may see another program.
+   * @throws {TerminalError} ERR_TERMINAL_FORBIDDEN when the terminal only looks on (`watch`).
    * @throws {TypeError} ERR_INVALID_ARG_TYPE when `data` is neither a string nor bytes.
    */
   write(data: string | Uint8Array): Promise<void>
   /**
    * Sets the size of the window, in character cells. Call it whenever the size changes, also while `status` is
-   * `reconnecting`.
+   * `reconnecting`. Does nothing with `watch`.
    *
    * @throws {RangeError} ERR_OUT_OF_RANGE when `cols` or `rows` is no whole number from 1 to 65535.
    * @throws {TerminalError} ERR_TERMINAL_CLOSED when the terminal is closed.
@@ -147,9 +189,9 @@ export interface TerminalConnection extends AsyncIterable<Uint8Array>, AsyncDisp
    */
   onData(listener: (chunk: Uint8Array) => void): () => void
   /**
-   * Closes the terminal, and deletes the session unless `deleteOnClose` is `false`. Resolves after that, with the value
-   * of `closed`. Waits at most 3 s for the server to delete the session. A DELETE that was refused is tried again in
-   * the background, for up to a minute; that does not keep the process alive.
+   * Closes the terminal, and deletes the session unless `deleteOnClose` is `false`, as it is with `watch`. Resolves
+   * after that, with the value of `closed`. Waits at most 3 s for the server to delete the session. A DELETE that was
+   * refused is tried again in the background, for up to a minute; that does not keep the process alive.
    *
    * Does not wait for input: await `write` first if all of it has to arrive. The first of `close()` and `detach()`
    * decides; each later call only resolves with the value of `closed`.

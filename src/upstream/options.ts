@@ -81,6 +81,7 @@ export const CONNECT_OPTIONS: readonly string[] = [
   'settle',
   'keepAlive',
   'maxBuffered',
+  'watch',
   'WebSocket',
 ]
 

@@ -43,6 +43,11 @@ export const LARGEST_MESSAGE_BYTES = 16_777_216
 /** The most columns, and the most rows, that a PTY can have. */
 export const LARGEST_SIZE = 65_535
 
+/** Whether a value can be a number of columns or rows. */
+export function isSize(value: unknown, least: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= LARGEST_SIZE
+}
+
 /**
  * Returns the text frame that sets the window size. Throws a `RangeError` for numbers that would kill the shell
  * (PROTOCOL 5.2).

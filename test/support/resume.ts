@@ -13,7 +13,7 @@ export async function resume(
   id: string,
   offset: number | null,
   more: object = {},
-): Promise<ProxyClient & { attached: { offset: number; replay: number; generation: string } }> {
+): Promise<ProxyClient & { attached: { offset: number; replay: number; missing?: number; generation: string } }> {
   const client = await attachAs(gateway, id, { ...AUTH, offset, ...more })
   await until(() => client.messages.length > 0)
   const [first] = client.messages

@@ -85,6 +85,7 @@ describe('an option that does not exist', () => {
       settle: 50,
       keepAlive: 1_000,
       maxBuffered: 1_000,
+      watch: false,
       WebSocket,
     }
     afterwards(await connectTerminal(options))

@@ -25,6 +25,7 @@ describe('a client that names an offset', () => {
       type: 'attached',
       offset: 0,
       replay: 0,
+      live: 0,
       keepFor: 60_000,
       generation: expect.stringMatching(/./),
       paced: true,
@@ -37,7 +38,8 @@ describe('a client that names an offset', () => {
     const { gateway, id, print } = await parked('one \x1b[6n two ')
     await print('three \x1b[6n')
     const client = await resume(gateway, id, 4)
-    expect(client.attached).toMatchObject({ offset: 4, replay: 9 })
+    // The first query was meant for the client before, and nobody answers the second.
+    expect(client.attached).toMatchObject({ offset: 4, replay: 9, live: 23 })
     await print(' four')
     await client.printed('four')
     expect(output(client)).toBe('\x1b[6n two three \x1b[6n four')
@@ -64,9 +66,24 @@ describe('a client that names an offset', () => {
     const client = await resume(gateway, id, 100)
     const tail = `\x18\x1bc\x1b[?2004h${'line\n'.repeat(10)}`
     expect(client.attached).toMatchObject({ offset: 508 - tail.length, replay: tail.length })
-    await print('live')
-    await client.printed('live')
-    expect(client.messages.slice(1).map(({ data }) => data.toString())).toEqual([tail, 'live'])
+    await print('next')
+    await client.printed('next')
+    expect(client.messages.slice(1).map(({ data }) => data.toString())).toEqual([tail, 'next'])
+  })
+
+  it.each<[offset: number | null, missing: number | undefined]>([
+    [448, undefined],
+    [447, 1],
+    [100, 348],
+    [0, 448],
+    [-1, 448],
+    [501, undefined],
+    [null, undefined],
+  ])('of %s of 500, of which 52 are kept, is told that %s are missing', async (offset, missing) => {
+    const { gateway, id } = await parked('line\n'.repeat(100), { replayBytes: 52 })
+    const client = await resume(gateway, id, offset)
+    expect(client.attached).toMatchObject({ live: 500 })
+    expect(client.attached.missing).toBe(missing)
   })
 
   it('never gets a tail that looks exact', async () => {

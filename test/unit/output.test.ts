@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { KeptSession } from '../../src/terminal/kept-session.ts'
 import { Output } from '../../src/terminal/output.ts'
@@ -11,7 +12,7 @@ interface Controlled {
 /** Returns an output and records how it controls its source. */
 function controlled(maxBuffered: number): Controlled {
   const calls: string[] = []
-  const output = new Output(maxBuffered, new KeptSession(false, () => {}))
+  const output = new Output(maxBuffered, new KeptSession(false, { onEnd() {}, onGap() {}, onSize() {} }))
   output.connectTo({ pause: () => calls.push('pause'), resume: () => calls.push('resume') })
   return { output, calls }
 }
@@ -66,5 +67,20 @@ describe('Output', () => {
     const { value: late } = (await readers[0]?.next()) ?? {}
     expect(late).toEqual(new Uint8Array(10).fill(7))
     expect(late?.buffer.byteLength).toBe(10)
+  })
+
+  it('marks the chunks that begin before `live`, also when they are copied, and shows the mark to nobody', async () => {
+    const { output } = controlled(10_000)
+    output.push(Buffer.from('{"type":"attached","offset":10,"live":14,"keepFor":1}'), false)
+    // Parts of a larger buffer, as ws has them.
+    for (const part of ['abc', 'def', 'ghi']) output.push(Buffer.from(`x${part}`).subarray(1), true)
+    await nextTurn()
+    await nextTurn()
+    const chunks: Uint8Array[] = []
+    output.onData((chunk) => chunks.push(chunk))
+    await nextTurn()
+    expect(chunks.map((chunk) => Symbol.for('terminal-upstream:replay') in chunk)).toEqual([true, true, false])
+    expect(chunks.map(({ buffer }) => buffer.byteLength)).toEqual([3, 3, 3])
+    expect(chunks[0]).toEqual(new Uint8Array([97, 98, 99]))
   })
 })

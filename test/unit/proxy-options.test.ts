@@ -37,6 +37,7 @@ describe('proxyTerminal', () => {
     [{ authorize, ...nobody }, '`base` cannot be given together with `authorize`'],
     [{ authorize, sessionId: 's1' }, '`sessionId` cannot be given together with `authorize`'],
     [{ authorize, signal: new AbortController().signal }, '`signal` cannot be given together with `authorize`'],
+    [{ ...nobody, sessionId: 's1', watch: true }, '`watch` is for connectTerminal: a client of a proxy types'],
     [{ ...nobody, authTimeout: 1 }, '`authTimeout` can only be given together with `authorize`'],
     [{ authorize, maxBuffered: 0 }, '`maxBuffered` must be a whole number from 1 to 9007199254740991, got 0'],
     [{ authorize, retry: 5 }, '`retry` must be an object, got number'],

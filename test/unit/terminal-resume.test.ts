@@ -1,5 +1,6 @@
+import type { Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { connectTerminal } from '../../src/index.ts'
+import { connectTerminal, type TerminalConnection } from '../../src/index.ts'
 import { browserSocket } from '../support/browser-socket.ts'
 import { relayTo, type Cut } from '../support/cuttable-relay.ts'
 import { cut, openOnServer, openResumable } from '../support/resumable.ts'
@@ -150,6 +151,9 @@ describe('a terminal behind a gateway whose connection drops', () => {
 
   it('goes on with a tail if the gateway has not kept all output', async () => {
     const opened = await openResumable({}, { replayBytes: 100 })
+    const gaps: unknown[] = []
+    opened.terminal.onGap((bytes) => gaps.push(bytes, opened.text().length))
+    const before = opened.text().length
     const stop = opened.relay.refuse()
     await cut(opened)
     await opened.print('a line\n'.repeat(1_000))
@@ -158,6 +162,59 @@ describe('a terminal behind a gateway whose connection drops', () => {
     await opened.print('live')
     await until(() => opened.text().endsWith('live'))
     expect(opened.text().endsWith(`\x18\x1bc${'a line\n'.repeat(14)}live`)).toBe(true)
+    // 100 of 7 000 bytes are kept.
+    expect(gaps).toEqual([6_900, before])
+  })
+})
+
+describe('a gap in the output', () => {
+  /** Returns what a terminal does whose connection is cut once: it is then told of a gap and sent a tail at once. */
+  async function eventsWith(
+    missing: unknown,
+    listen: (terminal: TerminalConnection, events: unknown[]) => void,
+  ): Promise<unknown[]> {
+    const events: unknown[] = []
+    let cutOff = (): void => {}
+    const terminal = await openOnServer((ws, _auth, count) => {
+      const frame = { type: 'attached', offset: count === 1 ? 0 : 90, replay: 0, missing, keepFor: 1_000 }
+      const tcp = Reflect.get(ws, '_socket') as Socket
+      // In one packet: the client gets both messages in one turn of its event loop.
+      tcp.cork()
+      ws.send(JSON.stringify(frame))
+      ws.send(Buffer.from(count === 1 ? 'before' : 'tail'))
+      tcp.uncork()
+      cutOff = () => ws.close(1001)
+    })
+    listen(terminal, events)
+    const output = outputWith(terminal, 'tail')
+    cutOff()
+    await output
+    return events
+  }
+
+  const text = (chunk: Uint8Array): string => Buffer.from(chunk).toString()
+
+  it('is told before any reader gets what follows, once, and to all that listen', async () => {
+    const thrown: unknown[] = []
+    const record = (error: unknown): void => void thrown.push(error)
+    process.on('uncaughtException', record)
+    afterwards({ close: () => process.off('uncaughtException', record) })
+    const events = await eventsWith(7, (terminal, seen) => {
+      terminal.onData((chunk) => seen.push(text(chunk)))
+      terminal.onGap((bytes) => {
+        throw new Error(`${bytes}`)
+      })
+      terminal.onGap((bytes) => seen.push(bytes))
+      terminal.onGap(() => seen.push('removed'))()
+      expect(() => terminal.onGap('x' as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+    })
+    expect(events).toEqual(['before', 7, 'tail'])
+    expect(thrown).toMatchObject([{ message: '7' }])
+  })
+
+  it.each([0, -7, 1.5, '7', null, undefined])('of %s bytes is none', async (missing) => {
+    const events = await eventsWith(missing, (terminal, seen) => terminal.onGap((bytes) => seen.push(bytes)))
+    expect(events).toEqual([])
   })
 })
 
@@ -173,6 +230,14 @@ describe('a server that is no gateway', () => {
   })
 
   const FRAMES = ['{"type":"attached"}', '{"type":"attached","offset":"1"}', '{"type":"other","offset":1}', 'text']
+
+  it('has its text in its output, but not one that keeps no shell and answers heartbeats', async () => {
+    const terminal = await openOnServer((ws) => {
+      for (const frame of ['{"type":"attached","offset":0,"keepFor":0}', '{"type":"pong"}']) ws.send(frame)
+      ws.send(Buffer.from('out'))
+    })
+    expect(await outputWith(terminal, 'out')).toBe('out')
+  })
 
   it.each(FRAMES)('whose first text frame is %s has it in its output, as before', async (text) => {
     const terminal = await openOnServer((ws) => ws.send(text))
