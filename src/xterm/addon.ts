@@ -1,5 +1,6 @@
 import { assertKnown, assertObject, assertText, wrongType } from '../lib/arguments.ts'
 import type { TerminalConnection } from '../terminal/types.ts'
+import { CursorShower, ESCAPE, mendReset } from './cursor.ts'
 
 /** The part of xterm.js's `Terminal` that the addon uses. `@xterm/xterm` 5 and 6 have it. */
 export interface XtermLike {
@@ -17,6 +18,10 @@ export interface XtermLike {
   onBinary(listener: (bytes: string) => void): { dispose(): void }
   /** Adds a listener for new sizes of the window. */
   onResize(listener: (size: { cols: number; rows: number }) => void): { dispose(): void }
+  /** Gives the window the size of a session that is watched. Without it, the window keeps its own. */
+  resize?(cols: number, rows: number): void
+  /** Clears the screen. The addon puts another in its place, which also shows the cursor, until it is disposed of. */
+  reset?(): void
 }
 
 /** The part of an `HTMLElement` that the addon uses. So programs compile that do not have the DOM's types. */
@@ -46,6 +51,13 @@ const HIGH_WATER = 128 * 1024
 const LOW_WATER = 32 * 1024
 
 const LARGEST_SIZE = 65_535
+// Limits of a window that somebody else sets the size of: xterm.js takes 12 bytes for each cell, and those it keeps of
+// the past.
+const MOST_COLS = 1_000
+const MOST_ROWS = 500
+
+// Marks a chunk of output whose queries must not be answered. The terminal sets it: the bundle of that is another one.
+const REPLAY = Symbol.for('terminal-upstream:replay')
 
 // A style sheet can change both for this class.
 const NOTE_CLASS = 'terminal-upstream-reconnecting'
@@ -58,6 +70,11 @@ const NOTE_STYLE = 'position:absolute;top:8px;right:20px;z-index:10;padding:2px 
  * the window. It replaces `@xterm/addon-attach`, which sends keystrokes as text: these servers drop text, and a single
  * digit sent as text ends the shell. While the terminal is `reconnecting`, it says so in a corner. It does not close
  * the terminal, and shows no message when the terminal ends: see `terminal.closed`.
+ *
+ * With a terminal that only looks on (`watch`), it sends nothing, and gives the window the size of the session, up to
+ * 1 000 × 500. What a program asked the terminal before the page attached, xterm.js does not answer any more: by then,
+ * it would be typed into another program. A cursor that was hidden is shown again by a reset of the terminal, by the
+ * program or by `xterm.reset()`, as by other terminals.
  *
  * @example
  * ```ts
@@ -103,19 +120,31 @@ export class UpstreamAddon {
     const showStatus = (): void => note.show(terminal.status === 'reconnecting')
     const removeListener = terminal.onStatus(showStatus)
     showStatus()
+    // Without it in a terminal that was not made by this version.
+    const known: Partial<TerminalConnection> = terminal
+    const removeSizes = known.onResize?.(({ cols, rows }) => {
+      xterm.resize?.(Math.min(cols, MOST_COLS), Math.min(rows, MOST_ROWS))
+    })
+    const restoreReset = mendReset(xterm)
+    const shown = { isReplay: false }
     const listeners = [
-      xterm.onData((text) => void terminal.write(text)),
+      xterm.onData((text) => {
+        // An answer. What people type begins with an escape only for some keys, and waits while output is parsed.
+        if (!shown.isReplay || text.charCodeAt(0) !== ESCAPE) void terminal.write(text)
+      }),
       xterm.onBinary((bytes) => void terminal.write(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))),
       xterm.onResize(resize),
     ]
     this.#detachers.push(() => {
       void output.return?.()
       removeListener()
+      removeSizes?.()
+      restoreReset()
       note.show(false)
       for (const listener of listeners) listener.dispose()
     })
     resize(xterm)
-    void show(output, xterm)
+    void show(output, xterm, shown)
   }
 
   /**
@@ -165,8 +194,12 @@ class Note {
   }
 }
 
-/** Shows all output until its end. Stops reading while xterm.js has too many bytes left to show. */
-async function show(output: AsyncIterator<Uint8Array>, xterm: XtermLike): Promise<void> {
+/**
+ * Shows all output until its end. Stops reading while xterm.js has too many bytes left to show. `shown` tells whether
+ * what is being parsed is a replay.
+ */
+async function show(output: AsyncIterator<Uint8Array>, xterm: XtermLike, shown: { isReplay: boolean }): Promise<void> {
+  const cursor = new CursorShower()
   // Bytes that xterm.js has received and not shown yet.
   let waiting = 0
   // Continues the loop below while it waits for xterm.js.
@@ -174,7 +207,10 @@ async function show(output: AsyncIterator<Uint8Array>, xterm: XtermLike): Promis
   for (let next; !(next = await output.next()).done;) {
     const { length } = next.value
     waiting += length
-    xterm.write(next.value, () => {
+    // What this callback says holds for the next chunk, which xterm.js parses in one go.
+    if (REPLAY in next.value) xterm.write(new Uint8Array(), () => (shown.isReplay = true))
+    xterm.write(cursor.add(next.value), () => {
+      shown.isReplay = false
       waiting -= length
       if (waiting <= LOW_WATER) drained?.()
     })

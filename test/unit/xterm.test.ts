@@ -1,78 +1,8 @@
-import xtermHeadless from '@xterm/headless'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import type { TerminalConnection, TerminalStatus } from '../../src/index.ts'
-import { UpstreamAddon, type UpstreamAddonOptions, type XtermLike } from '../../src/xterm.ts'
+import { describe, expect, it } from 'vitest'
+import { UpstreamAddon, type UpstreamAddonOptions } from '../../src/xterm.ts'
 import { inputFrames, open, sha256, type Opened } from '../support/terminal.ts'
 import { until } from '../support/upstream.ts'
-
-const { Terminal } = xtermHeadless
-type Xterm = InstanceType<typeof Terminal>
-
-/** Opens a terminal on an upstream, and connects it to an xterm.js without a window. */
-async function connected(): Promise<Opened & { xterm: Xterm }> {
-  const opened = await open()
-  const xterm = new Terminal({ allowProposedApi: true })
-  onTestFinished(() => xterm.dispose())
-  xterm.loadAddon(new UpstreamAddon(opened.terminal))
-  return { ...opened, xterm }
-}
-
-function firstLine(xterm: Xterm): string | undefined {
-  return xterm.buffer.active.getLine(0)?.translateToString(true)
-}
-
-function textOf(frames: Uint8Array[]): string {
-  return Buffer.concat(frames).toString()
-}
-
-type Listener<T> = (value: T) => void
-
-/** An xterm.js that the test controls. It shows output only when the test calls the callbacks. */
-class ManualXterm implements XtermLike {
-  readonly shown: Uint8Array[] = []
-  readonly callbacks: Array<() => void> = []
-  readonly listeners = new Set<Listener<never>>()
-  cols = 80
-  rows = 24
-  type: Listener<string> | undefined
-  binary: Listener<string> | undefined
-  resize: Listener<{ cols: number; rows: number }> | undefined
-
-  write(data: Uint8Array, callback = (): void => {}): void {
-    this.shown.push(data)
-    this.callbacks.push(callback)
-  }
-
-  onData(listener: Listener<string>): { dispose(): void } {
-    this.type = listener
-    return this.#listen(listener)
-  }
-
-  onBinary(listener: Listener<string>): { dispose(): void } {
-    this.binary = listener
-    return this.#listen(listener)
-  }
-
-  onResize(listener: Listener<{ cols: number; rows: number }>): { dispose(): void } {
-    this.resize = listener
-    return this.#listen(listener)
-  }
-
-  #listen(listener: Listener<never>): { dispose(): void } {
-    this.listeners.add(listener)
-    return { dispose: () => this.listeners.delete(listener) }
-  }
-
-  get bytes(): number {
-    return this.shown.reduce((sum, { length }) => sum + length, 0)
-  }
-}
-
-/** Returns the text messages that the upstream received, without heartbeats. */
-function texts({ upstream }: Opened): string[] {
-  const frames = upstream.requests.flatMap((request) => request.frames)
-  return frames.filter((frame) => typeof frame === 'string').filter((text) => text !== '{"type":"ping"}')
-}
+import { connected, firstLine, ManualXterm, terminalOf, textOf } from '../support/xterm.ts'
 
 /** An element of a page, as far as the addon uses it. */
 class FakeElement {
@@ -94,28 +24,10 @@ class FakeElement {
   }
 }
 
-/** A terminal that nothing happens to but what the test does to its status. */
-function terminalOf(): { terminal: TerminalConnection; change: (status: TerminalStatus) => void } {
-  let status: TerminalStatus = 'open'
-  let listener = (): void => {}
-  const terminal = {
-    get status() {
-      return status
-    },
-    onStatus: (given: () => void) => {
-      listener = given
-      return () => (listener = () => expect.unreachable())
-    },
-    resize() {},
-    [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }),
-  } as unknown as TerminalConnection
-  return {
-    terminal,
-    change: (next) => {
-      status = next
-      listener()
-    },
-  }
+/** Returns the text messages that the upstream received, without heartbeats. */
+function texts({ upstream }: Opened): string[] {
+  const frames = upstream.requests.flatMap((request) => request.frames)
+  return frames.filter((frame) => typeof frame === 'string').filter((text) => text !== '{"type":"ping"}')
 }
 
 describe('the note in a corner', () => {
@@ -221,7 +133,7 @@ describe('an addon', () => {
   it('sends only sizes that a shell can have, and none twice in a row', async () => {
     const opened = await manual()
     const { xterm, terminal } = opened
-    for (const size of [100, 100, 0, 70_000, 80]) xterm.resize?.({ cols: size, rows: size + 1 })
+    for (const size of [100, 100, 0, 70_000, 80]) xterm.sized?.({ cols: size, rows: size + 1 })
     await terminal.write('x')
     await until(() => inputFrames(opened.upstream).length > 0)
     const sizes = texts(opened)
@@ -277,10 +189,10 @@ describe('an addon', () => {
     const { terminal, xterm } = await manual()
     const closing = terminal.close()
     xterm.type?.('too late')
-    xterm.resize?.({ cols: 100, rows: 30 })
+    xterm.sized?.({ cols: 100, rows: 30 })
     await closing
     xterm.binary?.('too late')
-    xterm.resize?.({ cols: 90, rows: 20 })
+    xterm.sized?.({ cols: 90, rows: 20 })
     expect(xterm.listeners.size).toBe(3)
   })
 
