@@ -75,6 +75,15 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    * @defaultValue 10 000 ms
    */
   authTimeout?: number | undefined
+  /**
+   * Whether a POST without `?resume=0` gets a shell that its user has left, if there is one: of the same chat, policy
+   * and context, as `authorize` returns them, and the last that was left. For clients that cannot name a session, such
+   * as Open WebUI. `connectTerminal` always gets a new one.
+   *
+   * The session is kept 30 s for the client that has got it. A DELETE before that client attaches gives it back.
+   * @defaultValue `false`
+   */
+  resumeOnCreate?: boolean | undefined
 }
 
 type OwnOptions = Omit<TerminalGatewayOptions, keyof TerminalOptions>
@@ -101,8 +110,10 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
     maxSessionsPerUser = 8,
     maxUnauthenticated = 1_000,
     authTimeout = AUTH_TIMEOUT_MS,
+    resumeOnCreate = false,
   } = options
-  const own = { authorize, path, keepFor, replayBytes, maxSessionsPerUser, maxUnauthenticated, authTimeout }
+  const limits = { keepFor, replayBytes, maxSessionsPerUser, maxUnauthenticated, authTimeout }
+  const own = { authorize, path, resumeOnCreate, ...limits }
   assertKnown('createTerminalGateway', options, [...Object.keys({ ...own, origins }), ...TERMINAL_OPTIONS])
   const connect = readTerminalOptions(options)
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
@@ -114,6 +125,7 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
   assertWhole('maxSessionsPerUser', maxSessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('maxUnauthenticated', maxUnauthenticated, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER_MS)
+  if (typeof resumeOnCreate !== 'boolean') throw wrongType('resumeOnCreate', 'a boolean', resumeOnCreate)
   const { keepAlive, maxBuffered } = connect
   return { ...own, origins: typeof origins === 'string' ? origins : [...origins], keepAlive, maxBuffered, connect }
 }

@@ -139,6 +139,10 @@ class Exchange {
     const { settings, sessions } = this.#state
     const { owner } = authorization
     const { userId } = owner
+    if (settings.resumeOnCreate && this.#parameter('resume') !== '0') {
+      const session = sessions.resume(authorization)
+      if (session) return this.#resume(session)
+    }
     const error = `Maximum number of terminal sessions (${settings.maxSessionsPerUser}) reached`
     const tooMany: Refusal = { status: 429, body: { error }, reason: 'limit' }
     if (!sessions.mayOpen(owner)) return refuse(response, tooMany, { userId })
@@ -162,6 +166,16 @@ class Exchange {
     await session.end(CLOSE_GOING_AWAY, 'Nobody has been told of it')
   }
 
+  /** Gives a session to a client that cannot name it. */
+  async #resume(session: Session): Promise<void> {
+    const response = this.#response
+    const { reservedUntil } = session
+    const isSent = sendAnswer(response, { ...toJson(session), resumed: true })
+    const isKnown = isSent && (await hasLeft(response))
+    // Nobody has been told of it. Another request may have reserved it since.
+    if (!isKnown && session.reservedUntil === reservedUntil) session.reservedUntil = 0
+  }
+
   /** Refuses a client whose upstream has failed, and warns the operator of what nobody else can mend. */
   #refuseForUpstream(error: unknown, { upstream, owner: { base, userId } }: Authorization): void {
     const { warnings } = this.#state
@@ -182,10 +196,14 @@ class Exchange {
     const { userId, base } = owner
     const { deletions } = sessions
     const session = sessions.find(id, owner)
-    const generation = new URL(String(this.#request.url), 'http://gateway').searchParams.get('generation') || undefined
-    const isOld = session?.admission.isOld(generation)
+    const isOld = session?.admission.isOld(this.#parameter('generation') || undefined)
     // The client sleeps and is closed: its user has gone on with another one since.
     if (session?.isOpen && isOld) return refuse(response, TAKEN_OVER, { userId })
+    if (session?.isReserved) {
+      // The client gives up what it got in the answer to its POST. It does not own the shell, which goes on.
+      session.reservedUntil = 0
+      return void sendAnswer(response, { status: 'deleted' })
+    }
     const repeated = deletions.find(id, owner)
     const deletion = session?.isOpen ? deletions.add(session) : repeated
     // On the word of its owner, also if the shell has ended and only its last output is left.
@@ -200,6 +218,10 @@ class Exchange {
       return refuse(response, answerForUpstream(error, false), { userId, error })
     }
     sendAnswer(response, { status: 'deleted' })
+  }
+
+  #parameter(name: string): string | null {
+    return new URL(String(this.#request.url), 'http://gateway').searchParams.get(name)
   }
 }
 

@@ -35,6 +35,11 @@ export class Session implements SilenceObserver {
   readonly createdAt: number = performance.now()
   /** Whether it has ended, or is being ended. Nobody finds it any more. */
   isEnding = false
+  /**
+   * Until when the session is kept for a client that has got it in the answer to its POST, as `performance.now()`.
+   * Nobody else gets it, and no limit ends it. In the past if there is none.
+   */
+  reservedUntil = 0
   readonly #observer: SessionObserver
   readonly #settings: GatewaySettings
   // Absent while no client is joined.
@@ -80,9 +85,13 @@ export class Session implements SilenceObserver {
     return !this.isEnding && !this.#exit
   }
 
-  /** When the last client left, as `performance.now()`; `undefined` if the session is not parked. */
+  get isReserved(): boolean {
+    return performance.now() < this.reservedUntil
+  }
+
+  /** When the last client left, as `performance.now()`; `undefined` if the session is not parked, or is reserved. */
   get parkedAt(): number | undefined {
-    return this.#client || this.isEnding ? undefined : this.#parked?.at
+    return this.#client || this.isEnding || this.isReserved ? undefined : this.#parked?.at
   }
 
   describe(): GatewaySession {
@@ -93,7 +102,7 @@ export class Session implements SilenceObserver {
       userId: this.owner.userId,
       since: new Date(this.since),
       ...(since !== undefined && { attachedSince: new Date(since) }),
-      ...(this.#parked && this.parkedAt !== undefined && { parkedSince: this.#parked.since }),
+      ...(this.#parked && !this.#client && !this.isEnding && { parkedSince: this.#parked.since }),
       bytesToClient: this.#bytesToClient + bytesToClient,
       bytesToUpstream: this.#bytesToUpstream + bytesToUpstream,
     }
@@ -113,6 +122,7 @@ export class Session implements SilenceObserver {
     this.#part(TAKEN_OVER.code)
     former?.finish(TAKEN_OVER)
     this.#stopWaiting()
+    this.reservedUntil = 0
     const replay = this.admission.spend(() => this.output.replayFrom(offset, () => joined))
     const output = this.output.join(
       (flow) => new ClientOutput(client.socket, this.#settings.maxBuffered, flow, client.counters, client.connection),
@@ -154,7 +164,8 @@ export class Session implements SilenceObserver {
 
   /** No client has come. On the word of a limit that is documented: `keepFor`, or 30 s for the first. */
   onSilence(): void {
-    void this.#close()
+    if (this.isReserved) this.#timer = new SilenceTimer([this.reservedUntil - performance.now()], this)
+    else void this.#close()
   }
 
   /** The client does not read: its connection is ended before the shell is, and it can come back. */

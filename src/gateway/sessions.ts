@@ -16,6 +16,9 @@ import { SessionOutput } from './session-output.ts'
 import { Session, type SessionObserver } from './session.ts'
 import type { Warnings } from './warnings.ts'
 
+// How long a session is kept for the client that has got it in the answer to its POST.
+const RESERVED_MS = 30_000
+
 /** What the requests and the WebSockets of a gateway share. */
 export interface GatewayState {
   readonly settings: GatewaySettings
@@ -86,6 +89,25 @@ export class Sessions implements SessionObserver {
     const tooMany = Math.max(0, lasting.length - this.#settings.maxSessionsPerUser)
     // On the word of a limit that is documented: `maxSessionsPerUser`.
     for (const session of parked.slice(0, tooMany)) void session.end(CLOSE_GOING_AWAY, MADE_ROOM)
+  }
+
+  /**
+   * Reserves the session that the user was the last to leave, and returns it; `undefined` if there is none of the same
+   * chat, policy and context. Its client cannot name a session, so it must get no other shell than it means.
+   */
+  resume({ owner, upstream }: Authorization): Session | undefined {
+    const { policyId, contextId } = upstream
+    const parked = this.#of(owner).filter(
+      ({ parkedAt, isOpen, owner: { chatId }, access: { options } }) =>
+        parkedAt !== undefined &&
+        isOpen &&
+        chatId === owner.chatId &&
+        options.policyId === policyId &&
+        options.contextId === contextId,
+    )
+    const session = parked.sort(byTime).at(-1)
+    if (session) session.reservedUntil = performance.now() + RESERVED_MS
+    return session
   }
 
   #of(user: Owner): Session[] {

@@ -21,6 +21,7 @@ describe('createTerminalGateway', () => {
     [{ maxSessionsPerUser: 0 }, 'maxSessionsPerUser', 'ERR_OUT_OF_RANGE'],
     [{ maxUnauthenticated: 0 }, 'maxUnauthenticated', 'ERR_OUT_OF_RANGE'],
     [{ authTimeout: 0 }, 'authTimeout', 'ERR_OUT_OF_RANGE'],
+    [{ resumeOnCreate: 'yes' }, 'resumeOnCreate', 'ERR_INVALID_ARG_TYPE'],
     [{ maxBuffered: 0 }, 'maxBuffered', 'ERR_OUT_OF_RANGE'],
     [{ keepAlive: -1 }, 'keepAlive', 'ERR_OUT_OF_RANGE'],
     [{ retry: 3 }, 'retry', 'ERR_INVALID_ARG_TYPE'],
