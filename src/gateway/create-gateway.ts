@@ -31,6 +31,26 @@ export interface TerminalGateway extends AsyncDisposable {
   /** The sessions that are open. */
   readonly sessions: readonly GatewaySession[]
   /**
+   * Opens no more sessions: a POST gets 503. All that are open are served as before, with clients that leave and come
+   * back. Resolves when none is left, and when `close` has ended them. Each call returns the same promise.
+   *
+   * Use it for a deploy that costs no shell: start the new process, drain the old one, and then close it. `name` tells
+   * whatever stands in front which sessions are whose.
+   *
+   * @example
+   * ```ts
+   * import type { TerminalGateway } from 'terminal-upstream/gateway'
+   *
+   * declare const gateway: TerminalGateway
+   * process.once('SIGTERM', async () => {
+   *   await gateway.drain()
+   *   await gateway.close()
+   *   process.exit()
+   * })
+   * ```
+   */
+  drain(): Promise<void>
+  /**
    * Closes the gateway: answers new clients with 503, waits until what clients have typed has arrived, closes them with
    * 1012, and deletes all sessions. Resolves when nothing is left.
    *
@@ -133,6 +153,10 @@ class Gateway implements TerminalGateway {
     else if (!this.#state.strangers.makeRoom()) refuseHandshake(socket, BUSY)
     else this.#wss.handleUpgrade(request, socket, head, (client) => this.#accept(client, request, route))
     return true
+  }
+
+  drain(): Promise<void> {
+    return this.#state.sessions.drain()
   }
 
   async close(options: { timeout?: number | undefined } = {}): Promise<void> {

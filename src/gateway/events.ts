@@ -86,7 +86,7 @@ export interface ClosedEvent extends SessionEvent, Partial<MovedBytes> {
  * - `full`: the upstream has no place for another session;
  * - `upstream`: the upstream has failed, or refused the credentials;
  * - `busy`: too many clients wait to be authorized;
- * - `closing`: the gateway closes;
+ * - `closing`: the gateway closes, or opens no more sessions;
  * - `bad-request`: it has sent what no client sends.
  */
 export type RefusedReason =

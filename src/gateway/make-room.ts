@@ -13,6 +13,8 @@ const MEMORY_MS = 300_000
 
 /** Makes room on upstreams that are full by ending parked sessions. */
 export class Room {
+  /** Whether no session goes for another any more. */
+  isClosed = false
   readonly #sessions: ReadonlyMap<string, Session>
   readonly #openings: Iterable<{ readonly owner: Owner }>
   // The last turn at each upstream that has one.
@@ -67,7 +69,7 @@ export class Room {
       if (!isFull(error)) throw error
       full = error
     }
-    const parked = this.#choose(owner)
+    const parked = this.isClosed ? undefined : this.#choose(owner)
     if (!parked) throw full
     const since = performance.now()
     // On the word of a limit: the upstream's own, whose place must be free before it can be taken.

@@ -76,6 +76,12 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    */
   authTimeout?: number | undefined
   /**
+   * What the ids of its sessions begin with: `name.uuid` instead of `uuid`. 1 to 32 of the characters a-z, 0-9 and `-`.
+   * So whatever stands in front of several gateways can tell from an id which of them has the session.
+   * @defaultValue `''`
+   */
+  name?: string | undefined
+  /**
    * Whether a POST without `?resume=0` gets a shell that its user has left, if there is one: of the same chat, policy
    * and context, as `authorize` returns them, and the last that was left. For clients that cannot name a session, such
    * as Open WebUI. `connectTerminal` always gets a new one.
@@ -110,10 +116,11 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
     maxSessionsPerUser = 8,
     maxUnauthenticated = 1_000,
     authTimeout = AUTH_TIMEOUT_MS,
+    name = '',
     resumeOnCreate = false,
   } = options
   const limits = { keepFor, replayBytes, maxSessionsPerUser, maxUnauthenticated, authTimeout }
-  const own = { authorize, path, resumeOnCreate, ...limits }
+  const own = { authorize, path, name, resumeOnCreate, ...limits }
   assertKnown('createTerminalGateway', options, [...Object.keys({ ...own, origins }), ...TERMINAL_OPTIONS])
   const connect = readTerminalOptions(options)
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
@@ -125,9 +132,15 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
   assertWhole('maxSessionsPerUser', maxSessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('maxUnauthenticated', maxUnauthenticated, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER_MS)
+  if (options.name !== undefined) assertName(name)
   if (typeof resumeOnCreate !== 'boolean') throw wrongType('resumeOnCreate', 'a boolean', resumeOnCreate)
   const { keepAlive, maxBuffered } = connect
   return { ...own, origins: typeof origins === 'string' ? origins : [...origins], keepAlive, maxBuffered, connect }
+}
+
+function assertName(name: unknown): void {
+  if (typeof name !== 'string') throw wrongType('name', 'a string', name)
+  if (!/^[a-z0-9-]{1,32}$/.test(name)) throw wrongValue('name', 'must have 1 to 32 of the characters a-z, 0-9 and -')
 }
 
 function assertOrigins(origins: unknown): void {

@@ -139,6 +139,11 @@ class Exchange {
     const { settings, sessions } = this.#state
     const { owner } = authorization
     const { userId } = owner
+    if (sessions.isDraining) {
+      // A balancer of connections sends the next one to another process.
+      response.setHeader('Connection', 'close')
+      return refuse(response, CLOSING, { userId })
+    }
     if (settings.resumeOnCreate && this.#parameter('resume') !== '0') {
       const session = sessions.resume(authorization)
       if (session) return this.#resume(session)
@@ -205,7 +210,7 @@ class Exchange {
       return void sendAnswer(response, { status: 'deleted' })
     }
     const repeated = deletions.find(id, owner)
-    const deletion = session?.isOpen ? deletions.add(session) : repeated
+    const deletion = session?.isOpen ? deletions.add(id, owner, session.access, session.terminal) : repeated
     // On the word of its owner, also if the shell has ended and only its last output is left.
     if (!isOld) await session?.end(CLOSE_NORMAL, 'Session deleted')
     if (!deletion) return refuse(response, NOT_FOUND, { userId })

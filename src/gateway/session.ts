@@ -24,7 +24,7 @@ export interface SessionObserver {
 
 /** An open terminal, the end of its output, and the client that is joined to it. */
 export class Session implements SilenceObserver {
-  readonly id: string = randomUUID()
+  readonly id: string
   readonly owner: Owner
   readonly terminal: UpstreamConnection
   readonly access: Access
@@ -35,10 +35,7 @@ export class Session implements SilenceObserver {
   readonly createdAt: number = performance.now()
   /** Whether it has ended, or is being ended. Nobody finds it any more. */
   isEnding = false
-  /**
-   * Until when the session is kept for a client that has got it in the answer to its POST, as `performance.now()`.
-   * Nobody else gets it, and no limit ends it. In the past if there is none.
-   */
+  /** Until when it is kept for a client that got it in the answer to its POST, as `performance.now()`; 0 for none. */
   reservedUntil = 0
   readonly #observer: SessionObserver
   readonly #settings: GatewaySettings
@@ -65,6 +62,7 @@ export class Session implements SilenceObserver {
     settings: GatewaySettings,
     observer: SessionObserver,
   ) {
+    this.id = (settings.name && `${settings.name}.`) + randomUUID()
     this.owner = owner
     this.access = access
     this.terminal = connection

@@ -1,7 +1,7 @@
 import { Cancellation } from '../lib/cancellation.ts'
+import { Deferred } from '../lib/deferred.ts'
 import type { TerminalError } from '../lib/errors.ts'
 import { attachTerminal, type AttachProgress, type OpenedTerminal } from '../terminal/attach.ts'
-import { REMOVAL_PATIENCE_MS } from '../terminal/removal.ts'
 import { readSettings } from '../terminal/settings.ts'
 import type { TerminalClose } from '../terminal/types.ts'
 import { CLOSE_GOING_AWAY, CLOSE_IN_USE } from '../upstream/close-codes.ts'
@@ -10,7 +10,7 @@ import { terminalError } from '../upstream/failures.ts'
 import { CHAT_TAKEN } from './answers.ts'
 import type { Authorization, Authorizer, Strangers } from './authorization.ts'
 import type { GatewaySettings } from './options.ts'
-import { isSameUser, mayUse, type Access, type Keyring, type Owner } from './owner.ts'
+import { Deletions, isSameUser, mayUse, type Access, type Keyring, type Owner } from './owner.ts'
 import { byTime, MADE_ROOM, Room } from './make-room.ts'
 import { SessionOutput } from './session-output.ts'
 import { Session, type SessionObserver } from './session.ts'
@@ -38,6 +38,8 @@ interface Opening {
 /** The sessions of a gateway. Nobody finds a session of another owner. */
 export class Sessions implements SessionObserver {
   isClosing = false
+  /** Whether it opens no more. */
+  isDraining = false
   readonly deletions: Deletions = new Deletions()
   readonly #settings: GatewaySettings
   readonly #warnings: Warnings
@@ -45,6 +47,8 @@ export class Sessions implements SessionObserver {
   readonly #sessions = new Map<string, Session>()
   readonly #openings = new Set<Opening>()
   readonly #room = new Room(this.#sessions, this.#openings)
+  // Resolved when it drains and nothing is left.
+  readonly #drained = new Deferred()
 
   constructor(settings: GatewaySettings, warnings: Warnings, keyring: Keyring) {
     this.#settings = settings
@@ -82,6 +86,7 @@ export class Sessions implements SessionObserver {
 
   /** A client knows of a new session of the user: ends those that the user has left first, if there are too many. */
   makeRoom(user: Owner): void {
+    if (this.isDraining) return
     const lasting = this.#of(user)
     const parked = lasting.filter(({ parkedAt }) => parkedAt !== undefined)
     // Those whose shell has ended go first.
@@ -125,6 +130,19 @@ export class Sessions implements SessionObserver {
 
   onGone({ id }: Session): void {
     this.#sessions.delete(id)
+    this.#noticeEnd()
+  }
+
+  /** Opens no more sessions from now on, and ends none to make room. Resolves when none is left. */
+  drain(): Promise<void> {
+    this.isDraining = true
+    this.#room.isClosed = true
+    this.#noticeEnd()
+    return this.#drained.promise
+  }
+
+  #noticeEnd(): void {
+    if (this.isDraining && this.#sessions.size === 0 && this.#openings.size === 0) this.#drained.resolve()
   }
 
   /** Opens a session. `leaving` stops that. */
@@ -136,6 +154,7 @@ export class Sessions implements SessionObserver {
       return await opening.done
     } finally {
       this.#openings.delete(opening)
+      this.#noticeEnd()
     }
   }
 
@@ -210,39 +229,4 @@ function givenUp({ lastError, step = 'waiting' }: AttachProgress): TerminalError
 /** Whether a session has this id at the upstream. */
 function isIdOf({ terminal, hasExited }: Session, sessionId: string): boolean {
   return !hasExited && terminal.sessionId === sessionId
-}
-
-/** A session that its owner has deleted, and of which the upstream has not said yet that it is gone. */
-interface Deletion extends Pick<Session, 'owner' | 'access'> {
-  /** The ids at the upstream. */
-  readonly sessionId: string
-  readonly chatId: string | undefined
-  /** When its terminal gives up deleting it, as `performance.now()`. */
-  readonly until: number
-}
-
-/** The deletions that are not done. An owner who asks for one again must not be told that it is. */
-class Deletions {
-  readonly #deletions = new Map<string, Deletion>()
-
-  add({ id, owner, access, terminal: { sessionId, chatId } }: Session): Deletion {
-    const deletion = { owner, access, sessionId, chatId, until: performance.now() + REMOVAL_PATIENCE_MS }
-    // Where the chat is the id of the session (PROTOCOL 2.7), another DELETE could end the next session of the chat.
-    if (sessionId !== chatId) this.#deletions.set(id, deletion)
-    return deletion
-  }
-
-  /** Returns the deletion of a session, for its owner only. */
-  find(id: string, owner: Owner): Deletion | undefined {
-    const now = performance.now()
-    // The server keeps them: it has refused to delete them all the time.
-    for (const [old, { until }] of this.#deletions) if (until <= now) this.#deletions.delete(old)
-    const deletion = this.#deletions.get(id)
-    return deletion && mayUse(owner, deletion.owner) ? deletion : undefined
-  }
-
-  /** The upstream has said that the session is gone. */
-  delete(id: string): void {
-    this.#deletions.delete(id)
-  }
 }
