@@ -38,13 +38,15 @@ export function startNginx(gatewayPort: number, upstreamPort: number): Promise<N
   return start('', lines)
 }
 
-/** Starts nginx with TLS and the lines of the gateway page in front of two gateways on this machine. */
-export function startBalancer(firstPort: number, secondPort: number): Promise<Nginx> {
-  const [forServer = '', forHttp = ''] = readmeLines()
+/** Starts nginx with TLS and the lines of the gateway page in front of gateways, by their names a0, a1, b0 and b1. */
+export function startBalancer(ports: Readonly<Record<'a0' | 'a1' | 'b0' | 'b1', number>>): Promise<Nginx> {
+  const [forServer = '', forHttp = '', forNames = ''] = readmeLines()
   const balancer = forHttp
-    .replace('10.0.0.1:8080', `127.0.0.1:${firstPort}`)
-    .replace('10.0.0.2:8080', `127.0.0.1:${secondPort}`)
-  return start(balancer, forServer.replace('http://127.0.0.1:8080;', 'http://gateways;'))
+    .replaceAll('10.0.0.1:8080', `127.0.0.1:${ports.a0}`)
+    .replaceAll('10.0.0.1:8081', `127.0.0.1:${ports.a1}`)
+    .replaceAll('10.0.0.2:8080', `127.0.0.1:${ports.b0}`)
+    .replaceAll('10.0.0.2:8081', `127.0.0.1:${ports.b1}`)
+  return start(balancer, forServer.replace(/^location .*terminals.*$/m, forNames))
 }
 
 /** Starts nginx without TLS that answers 403 to all who do not send these headers, as Cloudflare Access does. */
@@ -86,7 +88,7 @@ async function start(forHttp: string, forServer: string, { hasTls = true, users 
   writeFileSync(join(folder, 'users'), users)
   writeFileSync(
     join(folder, 'nginx.conf'),
-    `daemon off; pid ${folder}/nginx.pid; error_log stderr error;
+    `daemon off; pid ${folder}/nginx.pid; error_log stderr crit;
 events {}
 http {
   access_log off;
