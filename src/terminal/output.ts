@@ -53,6 +53,17 @@ function costOf(chunk: Uint8Array): number {
   return chunk.length + MESSAGE_OVERHEAD_BYTES
 }
 
+/** Calls a listener. Its error becomes an uncaught exception, as from an event emitter, but other listeners go on. */
+export function callListener<T>(listener: (value: T) => void, value: T): void {
+  try {
+    listener(value)
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}
+
 /**
  * The output of a terminal, over one connection after another, on its way to its readers. Keeps output until it is
  * read, and gives every reader all of it in order. Pauses the source when more than `maxBuffered` bytes wait for a
@@ -125,16 +136,7 @@ export class Output implements Sink {
     if (typeof listener !== 'function') throw wrongType('listener', 'a function', listener)
     const deliver = (): void => {
       // A listener may remove itself during any call.
-      for (let chunk; this.#readers.has(reader) && (chunk = this.#nextChunk(reader));) {
-        try {
-          listener(chunk)
-        } catch (error) {
-          // An uncaught exception, as from an event emitter, but the other readers go on.
-          queueMicrotask(() => {
-            throw error
-          })
-        }
-      }
+      for (let chunk; this.#readers.has(reader) && (chunk = this.#nextChunk(reader));) callListener(listener, chunk)
     }
     const reader = this.#attach(deliver)
     // Later, so that the caller first gets the function that removes the listener.

@@ -186,10 +186,10 @@ export function readSettings(options: ConnectOptions): Settings {
   // A page that has kept no id may have `''`.
   const sessionId = (createIfGone && named === '' ? undefined : named) ?? undefined
   if (typeof watch !== 'boolean') throw wrongType('watch', 'a boolean', watch)
-  if (watch && sessionId === undefined) throw wrongValue('sessionId', 'must name the session to `watch`')
   // Whoever looks on does not own the session.
-  const owns = createIfGone ? 'createIfGone' : deleteOnClose && 'deleteOnClose'
-  if (watch && owns) throw wrongValue(owns, 'must not be `true` with `watch`')
+  if (watch && (sessionId === undefined || createIfGone || deleteOnClose)) {
+    throw wrongValue('watch', 'needs a `sessionId`, and neither `createIfGone` nor `deleteOnClose`')
+  }
   const retry = retrying === false ? { attempts: 1, delay: 0 } : readRetry(retrying)
   const reconnect = resuming === false ? undefined : readReconnect(resuming)
   assertWhole('settle', settle, 0, LONGEST_TIMER_MS)

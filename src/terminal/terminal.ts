@@ -9,7 +9,7 @@ import { encodeResize, type TerminalSize } from '../upstream/protocol.ts'
 import { attachTerminal } from './attach.ts'
 import type { UpstreamConnection } from './connection.ts'
 import { KeptSession, type KeptSessionOwner } from './kept-session.ts'
-import { Output } from './output.ts'
+import { callListener, Output } from './output.ts'
 import { Resuming, TRY_TIMEOUT_MS } from './resuming.ts'
 import type { Settings } from './settings.ts'
 import type { TerminalClose, TerminalConnection, TerminalStatus } from './types.ts'
@@ -192,15 +192,7 @@ function listen<T>(listeners: Set<Listener<T>>, listener: Listener<T>): () => vo
   return () => listeners.delete(listener)
 }
 
-/** Calls each listener at once. An error of one becomes an uncaught exception, and disturbs nothing but itself. */
+/** Calls each listener at once. */
 function tell<T>(listeners: Set<Listener<T>>, value: T): void {
-  for (const listener of listeners) {
-    try {
-      listener(value)
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error
-      })
-    }
-  }
+  for (const listener of listeners) callListener(listener, value)
 }

@@ -41,7 +41,7 @@ export const HEARTBEAT = '{"type":"ping"}'
 export const LARGEST_MESSAGE_BYTES = 16_777_216
 
 /** The most columns, and the most rows, that a PTY can have. */
-export const LARGEST_SIZE = 65_535
+const LARGEST_SIZE = 65_535
 
 /** Whether a value can be a number of columns or rows. */
 export function isSize(value: unknown, least: number): value is number {

@@ -222,13 +222,14 @@ describe('a server without watchers', () => {
 
 describe('the option `watch`', () => {
   const nobody = { base: 'http://127.0.0.1:1', userId: 'ada' }
+  const NEEDED = '`watch` needs a `sessionId`, and neither `createIfGone` nor `deleteOnClose`'
 
   it.each<[options: object, message: string]>([
     [{ watch: 'yes' }, '`watch` must be a boolean, got string'],
-    [{ watch: true }, '`sessionId` must name the session to `watch`'],
-    [{ ...SESSION, sessionId: null }, '`sessionId` must name the session to `watch`'],
-    [{ ...SESSION, createIfGone: true }, '`createIfGone` must not be `true` with `watch`'],
-    [{ ...SESSION, deleteOnClose: true }, '`deleteOnClose` must not be `true` with `watch`'],
+    [{ watch: true }, NEEDED],
+    [{ ...SESSION, sessionId: null }, NEEDED],
+    [{ ...SESSION, createIfGone: true }, NEEDED],
+    [{ ...SESSION, deleteOnClose: true }, NEEDED],
     [{ ...SESSION, size: { cols: 0, rows: 1 } }, '`cols` must be a whole number from 1 to 65535, got 0'],
   ])('rejects %j', async (options, message) => {
     const error = await rejection(connectTerminal({ ...nobody, ...options }))
