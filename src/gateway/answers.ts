@@ -183,7 +183,7 @@ export function respondOn(socket: Duplex, request: IncomingMessage): ServerRespo
   const response = new ServerResponse(request)
   response.shouldKeepAlive = false
   socket.on('error', () => {})
-  // Its body is not parsed, and no request needs one.
+  // Its body is not parsed. Only what is typed into a shell has one, and no client sends that in this way.
   socket.resume()
   response.assignSocket(request.socket)
   response.once('finish', () => {

@@ -19,16 +19,17 @@ import {
   type Refusal,
 } from './answers.ts'
 import type { Authorization } from './authorization.ts'
+import { readInput, receiveBody } from './body.ts'
 import { areUsers } from './owner.ts'
 import { clientOf, findForbiddenOrigin, type Route } from './route.ts'
 import type { Session } from './session.ts'
 import type { GatewayState } from './sessions.ts'
+import { answerInput, answerOutput } from './user-shell.ts'
 import { kindOf } from './warnings.ts'
 
-// No request needs a body.
-const LONGEST_BODY_BYTES = 64 * 1024
+const METHODS = { all: ['GET', 'POST'], one: ['GET', 'DELETE'], output: ['GET'], input: ['POST'] }
 
-/** Answers a request about sessions as Open Terminal does (PROTOCOL 2.1 to 2.6). */
+/** Answers a request about sessions as Open Terminal does (PROTOCOL 2.1 to 2.6, and 2.17). */
 export function answerRequest(
   request: IncomingMessage,
   response: ServerResponse,
@@ -58,10 +59,10 @@ class Exchange {
   async answer(): Promise<void> {
     const response = this.#response
     const { sessions } = this.#state
-    const { sessionId } = this.#route
+    const { sessionId, ofShell } = this.#route
     const { method = '' } = this.#request
     if (isAnswered(response) || !this.#admitPage()) return
-    const methods = sessionId === undefined ? ['GET', 'POST'] : ['GET', 'DELETE']
+    const methods = METHODS[ofShell ?? (sessionId === undefined ? 'all' : 'one')]
     if (method === 'OPTIONS') return this.#preflight(methods)
     if (!methods.includes(method)) {
       response.setHeader('Allow', methods.join(', '))
@@ -71,6 +72,8 @@ class Exchange {
     const authorization = await this.#authorize()
     if (!authorization || isAnswered(response)) return
     const { owner } = authorization
+    if (ofShell === 'output') return answerOutput(response, sessions.shellOf(authorization), owner.userId)
+    if (ofShell === 'input') return this.#type(authorization)
     if (method === 'POST') return this.#create(authorization)
     if (sessionId === undefined) return void sendAnswer(response, sessions.list(owner).map(toJson))
     if (method === 'DELETE') return this.#delete(sessionId, authorization)
@@ -108,7 +111,8 @@ class Exchange {
       return undefined
     }
     const letIn = strangers.enter(response)
-    this.#dropBody()
+    // Only what is typed has a body. A stranger's stays where it is.
+    if (this.#route.ofShell !== 'input') void receiveBody(request, response, false)
     try {
       const authorization = await authorizer.ask(clientOf(request, this.#route), this.#leaving)
       letIn()
@@ -122,16 +126,12 @@ class Exchange {
     }
   }
 
-  /** Reads the body and drops it. Answers 413, and ends the connection, if it is too large. */
-  #dropBody(): void {
-    const response = this.#response
-    let received = 0
-    this.#request.on('data', ({ length }: Buffer) => {
-      received += length
-      if (received <= LONGEST_BODY_BYTES || isAnswered(response)) return
-      response.setHeader('Connection', 'close')
-      refuse(response, { status: 413, body: { detail: 'Content Too Large' }, reason: 'bad-request' })
-    })
+  async #type(authorization: Authorization): Promise<void> {
+    const [request, response] = [this.#request, this.#response]
+    const body = await receiveBody(request, response, true)
+    if (isAnswered(response)) return
+    const input = readInput(request.headers['content-type'], body)
+    await answerInput(response, this.#state.sessions.shellOf(authorization), authorization.owner.userId, input)
   }
 
   async #create(authorization: Authorization): Promise<void> {

@@ -4,26 +4,31 @@ import type { ClientAuth } from '../client/messages.ts'
 import type { RefusedEvent } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 
+const SHELL_PARTS = ['output', 'input'] as const
+
 /** What a path of a gateway leads to. */
 export interface Route {
   readonly policyId: string | undefined
-  /** Absent for the path of all sessions. */
+  /** Absent for the path of all sessions, and of the user's shell. */
   readonly sessionId: string | undefined
+  /** What is asked of the user's shell (PROTOCOL 2.17); absent for any other path. */
+  readonly ofShell: (typeof SHELL_PARTS)[number] | undefined
 }
 
 /**
- * Returns what a URL leads to, or `undefined` if it is no path of the gateway (PROTOCOL 2.5 and 2.11).
+ * Returns what a URL leads to, or `undefined` if it is no path of the gateway (PROTOCOL 2.5, 2.11 and 2.17).
  *
  * @param prefix The path before `/api/terminals`.
  */
 export function findRoute(url: string, prefix: string): Route | undefined {
   const [path = ''] = url.split('?', 1)
   if (!path.startsWith(prefix)) return undefined
-  const found = /^(?:\/p\/([^/]+))?\/api\/terminals(?:\/([^/]+))?$/.exec(path.slice(prefix.length))
+  const pattern = /^(?:\/p\/([^/]+))?\/api\/terminals(?:\/user\/(output|input)|\/([^/]+))?$/
+  const found = pattern.exec(path.slice(prefix.length))
   if (!found) return undefined
   try {
-    const [policyId, sessionId] = [found[1], found[2]].map((part) => part && decodeURIComponent(part))
-    return { policyId, sessionId }
+    const [policyId, sessionId] = [found[1], found[3]].map((part) => part && decodeURIComponent(part))
+    return { policyId, sessionId, ofShell: SHELL_PARTS.find((part) => part === found[2]) }
   } catch {
     // A percent sign without two digits.
     return undefined

@@ -96,6 +96,12 @@ export class SessionOutput implements Sink, DropObserver {
     this.#history.limit(this.#hadClient ? most : Math.max(most, FIRST_OUTPUT_BYTES))
   }
 
+  /** Returns the last `most` bytes of output, or what is kept of them. */
+  recent(most: number): Buffer {
+    const { start, end } = this.#history
+    return this.#history.read(Math.max(start, end - most))
+  }
+
   /**
    * Returns what a client gets that wants to go on from an offset: exactly the output from there, if all of that is
    * kept, and otherwise a tail. The first client gets everything. It is a promise if a whole screen has to be drawn,

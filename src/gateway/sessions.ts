@@ -98,21 +98,27 @@ export class Sessions implements SessionObserver {
 
   /**
    * Reserves the session that the user was the last to leave, and returns it; `undefined` if there is none of the same
-   * chat, policy and context. Its client cannot name a session, so it must get no other shell than it means.
+   * chat, policy and context.
    */
-  resume({ owner, upstream }: Authorization): Session | undefined {
-    const { policyId, contextId } = upstream
-    const parked = this.#of(owner).filter(
-      ({ parkedAt, isOpen, owner: { chatId }, access: { options } }) =>
-        parkedAt !== undefined &&
-        isOpen &&
-        chatId === owner.chatId &&
-        options.policyId === policyId &&
-        options.contextId === contextId,
-    )
+  resume(authorization: Authorization): Session | undefined {
+    const parked = this.#ofSame(authorization).filter(({ parkedAt }) => parkedAt !== undefined)
     const session = parked.sort(byTime).at(-1)
     if (session) session.reservedUntil = performance.now() + RESERVED_MS
     return session
+  }
+
+  /** Returns the newest session that has a client, of the same chat, policy and context (PROTOCOL 2.17). */
+  shellOf(authorization: Authorization): Session | undefined {
+    const attached = this.#ofSame(authorization).filter((session) => session.describe().attachedSince !== undefined)
+    return attached.at(-1)
+  }
+
+  /** Returns the open sessions of a client that names none: it must get no other shell than it means. */
+  #ofSame({ owner, upstream: { policyId, contextId } }: Authorization): Session[] {
+    return this.#of(owner).filter(
+      ({ isOpen, owner: { chatId }, access: { options } }) =>
+        isOpen && chatId === owner.chatId && options.policyId === policyId && options.contextId === contextId,
+    )
   }
 
   #of(user: Owner): Session[] {

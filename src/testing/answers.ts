@@ -1,3 +1,5 @@
+import type { TestRequest } from './requests.ts'
+
 /** The answer to a REST request: the status, the body before it becomes JSON unless it is text, and headers. */
 export type RestAnswer = readonly [status: number, body: unknown, headers?: Record<string, string>]
 
@@ -60,7 +62,11 @@ export function numberIn(query: Query, name: string): number | undefined {
 }
 
 /** Returns the object in a JSON body, or why it is none. */
-export function readObject(contentType: string, body: string): Readonly<Record<string, unknown>> | Problem[] {
+export function readObject(
+  { 'content-type': contentType = '' }: TestRequest['headers'],
+  bytes: Buffer,
+): Readonly<Record<string, unknown>> | Problem[] {
+  const body = bytes.toString()
   if (body === '') return [problemOf('missing', ['body'])]
   let value: unknown = body
   try {
@@ -76,4 +82,11 @@ export function readObject(contentType: string, body: string): Readonly<Record<s
 /** Returns what is wrong with a field of a body that has to be a string. */
 export function stringProblems(value: unknown, ...loc: string[]): Problem[] {
   return typeof value === 'string' ? [] : [problemOf('string_type', ['body', ...loc], value)]
+}
+
+/** Returns what is wrong with a field of a body that has to be there, and a string. */
+export function requiredString(object: Readonly<Record<string, unknown>>, name: string): Problem[] {
+  return object[name] === undefined
+    ? [problemOf('missing', ['body', name], object)]
+    : stringProblems(object[name], name)
 }

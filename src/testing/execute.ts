@@ -4,6 +4,7 @@ import {
   numberProblems,
   problemOf,
   readObject,
+  requiredString,
   stringProblems,
   type Problem,
   type RestAnswer,
@@ -39,7 +40,7 @@ export async function answerCommand(
 
   const problems = queryProblems(operation, query)
   const isTyped = operation === 'execute' || operation === 'input'
-  const object = isTyped ? readObject(headers['content-type'] ?? '', body.toString()) : {}
+  const object = isTyped ? readObject(headers, body) : {}
   if (Array.isArray(object)) problems.push(...object)
   else if (isTyped)
     problems.push(...(operation === 'execute' ? commandProblems(object) : requiredString(object, 'input')))
@@ -71,12 +72,6 @@ function queryProblems(operation: string | undefined, query: TestRequest['query'
     ...(operation === 'status' ? numberProblems(query, 'offset', 'int', 0) : []),
     ...numberProblems(query, 'tail', 'int', 1),
   ]
-}
-
-function requiredString(object: Readonly<Record<string, unknown>>, name: string): Problem[] {
-  return object[name] === undefined
-    ? [problemOf('missing', ['body', name], object)]
-    : stringProblems(object[name], name)
 }
 
 function commandProblems(object: Readonly<Record<string, unknown>>): Problem[] {

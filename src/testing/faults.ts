@@ -54,14 +54,14 @@ const REFUSALS: Record<'full' | 'rate-limit', Refusal> = {
 
 // prettier-ignore
 const OPERATIONS = [
-  'create', 'list', 'get', 'delete', 'attach', 'output',
+  'create', 'list', 'get', 'delete', 'attach', 'output', 'type',
   'execute', 'commands', 'status', 'input', 'kill', 'upload', 'remove',
 ] as const
 
 /**
  * An operation of an upstream that can have faults:
- * - of sessions: `create` (POST), `list` and `get` (GET), `delete`, `attach` (a WebSocket), and `output` (GET of
- *   `user/output`);
+ * - of sessions: `create` (POST), `list` and `get` (GET), `delete`, `attach` (a WebSocket), `output` (GET of
+ *   `user/output`), and `type` (POST of `user/input`);
  * - of commands: `execute` (POST), `commands` and `status` (GET), `input` (POST), and `kill` (DELETE);
  * - of files: `upload` (POST) and `remove` (DELETE).
  */

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { trimSlashes } from '../lib/slashes.ts'
-import { ERROR, type RestAnswer } from './answers.ts'
+import { ERROR, readObject, requiredString, type RestAnswer } from './answers.ts'
 import { answerCommand } from './execute.ts'
 import { applyFault, FULL, MAX_SESSIONS, resetForgotten, type TestOperation } from './faults.ts'
-import type { Behaviour } from './releases.ts'
 import { contextProblem, findRoute, type Route } from './routes.ts'
-import type { RequestRecord } from './requests.ts'
+import type { RequestRecord, TestRequest } from './requests.ts'
 import { prune, type ServerState } from './server.ts'
 import type { ServerSession, TestOwner } from './session.ts'
 
@@ -37,7 +36,7 @@ export async function answerHttp(
   request.resume()
   // The client has gone before its request was complete.
   if (!body) return
-  if (operation === 'execute' || operation === 'input') record.body = body.toString()
+  if (operation === 'execute' || operation === 'input' || operation === 'type') record.body = body.toString()
   // A request whose body has no length cannot be sent again.
   const tries = state.behaviour.repeats && request.headers['transfer-encoding'] === undefined ? TRIES : 1
   for (let count = 1; ; count += 1) {
@@ -77,7 +76,7 @@ function send(
   response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body))
 }
 
-const HAVE_BODY: ReadonlySet<TestOperation> = new Set(['execute', 'input', 'upload'] as const)
+const HAVE_BODY: ReadonlySet<TestOperation> = new Set(['execute', 'input', 'type', 'upload'] as const)
 
 /** Resolves with the body of a request, or `undefined` if its connection ends before the body does. */
 async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
@@ -126,7 +125,7 @@ function answerUnknownPath({ behaviour }: ServerState, { url = '', headers }: In
 
 /** The operations that need an account of the user in multi-user mode. */
 const NEED_USER: ReadonlySet<TestOperation> = new Set(['create', 'execute', 'upload', 'remove'] as const)
-const OF_SESSIONS: ReadonlySet<TestOperation> = new Set(['create', 'list', 'get', 'delete', 'output'] as const)
+const OF_SESSIONS: ReadonlySet<TestOperation> = new Set(['create', 'list', 'get', 'delete', 'output', 'type'] as const)
 
 function answerRoute(
   state: ServerState,
@@ -168,7 +167,7 @@ function answerRoute(
   const answer = (): RestAnswer | Promise<RestAnswer> => {
     if (!operation) return notAllowed
     if (!OF_SESSIONS.has(operation)) return answerCommand(state, requester, record, route, body)
-    return answerSession(state, requester, operation, sessionId)
+    return answerSession(state, requester, operation, sessionId, headers, body)
   }
   return state.untilFree(requester)?.then(answer) ?? answer()
 }
@@ -178,11 +177,17 @@ function answerSession(
   requester: TestOwner,
   operation: TestOperation,
   sessionId: string | undefined,
+  headers: TestRequest['headers'],
+  body: Buffer,
 ): RestAnswer {
   const visible = state.visibleTo(requester)
   if (operation === 'create') return answerCreate(state, requester, prune(visible))
-  if (operation === 'output') return answerOutput(state.behaviour, visible, requester)
   const own = visible.filter((session) => state.allows(requester, session))
+  if (operation === 'output' || operation === 'type') {
+    if (!state.behaviour.strictSessions) return [404, { detail: 'Not Found' }]
+    const input = operation === 'type' ? readObject(headers, body) : undefined
+    return answerUserShell(own.filter(({ alive, inUse }) => alive && inUse).at(-1), input)
+  }
   if (operation === 'list') return [200, prune(own).map(bodyOf)]
   const named = own.filter(({ id }) => id === sessionId)
   const [session] = operation === 'get' ? prune(named) : named
@@ -192,17 +197,17 @@ function answerSession(
   return [200, { status: 'deleted' }]
 }
 
-/** Answers with the output of the user's newest shell that a client is attached to (PROTOCOL 2.17). */
-function answerOutput(
-  { strictSessions, orchestrator }: Behaviour,
-  visible: readonly ServerSession[],
-  { userId }: TestOwner,
+/** Answers with the output of the user's newest shell that a client is attached to, or types (PROTOCOL 2.17, 2.23). */
+function answerUserShell(
+  session: ServerSession | undefined,
+  input: ReturnType<typeof readObject> | undefined,
 ): RestAnswer {
-  if (!strictSessions) return [404, { detail: 'Not Found' }]
-  // An orchestrator does not pass the user on: everything in the container is the user's.
-  const own = visible.filter((each) => each.attached > 0 && (orchestrator || each.userId === userId))
-  const session = own.at(-1)
-  return session ? [200, { output: session.recentOutput.toString() }] : [404, { detail: 'No connected user shell' }]
+  const problems = Array.isArray(input) ? input : input ? requiredString(input, 'input') : []
+  if (problems.length > 0) return [422, { detail: problems }]
+  if (!session) return [404, { detail: 'No connected user shell' }]
+  if (!input) return [200, { output: session.recentOutput.toString() }]
+  session.input(Buffer.from(String(Object(input).input)))
+  return [200, { status: 'ok' }]
 }
 
 function answerCreate(state: ServerState, owner: TestOwner, visible: readonly ServerSession[]): RestAnswer {

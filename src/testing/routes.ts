@@ -17,6 +17,7 @@ export interface Route {
 const PATHS: ReadonlyArray<readonly [pattern: RegExp, operations: Route['operations']]> = [
   [/^\/api\/terminals$/, { POST: 'create', GET: 'list' }],
   [/^\/api\/terminals\/user\/output$/, { GET: 'output' }],
+  [/^\/api\/terminals\/user\/input$/, { POST: 'type' }],
   [/^\/api\/terminals\/(?<sessionId>[^/]+)$/, { GET: 'get', DELETE: 'delete' }],
   [/^\/execute$/, { GET: 'commands', POST: 'execute' }],
   [/^\/execute\/(?<commandId>[^/]+)$/, { DELETE: 'kill' }],
@@ -36,7 +37,8 @@ export function findRoute({ orchestrator, strictSessions }: Behaviour, path: str
     const match = pattern.exec(rest)
     if (!match) continue
     // An orchestrator passes every path on, and checks the credentials before that.
-    if (operations['GET'] === 'output' && !strictSessions && !orchestrator) return undefined
+    const isOfShell = operations['GET'] === 'output' || operations['POST'] === 'type'
+    if (isOfShell && !strictSessions && !orchestrator) return undefined
     return { policyId, sessionId: match.groups?.['sessionId'], commandId: match.groups?.['commandId'], operations }
   }
   return undefined

@@ -27,7 +27,7 @@ describe('name', () => {
   })
 })
 
-describe('drain', () => {
+describe('drain (PROTOCOL 8.11)', () => {
   it('refuses new sessions, serves those that are open, and resolves when none is left', async () => {
     const refusals = recordRefusals()
     const gateway = await startGateway({ resumeOnCreate: true })

@@ -39,7 +39,7 @@ async function visit(gateway: ServedGateway, id: string, chatId?: string): Promi
   await until(() => sessionOf(gateway, id)?.attachedSince === undefined)
 }
 
-describe('resumeOnCreate', () => {
+describe('resumeOnCreate (PROTOCOL 8.10)', () => {
   it.each([
     ['of no chat', {}, ''],
     ['of the same chat', CHAT, ''],

@@ -185,9 +185,18 @@ describe.each(named(current))("the output of the user's shell on %s", (_name, op
     expect(await askOutput(upstream)).toEqual([200, { output: 'early läte' }])
     socket.ws.close()
     await expect.poll(() => session.attached, { interval: 5 }).toBe(0)
+    // The connection of an orchestrator to its container stays until there is output.
+    if (options.inner !== undefined) {
+      expect(await askOutput(upstream)).toEqual([200, { output: 'early läte' }])
+      void session.output('more')
+    }
     expect(await askOutput(upstream)).toEqual(NO_SHELL)
     expect(upstream.requests.filter(({ path }) => path === OUTPUT).map(({ status }) => status)).toEqual([
-      404, 404, 200, 200, 404,
+      404,
+      404,
+      200,
+      200,
+      ...(options.inner === undefined ? [404] : [200, 404]),
     ])
   })
 
@@ -198,6 +207,10 @@ describe.each(named(current))("the output of the user's shell on %s", (_name, op
     void (await create(upstream)).output('nobody')
     expect(await askOutput(upstream)).toEqual([200, { output: 'second' }])
     second.ws.close()
+    if (options.inner !== undefined) {
+      await expect.poll(() => upstream.sessions[1]?.attached, { interval: 5 }).toBe(0)
+      void upstream.sessions[1]?.output('more')
+    }
     await expect.poll(() => askOutput(upstream), { interval: 5 }).toEqual([200, { output: 'first' }])
   })
 
