@@ -3,7 +3,8 @@ export type { TerminalGateway } from './gateway/create-gateway.ts'
 
 export type { GatewayAuthorization, TerminalGatewayOptions } from './gateway/options.ts'
 export type { TerminalClient, TerminalOptions } from './client/authorize.ts'
-export type { GatewaySession } from './gateway/events.ts'
+export type { GatewaySession } from './gateway/gateway-session.ts'
+export type { ScreenEvent } from './gateway/observer.ts'
 export type {
   AttachedEvent,
   ClosedEvent,

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { assertObject } from '../lib/arguments.ts'
+import { assertObject, wrongType } from '../lib/arguments.ts'
 import type { AbortSignalLike } from '../lib/cancellation.ts'
 import { abortable, withDeadline } from '../lib/deadline.ts'
 import { TerminalError } from '../lib/errors.ts'
@@ -26,12 +26,17 @@ export interface TerminalClient {
   readonly contextId?: string
   /** The session of a gateway that the client asks for; absent when it lists its sessions or creates one. */
   readonly sessionId?: string
+  /**
+   * The client of a gateway wants to look on at `sessionId`, and cannot type: then you may return the `userId` of the
+   * session's owner for somebody else, such as a support person. Absent for every other client, requests included.
+   */
+  readonly watch?: boolean
   /** The request, or the handshake of the WebSocket. */
   readonly request: IncomingMessage
 }
 
-/** A {@link TerminalClient} whose handshake may not be known. */
-export interface ProxiedClient extends Omit<TerminalClient, 'request'> {
+/** A {@link TerminalClient} whose handshake may not be known. Nobody looks on at a proxy: each client types. */
+export interface ProxiedClient extends Omit<TerminalClient, 'request' | 'watch'> {
   /** The handshake of the WebSocket; absent if it was not passed to `proxyTerminal`. */
   readonly request?: IncomingMessage
 }
@@ -107,22 +112,31 @@ export function askToAuthorize<T>(
 
 /**
  * Reads what `authorize` has returned, each field once and at once, because the object may change later. Only the
- * fields of `UpstreamOptions` are read. `ignored` tells the operator of the others, if there are any.
+ * fields of `UpstreamOptions` are read, and `watchedBy` of a client that watches. `ignored` tells the operator of the
+ * others, if there are any.
  */
-export function readAuthorization(returned: UpstreamOptions): {
+export function readAuthorization(
+  returned: UpstreamOptions & { readonly watchedBy?: string | undefined },
+  isWatching = false,
+): {
   readonly upstream: UpstreamOptions
+  readonly watchedBy: string | undefined
   readonly ignored: string | undefined
 } {
   assertObject('authorize()', returned)
   const { base, authType, key, userId, policyId, contextId, chatId, cookie, headers, signal } = returned
   const read = { base, authType, key, userId, policyId, contextId, chatId, cookie, headers }
   const upstream = { ...read, signal }
-  const others = Object.keys(returned).filter((name) => !Object.hasOwn(upstream, name))
+  const watchedBy = isWatching ? returned.watchedBy : undefined
+  if (watchedBy !== undefined && typeof watchedBy !== 'string') throw wrongType('watchedBy', 'a string', watchedBy)
+  const known = isWatching ? { ...upstream, watchedBy } : upstream
+  const others = Object.keys(returned).filter((name) => !Object.hasOwn(known, name))
   // A name may come from a client, if `authorize` returns a copy of what it has sent.
   const names = others.slice(0, 5).map((name) => (/^\w{1,40}$/.test(name) ? `\`${name}\`` : 'a field of another name'))
   const advice = `It may return ${Object.keys(read).join(', ')}.`
   return {
     upstream,
+    watchedBy,
     ignored: names.length > 0 ? `returned ${names.join(', ')}, which has no effect. ${advice}` : undefined,
   }
 }

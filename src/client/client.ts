@@ -37,7 +37,7 @@ export type ProxyEnd = Pick<ProxySummary, 'endedBy' | 'code' | 'reason' | 'error
 /** The session that a client is joined to. */
 export interface JoinedSession {
   /** The way of its output to the client. */
-  readonly output: ClientOutput
+  readonly output: Pick<ClientOutput, 'drained'>
   /** Its terminal at the upstream. */
   readonly terminal: Pick<UpstreamConnection, 'sessionId' | 'chatId'>
   /**

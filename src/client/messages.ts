@@ -40,6 +40,8 @@ export interface ClientAuth {
   readonly token: string
   /** The chat that the terminal belongs to. */
   readonly chatId?: string
+  /** The client only looks on (PROTOCOL 8.12). */
+  readonly watch?: true
 }
 
 /** A client's first message. */
@@ -59,9 +61,10 @@ export interface FirstMessage {
 /** Reads a client's first message (PROTOCOL 7.1). Returns `undefined` if it is not an auth frame. */
 export function readFirstMessage(data: Buffer, isBinary: boolean): FirstMessage | undefined {
   if (isBinary || data.length > LONGEST_TEXT_BYTES) return undefined
-  const { type, token, chat_id: chatId, offset, generation } = parseObject(data.toString())
+  const { type, token, chat_id: chatId, offset, generation, watch } = parseObject(data.toString())
   if (type !== 'auth' || typeof token !== 'string') return undefined
-  const auth = typeof chatId === 'string' && chatId !== '' ? { token, chatId } : { token }
+  const hasChat = typeof chatId === 'string' && chatId !== ''
+  const auth = { token, ...(hasChat && { chatId }), ...(watch === true && { watch: true as const }) }
   const isResumed = typeof generation === 'string' && generation !== ''
   return { auth, ...(isOffset(offset) && { offset }), ...(isResumed && { generation }) }
 }

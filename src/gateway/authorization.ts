@@ -17,6 +17,8 @@ export interface Authorization {
   readonly upstream: UpstreamOptions
   /** The owner of the sessions that the client may use. */
   readonly owner: Owner
+  /** Who looks on, in the words of `authorize`. Absent if it has not said, and for a client that does not watch. */
+  readonly watchedBy?: string
 }
 
 /** Asks `authorize` who a client is. */
@@ -34,8 +36,8 @@ export class Authorizer {
   }
 
   /**
-   * Resolves with what `authorize` returns, and renews the credentials of the user with it. Rejects with what it
-   * throws, when it is late, and with a {@link WrongReturn}.
+   * Resolves with what `authorize` returns, and renews the credentials of the user with it, unless the client is
+   * somebody else who looks on. Rejects with what it throws, when it is late, and with a {@link WrongReturn}.
    */
   async ask(client: TerminalClient, signal: AbortSignalLike): Promise<Authorization> {
     const { authorize, authTimeout } = this.#settings
@@ -43,12 +45,12 @@ export class Authorizer {
     try {
       const authorization = await askToAuthorize(authTimeout, signal, async () => {
         try {
-          return this.#read(await authorize(client))
+          return this.#read(await authorize(client), client.watch)
         } finally {
           hasAnswered = true
         }
       })
-      this.#keyring.renew(authorization.owner, authorization.upstream)
+      if (!client.watch) this.#keyring.renew(authorization.owner, authorization.upstream)
       return authorization
     } catch (error) {
       // A client that leaves stops the asking, and is no failure.
@@ -67,20 +69,20 @@ export class Authorizer {
     this.#warnings.warn('TERMINAL_GATEWAY_FAILED', `\`authorize\` of a terminal gateway has failed: ${why}. ${advice}`)
   }
 
-  #read(returned: UpstreamOptions): Authorization {
+  #read(returned: UpstreamOptions, isWatching: boolean | undefined): Authorization {
     let read: ReturnType<typeof readAuthorization>
     try {
-      read = readAuthorization(returned)
+      read = readAuthorization(returned, isWatching)
     } catch (error) {
       throw new WrongReturn(kindOf(error), error)
     }
-    const { upstream, ignored } = read
+    const { upstream, watchedBy, ignored } = read
     if (ignored !== undefined && !this.#hasWarned) {
       this.#hasWarned = true
       this.#warnings.warn('TERMINAL_GATEWAY_AUTHORIZE', `\`authorize\` of a terminal gateway ${ignored}`)
     }
     try {
-      return check(upstream)
+      return { ...check(upstream), ...(watchedBy !== undefined && { watchedBy }) }
     } catch (error) {
       // What this package says names the field that is wrong, and shows no value. A getter may have thrown anything.
       const isOwn = error instanceof Error && /^ERR_(?:INVALID_ARG|TERMINAL)_/.test(String(errorCode(error)))

@@ -10,7 +10,7 @@ import type { ClientSocket } from '../client/socket.ts'
 import { BUSY, CLOSING, FORBIDDEN_ORIGIN, NOT_FOUND, refuse, refuseHandshake, respondOn } from './answers.ts'
 import { Authorizer, Strangers } from './authorization.ts'
 import { RESTART } from './ends.ts'
-import type { GatewaySession } from './events.ts'
+import { Description, type GatewaySession } from './gateway-session.ts'
 import { joinSession } from './join.ts'
 import { readGatewayOptions, type GatewaySettings, type TerminalGatewayOptions } from './options.ts'
 import { Keyring } from './owner.ts'
@@ -125,7 +125,7 @@ class Gateway implements TerminalGateway {
   }
 
   get sessions(): GatewaySession[] {
-    return [...this.#state.sessions].filter(({ isOpen }) => isOpen).map((session) => session.describe())
+    return [...this.#state.sessions].filter(({ isOpen }) => isOpen).map((session) => new Description(session))
   }
 
   // A property, so that it can be passed to a framework.

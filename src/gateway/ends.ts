@@ -25,6 +25,17 @@ export const BUSY: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason:
 /** How a client ends when `authorize` has not answered. */
 export const NOT_NOW: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason: 'Not authorized, try again later' }
 
+/** How one more client ends that wants to look on at a session. Others may leave, so it may come again. */
+export const TOO_MANY_WATCHERS: ProxyEnd = {
+  endedBy: 'proxy',
+  code: CLOSE_TRY_AGAIN,
+  reason: 'Too many clients look on',
+  error: new Error('As many clients as may look on at a session do so already'),
+}
+
+/** How a client ends that looks on and takes nothing. It may come again. */
+export const TOO_SLOW: ProxyEnd = { endedBy: 'proxy', code: CLOSE_TRY_AGAIN, reason: 'Too slow' }
+
 /** How a client ends when another one of the owner has come: the owner's word, as both are. */
 export const TAKEN_OVER: ProxyEnd = { endedBy: 'proxy', code: CLOSE_IN_USE, reason: 'Taken over' }
 

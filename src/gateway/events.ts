@@ -1,25 +1,8 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { Client, ProxySummary } from '../client/client.ts'
 import type { Counters } from '../client/counters.ts'
+import type { TerminalClose } from '../terminal/types.ts'
 import { CLOSE_RESTART, CLOSE_TOO_LARGE, CLOSE_TRY_AGAIN } from '../upstream/close-codes.ts'
-
-/** A session of a gateway, as its operator sees it. */
-export interface GatewaySession {
-  /** The id of the session at the gateway. The upstream has another id for it. */
-  readonly id: string
-  /** The user that `authorize` has returned. */
-  readonly userId: string
-  /** When the session was created. */
-  readonly since: Date
-  /** When its client attached; absent if it has none. */
-  readonly attachedSince?: Date
-  /** When its last client left; absent if it has a client, or has not had one yet. */
-  readonly parkedSince?: Date
-  /** Bytes of output that were given to the sockets of clients. */
-  readonly bytesToClient: number
-  /** Bytes of input and commands that the upstream's socket has taken. */
-  readonly bytesToUpstream: number
-}
 
 /** Which session an event is about. */
 export interface SessionEvent {
@@ -27,9 +10,15 @@ export interface SessionEvent {
   readonly userId: string
   /** The id of the session at the gateway. */
   readonly sessionId: string
+  /** It is about a client that looks on, and not about the session itself. */
+  readonly watch?: true
+  /** Who looks on, as `authorize` has said; absent if it has not. */
+  readonly watchedBy?: string
 }
 
-/** A client has joined a session as its first one. Published by the channel `terminal-upstream:attached`. */
+/**
+ * A client has joined a session as its first one, or to look on. Published by the channel `terminal-upstream:attached`.
+ */
 export interface AttachedEvent extends SessionEvent {
   /** ms from the handshake until the client had joined. */
   readonly ms: number
@@ -62,7 +51,10 @@ export interface ParkedEvent extends SessionEvent, MovedBytes {
   readonly ms: number
 }
 
-/** A session has ended, after `attached`. Published once by the channel `terminal-upstream:closed`. */
+/**
+ * A session has ended, after `attached`; or, with `watch`, a client has left that has looked on. Published once by the
+ * channel `terminal-upstream:closed`.
+ */
 export interface ClosedEvent extends SessionEvent, Partial<MovedBytes> {
   /** The close code of the side that has ended the session; 1006 if its connection dropped. */
   readonly closeCode: number
@@ -82,7 +74,8 @@ export interface ClosedEvent extends SessionEvent, Partial<MovedBytes> {
  * - `unauthorized`: `authorize` does not accept its token, or has failed: `error` says which;
  * - `forbidden`: `authorize` forbids it, or its user has gone on with another client (409, 4009);
  * - `not-found`: its user has no such session, or its path does not exist;
- * - `limit`: its user has as many sessions as allowed, or `authorize` says that it asks too often;
+ * - `limit`: its user has as many sessions as allowed, 16 clients look on at the session already, or `authorize` says
+ *   that it asks too often;
  * - `full`: the upstream has no place for another session;
  * - `upstream`: the upstream has failed, or refused the credentials;
  * - `busy`: too many clients wait to be authorized;
@@ -112,6 +105,10 @@ export interface RefusedEvent {
   readonly closeCode?: number
   /** The user that `authorize` has returned; absent if it has let nobody in. */
   readonly userId?: string
+  /** The client wanted to look on. */
+  readonly watch?: true
+  /** Who that is, as `authorize` has said; absent if it has not. */
+  readonly watchedBy?: string
   /** What went wrong, for the operator. Its message may name addresses. If `authorize` threw it, it is that value. */
   readonly error?: unknown
   /** `origin`: the page's `Origin`. */
@@ -144,11 +141,19 @@ export function publish<Name extends keyof GatewayEvents>(name: Name, event: Gat
   channels[name].publish(event)
 }
 
+/** Tells the operator that a session has ended that was parked at some `performance.now()`. */
+export function publishEnd(userId: string, sessionId: string, at: number, { code, error }: TerminalClose): void {
+  const ms = performance.now() - at
+  publish('closed', { userId, sessionId, closeCode: code, wasParked: true, ms, ...(error && { error }) })
+}
+
 /** Tells the operator how one client is served. */
 export class ClientReport {
   readonly client: Client
   // Absent until the client is authorized.
   userId: string | undefined
+  // What the events say of a client that looks on. Absent for any other.
+  watcher: Pick<SessionEvent, 'watch' | 'watchedBy'> | undefined
   // What the operator is told if the client gets no further than this.
   refusal: RefusedReason = 'unauthenticated'
   // Absent until it has joined its session.
@@ -167,8 +172,8 @@ export class ClientReport {
   onJoined(session: SessionEvent, isFirst: boolean): void {
     const since = this.#since
     this.#since = performance.now()
-    this.#session = session
-    publish(isFirst ? 'attached' : 'resumed', { ...session, ms: this.#since - since })
+    this.#session = { ...session, ...this.watcher }
+    publish(isFirst ? 'attached' : 'resumed', { ...this.#session, ms: this.#since - since })
   }
 
   /** The client has left with this close code, and its session goes on. */
@@ -187,7 +192,7 @@ export class ClientReport {
     } else if (endedBy === 'proxy') {
       const { userId } = this
       const reason = (!error && OF_GATEWAY[code]) || this.refusal
-      publish('refused', { reason, ...event, ...(userId !== undefined && { userId }) })
+      publish('refused', { reason, ...event, ...(userId !== undefined && { userId }), ...this.watcher })
     }
   }
 }

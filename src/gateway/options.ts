@@ -10,7 +10,14 @@ import {
 import type { UpstreamOptions } from '../upstream/options.ts'
 
 /** What `authorize` of a gateway returns: the upstream, its credentials, and the user who owns the sessions. */
-export interface GatewayAuthorization extends UpstreamOptions {}
+export interface GatewayAuthorization extends UpstreamOptions {
+  /**
+   * Who looks on, for the events. Read only if `client.watch` is `true`.
+   *
+   * **Return another user's `userId` only then.** The same token comes with a DELETE, too, which has no `watch`.
+   */
+  watchedBy?: string | undefined
+}
 
 /** The options of {@link createTerminalGateway}. Only `authorize` is required. */
 export interface TerminalGatewayOptions extends TerminalOptions {
@@ -76,6 +83,17 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    */
   authTimeout?: number | undefined
   /**
+   * ms between two calls of `authorize` for a client that stays, less a random tenth at most, from 0 to 2147483647; 0
+   * asks once. So an open shell does not outlive its login for long.
+   *
+   * With ERR_TERMINAL_UNAUTHORIZED, the client is closed with 4001, and the session is parked: a client whose `key` is
+   * a function comes back with a new one. With ERR_TERMINAL_FORBIDDEN, or the `userId` of another user, the session
+   * ends with 4003. A client that only looks on loses no more than its connection. Anything else, such as an error of a
+   * database, waits for the next time. The handshakes of all clients stay in memory.
+   * @defaultValue 0
+   */
+  recheckEvery?: number | undefined
+  /**
    * What the ids of its sessions begin with: `name.uuid` instead of `uuid`. 1 to 32 of the characters a-z, 0-9 and `-`.
    * So whatever stands in front of several gateways can tell from an id which of them has the session.
    * @defaultValue `''`
@@ -116,10 +134,11 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
     maxSessionsPerUser = 8,
     maxUnauthenticated = 1_000,
     authTimeout = AUTH_TIMEOUT_MS,
+    recheckEvery = 0,
     name = '',
     resumeOnCreate = false,
   } = options
-  const limits = { keepFor, replayBytes, maxSessionsPerUser, maxUnauthenticated, authTimeout }
+  const limits = { keepFor, replayBytes, maxSessionsPerUser, maxUnauthenticated, authTimeout, recheckEvery }
   const own = { authorize, path, name, resumeOnCreate, ...limits }
   assertKnown('createTerminalGateway', options, [...Object.keys({ ...own, origins }), ...TERMINAL_OPTIONS])
   const connect = readTerminalOptions(options)
@@ -132,6 +151,7 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
   assertWhole('maxSessionsPerUser', maxSessionsPerUser, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('maxUnauthenticated', maxUnauthenticated, 1, Number.MAX_SAFE_INTEGER)
   assertWhole('authTimeout', authTimeout, 1, LONGEST_TIMER_MS)
+  assertWhole('recheckEvery', recheckEvery, 0, LONGEST_TIMER_MS)
   if (options.name !== undefined) assertName(name)
   if (typeof resumeOnCreate !== 'boolean') throw wrongType('resumeOnCreate', 'a boolean', resumeOnCreate)
   const { keepAlive, maxBuffered } = connect

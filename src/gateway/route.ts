@@ -42,6 +42,7 @@ export function clientOf(request: IncomingMessage, route: Route, auth?: ClientAu
     ...describeClient(request, auth),
     ...(policyId !== undefined && { policyId }),
     ...(sessionId !== undefined && { sessionId }),
+    ...(auth?.watch && { watch: true }),
     request,
   }
 }

@@ -13,7 +13,7 @@ const SIZE_PATIENCE_MS = 250
 const NUDGE_MS = 100
 
 /** The answer to a heartbeat (PROTOCOL 8.4). */
-const PONG = '{"type":"pong"}'
+export const PONG = '{"type":"pong"}'
 
 /** The session of a client. */
 interface SessionOfClient {

@@ -1,10 +1,12 @@
 import type { FlowControl } from '../lib/water-mark.ts'
 import { ScreenState } from '../screen/state.ts'
+import { plainText } from '../screen/plain-text.ts'
 import { buildTail } from '../screen/tail.ts'
 import type { ClientOutput } from '../client/output.ts'
 import type { Sink } from '../terminal/output.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { ClientFlow } from './client-flow.ts'
+import type { Follower } from './follower.ts'
 import { History, type DropObserver } from './history.ts'
 
 // Kept for the first client, even if no output is kept later: it must see the prompt.
@@ -69,6 +71,10 @@ export class SessionOutput implements Sink, DropObserver {
   #isHeld = false
   // Whether output is dropped, because the terminal has been closed from this side.
   #discarding = false
+  // Absent while there are none.
+  #followers: Set<Follower> | undefined
+  /** Whether there is no more output. */
+  hasEnded = false
 
   constructor(source: FlowControl, size: TerminalSize = DEFAULT_SIZE) {
     this.source = source
@@ -81,7 +87,13 @@ export class SessionOutput implements Sink, DropObserver {
 
   /** The window has another size, from the next byte of output on. */
   resize(size: TerminalSize): void {
+    if (size.cols === this.#size.cols && size.rows === this.#size.rows) return
     this.#size = size
+    for (const follower of this.#followers ?? []) follower.onResize(size)
+  }
+
+  get printed(): number {
+    return this.#history.end
   }
 
   push(data: Buffer): void {
@@ -89,6 +101,23 @@ export class SessionOutput implements Sink, DropObserver {
     this.#history.push(data)
     // As binary: servers send no text, and clients that resume take text for no output.
     if (this.#behindFrom === undefined) this.#client?.output.push(data, true)
+    if (this.#followers) for (const follower of this.#followers) follower.onOutput(data)
+  }
+
+  follow(follower: Follower): void {
+    this.#followers ??= new Set()
+    this.#followers.add(follower)
+  }
+
+  unfollow(follower: Follower): void {
+    this.#followers?.delete(follower)
+    if (this.#followers?.size === 0) this.#followers = undefined
+  }
+
+  /** Resolves with the last lines of the window. */
+  text(): Promise<string> {
+    this.#history.trim()
+    return Promise.resolve(plainText(this.recent(Infinity), this.#size.rows, this.#before?.parser.clone()))
   }
 
   /** Keeps the last `most` bytes of output. */
@@ -156,12 +185,10 @@ export class SessionOutput implements Sink, DropObserver {
     else client.owner.onStalled()
   }
 
-  /** Returns the bytes that the client has still to take. */
   unsent(): number {
     return this.#client?.output.unsent() ?? 0
   }
 
-  /** The client has taken nothing for 10 s. */
   onStalled(): void {
     this.#client?.owner.onStalled()
   }
@@ -205,6 +232,8 @@ export class SessionOutput implements Sink, DropObserver {
   end(): void {
     this.#catchUp()
     this.#client?.output.end()
+    this.hasEnded = true
+    for (const follower of this.#followers ?? []) follower.onEnd()
   }
 
   discard(): void {

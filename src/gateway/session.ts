@@ -7,11 +7,12 @@ import type { UpstreamConnection } from '../terminal/connection.ts'
 import type { TerminalClose } from '../terminal/types.ts'
 import { Admission } from './admission.ts'
 import { endOf, EXITED, isCutOff, TAKEN_OVER } from './ends.ts'
-import { publish, type ClientReport, type GatewaySession } from './events.ts'
+import { publishEnd, type ClientReport } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Access, Owner } from './owner.ts'
 import { SessionClient } from './session-client.ts'
 import type { Replay, SessionOutput } from './session-output.ts'
+import type { Watchers } from './watchers.ts'
 
 // How long a session waits for its first client.
 const UNATTACHED_LIMIT_MS = 30_000
@@ -38,22 +39,23 @@ export class Session implements SilenceObserver {
   /** Until when it is kept for a client that got it in the answer to its POST, as `performance.now()`; 0 for none. */
   reservedUntil = 0
   readonly #observer: SessionObserver
-  readonly #settings: GatewaySettings
-  // Absent while no client is joined.
-  #client: SessionClient | undefined
+  readonly settings: GatewaySettings
+  /** Absent while no client is joined. */
+  client: SessionClient | undefined
+  /** Those who look on. Absent before the first. */
+  watchers: Watchers | undefined
   // Settles when the client has got a replay that has to be drawn. Absent unless it waits for that.
   #drawing: Promise<void> | undefined
-  // When the last client left, by the clock on the wall and by one that nobody sets. Absent before the first.
-  #parked: { readonly since: Date; readonly at: number } | undefined
+  /** When the last client left, by the clock on the wall and by one that nobody sets. Absent before the first. */
+  parked: { readonly since: Date; readonly at: number } | undefined
   // Ends the session if no client comes. Absent while one is joined, and after the end.
   #timer: SilenceTimer | undefined
   // How the shell ended while no client was joined: the next one gets the last output. Absent before.
   #exit: TerminalClose | undefined
   // Whether a client has joined before.
   #hadClient = false
-  // What the clients before have moved.
-  #bytesToClient = 0
-  #bytesToUpstream = 0
+  /** What the clients before have moved. */
+  readonly moved: { bytesToClient: number; bytesToUpstream: number } = { bytesToClient: 0, bytesToUpstream: 0 }
 
   constructor(
     owner: Owner,
@@ -67,7 +69,7 @@ export class Session implements SilenceObserver {
     this.access = access
     this.terminal = connection
     this.output = sink
-    this.#settings = settings
+    this.settings = settings
     this.#observer = observer
     sink.keep(settings.replayBytes)
     this.#timer = new SilenceTimer([UNATTACHED_LIMIT_MS], this)
@@ -89,21 +91,7 @@ export class Session implements SilenceObserver {
 
   /** When the last client left, as `performance.now()`; `undefined` if the session is not parked, or is reserved. */
   get parkedAt(): number | undefined {
-    return this.#client || this.isEnding || this.isReserved ? undefined : this.#parked?.at
-  }
-
-  describe(): GatewaySession {
-    const { since, client } = this.#client ?? {}
-    const { bytesToClient = 0, bytesToUpstream = 0 } = client?.counters ?? {}
-    return {
-      id: this.id,
-      userId: this.owner.userId,
-      since: new Date(this.since),
-      ...(since !== undefined && { attachedSince: new Date(since) }),
-      ...(this.#parked && !this.#client && !this.isEnding && { parkedSince: this.#parked.since }),
-      bytesToClient: this.#bytesToClient + bytesToClient,
-      bytesToUpstream: this.#bytesToUpstream + bytesToUpstream,
-    }
+    return this.client || this.isEnding || this.isReserved ? undefined : this.parked?.at
   }
 
   /**
@@ -116,18 +104,18 @@ export class Session implements SilenceObserver {
     const canResume = offset !== undefined
     const isFirst = !this.#hadClient
     this.#hadClient = true
-    const former = this.#client?.client
+    const former = this.client?.client
     this.#part(TAKEN_OVER.code)
     former?.finish(TAKEN_OVER)
     this.#stopWaiting()
     this.reservedUntil = 0
     const replay = this.admission.spend(() => this.output.replayFrom(offset, () => joined))
     const output = this.output.join(
-      (flow) => new ClientOutput(client.socket, this.#settings.maxBuffered, flow, client.counters, client.connection),
+      (flow) => new ClientOutput(client.socket, this.settings.maxBuffered, flow, client.counters, client.connection),
       this,
     )
     const joined = new SessionClient(this, report, output, canResume)
-    this.#client = joined
+    this.client = joined
     if (replay instanceof Promise) this.#await(replay, joined)
     else this.#begin(joined, replay)
     if (canResume) client.connection.sendSignsWhilePaused(joined)
@@ -145,19 +133,27 @@ export class Session implements SilenceObserver {
     reason: string,
   ): Promise<void> {
     // A client whose session was taken over is not joined any more.
-    if (joined !== this.#client) return
+    if (joined !== this.client) return
     if (this.#exit && !this.isEnding) return this.#leaveExited(joined)
-    if (endedBy === 'client' && this.#settings.keepFor > 0 && !this.isEnding) this.#park(code)
+    if (endedBy === 'client' && this.settings.keepFor > 0 && !this.isEnding) this.park(code)
     // On the word of its shell, of the gateway's `close`, or of a limit that is documented: a `keepFor` of 0.
     else await this.#close(closeCode, reason)
   }
 
+  /** The client has left, or has to. The session waits for another one. */
+  park(code: number): void {
+    this.#part(code)
+    this.parked = { since: new Date(), at: performance.now() }
+    this.#timer = new SilenceTimer([this.settings.keepFor], this)
+  }
+
   /** Ends the session: its client gets the close frame, and the upstream deletes it. Resolves when nothing is left. */
   async end(code: number, reason: string): Promise<void> {
-    const client = this.#client?.client
+    const client = this.client?.client
     const closed = this.#close(code, reason)
-    client?.finish({ endedBy: 'proxy', code, reason })
-    await Promise.all([client?.summary.promise, closed])
+    const end: ProxyEnd = { endedBy: 'proxy', code, reason }
+    client?.finish(end)
+    await Promise.all([client?.summary.promise, closed, this.watchers?.finish(end)])
   }
 
   /** No client has come. On the word of a limit that is documented: `keepFor`, or 30 s for the first. */
@@ -168,7 +164,7 @@ export class Session implements SilenceObserver {
 
   /** The client does not read: its connection is ended before the shell is, and it can come back. */
   onStalled(): void {
-    if (this.#settings.keepFor > 0) this.#client?.client.socket.terminate()
+    if (this.settings.keepFor > 0) this.client?.client.socket.terminate()
   }
 
   /**
@@ -179,42 +175,41 @@ export class Session implements SilenceObserver {
     this.#observer.onClosed(this, close)
     // A client that waits for the screen gets the last output, too.
     while (this.#drawing && !this.isEnding) await this.#drawing
-    if (close.cause !== 'exited' || this.#client || this.isEnding) return this.#finish(close)
+    if (close.cause !== 'exited' || this.client || this.isEnding) return this.#finish(close)
     this.#exit = close
-    this.#parked ??= { since: new Date(), at: performance.now() }
+    void this.watchers?.finish(EXITED)
+    this.parked ??= { since: new Date(), at: performance.now() }
   }
 
   #finish(close: TerminalClose): void {
-    const { code, error } = close
     this.isEnding = true
     this.#stopWaiting()
-    const { userId } = this.owner
-    if (!this.#client && this.#parked) {
-      const ms = performance.now() - this.#parked.at
-      publish('closed', { userId, sessionId: this.id, closeCode: code, wasParked: true, ms, ...(error && { error }) })
-    }
-    this.#client?.stop()
-    this.#client?.client.finish(endOf(close, this.access.areUsers))
+    if (!this.client && this.parked) publishEnd(this.owner.userId, this.id, this.parked.at, close)
+    this.client?.stop()
+    const end = endOf(close, this.access.areUsers)
+    this.client?.client.finish(end)
+    void this.watchers?.finish(end)
     this.#observer.onGone(this)
   }
 
   /** A client was told that the shell has ended. One whose connection was cut before does not know, and comes again. */
   async #leaveExited({ client }: SessionClient): Promise<void> {
     const { code } = await client.connection.gone
-    if (isCutOff(code) && !this.isEnding) this.#park(code)
+    if (isCutOff(code) && !this.isEnding) this.park(code)
     else await this.#close()
   }
 
   /** From now on nobody finds the session, also while the upstream takes its time: a client would lose its input. */
   #close(code?: number, reason?: string): Promise<TerminalClose> {
+    const exit = this.isEnding ? undefined : this.#exit
     this.isEnding = true
-    if (this.#exit) this.#finish(this.#exit)
+    if (exit) this.#finish(exit)
     return this.terminal.close(code, reason)
   }
 
   /** Gives a client the output before what comes live. */
   #begin(joined: SessionClient, replay: Replay): void {
-    const { keepFor, replayBytes } = this.#settings
+    const { keepFor, replayBytes } = this.settings
     if (joined.canResume) joined.announce(replay, keepFor, this.admission.generation)
     this.output.replay(replay)
     this.output.keep(replayBytes)
@@ -226,28 +221,22 @@ export class Session implements SilenceObserver {
     this.output.hold()
     const drawing = (this.#drawing = replay.then((drawn) => {
       if (this.#drawing === drawing) this.#drawing = undefined
-      if (joined !== this.#client) return
+      if (joined !== this.client) return
       this.#begin(joined, drawn)
       if (this.#exit) joined.client.finish(EXITED)
     }))
   }
 
-  #park(code: number): void {
-    this.#part(code)
-    this.#parked = { since: new Date(), at: performance.now() }
-    this.#timer = new SilenceTimer([this.#settings.keepFor], this)
-  }
-
   /** Separates the client from the session. */
   #part(code: number): void {
-    const joined = this.#client
+    const joined = this.client
     if (!joined) return
     const { client, report } = joined
-    this.#client = undefined
+    this.client = undefined
     this.output.part()
     joined.stop()
-    this.#bytesToClient += client.counters.bytesToClient
-    this.#bytesToUpstream += client.counters.bytesToUpstream
+    this.moved.bytesToClient += client.counters.bytesToClient
+    this.moved.bytesToUpstream += client.counters.bytesToUpstream
     this.admission.dismiss(client)
     report.onLeft(code)
   }

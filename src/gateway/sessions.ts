@@ -109,7 +109,7 @@ export class Sessions implements SessionObserver {
 
   /** Returns the newest session that has a client, of the same chat, policy and context (PROTOCOL 2.17). */
   shellOf(authorization: Authorization): Session | undefined {
-    const attached = this.#ofSame(authorization).filter((session) => session.describe().attachedSince !== undefined)
+    const attached = this.#ofSame(authorization).filter(({ client }) => client !== undefined)
     return attached.at(-1)
   }
 

@@ -58,7 +58,7 @@ export async function dial<S extends Sink>(
   let stop: (() => void) | undefined
   const accept = (failure: DialFailure | undefined): void => {
     if (failure || !kept?.isAwaited) outcome.resolve(failure)
-    // Only a gateway lets a client look on. Any other server has attached it as one that types (PROTOCOL 8.20).
+    // Only a gateway lets a client look on. Any other server has attached it as one that types (PROTOCOL 8.13).
     else if (!kept.isKnown) outcome.resolve('no watchers')
   }
   socket.observe({

@@ -22,7 +22,7 @@ export interface KeptSessionOwner {
  * (PROTOCOL 8). Other servers say nothing, and then nothing is resumed.
  */
 export class KeptSession {
-  /** Whether this client only looks on (PROTOCOL 8.20). */
+  /** Whether this client only looks on (PROTOCOL 8.13). */
   readonly isWatching: boolean
   /**
    * Whether the session outlives the connection. The server of such a session answers heartbeats (PROTOCOL 8.4).
@@ -89,7 +89,7 @@ export class KeptSession {
     return isResumed
   }
 
-  /** Reads a frame of a server that keeps sessions (PROTOCOL 8.2 and 8.20). Returns whether it is one. */
+  /** Reads a frame of a server that keeps sessions (PROTOCOL 8.2 and 8.13). Returns whether it is one. */
   #readFrame(data: Uint8Array): boolean {
     const text = new (globalWith('TextDecoder').TextDecoder)().decode(data)
     const { type, cols, rows, ...fields } = asRecord(parseJson(text))

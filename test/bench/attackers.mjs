@@ -1,4 +1,4 @@
-// What one user of a gateway can do to the others.
+// What one user of a gateway, or those who look on, can do to the others.
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
 
@@ -31,6 +31,22 @@ export async function attachInLoops({ url, unit, bytes, loops }) {
   for (let sent = 0; sent < bytes + FRAME_BYTES; sent += FRAME_BYTES) printer.send(block)
   await printed
   for (let loop = 0; loop < loops; loop += 1) void attachAgain(target)
+}
+
+/**
+ * Looks on at the first session of a gateway, with so many clients, and reads what they are sent; or nothing, if they
+ * are `asleep`. Resolves when all have been told that they do.
+ */
+export async function watch({ url, count, asleep }) {
+  const sessions = new URL('/api/terminals', url.replace('ws:', 'http:'))
+  const [{ id }] = await (await fetch(sessions)).json()
+  for (let index = 0; index < count; index += 1) {
+    const socket = new WebSocket(new URL(`/api/terminals/${id}`, url))
+    await once(socket, 'open')
+    socket.send(JSON.stringify({ type: 'auth', token: '', offset: null, watch: true }))
+    await once(socket, 'message')
+    if (asleep) socket.pause()
+  }
 }
 
 async function attachAgain(target) {

@@ -78,6 +78,17 @@ const GOALS = [
   atMost('attacks', "one user's worst effect on another's key, p50", 10, 'ms', (subject) =>
     middle(subject, 'worst', 'gateway'),
   ),
+  atMost(
+    'watched',
+    'key beside a flood that 10 look on at, p50',
+    2,
+    '× without them',
+    times('p50', 'gateway', 'watched'),
+  ),
+  atLeast('watched', 'the flood that they look on at', 0.5, '× without them', times('flood', 'gateway', 'watched')),
+  atMost('watched', 'memory for one who looks on and reads nothing', 1.5, 'MiB', (subject) =>
+    middle(subject, 'held', 'watched'),
+  ),
   atMost('echo-1', 'quiet key, 1 session, p99', 1.1, '× hand-written', times('p99', 'hand')),
   atMost('echo-200', 'quiet key, 200 sessions, p99', 1.1, '× hand-written', times('p99', 'hand')),
   atMost('connect', 'connectTerminal, CPU of for await', 1.4, '× bare ws', times('cpu', 'fetch', 'iterate')),

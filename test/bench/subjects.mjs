@@ -3,7 +3,7 @@ import { attach, ATTACHES, connect, crowd, crowdSizes, TYPISTS } from './attachi
 import { commands } from './commands.mjs'
 import { idle, idleSessions, parked, parkedSessions, sleeping, stalled } from './memory.mjs'
 import { KIB } from './settings.mjs'
-import { bulk, CRAFTED, echo, echoBesideAttaches, echoBesideFlood, echoBesideInputFlood } from './traffic.mjs'
+import { bulk, CRAFTED, echo, echoBesideAttaches, echoBesideFlood, echoBesideInputFlood, watched } from './traffic.mjs'
 
 export const LABELS = {
   direct: 'no relay',
@@ -15,6 +15,7 @@ export const LABELS = {
   tcp: 'raw TCP relay *',
   ours: '**`proxyTerminal`**',
   gateway: '**`createTerminalGateway`**',
+  watched: 'the same with 10 who look on at the flood',
   fetch: 'bare `fetch` and `ws`',
   iterate: '**`connectTerminal`**, `for await`',
   listen: '**`connectTerminal`**, `onData`',
@@ -75,6 +76,15 @@ export const subjects = {
     title: "One keystroke's echo while another user attaches in 8 loops to a session with crafted output, p50",
     columns: [...Object.keys(CRAFTED), 'worst'].map((key) => column(key, `${key}, ms`, digits(2))),
     run: echoBesideAttaches,
+  },
+  watched: {
+    title: 'An output flood of the gateway, and a keystroke beside it, with and without 10 who look on at the flood',
+    columns: [
+      column('p50', 'p50, µs', digits(0), ['gateway']),
+      column('flood', 'flood, MB/s', digits(0), ['gateway']),
+      column('held', 'one more who reads nothing, heap and buffers, MiB', digits(1)),
+    ],
+    run: watched,
   },
   'compressed-bulk': {
     title: 'Bulk output, frames of 4 KiB, from an upstream that offers compression',

@@ -90,6 +90,43 @@ export async function echoBesideAttaches() {
   return { gateway: rows }
 }
 
+// Those who look on at the flood.
+const WATCHERS = 10
+
+/** Measures an output flood, and keystrokes beside it, with and without those who look on at it. */
+export async function watched() {
+  const rows = emptyRows(['gateway', 'watched'])
+  for (let round = 0; round < rounds; round += 1) {
+    const { relays, urls, stop } = await startUpstream(['gateway'])
+    const url = urls.gateway
+    const [client, neighbour, watcher] = await Promise.all(['', '', ''].map(() => start('client.mjs')))
+    await neighbour.call('connect', { url, kind: 'raw' })
+    await client.call('connect', { url })
+    await neighbour.call('readOn', { frame: 4 * KIB })
+    const measure = async () => {
+      const before = await neighbour.call('counted')
+      const { p50 } = await client.call('echo', { times: 1_000, warmUp: 100, pause: 3, within: 1_500 })
+      const after = await neighbour.call('counted')
+      return { p50, flood: (after.bytes - before.bytes) / (after.seconds - before.seconds) / 1e6 }
+    }
+    await measure()
+    rows.gateway.push(await measure())
+    await watcher.call('watch', { url, count: WATCHERS })
+    rows.watched.push({ ...(await measure()), held: await heldByOne({ url, relay: relays.gateway, watcher }) })
+    await Promise.all([stop(), client.stop(), neighbour.stop(), watcher.stop()])
+  }
+  return rows
+}
+
+/** Resolves with the MiB that one more takes who looks on at the flood and reads nothing. */
+async function heldByOne({ url, relay, watcher }) {
+  const before = await relay.call('memory')
+  await watcher.call('watch', { url, count: 1, asleep: true })
+  await sleep(2_000)
+  const after = await relay.call('memory')
+  return (after.held - before.held) / MIB
+}
+
 const attachInLoops = (unit) =>
   echoBeside({ name: 'gateway', within: 1_500 }, (neighbour, url) =>
     neighbour.call('attachInLoops', { url, unit, bytes: 320 * KIB, loops: 8 }),

@@ -3,6 +3,7 @@ import { subscribe } from 'node:diagnostics_channel'
 import { Counter, Gauge, Histogram, register } from 'prom-client'
 
 const attached = new Gauge({ name: 'terminal_clients', help: 'Clients that are attached' })
+const watching = new Gauge({ name: 'terminal_watchers', help: 'Clients that look on' })
 const parked = new Gauge({ name: 'terminal_parked', help: 'Sessions whose client has left' })
 const bytes = new Counter({ name: 'terminal_bytes_total', help: 'Bytes to clients and upstreams', labelNames: ['to'] })
 const closed = new Counter({ name: 'terminal_closed_total', help: 'Sessions that have ended', labelNames: ['code'] })
@@ -17,7 +18,8 @@ const seconds = new Histogram({
   buckets: [0.01, 0.1, 1, 10],
 })
 
-function join({ ms }) {
+function join({ ms, watch }) {
+  if (watch) return watching.inc()
   attached.inc()
   seconds.observe(ms / 1000)
 }
@@ -39,6 +41,7 @@ subscribe('terminal-upstream:resumed', (event) => {
   join(event)
 })
 subscribe('terminal-upstream:closed', (event) => {
+  if (event.watch) return watching.dec()
   if (event.wasParked) parked.dec()
   else leave(event)
   closed.inc({ code: event.closeCode })

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { connectTerminal, TerminalError } from '../../src/index.ts'
+import { connectTerminal, deleteTerminalSession, TerminalError } from '../../src/index.ts'
 import { startTestUpstream, type TestUpstream } from '../../src/testing.ts'
 import { clientTo } from '../support/proxy.ts'
 import { freePort } from '../support/upstream.ts'
@@ -75,6 +75,36 @@ test('proxy.mjs joins a page with a valid token to a shell, and closes any other
   expect(await page('let-me-in')).toEqual({ output: '$ 6 x 7 = 42\n', code: 1000, reason: '' })
   expect(String(await line)).toBe('127.0.0.1: ended by the upstream with 1000 \n')
   expect(await page('let-me-out')).toEqual({ output: '', code: 4001, reason: 'Log in again' })
+  expect(upstream.sessions).toEqual([])
+})
+
+test('admin.mjs lists the shells, lets an admin look on and not type, shows the text, and ends one', async () => {
+  const { upstream, base } = await start('admin.mjs')
+  const page = { base, authType: 'session', key: 'let-me-in', userId: 'ada' } as const
+  const terminal = await connectTerminal(page)
+  const { sessionId } = terminal
+  await terminal.write('echo "6 x 7 = $((6 * 7))"\n')
+  const ask = async (
+    path: string,
+    method = 'GET',
+    token = 'let-me-see',
+  ): Promise<{ status: number; body: unknown }> => {
+    const answer = await fetch(`${base}/admin${path}`, { method, headers: { Authorization: `Bearer ${token}` } })
+    return { status: answer.status, body: await answer.json() }
+  }
+  expect(await ask('/shells', 'GET', 'let-me-in')).toMatchObject({ status: 401 })
+  await expect.poll(async () => (await ask(`/text/${sessionId}`)).body).toContain('6 x 7 = 42')
+  const watcher = await clientTo({ url: `${base.replace('http', 'ws')}/api/terminals/${sessionId}` })
+  watcher.ws.send(JSON.stringify({ type: 'auth', token: 'let-me-see', offset: null, watch: true }))
+  watcher.ws.send(Buffer.from('exit\n'))
+  await watcher.printed('6 x 7 = 42')
+  expect(await ask('/shells')).toMatchObject({ body: [{ id: sessionId, userId: 'ada', watchers: 1 }] })
+  expect(await (await fetch(`${base}/admin-page.js`)).text()).toContain('Look on')
+  const asAdmin = { ...page, key: 'let-me-see' }
+  await expect(deleteTerminalSession({ ...asAdmin, sessionId })).rejects.toThrow(TerminalError)
+  expect(await ask(`/shells/${sessionId}`, 'DELETE')).toMatchObject({ status: 200 })
+  expect(await watcher.closed).toEqual({ code: 1000, reason: 'Ended by an admin' })
+  expect((await terminal.closed).cause).toBe('exited')
   expect(upstream.sessions).toEqual([])
 })
 

@@ -10,6 +10,10 @@ test('metrics.mjs counts the clients of a gateway for Prometheus', async () => {
   ws.send(Buffer.from('12345'))
   await printed('12345')
   expect(await register.metrics()).toMatch(/^terminal_clients 1$/m)
+  const watcher = await attachAs(gateway, id, { token: 'jwt-ada', watch: true })
+  await expect.poll(() => register.metrics()).toMatch(/^terminal_watchers 1$/m)
+  watcher.ws.close()
+  await expect.poll(() => register.metrics()).toMatch(/^terminal_watchers 0$/m)
   ws.close(1000)
   await closed
   await expect.poll(() => register.metrics()).toMatch(/^terminal_parked 1$/m)

@@ -21,6 +21,7 @@ describe('createTerminalGateway', () => {
     [{ maxSessionsPerUser: 0 }, 'maxSessionsPerUser', 'ERR_OUT_OF_RANGE'],
     [{ maxUnauthenticated: 0 }, 'maxUnauthenticated', 'ERR_OUT_OF_RANGE'],
     [{ authTimeout: 0 }, 'authTimeout', 'ERR_OUT_OF_RANGE'],
+    [{ recheckEvery: -1 }, 'recheckEvery', 'ERR_OUT_OF_RANGE'],
     [{ name: 7 }, 'name', 'ERR_INVALID_ARG_TYPE'],
     [{ name: '' }, 'name', 'ERR_INVALID_ARG_VALUE'],
     [{ name: 'Blue' }, 'name', 'ERR_INVALID_ARG_VALUE'],

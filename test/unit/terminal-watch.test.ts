@@ -65,7 +65,7 @@ function resize(ws: WebSocket, cols: unknown, rows: unknown): void {
   ws.send(JSON.stringify({ type: 'resize', cols, rows }))
 }
 
-// PROTOCOL 8.20
+// PROTOCOL 8.13
 describe('a client that looks on', () => {
   it('says so, and sends no size, no input and no DELETE', async () => {
     const gateway = await gatewayThat((ws) => attached(ws))

@@ -121,7 +121,7 @@ describe('a cursor that a program has hidden', () => {
   })
 })
 
-// PROTOCOL 8.20
+// PROTOCOL 8.13
 it('a terminal that only looks on gives xterm.js its size, within limits, and gets nothing from it', async () => {
   const frames: string[] = []
   let resize = (_cols: number, _rows: number): void => {}

@@ -1,19 +1,18 @@
 // A page with a login by cookie. Its gateway gives a shell to whoever has logged in, and ends it at the logout.
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
-import { deleteTerminalSession, TerminalError } from 'terminal-upstream'
+import { TerminalError } from 'terminal-upstream'
 import { createTerminalGateway } from 'terminal-upstream/gateway'
 import { bundle } from './bundle.mjs'
 
 const { UPSTREAM = 'http://127.0.0.1:8000', UPSTREAM_KEY, PORT = '8080' } = process.env
 const passwords = new Map([['ada', 'let-me-in']]) // yours: a table of users, with hashes
 const logins = new Map() // yours: which user has which cookie
-const ownToken = randomUUID() // with it, this server asks its own gateway
 
 const gateway = createTerminalGateway({
-  authorize({ request, token, userId }) {
-    const user = token === ownToken ? userId : userOf(request)
-    if (user) return { base: UPSTREAM, key: UPSTREAM_KEY, userId: user }
+  authorize({ request }) {
+    const userId = userOf(request)
+    if (userId) return { base: UPSTREAM, key: UPSTREAM_KEY, userId }
     throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'not logged in')
   },
 })
@@ -28,9 +27,8 @@ function userOf(request) {
 
 /** Ends all shells of a user: at the logout, or because an admin says so. */
 async function endShells(userId) {
-  const own = { base: `http://127.0.0.1:${server.address().port}`, key: ownToken, userId }
   const shells = gateway.sessions.filter((session) => session.userId === userId)
-  await Promise.all(shells.map(({ id }) => deleteTerminalSession({ ...own, sessionId: id })))
+  await Promise.all(shells.map((session) => session.end('Logged out')))
 }
 
 /** What the page asks for beside its files and its terminals. Each returns the status of its answer. */

@@ -1,0 +1,27 @@
+// Records what a session of a gateway shows, in the format asciicast v2, for `asciinema play`.
+
+/**
+ * Writes a recording to a stream of Node, such as `createWriteStream('ada.cast')`, and ends it. Resolves when the session
+ * has ended. `signal` ends the recording earlier.
+ */
+export async function record(session, stream, signal) {
+  const since = performance.now()
+  const write = (line) => stream.write(`${JSON.stringify(line)}\n`)
+  // A character of several bytes may come in two parts.
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  const events = session[Symbol.asyncIterator]()
+  signal?.addEventListener('abort', () => void events.return())
+  let hasHeader = false
+  for await (const event of events) {
+    const seconds = (performance.now() - since) / 1000
+    if (event.type === 'output') write([seconds, 'o', decoder.decode(event.data, { stream: true })])
+    // A gap: the output after it begins with a sequence that resets the screen.
+    else if (event.type === 'gap') write([seconds, 'o', decoder.decode()])
+    else if (hasHeader) write([seconds, 'r', `${event.cols}x${event.rows}`])
+    else {
+      hasHeader = true
+      write({ version: 2, width: event.cols, height: event.rows, timestamp: Math.floor(Date.now() / 1000) })
+    }
+  }
+  stream.end()
+}
