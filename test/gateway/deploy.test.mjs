@@ -67,10 +67,10 @@ test.runIf(hasNginx())(
     )
     expect(new Set(users.map(({ terminal }) => nameOf(terminal)))).toEqual(new Set(['a0', 'b0']))
     for (const { terminal, told } of users) terminal.onStatus((status) => told.push(status))
-    let isTyping = true
+    const stopping = new AbortController()
     let rounds = 0
     const typing = users.map(async ({ type }) => {
-      for (; isTyping; rounds += 1) await type()
+      for (; !stopping.signal.aborted; rounds += 1) await type()
     })
     const allHaveTyped = async () => {
       const enough = rounds + 5 * users.length
@@ -87,7 +87,7 @@ test.runIf(hasNginx())(
       expect(next.map(nameOf)).not.toContain(gateways[index].name)
       newcomers.push(...next)
     }
-    isTyping = false
+    stopping.abort()
     await Promise.all(typing)
     expect(users.flatMap(({ told }) => told)).toEqual([])
 

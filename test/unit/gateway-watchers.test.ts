@@ -117,8 +117,7 @@ describe('a client that looks on', () => {
         await untilParked(gateway)
       }
       await gateway.upstream.sessions[0]?.output('the last words')
-      if (hasClient) await typist.printed('words')
-      else await watcher.printed('words')
+      await watcher.printed('words')
       await end(gateway, id)
       expect(await watcher.closed).toMatchObject(frame)
       expect(output(watcher)).toBe('the last words')

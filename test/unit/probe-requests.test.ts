@@ -170,7 +170,7 @@ describe('probeUpstream', () => {
   it('works without the paths beside the sessions', async () => {
     const upstream = await upstreamOf({ ...QUICK, release: NEWEST })
     const answer: Habits['answer'] = ({ url, headers, socket }) => {
-      const isBeside = url !== '/api/terminals' && !url?.startsWith('/api/terminals/')
+      const isBeside = !/^\/api\/terminals(?:[/?]|$)/.test(String(url))
       if (isBeside || !('x-user-id' in headers)) socket.destroy()
       return socket.destroyed
     }

@@ -10,6 +10,7 @@ import {
   type ClosedEvent,
   type GatewayAuthorization,
   type GatewaySession,
+  type ScreenEvent,
   type MovedBytes,
   type ParkedEvent,
   type RefusedEvent,
@@ -106,7 +107,8 @@ export function serve(): Server {
   })
   server.on('close', () => void gateway.close())
   const sessions: readonly GatewaySession[] = gateway.sessions
-  console.log(sessions[0]?.attachedSince)
+  const follow = (): AsyncIterableIterator<ScreenEvent> | undefined => sessions[0]?.[Symbol.asyncIterator]()
+  console.log(sessions[0]?.attachedSince, follow())
   return server
 }
 
