@@ -86,7 +86,7 @@ const GOALS = [
     times('p50', 'gateway', 'watched'),
   ),
   atLeast('watched', 'the flood that they look on at', 0.5, '× without them', times('flood', 'gateway', 'watched')),
-  atMost('watched', 'memory for one who looks on and reads nothing', 1.5, 'MiB', (subject) =>
+  atMost('watched', 'memory for one who looks on and reads nothing', 1, 'MiB', (subject) =>
     middle(subject, 'held', 'watched'),
   ),
   atMost('echo-1', 'quiet key, 1 session, p99', 1.1, '× hand-written', times('p99', 'hand')),

@@ -82,7 +82,7 @@ export const subjects = {
     columns: [
       column('p50', 'p50, µs', digits(0), ['gateway']),
       column('flood', 'flood, MB/s', digits(0), ['gateway']),
-      column('held', 'one more who reads nothing, heap and buffers, MiB', digits(1)),
+      column('held', 'one who reads nothing, heap and buffers, MiB', digits(1)),
     ],
     run: watched,
   },

@@ -97,7 +97,7 @@ const WATCHERS = 10
 export async function watched() {
   const rows = emptyRows(['gateway', 'watched'])
   for (let round = 0; round < rounds; round += 1) {
-    const { relays, urls, stop } = await startUpstream(['gateway'])
+    const { urls, stop } = await startUpstream(['gateway'])
     const url = urls.gateway
     const [client, neighbour, watcher] = await Promise.all(['', '', ''].map(() => start('client.mjs')))
     await neighbour.call('connect', { url, kind: 'raw' })
@@ -112,18 +112,25 @@ export async function watched() {
     await measure()
     rows.gateway.push(await measure())
     await watcher.call('watch', { url, count: WATCHERS })
-    rows.watched.push({ ...(await measure()), held: await heldByOne({ url, relay: relays.gateway, watcher }) })
+    const row = await measure()
     await Promise.all([stop(), client.stop(), neighbour.stop(), watcher.stop()])
+    rows.watched.push({ ...row, held: await heldByOne() })
   }
   return rows
 }
 
-/** Resolves with the MiB that one more takes who looks on at the flood and reads nothing. */
-async function heldByOne({ url, relay, watcher }) {
-  const before = await relay.call('memory')
+/** Resolves with the MiB that one takes who looks on at an output flood of 500 MiB and reads nothing. */
+async function heldByOne() {
+  const { relays, urls, stop } = await startUpstream(['gateway'])
+  const url = urls.gateway
+  const [client, watcher] = [await start('client.mjs'), await start('client.mjs')]
+  await client.call('connect', { url, kind: 'raw' })
+  await client.call('read', { frame: 4 * KIB, bytes: 64 * MIB })
+  const before = await relays.gateway.call('memory')
   await watcher.call('watch', { url, count: 1, asleep: true })
-  await sleep(2_000)
-  const after = await relay.call('memory')
+  await client.call('read', { frame: 4 * KIB, bytes: 500 * MIB })
+  const after = await relays.gateway.call('memory')
+  await Promise.all([stop(), client.stop(), watcher.stop()])
   return (after.held - before.held) / MIB
 }
 
