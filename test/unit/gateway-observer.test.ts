@@ -92,6 +92,17 @@ describe('an observer', () => {
     await events.return?.()
   })
 
+  it('that waits is woken by output that is too much at once', async () => {
+    const { gateway, print } = await parked('text', { maxBuffered: 1 })
+    const events = only(gateway)[Symbol.asyncIterator]()
+    await events.next()
+    await events.next()
+    const waiting = events.next()
+    await print('more')
+    expect(readable([(await waiting).value as ScreenEvent])).toEqual(['more'])
+    await events.return?.()
+  })
+
   it('ends at once with `return`, also while it waits, and never begins after that', async () => {
     const { gateway, print } = await parked('text')
     const session = only(gateway)
