@@ -31,16 +31,6 @@ export interface Replay {
   readonly missing: number
   /** The offset from which the client answers queries (PROTOCOL 8.2): those of before get no answer any more. */
   readonly live: number
-  /** Whether full-screen programs have to draw their screen again, because the data is only a tail. */
-  readonly needsRedraw: boolean
-}
-
-/** Who waits for a replay that takes its time. */
-export interface Viewer {
-  /** Whether nobody waits any more. */
-  readonly isGone: boolean
-  /** Resolves with the size of its window. */
-  sized(): Promise<TerminalSize>
 }
 
 /**
@@ -55,8 +45,7 @@ export class SessionOutput implements Sink, DropObserver {
   readonly source: FlowControl
   // The size of the window, as the last client has set it.
   #size: TerminalSize
-  // The offset of the output that a client has not been given, which is slow or waits for its replay. Absent while it
-  // gets all as it comes.
+  // The offset of the output that a slow client has not been given. Absent while it gets all as it comes.
   #behindFrom: number | undefined
   readonly #history = new History(FIRST_OUTPUT_BYTES, this)
   // The state of a terminal before the bytes that are kept. Absent while all output is kept.
@@ -67,8 +56,6 @@ export class SessionOutput implements Sink, DropObserver {
   #shown = 0
   // Whether a client has joined before.
   #hadClient = false
-  // Whether the client waits for its replay.
-  #isHeld = false
   // Whether output is dropped, because the terminal has been closed from this side.
   #discarding = false
   // Absent while there are none.
@@ -92,6 +79,7 @@ export class SessionOutput implements Sink, DropObserver {
     for (const follower of this.#followers ?? []) follower.onResize(size)
   }
 
+  /** The number of bytes of output so far. */
   get printed(): number {
     return this.#history.end
   }
@@ -114,10 +102,10 @@ export class SessionOutput implements Sink, DropObserver {
     if (this.#followers?.size === 0) this.#followers = undefined
   }
 
-  /** Resolves with the last lines of the window. */
-  text(): Promise<string> {
+  /** Returns the last lines of the window. */
+  text(): string {
     this.#history.trim()
-    return Promise.resolve(plainText(this.recent(Infinity), this.#size.rows, this.#before?.parser.clone()))
+    return plainText(this.recent(Infinity), this.#size.rows, this.#before?.parser.clone())
   }
 
   /** Keeps the last `most` bytes of output. */
@@ -133,12 +121,9 @@ export class SessionOutput implements Sink, DropObserver {
 
   /**
    * Returns what a client gets that wants to go on from an offset: exactly the output from there, if all of that is
-   * kept, and otherwise a tail. The first client gets everything. It is a promise if a whole screen has to be drawn,
-   * and ends with the output at the time when that resolves.
-   *
-   * @param viewer Whom it is for, once that exists. Absent for one whose window has the size of the session's.
+   * kept, and otherwise a tail. The first client gets everything.
    */
-  replayFrom(offset: number | null | undefined, _viewer?: () => Viewer): Replay | Promise<Replay> {
+  replayFrom(offset: number | null | undefined): Replay {
     this.#history.trim()
     const { start, end } = this.#history
     const from = offset ?? (this.#hadClient ? undefined : 0)
@@ -146,7 +131,7 @@ export class SessionOutput implements Sink, DropObserver {
     if (from !== undefined && from >= start && from <= end) {
       const replay = Math.max(0, this.#shown - from)
       const data = this.#history.read(from)
-      return { offset: from, replay, data, isExact: true, missing: 0, live, needsRedraw: false }
+      return { offset: from, replay, data, isExact: true, missing: 0, live }
     }
     const tail = buildTail(this.#history.read(start), this.#before)
     // A tail must not look like the exact output.
@@ -154,7 +139,7 @@ export class SessionOutput implements Sink, DropObserver {
     const first = end - data.length
     const replay = Math.max(0, this.#shown - first)
     const missing = Math.max(0, start - Math.max(0, offset ?? start))
-    return { offset: first, replay, data, isExact: false, missing, live, needsRedraw: true }
+    return { offset: first, replay, data, isExact: false, missing, live }
   }
 
   /** Passes all further output on to a client. */
@@ -167,28 +152,12 @@ export class SessionOutput implements Sink, DropObserver {
     return output
   }
 
-  /** Gives the client no output, and makes the upstream wait, until it gets its replay. */
-  hold(): void {
-    this.#isHeld = true
-    this.#behindFrom = this.#shown
-    this.#client?.flow.pause()
-  }
-
-  /** Gives the client its replay, and then all output after that. */
-  replay({ offset, data }: Replay): void {
-    const client = this.#client
-    client?.output.replay(data)
-    if (!client || !this.#isHeld) return
-    this.#isHeld = false
-    this.#behindFrom = offset + data.length
-    if (this.#catchUp()) client.flow.resume()
-    else client.owner.onStalled()
-  }
-
+  /** Returns the bytes that the client has still to take. */
   unsent(): number {
     return this.#client?.output.unsent() ?? 0
   }
 
+  /** The client has taken nothing for 10 s. */
   onStalled(): void {
     this.#client?.owner.onStalled()
   }
@@ -207,7 +176,7 @@ export class SessionOutput implements Sink, DropObserver {
   /** Returns `false` if the output that the client misses is not kept any more. */
   #catchUp(): boolean {
     const from = this.#behindFrom
-    if (from === undefined || this.#isHeld) return true
+    if (from === undefined) return true
     if (from < this.#history.start) return false
     this.#behindFrom = undefined
     this.#client?.output.replay(this.#history.read(from))
@@ -220,7 +189,6 @@ export class SessionOutput implements Sink, DropObserver {
     this.#client.output.end()
     this.#client.flow.close()
     this.#client = undefined
-    this.#isHeld = false
     this.#shown = this.#behindFrom ?? this.#history.end
     this.#behindFrom = undefined
   }

@@ -11,7 +11,7 @@ import { publishEnd, type ClientReport } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Access, Owner } from './owner.ts'
 import { SessionClient } from './session-client.ts'
-import type { Replay, SessionOutput } from './session-output.ts'
+import type { SessionOutput } from './session-output.ts'
 import type { Watchers } from './watchers.ts'
 
 // How long a session waits for its first client.
@@ -44,8 +44,6 @@ export class Session implements SilenceObserver {
   client: SessionClient | undefined
   /** Those who look on. Absent before the first. */
   watchers: Watchers | undefined
-  // Settles when the client has got a replay that has to be drawn. Absent unless it waits for that.
-  #drawing: Promise<void> | undefined
   /** When the last client left, by the clock on the wall and by one that nobody sets. Absent before the first. */
   parked: { readonly since: Date; readonly at: number } | undefined
   // Ends the session if no client comes. Absent while one is joined, and after the end.
@@ -101,6 +99,7 @@ export class Session implements SilenceObserver {
    */
   attach(report: ClientReport, offset: number | null | undefined): JoinedSession {
     const { client } = report
+    const { keepFor, maxBuffered, replayBytes } = this.settings
     const canResume = offset !== undefined
     const isFirst = !this.#hadClient
     this.#hadClient = true
@@ -109,19 +108,21 @@ export class Session implements SilenceObserver {
     former?.finish(TAKEN_OVER)
     this.#stopWaiting()
     this.reservedUntil = 0
-    const replay = this.admission.spend(() => this.output.replayFrom(offset, () => joined))
+    const replay = this.admission.spend(() => this.output.replayFrom(offset))
     const output = this.output.join(
-      (flow) => new ClientOutput(client.socket, this.settings.maxBuffered, flow, client.counters, client.connection),
+      (flow) => new ClientOutput(client.socket, maxBuffered, flow, client.counters, client.connection),
       this,
     )
     const joined = new SessionClient(this, report, output, canResume)
     this.client = joined
-    if (replay instanceof Promise) this.#await(replay, joined)
-    else this.#begin(joined, replay)
+    if (canResume) joined.announce(replay, keepFor, this.admission.generation)
+    output.replay(replay.data)
+    this.output.keep(replayBytes)
+    if (!replay.isExact && !this.#exit) joined.redraw()
     if (canResume) client.connection.sendSignsWhilePaused(joined)
     client.input.startSending(joined)
     report.onJoined({ userId: this.owner.userId, sessionId: this.id }, isFirst)
-    if (this.#exit && !this.#drawing) client.finish(EXITED)
+    if (this.#exit) client.finish(EXITED)
     return joined
   }
 
@@ -171,10 +172,8 @@ export class Session implements SilenceObserver {
    * If the shell has ended by itself while no client was joined, the session stays for as long as it would have
    * otherwise: the first client that comes back gets the last output.
    */
-  async #onClosed(close: TerminalClose): Promise<void> {
+  #onClosed(close: TerminalClose): void {
     this.#observer.onClosed(this, close)
-    // A client that waits for the screen gets the last output, too.
-    while (this.#drawing && !this.isEnding) await this.#drawing
     if (close.cause !== 'exited' || this.client || this.isEnding) return this.#finish(close)
     this.#exit = close
     void this.watchers?.finish(EXITED)
@@ -205,26 +204,6 @@ export class Session implements SilenceObserver {
     this.isEnding = true
     if (exit) this.#finish(exit)
     return this.terminal.close(code, reason)
-  }
-
-  /** Gives a client the output before what comes live. */
-  #begin(joined: SessionClient, replay: Replay): void {
-    const { keepFor, replayBytes } = this.settings
-    if (joined.canResume) joined.announce(replay, keepFor, this.admission.generation)
-    this.output.replay(replay)
-    this.output.keep(replayBytes)
-    if (replay.needsRedraw && !this.#exit) joined.redraw()
-  }
-
-  /** Begins when the replay has been drawn, unless the client has gone by then. Nothing else comes to it before. */
-  #await(replay: Promise<Replay>, joined: SessionClient): void {
-    this.output.hold()
-    const drawing = (this.#drawing = replay.then((drawn) => {
-      if (this.#drawing === drawing) this.#drawing = undefined
-      if (joined !== this.client) return
-      this.#begin(joined, drawn)
-      if (this.#exit) joined.client.finish(EXITED)
-    }))
   }
 
   /** Separates the client from the session. */
