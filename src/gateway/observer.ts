@@ -1,4 +1,4 @@
-import { MESSAGE_OVERHEAD_BYTES } from '../terminal/output.ts'
+import { costOf } from '../terminal/output.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import type { Follower } from './follower.ts'
 import type { SessionOutput } from './session-output.ts'
@@ -52,7 +52,7 @@ class Observer implements Follower {
 
   onOutput(data: Buffer): void {
     if (this.#missingFrom !== undefined) return
-    const cost = data.length + MESSAGE_OVERHEAD_BYTES
+    const cost = costOf(data)
     if (this.#cost + cost > this.#maxBuffered) this.#missingFrom = this.#output.printed - data.length
     else this.#cost += cost
     this.#add(data)
@@ -77,7 +77,7 @@ class Observer implements Follower {
         const event = this.#events.shift()
         if (event && 'cols' in event) yield { type: 'resize', ...(size = event) }
         else if (event) {
-          this.#cost -= event.length + MESSAGE_OVERHEAD_BYTES
+          this.#cost -= costOf(event)
           yield outputOf(event)
         } else if (this.#missingFrom !== undefined) {
           const { data, missing } = this.#output.replayFrom(this.#missingFrom)

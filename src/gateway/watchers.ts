@@ -1,5 +1,5 @@
 import type { ProxyEnd } from '../client/client.ts'
-import { MESSAGE_OVERHEAD_BYTES } from '../terminal/output.ts'
+import { costOf, MESSAGE_OVERHEAD_BYTES } from '../terminal/output.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { TOO_MANY_WATCHERS } from './ends.ts'
 import type { ClientReport } from './events.ts'
@@ -93,7 +93,7 @@ export class Watchers implements Follower {
 
   onOutput(data: Buffer): void {
     this.#pending.push(data)
-    this.#cost += data.length + MESSAGE_OVERHEAD_BYTES
+    this.#cost += costOf(data)
     if (this.#cost > this.settings.maxBuffered) this.#forget()
     requestTurn(this)
   }

@@ -49,7 +49,8 @@ function asReplay(chunk: Uint8Array): Uint8Array {
   return Object.defineProperty(chunk, REPLAY, { value: true })
 }
 
-function costOf(chunk: Uint8Array): number {
+/** What a chunk that waits takes of a limit of bytes. */
+export function costOf(chunk: Uint8Array): number {
   return chunk.length + MESSAGE_OVERHEAD_BYTES
 }
 

@@ -89,9 +89,9 @@ export class ResumableTerminal {
       },
       resize(cols, rows) {
         const resize = encodeResize(cols, rows)
-        // A window may change its size at any time. The server is told when the session is resumed.
         // Whoever types sets the size.
         if (watch && terminal.#status !== 'closed') return
+        // A window may change its size at any time. The server is told when the session is resumed.
         if (terminal.#status !== 'reconnecting') terminal.#connection.resize(resize)
         terminal.#settings = { ...terminal.#settings, resize }
       },
