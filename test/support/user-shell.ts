@@ -3,7 +3,7 @@ export type AskShell = (
   method: string,
   path: string,
   headers?: Record<string, string>,
-  body?: string,
+  body?: string | Uint8Array<ArrayBuffer>,
 ) => Promise<{ status: number; allow: string | null; body: unknown }>
 
 /** Returns a function that sends such requests to a server, with headers that say who asks. */

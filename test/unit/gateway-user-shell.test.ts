@@ -108,6 +108,30 @@ describe("the user's shell (PROTOCOL 2.17 and 2.23)", () => {
     })
   })
 
+  it('goes on dropping a body that is far too large', async () => {
+    const { gateway, ask } = await start()
+    await open(gateway)
+    const answer = await typeWith(ask, 'x'.repeat(4 * 1024 * 1024)).catch(() => undefined)
+    // The connection ends while the client still sends, so it may not have read the answer.
+    expect(answer?.status ?? 413).toBe(413)
+    expect(await typeWith(ask, 'after it')).toMatchObject({ status: 200 })
+  })
+
+  it.each<[string, string | Uint8Array<ArrayBuffer>, number, object]>([
+    [
+      'bytes that are no UTF-8',
+      Uint8Array.of(0x22, 0xff, 0x22),
+      400,
+      { detail: 'There was an error parsing the body' },
+    ],
+    ['half a character', '{"input":"\\ud800"}', 422, { detail: [{ type: 'string_unicode', loc: ['body', 'input'] }] }],
+  ])('types nothing of %s', async (_, body, status, answer) => {
+    const { gateway, ask } = await start()
+    const { bytes } = await open(gateway)
+    expect(await ask('POST', 'input', JSON_BODY, body)).toMatchObject({ status, body: answer })
+    expect(bytes()).toHaveLength(0)
+  })
+
   describe('whose program does not read', () => {
     const STALLED = { status: 409, body: { detail: 'User shell does not read its input' } }
 

@@ -225,6 +225,15 @@ describe('authorize', () => {
     expect(close).toEqual({ code: 4004, reason: 'Session not found' })
   })
 
+  it('lets nobody look on at a shell that has ended, whose last output is for its owner', async () => {
+    const { gateway, id } = await parked('text', {}, { release: 'open-terminal@0.14.5' })
+    gateway.upstream.sessions[0]?.exit()
+    await until(() => gateway.gateway.sessions.length === 0)
+    expect(await closeOf(gateway, id, { ...AUTH, watch: true })).toEqual({ code: 4004, reason: 'Session not found' })
+    const owner = await resume(gateway, id, 0)
+    expect(await owner.closed).toEqual({ code: 1000, reason: 'exited' })
+  })
+
   /** Lets the support look on at what is ada's, with another key. */
   function allowing(
     { upstream }: ServedGateway,

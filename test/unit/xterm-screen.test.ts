@@ -104,6 +104,15 @@ describe('a cursor that a program has hidden', () => {
     expect(resetOf()).toBe(another)
   })
 
+  it('needs no `reset()` of an xterm.js that has none', () => {
+    const xterm = new ManualXterm()
+    Reflect.set(xterm, 'reset', undefined)
+    const addon = new UpstreamAddon(terminalOf().terminal)
+    addon.activate(xterm)
+    addon.dispose()
+    expect(Reflect.get(xterm, 'reset')).toBeUndefined()
+  })
+
   it('is shown by the real one, and hidden again if the program does that', async () => {
     const { session, xterm } = await connected()
     const isHidden = (): unknown => Reflect.get(xterm, '_core').coreService.isCursorHidden
