@@ -10,7 +10,6 @@ interface Core {
   }
   readonly coreMouseService: { readonly activeProtocol: string; readonly activeEncoding: string }
   readonly _charsetService: { readonly charset: unknown; readonly glevel: number; readonly _charsets: unknown[] }
-  readonly _oscLinkService: { getLinkData(id: number): { readonly uri: string } | undefined }
   readonly _inputHandler: {
     readonly _windowTitle: string
     readonly _iconName: string
@@ -64,6 +63,8 @@ export class Witness {
   /** The colours that programs have set: of the palette, and from 256 on text, background and cursor. */
   readonly colours: Map<number, string> = new Map()
   readonly #core: Core
+  // The last hyperlink. xterm.js forgets it when the line is cleared.
+  #link = ''
 
   constructor(cols = 80, rows = 24, scrollback = 0) {
     this.terminal = new Terminal({ cols, rows, scrollback, allowProposedApi: true, logLevel: 'off' })
@@ -72,6 +73,10 @@ export class Witness {
     this.terminal.onBinary((data) => (this.typed += data))
     this.terminal.onBell(() => (this.bells += 1))
     this.#core._inputHandler.onColor((changes) => changes.forEach((change) => this.#paint(change)))
+    this.terminal.parser.registerOscHandler(8, (link) => {
+      if (!link.endsWith(';')) this.#link = link
+      return false
+    })
     // As the addon does: RIS leaves a hidden cursor hidden in xterm.js 6.
     this.terminal.parser.registerEscHandler({ final: 'c' }, () => {
       this.#core.coreService.isCursorHidden = false
@@ -118,7 +123,7 @@ export class Witness {
       mainRegion: [normal.scrollTop, normal.scrollBottom],
       tabs: Object.keys(active.tabs).filter((column) => active.tabs[Number(column)]),
       pen: lookOf(input._curAttrData),
-      link: this.#core._oscLinkService.getLinkData(input._curAttrData.extended.urlId)?.uri,
+      link: input._curAttrData.extended.urlId > 0 ? this.#link : undefined,
       saved: lookOf(active.savedCurAttrData),
       mainSaved: lookOf(normal.savedCurAttrData),
     }
