@@ -1,193 +1,247 @@
+import { Charsets } from './charsets.ts'
+import { Page } from './page.ts'
+import { Pen } from './pen.ts'
 import { nameOf, type Sequence } from './sequence.ts'
+import { Switches } from './switches.ts'
+import { WindowLook } from './window.ts'
 
-// Modes that are on in a terminal that has just been reset: autowrap, autorepeat and the visible cursor.
-const ON_AFTER_RESET: ReadonlySet<number> = new Set([7, 8, 25])
-// Modes of the mouse, of which at most one is on in each group: what it reports, and how.
-const MOUSE_REPORTS: ReadonlySet<number> = new Set([9, 1000, 1002, 1003])
-const MOUSE_ENCODINGS: ReadonlySet<number> = new Set([1005, 1006, 1015, 1016])
 const ALTERNATE_SCREEN: ReadonlySet<number> = new Set([47, 1047, 1049])
-const FOCUS_EVENTS = 1004
-// No mode, but a sequence of the same form.
+const ALTERNATE_AND_CURSOR = 1049
 const SAVED_CURSOR = 1048
-// A column change clears the screen; synchronized output would hide it; and a terminal answers the modes of focus
-// events and size reports with a report.
-const NOT_RESTORED: ReadonlySet<number> = new Set([3, 2026, 2048, FOCUS_EVENTS])
-// Programs use fewer than 20. A stranger's output must not fill the memory.
-const MOST_MODES = 64
-const MOST_KITTY_LEVELS = 16
+const VT100_CHARSETS = 2
+// A stranger's output must not fill the memory.
+const LONGEST_LINK_BYTES = 2048
 
-const KEYPAD_ON = nameOf('=')
-const KEYPAD_OFF = nameOf('>')
-const RESET = nameOf('c')
+const SELECT_PEN = nameOf('m')
+const HYPERLINK = nameOf('8')
+const BEL = 0x07
+const CARRIAGE_RETURN = 0x0d
+const SHIFT_OUT = 0x0e
+const SHIFT_IN = 0x0f
+const SPACE = 0x20
+
+/** What is drawn on a screen, and the sequence that moves the cursor to where DECRC takes it. */
+export interface Drawing {
+  readonly text: string
+  readonly saved: string
+}
+const NOTHING: Drawing = { text: '', saved: '' }
 
 /**
- * The modes of a terminal that has shown some output, to bring another terminal into the same state.
+ * The modes of a terminal that has shown some output, and all else that is set there and not drawn, to bring another
+ * terminal into the same state. Where terminals differ, as in xterm.js.
  *
  * @see https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
  */
 export class TerminalModes {
-  // What changes a mode or a setting. The colours of `m`, which are most of what programs send, are not among it.
   static readonly #controls = new Map<number, (modes: TerminalModes, parameters: readonly number[]) => void>([
     [nameOf('?h'), (modes, parameters) => parameters.forEach((mode) => modes.#setPrivate(mode, true))],
     [nameOf('?l'), (modes, parameters) => parameters.forEach((mode) => modes.#setPrivate(mode, false))],
-    [nameOf('h'), (modes, parameters) => parameters.forEach((mode) => modes.#setAnsi(mode))],
-    [nameOf('l'), (modes, parameters) => parameters.forEach((mode) => modes.#ansi.delete(mode))],
+    [nameOf('h'), (modes, parameters) => parameters.forEach((mode) => modes.#switches.setAnsi(mode, true))],
+    [nameOf('l'), (modes, parameters) => parameters.forEach((mode) => modes.#switches.setAnsi(mode, false))],
     [nameOf('!p'), (modes) => modes.#softReset()],
-    [nameOf('r'), (modes, [top = 0, end = 0]) => (modes.#region = top > 1 || end > 0 ? [top, end] : undefined)],
-    [nameOf(' q'), (modes, [shape]) => (modes.#cursor = shape || undefined)],
-    [nameOf('>m'), (modes, [which, keys]) => which === 4 && (modes.#keys = keys || undefined)],
-    [nameOf('>u'), (modes, [flags = 0]) => pushFlags(modes.#kittyStack, flags)],
-    [nameOf('<u'), (modes, [count = 0]) => pop(modes.#kittyStack, Math.max(1, count))],
-    [nameOf('=u'), (modes, [flags = 0, how = 0]) => setFlags(modes.#kittyStack, flags, how)],
+    [nameOf('r'), (modes, [top = 0, end = 0]) => modes.#setRegion(top, end)],
+    [nameOf(' q'), (modes, [style = 0]) => modes.#switches.setCursor(style)],
+    [nameOf('"q'), (modes, [how = 0]) => how < 3 && modes.#pen.protect(how === 1)],
+    [nameOf('>m'), (modes, [resource, keys]) => modes.#switches.setKeys(resource, keys)],
+    [nameOf('>u'), (modes, [flags = 0]) => modes.#page.pushFlags(flags)],
+    [nameOf('<u'), (modes, [count = 0]) => modes.#page.popFlags(Math.max(1, count))],
+    [nameOf('=u'), (modes, [flags = 0, how = 0]) => modes.#page.setFlags(flags, how)],
+    [nameOf('s'), (modes) => modes.#saveCursor()],
+    [nameOf('u'), (modes) => modes.#restoreCursor()],
+    [nameOf('g'), (modes, [which]) => modes.#clearStop(which)],
+    [nameOf('G'), (modes, [column = 0]) => (modes.#column = Math.max(0, column - 1))],
+    [nameOf('H'), (modes, [, column = 0]) => (modes.#column = Math.max(0, column - 1))],
   ])
-  // Private modes (DECSET), those of ON_AFTER_RESET when they are off, all others when they are on.
-  #changed: Set<number> = new Set()
-  // What the mouse reports and how, 0 for the default.
-  #mouseReports = 0
-  #mouseEncoding = 0
-  // Modes of ECMA-48 that are on: insert and new line.
-  #ansi: Set<number> = new Set()
+  static readonly #escapes = new Map<number, (modes: TerminalModes) => void>([
+    [nameOf('='), (modes) => (modes.#switches.isKeypad = true)],
+    [nameOf('>'), (modes) => (modes.#switches.isKeypad = false)],
+    [nameOf('c'), (modes) => modes.#reset()],
+    [nameOf('7'), (modes) => modes.#saveCursor()],
+    [nameOf('8'), (modes) => modes.#restoreCursor()],
+    [nameOf('H'), (modes) => modes.#page.setStop(modes.#column, true)],
+    ...Array.from('~n}o|').map((final, at): [number, (modes: TerminalModes) => void] => {
+      return [nameOf(final), (modes) => (modes.#charsets.level = Number('12233'[at]))]
+    }),
+  ])
+  #switches = new Switches()
+  #look = new WindowLook()
+  readonly #pen = new Pen()
+  readonly #charsets = new Charsets()
+  #pages: readonly [main: Page, alternate: Page] = [new Page(), new Page()]
   #isAlternate = false
-  #isKeypad = false
-  // The settings that have more than two values; absent for the default.
-  #region: readonly number[] | undefined
-  #cursor: number | undefined
-  #keys: number | undefined
-  // Flags of the Kitty keyboard protocol. Each screen has a stack.
-  #kitty: [main: number[], alternate: number[]] = [[], []]
+  // The hyperlink that is open, and the column of the cursor if that is known without the window.
+  #link: string | undefined
+  #column: number | undefined
 
   clone(): TerminalModes {
     const clone = new TerminalModes()
-    clone.#changed = new Set(this.#changed)
-    clone.#mouseReports = this.#mouseReports
-    clone.#mouseEncoding = this.#mouseEncoding
-    clone.#ansi = new Set(this.#ansi)
+    clone.#switches = this.#switches.clone()
+    clone.#look = this.#look.clone()
+    clone.#pen.copy(this.#pen)
+    clone.#charsets.copy(this.#charsets)
+    clone.#pages = [this.#pages[0].clone(), this.#pages[1].clone()]
     clone.#isAlternate = this.#isAlternate
-    clone.#isKeypad = this.#isKeypad
-    clone.#region = this.#region
-    clone.#cursor = this.#cursor
-    clone.#keys = this.#keys
-    clone.#kitty = [[...this.#kitty[0]], [...this.#kitty[1]]]
+    clone.#link = this.#link
+    clone.#column = this.#column
     return clone
   }
 
   /** Whether the program is told when the window gets the focus. */
   get sendsFocus(): boolean {
-    return this.#changed.has(FOCUS_EVENTS)
+    return this.#switches.sendsFocus
   }
 
   /** Takes a sequence of the output. */
   apply(sequence: Sequence): void {
     const { kind, name } = sequence
-    if (kind === 'escape') this.#applyEscape(name)
-    if (kind !== 'csi' || sequence.hasParts) return
-    // Parameters are read only for these.
-    const control = TerminalModes.#controls.get(name)
-    if (control) control(this, sequence.parameters)
+    if (kind === 'csi') {
+      // Most of what programs send.
+      if (name === SELECT_PEN) return this.#pen.apply(sequence.body, sequence.from, sequence.to)
+      const control = sequence.hasParts ? undefined : TerminalModes.#controls.get(name)
+      if (control) control(this, sequence.parameters)
+      else this.#column = undefined
+    } else if (kind === 'escape') {
+      const set = name > 0xff ? undefined : TerminalModes.#escapes.get(name)
+      if (set) set(this)
+      else if (name <= 0xff || !this.#charsets.apply(name)) this.#column = undefined
+    } else if (kind === 'control') this.#applyControl(name)
+    else if (kind === 'osc' && name === HYPERLINK) this.#setLink(sequence.content)
+    else if (kind === 'osc') this.#look.apply(sequence)
   }
 
-  /** Returns the sequences that bring a terminal that has just been reset into this state, but for `sendsFocus`. */
-  restore(): string {
-    const changed = [...this.#changed].filter((mode) => !NOT_RESTORED.has(mode))
-    const ansi = [...this.#ansi]
+  /** Takes text. It moves the cursor: programs set tab stops with a carriage return, and spaces between the stops. */
+  applyText(data: Buffer, start: number, end: number): void {
+    if (data[end - 1] === CARRIAGE_RETURN) this.#column = 0
+    else if (this.#column !== undefined) {
+      for (let at = start; at < end && this.#column !== undefined; at += 1) {
+        this.#column = data[at] === SPACE ? this.#column + 1 : undefined
+      }
+    }
+  }
+
+  /**
+   * Returns the sequences that bring a terminal that has just been reset into this state, but for `sendsFocus`.
+   *
+   * @param drawings What is drawn on the main screen and on the alternate one, before what is set there.
+   */
+  restore([main = NOTHING, other = NOTHING]: readonly Drawing[] = []): string {
+    const [mainPage, otherPage] = this.#pages
+    const hasOther = otherPage.hasSaved || otherPage.kitty.length > 0
+    const onOther = otherPage.restore() + otherPage.restoreSaved(this.#charsets, other.saved)
     return [
-      this.#isAlternate ? '\x1b[?1049h' : '',
-      this.#isKeypad ? '\x1b=' : '',
-      this.#region ? `\x1b[${this.#region.join(';')}r` : '',
-      this.#cursor === undefined ? '' : `\x1b[${this.#cursor} q`,
-      this.#keys === undefined ? '' : `\x1b[>4;${this.#keys}m`,
-      this.#privateModes(changed, 'h', 'l'),
-      ansi.length > 0 ? `\x1b[${ansi.join(';')}h` : '',
-      ...this.#kittyStack.map((flags) => `\x1b[>${flags}u`),
+      // First, because to leave it moves the cursor.
+      hasOther && !this.#isAlternate ? `\x1b[?47h${onOther}\x1b[?47l` : '',
+      main.text,
+      mainPage.restore(),
+      mainPage.restoreSaved(this.#charsets, main.saved),
+      // 1049 would save the cursor once more.
+      this.#isAlternate ? (mainPage.hasSaved || main.saved ? '\x1b[?47h' : '\x1b[?1049h') : '',
+      this.#isAlternate ? other.text + onOther : '',
+      this.#switches.restore(),
+      this.#charsets.restore(),
+      this.#pen.sequence,
+      this.#link === undefined ? '' : `\x1b]8;${this.#link}\x1b\\`,
+      this.#look.restore(),
+      this.#column === undefined || this.#column === 0 ? '' : `\x1b[${this.#column + 1}G`,
     ].join('')
   }
 
   /** Returns the sequences that bring a terminal from this state into that of one that has just been reset. */
   undo(): string {
-    const [main, alternate] = this.#kitty.map((stack) => (stack.some((flags) => flags > 0) ? '\x1b[=0u' : ''))
+    const [main, alternate] = this.#pages.map(({ kitty }) => (kitty.some((flags) => flags > 0) ? '\x1b[=0u' : ''))
     return [
-      this.#isKeypad ? '\x1b>' : '',
+      this.#pen.isDefault ? '' : '\x1b[0m',
+      this.#link === undefined ? '' : '\x1b]8;;\x1b\\',
+      this.#charsets.undo(),
+      this.#look.undo(),
       // To reset the region moves the cursor.
-      this.#region ? '\x1b7\x1b[r\x1b8' : '',
-      this.#cursor === undefined ? '' : '\x1b[0 q',
-      this.#keys === undefined ? '' : '\x1b[>4m',
-      this.#privateModes(this.#changed, 'l', 'h'),
-      ...[...this.#ansi].map((mode) => `\x1b[${mode}l`),
+      this.#page.region ? '\x1b7\x1b[r\x1b8' : '',
+      this.#switches.undo(),
       // Each screen has its own flags.
       this.#isAlternate ? `${alternate}\x1b[?1049l` : '',
       main,
     ].join('')
   }
 
-  /** Returns the sequences for private modes: `on` is the end of those for modes that are off after a reset. */
-  #privateModes(changed: Iterable<number>, on: string, off: string): string {
-    const modes = [...changed, this.#mouseReports, this.#mouseEncoding].filter((mode) => mode !== 0)
-    const sequences = [false, true].map((isOnAfterReset) => {
-      const list = modes.filter((mode) => ON_AFTER_RESET.has(mode) === isOnAfterReset)
-      return list.length > 0 ? `\x1b[?${list.join(';')}${isOnAfterReset ? off : on}` : ''
-    })
-    return sequences.join('')
+  get #page(): Page {
+    return this.#pages[this.#isAlternate ? 1 : 0]
   }
 
-  get #kittyStack(): number[] {
-    return this.#kitty[this.#isAlternate ? 1 : 0]
-  }
-
-  #applyEscape(name: number): void {
-    if (name === KEYPAD_ON) this.#isKeypad = true
-    else if (name === KEYPAD_OFF) this.#isKeypad = false
-    else if (name === RESET) this.#reset()
-  }
-
-  #reset(): void {
-    empty(this.#changed)
-    empty(this.#ansi)
-    this.#mouseReports = this.#mouseEncoding = 0
-    this.#isAlternate = this.#isKeypad = false
-    this.#region = this.#cursor = this.#keys = undefined
-    pop(this.#kitty[0], MOST_KITTY_LEVELS)
-    pop(this.#kitty[1], MOST_KITTY_LEVELS)
+  #setRegion(top: number, end: number): void {
+    this.#page.setRegion(top, end)
+    this.#column = undefined
   }
 
   #setPrivate(mode: number, isOn: boolean): void {
-    if (ALTERNATE_SCREEN.has(mode)) this.#isAlternate = isOn
-    else if (MOUSE_REPORTS.has(mode)) this.#mouseReports = isOn ? mode : 0
-    else if (MOUSE_ENCODINGS.has(mode)) this.#mouseEncoding = isOn ? mode : 0
-    else if (mode === SAVED_CURSOR) return
-    else if (isOn === ON_AFTER_RESET.has(mode)) this.#changed.delete(mode)
-    else if (this.#changed.size < MOST_MODES) this.#changed.add(mode)
+    this.#column = undefined
+    if (mode === VT100_CHARSETS && isOn) this.#charsets.designateAscii()
+    else if (mode === SAVED_CURSOR || mode === ALTERNATE_AND_CURSOR) this.#setCursorAndScreen(mode, isOn)
+    else if (ALTERNATE_SCREEN.has(mode)) this.#setAlternate(isOn)
+    else this.#switches.setPrivate(mode, isOn)
   }
 
-  #setAnsi(mode: number): void {
-    if (mode === 4 || mode === 20) this.#ansi.add(mode)
+  #setCursorAndScreen(mode: number, isOn: boolean): void {
+    if (isOn) this.#saveCursor()
+    if (mode === ALTERNATE_AND_CURSOR) this.#setAlternate(isOn)
+    if (!isOn) this.#restoreCursor()
   }
 
-  /** Resets as xterm.js does for DECSTR: the modes of the mouse and the screen stay. */
+  #setAlternate(isOn: boolean): void {
+    if (this.#isAlternate && !isOn) this.#page.clear()
+    this.#isAlternate = isOn
+  }
+
+  #saveCursor(): void {
+    this.#page.save(this.#pen, this.#charsets.level)
+  }
+
+  #restoreCursor(): void {
+    const { pen, level } = this.#page.saved
+    this.#pen.copy(pen)
+    this.#charsets.level = level
+    this.#column = undefined
+  }
+
+  #applyControl(name: number): void {
+    if (name === SHIFT_OUT) this.#charsets.level = 1
+    else if (name === SHIFT_IN) this.#charsets.level = 0
+    else if (name === CARRIAGE_RETURN) this.#column = 0
+    else if (name !== BEL) this.#column = undefined
+  }
+
+  #clearStop(which = 0): void {
+    if (which === 0) this.#page.setStop(this.#column, false)
+    if (which === 3) this.#page.clearStops(true)
+  }
+
+  #setLink(content: string): void {
+    const end = content.indexOf(';')
+    if (end < 0) return
+    const isOpen = end + 1 < content.length
+    // Gives up a long one: a part of an address is another address.
+    if (isOpen) this.#link = content.length > LONGEST_LINK_BYTES ? undefined : content
+    else if (content.slice(0, end).trim() === '') this.#link = undefined
+  }
+
+  #reset(): void {
+    for (const page of this.#pages) page.reset()
+    this.#isAlternate = false
+    this.#switches.reset()
+    this.#resetPen()
+  }
+
+  /** Resets as xterm.js does for DECSTR: the modes of the mouse, the screen and the tab stops stay. */
   #softReset(): void {
-    empty(this.#changed)
-    empty(this.#ansi)
-    this.#isKeypad = false
-    this.#region = undefined
+    this.#page.region = undefined
+    this.#page.forgetSaved()
+    this.#switches.softReset()
+    this.#resetPen()
   }
-}
 
-/** Empties a set. `clear` makes a new table each time, which a program could have done for every four bytes. */
-function empty(set: Set<number>): void {
-  if (set.size > 0) set.clear()
-}
-
-/** Removes the last entries. It takes longer to set the length of an array. */
-function pop(stack: number[], count: number): void {
-  for (let left = count; left > 0 && stack.length > 0; left -= 1) stack.pop()
-}
-
-function pushFlags(stack: number[], flags: number): void {
-  stack.push(flags)
-  if (stack.length > MOST_KITTY_LEVELS) stack.shift()
-}
-
-/** Sets the flags of the Kitty keyboard protocol: replaces them, or with 2 adds and with 3 removes some. */
-function setFlags(stack: number[], flags: number, how: number): void {
-  const before = stack.pop() ?? 0
-  stack.push(how === 2 ? before | flags : how === 3 ? before & ~flags : flags)
+  #resetPen(): void {
+    this.#pen.reset()
+    this.#charsets.reset()
+    this.#link = this.#column = undefined
+  }
 }

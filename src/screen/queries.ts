@@ -22,9 +22,12 @@ const RESET_PRIVATE = nameOf('?l')
 const FOCUS_EVENTS = 1004
 const SIZE_REPORTS = 2048
 
+// ENQ, which a terminal answers, and BEL.
+const NOT_REPLAYED_CONTROLS = namesOf('\x05 \x07')
+
 /**
  * Whether a sequence of earlier output may be sent to a terminal again: whether no terminal answers it, and it does
- * nothing outside of the window, such as writing to the clipboard.
+ * nothing outside of the window, such as writing to the clipboard or ringing the bell.
  *
  * @see https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
  */
@@ -33,6 +36,7 @@ export function mayReplay({ kind, name, asks, hasParts }: Sequence): boolean {
     // A private mode with parts is none, but a terminal may set one.
     return !ANSWERED_CONTROLS.has(name) && !(hasParts && (name === SET_PRIVATE || name === RESET_PRIVATE))
   }
+  if (kind === 'control') return !NOT_REPLAYED_CONTROLS.has(name)
   if (kind === 'escape') return !ANSWERED_ESCAPES.has(name)
   if (kind === 'osc') return REPLAYED_STRINGS.has(name) && !(asks && COLOURS.has(name))
   // Of the device control strings, only images in sixels.

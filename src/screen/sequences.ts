@@ -1,4 +1,5 @@
-import { extendName, NO_BYTES, Sequence, type SequenceKind } from './sequence.ts'
+import { C1_KINDS, ESC_KINDS, extendName, INTRODUCERS, isC1, LONGEST_BODY_BYTES, NO_BYTES } from './sequence.ts'
+import { Sequence, withoutControls, type SequenceKind } from './sequence.ts'
 
 const BEL = 0x07
 const CAN = 0x18
@@ -14,36 +15,16 @@ const DEL = 0x7f
 // In UTF-8, the control characters from U+0080 to U+009F are this byte and one from 0x80 to 0x9F.
 const C1_LEAD = 0xc2
 
-// The control characters that begin a sequence, by their second byte in UTF-8.
-const C1_KINDS: ReadonlyMap<number | undefined, SequenceKind> = new Map([
-  [0x90, 'dcs'],
-  [0x98, 'string'],
-  [0x9b, 'csi'],
-  [0x9d, 'osc'],
-  [0x9e, 'string'],
-  [0x9f, 'string'],
-])
-
-// What follows ESC, for the same.
-const ESC_KINDS: ReadonlyMap<number, SequenceKind> = new Map([
-  [0x50, 'dcs'],
-  [0x58, 'string'],
-  [0x5b, 'csi'],
-  [0x5d, 'osc'],
-  [0x5e, 'string'],
-  [0x5f, 'string'],
-])
-
-// A terminal ignores longer control sequences sooner or later.
-const LONGEST_BODY_BYTES = 4096
+// The control characters within text that are no text: ENQ, BEL, SO and SI. Each is a bit.
+const CONTROLS = (1 << 0x05) | (1 << BEL) | (1 << 0x0e) | (1 << 0x0f)
 
 /** Is told what a {@link SequenceParser} has found, in order. */
 export interface SequenceHandler {
-  /** The bytes from `start` to `end` are text and control characters that begin no sequence. */
+  /** The bytes from `start` to `end` are text and most control characters that begin no sequence. */
   onText?(data: Buffer, start: number, end: number): void
   /**
    * The bytes from `start` to `end` are a complete sequence, a string without its terminator unless that is BEL.
-   * `start` is 0 if it began in an earlier call.
+   * `start` is 0 if it began in an earlier call. Control characters within a sequence come before it.
    */
   onSequence(sequence: Sequence, start: number, end: number): void
 }
@@ -56,6 +37,7 @@ export interface SequenceHandler {
 export class SequenceParser {
   // The unfinished sequence, if `#isOpen`; otherwise the one before.
   #sequence = new Sequence()
+  readonly #control = new Sequence()
   #isOpen = false
   // What earlier calls got of the body of the unfinished escape or control sequence.
   #early: Buffer = NO_BYTES
@@ -80,13 +62,19 @@ export class SequenceParser {
     return clone
   }
 
-  /** The beginning of the unfinished sequence, `''` between sequences. A string becomes one that terminals ignore. */
+  /** Whether control characters are between the bytes of the unfinished sequence. */
+  get isSplit(): boolean {
+    return this.#isOpen && this.#sequence.isSplit
+  }
+
+  /** The beginning of the unfinished sequence, `''` between sequences. A long string becomes one that does nothing. */
   get beginning(): string {
     if (!this.#isOpen) return ''
     const { kind } = this.#sequence
-    if (kind === 'osc') return '\x1b]9999;'
     if (kind === 'dcs') return '\x1bP~'
-    return kind === 'string' ? '\x1b^' : (kind === 'csi' ? '\x1b[' : '\x1b') + this.#early.toString('latin1')
+    if (kind === 'string') return '\x1b^'
+    if (kind === 'osc' && this.#early.length === LONGEST_BODY_BYTES) return '\x1b]9999;'
+    return INTRODUCERS[kind] + withoutControls(this.#early.toString('latin1'))
   }
 
   /**
@@ -101,14 +89,19 @@ export class SequenceParser {
     if (this.#afterLead && length > 0) {
       this.#afterLead = false
       if (isC1(data[0])) {
+        // The lead is no part of the string that it ends.
+        this.#early = this.#early.subarray(0, -1)
+        this.#finish(handler, data, 0, 0, 0)
         this.#begin(C1_KINDS.get(data[0]))
         body = at = 1
+        if (!this.#isOpen) start = 1
       }
     }
     while (at < length) {
       const byte = Number(data[at])
-      if (byte === ESC) {
-        this.#finish(handler, data, start, at)
+      if (byte >= SPACE && byte !== C1_LEAD && !this.#isOpen) at += 1
+      else if (byte === ESC) {
+        this.#finish(handler, data, start, body, at)
         start = at
         body = at += 1
         this.#begin('escape')
@@ -121,23 +114,28 @@ export class SequenceParser {
         at += 2
         // Within text, other control characters are text.
         if (!kind && !wasOpen) continue
-        this.#finish(handler, data, start, at - 2)
+        this.#finish(handler, data, start, body, at - 2)
         this.#begin(kind)
         start = kind ? at - 2 : at
         body = at
       } else if (!this.#isOpen) {
         at += 1
+        if (byte >= SPACE || ((CONTROLS >> byte) & 1) === 0) continue
+        if (start < at - 1) handler.onText?.(data, start, at - 1)
+        this.#reportControl(handler, data, at)
+        start = at
       } else if (byte === CAN || byte === SUB) {
         this.#isOpen = false
         at += 1
         start = at
       } else if (this.#sequence.kind === 'csi' || this.#sequence.kind === 'escape') {
         at += 1
+        if (byte < SPACE) this.#reportControl(handler, data, at)
         const isLast = this.#take(byte)
         if (!this.#isOpen) start = at - 1
         if (this.#length === 0) body = at
         if (!isLast) continue
-        if (!this.#isBroken) this.#report(handler, data, start, body, at)
+        if (!this.#isBroken) this.#report(handler, data, start, body, at, at)
         this.#isOpen = false
         start = at
       } else {
@@ -145,7 +143,7 @@ export class SequenceParser {
         if (byte === QUESTION_MARK) this.#sequence.asks = true
         if (!this.#isNamed) this.#name(byte)
         if (byte !== BEL || this.#sequence.kind !== 'osc') continue
-        handler.onSequence(this.#sequence, start, at)
+        this.#report(handler, data, start, body, at, at - 1)
         this.#isOpen = false
         start = at
       }
@@ -171,24 +169,31 @@ export class SequenceParser {
   /** Takes a byte of an escape or control sequence. Returns whether it is the last. */
   #take(byte: number): boolean {
     const isControl = this.#sequence.kind === 'csi'
+    if (isControl && byte >= ZERO && byte <= SEMICOLON) {
+      // A terminal ignores parameters after an intermediate character.
+      if ((this.#sequence.name & 0xff) < ZERO && this.#sequence.name !== 0) this.#isBroken = true
+      if (byte === COLON) this.#sequence.hasParts = true
+      this.#length += 1
+      return false
+    }
     if (byte < SPACE || byte >= DEL) {
-      // A terminal runs a control character and goes on with the sequence, or ends it. Such a sequence is not reported.
-      this.#isBroken = true
+      // A terminal does what a control character says, and goes on with the sequence. Any other byte ends it.
+      this.#sequence.isSplit = true
+      if (this.#length > 0) this.#length += 1
       if (byte > DEL) this.#isOpen = false
       return false
     }
     const introduced = isControl || this.#length > 0 ? undefined : ESC_KINDS.get(byte)
     if (introduced) {
+      const { isSplit } = this.#sequence
       this.#begin(introduced)
+      this.#sequence.isSplit = isSplit
       return false
     }
-    const isParameter = isControl && byte >= ZERO && byte <= SEMICOLON
     const isPrefix = isControl && byte > SEMICOLON && byte <= QUESTION_MARK
-    // A terminal ignores a prefix in another place, and parameters after an intermediate character.
+    // A terminal ignores a prefix in another place.
     if (isPrefix && this.#length > 0) this.#isBroken = true
-    if (isParameter && (this.#sequence.name & 0xff) < ZERO && this.#sequence.name !== 0) this.#isBroken = true
-    if (byte === COLON && isControl) this.#sequence.hasParts = true
-    if (!isParameter) this.#sequence.name = extendName(this.#sequence.name, byte)
+    this.#sequence.name = extendName(this.#sequence.name, byte)
     this.#length += 1
     if (this.#length > LONGEST_BODY_BYTES) this.#isBroken = true
     return byte >= (isControl ? 0x40 : ZERO)
@@ -202,40 +207,41 @@ export class SequenceParser {
       sequence.name = byte
       this.#isNamed = true
     } else if (byte === SEMICOLON) this.#isNamed = true
-    else if (byte !== BEL) sequence.name = extendName(sequence.name, byte)
+    else if (byte >= SPACE) sequence.name = extendName(sequence.name, byte)
   }
 
   /** Reports the text before a sequence, or a string that is ended by another sequence, usually ST. */
-  #finish(handler: SequenceHandler, data: Buffer, start: number, end: number): void {
+  #finish(handler: SequenceHandler, data: Buffer, start: number, body: number, end: number): void {
     if (!this.#isOpen) {
       if (start < end) handler.onText?.(data, start, end)
     } else if (this.#sequence.kind !== 'csi' && this.#sequence.kind !== 'escape') {
-      handler.onSequence(this.#sequence, start, end)
+      this.#report(handler, data, start, body, end, end)
     }
   }
 
-  #report(handler: SequenceHandler, data: Buffer, start: number, body: number, end: number): void {
+  #report(handler: SequenceHandler, data: Buffer, start: number, body: number, end: number, bodyEnd: number): void {
     const sequence = this.#sequence
     const isWhole = this.#early.length === 0
-    sequence.body = isWhole ? data : Buffer.concat([this.#early, data.subarray(body, end)])
+    if (!isWhole) this.#keepBody(data.subarray(body, bodyEnd))
+    sequence.body = isWhole ? data : this.#early
     sequence.from = isWhole ? body : 0
-    sequence.to = isWhole ? end : sequence.body.length
+    sequence.to = isWhole ? bodyEnd : this.#early.length
     handler.onSequence(sequence, start, end)
     // It must not keep the output in memory.
     sequence.body = NO_BYTES
   }
 
-  /** Keeps a part of the body of a sequence that goes on in the next call, without what would act on its own. */
+  #reportControl(handler: SequenceHandler, data: Buffer, end: number): void {
+    this.#control.begin('control')
+    this.#control.name = Number(data[end - 1])
+    handler.onSequence(this.#control, end - 1, end)
+  }
+
+  /** Keeps a part of the body of an unfinished sequence. */
   #keepBody(part: Buffer): void {
     const { kind } = this.#sequence
-    if ((kind !== 'csi' && kind !== 'escape') || this.#early.length >= LONGEST_BODY_BYTES) return
-    const printable = part
-      .subarray(0, LONGEST_BODY_BYTES - this.#early.length)
-      .filter((byte) => byte >= SPACE && byte < DEL)
-    this.#early = Buffer.concat([this.#early, printable])
+    const room = LONGEST_BODY_BYTES - this.#early.length
+    if (kind === 'dcs' || kind === 'string' || room <= 0) return
+    this.#early = Buffer.concat([this.#early, part.subarray(0, room)])
   }
-}
-
-function isC1(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= 0x80 && byte <= 0x9f
 }

@@ -6,6 +6,9 @@ import { TerminalModes } from './modes.ts'
 // at once, and as many in each second. That takes 5 ms.
 const READ_AT_ONCE_BYTES = 1024 * 1024
 const READ_BYTES_PER_MS = 1024
+// As many more bytes would take as long as what is done for these.
+const STRING_COST_BYTES = 128
+const CONTROL_COST_BYTES = 4
 
 const ESC = 0x1b
 const BRACKET = 0x5b
@@ -48,18 +51,29 @@ export class ScreenState implements SequenceHandler {
     }
   }
 
+  onText(data: Buffer, start: number, end: number): void {
+    this.modes.applyText(data, start, end)
+  }
+
   onSequence(sequence: Sequence): void {
+    const { kind } = sequence
     this.modes.apply(sequence)
+    this.#credit -= kind === 'osc' ? STRING_COST_BYTES : kind === 'control' ? CONTROL_COST_BYTES : 0
     // Each sequence ends what was before it.
-    this.#isCertain = true
+    if (kind !== 'control') this.#isCertain = true
   }
 
   #skim(data: Buffer): void {
     const handler = { onSequence: (sequence: Sequence): void => this.modes.apply(sequence) }
     for (let at = data.indexOf(QUESTION_MARK); at >= 0;) {
-      const isMode = data[at - 1] === BRACKET && data[at - 2] === ESC
-      if (isMode) new SequenceParser().feed(data.subarray(at - 2, at + NEIGHBOURHOOD_BYTES), handler)
-      at = indexOfQuestion(data, at + (isMode ? NEIGHBOURHOOD_BYTES : 1))
+      let next = at + 1
+      if (data[at - 1] === BRACKET && data[at - 2] === ESC) {
+        const from = at - 2
+        // What is not finished is read again, with what follows it.
+        const unfinished = from + new SequenceParser().feed(data.subarray(from, at + NEIGHBOURHOOD_BYTES), handler)
+        next = unfinished > from ? unfinished : at + NEIGHBOURHOOD_BYTES
+      }
+      at = indexOfQuestion(data, next)
     }
     this.#parser = new SequenceParser()
     this.#isCertain = false

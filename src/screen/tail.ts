@@ -4,16 +4,20 @@ import { nameOf, type Sequence } from './sequence.ts'
 import { TerminalModes } from './modes.ts'
 import type { ScreenState } from './state.ts'
 
-const ENQ = 0x05
 const BEL = 0x07
+const SPACE = 0x20
+const DEL = 0x7f
 const LINE_FEED = 0x0a
 // The first of two bytes in UTF-8, of which the second may begin a sequence.
 const C1_LEAD = 0xc2
 
-// CAN ends a sequence that the terminal may have got in part, and RIS resets the terminal.
-const RESET = '\x18\x1bc'
+// CAN ends a sequence that the terminal may have got in part, and RIS resets the terminal. In xterm.js 6 it leaves a
+// hidden cursor hidden.
+const RESET = '\x18\x1bc\x1b[?25h'
 const STRING_TERMINATOR = '\x1b\\'
 const TERMINATOR = nameOf('\\')
+const FULL_RESET = nameOf('c')
+const FOCUS_CONTROLS: ReadonlySet<number> = new Set(['?h', '?l', '!p'].map(nameOf))
 
 // A native copy of less takes longer than a loop.
 const SHORT_BYTES = 32
@@ -72,7 +76,7 @@ class Tail implements SequenceHandler {
     // Only now: a terminal with the focus reports it at once, and the programs before may not have wanted that.
     if (this.#modes.sendsFocus) this.#add('\x1b[?1004h')
     // The live output completes the sequence that is not finished.
-    if (unfinished === 0 && this.#isCut) this.#add(this.#parser.beginning)
+    if ((unfinished === 0 && this.#isCut) || this.#parser.isSplit) this.#add(this.#parser.beginning)
     else this.#keep(unfinished, this.#output.length)
     this.#copy()
     const tail = this.#tail.subarray(0, this.#length)
@@ -85,6 +89,7 @@ class Tail implements SequenceHandler {
     const lineFeed = this.#awaitsLine ? indexOf(output, LINE_FEED, start, end) : end
     if (lineFeed < end) {
       at = lineFeed + 1
+      this.#modes.applyText(output, start, at)
       this.#awaitsLine = false
       this.#hasBegun = false
     }
@@ -93,28 +98,28 @@ class Tail implements SequenceHandler {
       while (at < end && isContinuation(output[at])) at += 1
       this.#begin()
     }
-    while (at < end) {
-      const enquiry = indexOf(output, ENQ, at, end)
-      // Without this, the byte and what follows a sequence that is left out could make another sequence.
-      this.#keep(at, output[enquiry - 1] === C1_LEAD && enquiry > at ? enquiry - 1 : enquiry)
-      at = enquiry + 1
-    }
+    if (this.#awaitsLine) this.#modes.applyText(output, at, end)
+    // Without the second byte, the lead and what follows a sequence that is left out could make another sequence.
+    if (at < end) this.#keep(at, output[end - 1] === C1_LEAD ? end - 1 : end)
   }
 
   onSequence(sequence: Sequence, start: number, end: number): void {
     const { kind } = sequence
-    this.#modes.apply(sequence)
+    // What has begun sets all by itself.
+    if (!this.#hasBegun || this.#awaitsLine || !this.#isCertain || mayChangeFocus(sequence)) this.#modes.apply(sequence)
     // A terminator without a beginning: what came before it was a string, and nothing to show.
     if (!this.#isCertain && kind === 'escape' && sequence.name === TERMINATOR) {
       this.#begin()
       this.#awaitsLine = false
     }
-    this.#isCertain = true
+    if (kind !== 'control') this.#isCertain = true
     if (!this.#hasBegun || !mayReplay(sequence)) return
     const shorter = withoutReports(sequence)
     if (shorter !== undefined) return this.#add(shorter)
-    this.#keep(start, end)
-    const isOpen = (kind === 'osc' || kind === 'dcs') && this.#output[end - 1] !== BEL
+    const { isSplit } = sequence
+    if (isSplit) this.#keepClean(start, end)
+    else this.#keep(start, end)
+    const isOpen = (kind === 'osc' || kind === 'dcs') && (isSplit || this.#output[end - 1] !== BEL)
     if (isOpen) this.#add(STRING_TERMINATOR)
   }
 
@@ -132,6 +137,14 @@ class Tail implements SequenceHandler {
       this.#from = start
     }
     this.#to = end
+  }
+
+  /** Adds a sequence without the control characters between its bytes, which have been added before. */
+  #keepClean(start: number, end: number): void {
+    for (let at = start; at < end; at += 1) {
+      const byte = Number(this.#output[at])
+      if (at === start || (byte >= SPACE && byte !== DEL)) this.#keep(at, at + 1)
+    }
   }
 
   #add(sequences: string): void {
@@ -158,6 +171,11 @@ class Tail implements SequenceHandler {
     this.#tail.copy(larger, 0, 0, this.#length)
     this.#tail = larger
   }
+}
+
+/** Whether a sequence may change `sendsFocus`. */
+function mayChangeFocus({ kind, name }: Sequence): boolean {
+  return kind === 'csi' ? FOCUS_CONTROLS.has(name) : kind === 'escape' && name === FULL_RESET
 }
 
 /** Returns the index of a byte, `end` if it is not there. A native search for each piece of text would take longer. */

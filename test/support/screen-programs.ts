@@ -31,11 +31,12 @@ const spec = fc.oneof(
 const osc = (body: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   fc.tuple(body, fc.constantFrom('\x07', `${ESC}\\`, '\u009c')).map(([text, end]) => `${ESC}]${text}${end}`)
 
-// xterm.js saves nothing of an underline and a hyperlink but whether there is one, and of the charsets only the one that
-// is in use. What comes after these makes this invisible.
+// Of an underline and a hyperlink, xterm.js saves only whether there is one, and of the charsets only the one in use.
+// What is before and after these makes this invisible.
 const CLEAN = `${ESC}[24m${ESC}]8;;\x07`
 const saving = (sequence: string): string => CLEAN + sequence
-const restoring = (sequence: string): string[] => [`${CLEAN}${sequence}\x0e`, `${CLEAN}${sequence}\x0f`]
+const restoring = (sequence: string): string[] =>
+  ['\x0e', '\x0f'].map((shift) => `${CLEAN}${sequence}${ESC}[58;5;1m${shift}`)
 const csi = (bodies: string): string[] => bodies.split(' ').map((body) => `${ESC}[${body}`)
 
 /** What programs print, by kind: sequences, text, and control characters. */
@@ -46,7 +47,8 @@ export const PIECES = {
   pen: fc.oneof(sgr(attribute), sgr(attribute), sgr(underline), fc.constantFrom(...csi('m m 0m 1"q 0"q 2"q'))),
   charsets: fc.constantFrom(
     ...'(0 (B )0 )B *0 +A -0 .K (A (Z /0 n o | } ~ %G'.split(' ').map((body) => ESC + body),
-    ...'\x0e\x0f\x0e\x0f',
+    '\x0e',
+    '\x0f',
   ),
   modes: fc.constantFrom(
     ...csi('?1h ?1l ?2h ?6h ?6l ?7h ?7l ?12h ?12l ?25h ?25l ?45h ?45l ?66h ?66l ?2004h ?2004l ?1004h ?1004l'),
@@ -101,7 +103,7 @@ export const PIECES = {
     `${ESC}]2;a\x18`,
     `${ESC}]0\n;b\x07`,
     `${ESC}[1?25l`,
-    `${ESC}`,
+    ESC,
   ),
 } satisfies Record<string, fc.Arbitrary<string>>
 

@@ -1,3 +1,4 @@
+/* eslint-disable no-underscore-dangle -- what xterm.js does not tell can only be read inside of it */
 import { Terminal } from '@xterm/headless'
 
 // What the public interface of xterm.js does not tell.
@@ -74,7 +75,7 @@ export class Witness {
     this.terminal.onBell(() => (this.bells += 1))
     this.#core._inputHandler.onColor((changes) => changes.forEach((change) => this.#paint(change)))
     this.terminal.parser.registerOscHandler(8, (link) => {
-      if (!link.endsWith(';')) this.#link = link
+      if (/;./.test(link)) this.#link = link
       return false
     })
     // As the addon does: RIS leaves a hidden cursor hidden in xterm.js 6.

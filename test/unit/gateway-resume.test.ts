@@ -64,7 +64,7 @@ describe('a client that names an offset', () => {
   it('that is no longer kept gets a tail in one message, which begins with the modes', async () => {
     const { gateway, id, print } = await parked(`\x1b[?2004h${'line\n'.repeat(100)}`, { replayBytes: 52 })
     const client = await resume(gateway, id, 100)
-    const tail = `\x18\x1bc\x1b[?2004h${'line\n'.repeat(10)}`
+    const tail = `\x18\x1bc\x1b[?25h\x1b[?2004h${'line\n'.repeat(10)}`
     expect(client.attached).toMatchObject({ offset: 508 - tail.length, replay: tail.length })
     await print('next')
     await client.printed('next')
@@ -88,7 +88,7 @@ describe('a client that names an offset', () => {
 
   it('never gets a tail that looks exact', async () => {
     const { gateway, id } = await parked('line\n'.repeat(100), { replayBytes: 12 })
-    const tail = '\x18\x1bcline\nline\n'
+    const tail = '\x18\x1bc\x1b[?25hline\nline\n'
     const client = await resume(gateway, id, 500 - tail.length)
     await until(() => output(client) === `\x18${tail}`)
     expect(client.attached.offset).toBe(500 - tail.length - 1)
@@ -131,7 +131,7 @@ describe('a client that names no offset', () => {
     await gateway.upstream.sessions[0]?.output('the end')
     const client = await attachAs(gateway, id)
     await client.printed('the end')
-    expect(output(client).replaceAll('a line\n', '')).toBe('\x18\x1bcthe end')
+    expect(output(client).replaceAll('a line\n', '')).toBe('\x18\x1bc\x1b[?25hthe end')
     expect(output(client).length).toBeLessThan(70_000)
   })
 })

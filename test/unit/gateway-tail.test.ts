@@ -1,41 +1,13 @@
-import { Terminal } from '@xterm/headless'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { History } from '../../src/gateway/history.ts'
 import { SequenceParser } from '../../src/screen/sequences.ts'
 import { ScreenState } from '../../src/screen/state.ts'
 import { buildTail } from '../../src/screen/tail.ts'
-import fc from 'fast-check'
+import { tailOf } from '../support/tails.ts'
+import { Witness } from '../support/witness.ts'
 
-/** Returns the tail of some output, of which only the last bytes are kept. It comes in pieces. */
-function tailOf(output: string | Uint8Array, kept: number, piece = 7): Buffer {
-  const state = new ScreenState()
-  const history = new History(kept, { onDrop: (dropped) => state.push(dropped) })
-  const bytes = Buffer.from(output as string)
-  for (let at = 0; at < bytes.length; at += piece) history.push(bytes.subarray(at, at + piece))
-  history.trim()
-  return buildTail(history.read(history.start), history.start === 0 ? undefined : state)
-}
-
-/** A terminal of xterm.js, and what it has typed by itself. */
-class Screen {
-  readonly terminal = new Terminal({ cols: 80, rows: 24, allowProposedApi: true, logLevel: 'off' })
-  typed = ''
-
-  constructor() {
-    this.terminal.onData((data) => (this.typed += data))
-    this.terminal.onBinary((data) => (this.typed += data))
-  }
-
-  show(data: Uint8Array | string): Promise<void> {
-    return new Promise((resolve) => this.terminal.write(data, resolve))
-  }
-
-  get lines(): string[] {
-    const { active } = this.terminal.buffer
-    const lines = Array.from({ length: 24 }, (_, row) => active.getLine(active.baseY + row)?.translateToString(true))
-    return lines.map(String)
-  }
-}
+// How a tail begins that does not follow all the output before it.
+const RESET = '\x18\x1bc\x1b[?25h'
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
 
@@ -78,7 +50,11 @@ describe('the tail of output', () => {
     ['sequences of C1 control characters', 'a\u009bcb\u009d52;c;?\u009cc\u0090$qm\u009cd', 'abcd'],
     ['other C1 control characters', 'a\u0085b', 'a\u0085b'],
     ['a query in a sequence that is not finished', 'a\x1b[6\x1b[cnb', 'anb'],
-    ['a query with a control character in it', 'a\x1b[6\nnb', 'ab'],
+    ['a query with control characters in it', 'a\x1b[6\n\x07nb', 'a\nb'],
+    ['a sequence with control characters in it', 'a\x1b[3\r\x07\x7f1mb', 'a\r\x1b[31mb'],
+    ['an escape sequence with control characters in it', 'a\x1b\n\x07=b\x1b\n]0;c\x07d', 'a\n\x1b=b\n\x1b]0;c\x1b\\d'],
+    ['a sequence with control characters in it that goes on', 'a\x1b[3\n\x071', 'a\n\x1b[31'],
+    ['bells', 'a\x07b\x07\x1b]0;c\x07\x07', 'ab\x1b]0;c\x07'],
     ['a query of 5 000 digits', `a\x1b[${'0'.repeat(5_000)}6nb`, 'ab'],
     ['a sequence that is cancelled', 'a\x1b[6\x18nb', 'anb'],
     ['a sequence that a character ends', 'a\x1b[6éb', 'aéb'],
@@ -111,12 +87,14 @@ describe('the tail of output', () => {
     ['Kitty flags', '\x1b[>1u\x1b[=4;2u\x1b[>8u', '\x1b[>5u\x1b[>8u'],
     ['Kitty flags that are removed', '\x1b[>7u\x1b[=2;3u', '\x1b[>5u'],
     ['Kitty flags that are set without a push', '\x1b[=2u', '\x1b[>2u'],
-    ['Kitty flags of the other screen', '\x1b[>1u\x1b[?1049h', '\x1b[?1049h'],
+    ['Kitty flags of both screens', '\x1b[>1u\x1b[?1049h\x1b[>2u', '\x1b[>1u\x1b[?1049h\x1b[>2u'],
+    ['Kitty flags of the alternate screen, left', '\x1b[?47h\x1b[>2u\x1b[?47l', '\x1b[?47h\x1b[>2u\x1b[?47l'],
     ['Kitty flags, popped', '\x1b[>1u\x1b[>2u\x1b[<2u', ''],
     ['the last 16 levels of Kitty flags', `${'\x1b[>1u'.repeat(20)}\x1b[>2u`, `${'\x1b[>1u'.repeat(15)}\x1b[>2u`],
     ['modifyOtherKeys', '\x1b[>4;2m', '\x1b[>4;2m'],
     ['modifyOtherKeys, off again', '\x1b[>4;2m\x1b[>4m', ''],
-    ['no other key resource', '\x1b[>1;2m', ''],
+    ['other resources of keys', '\x1b[>1;2m\x1b[>2;3m\x1b[>1m', '\x1b[>2;3m'],
+    ['resources of keys, the default again', '\x1b[>1;2m\x1b[>4;2m\x1b[>m', ''],
     ['everything before a reset', '\x1b[?1049;2004h\x1b[4h\x1b=\x1bc', ''],
     ['what a soft reset leaves', '\x1b[?1049;1;1002;2004h\x1b[?25l\x1b[4h\x1b[!p', '\x1b[?1049h\x1b[?1002h'],
     ['a saved cursor and size reports, which are none', '\x1b[?1048;2048;3h', ''],
@@ -127,23 +105,22 @@ describe('the tail of output', () => {
       `\x1b[?${Array.from({ length: 64 }, (_, mode) => mode + 3000).join(';')}h`,
     ],
     ['no other mode of ECMA-48', '\x1b[5h', ''],
-    ['no mode within a string', '\x1b]0;\u001f[?2004h\x07\x1bP0q[?2004h\x1b\\', ''],
+    ['no mode within a string', '\x1b]9;\u001f[?2004h\x07\x1bP0q[?2004h\x1b\\', ''],
   ])('begins with %s', (_, set, restored) => {
     const tail = tailOf(set + LINES, 300).toString()
-    expect(tail.startsWith('\x18\x1bc')).toBe(true)
-    expect(tail.slice(3, tail.indexOf('line'))).toBe(restored)
+    expect(tail.slice(0, tail.indexOf('line'))).toBe(RESET + restored)
   })
 
   it('begins at a line if the first half has the end of one, and otherwise at the first whole character', () => {
-    const begun = (output: string, kept: number): string => tailOf(output, kept).toString().replace('\x18\x1bc', '')
+    const begun = (output: string, kept: number): string => tailOf(output, kept).toString().replace(RESET, '')
     expect(begun('one two\nthree four', 15)).toBe('three four')
     expect(begun('one two three\nfour', 10)).toBe('three\nfour')
     expect(begun('€€€€', 5)).toBe('€')
-    expect(begun('one\x1b[31mtwo', 6)).toBe('two')
-    expect(begun('one\x1b]0;a\nb\x07two three', 16)).toBe('\x1b]0;a\nb\x07two three'.slice(-9))
+    expect(begun('one\x1b[31mtwo', 6)).toBe('\x1b[31mtwo')
+    expect(begun('one\x1b]9;a\nb\x07two three', 16)).toBe('\x1b]0;a\nb\x07two three'.slice(-9))
     expect(begun('one two\x1b]0;a\nb\x07three four', 21)).toBe('two\x1b]0;a\nb\x07three four'.slice(-21))
-    expect(begun('one\x1b]0;a long title\x07two', 10)).toBe('two')
-    expect(begun('one\x1b]0;a\nlong title\x07two\nthree', 25)).toBe('three')
+    expect(begun('one\x1b]2;a long title\x07two', 10)).toBe('\x1b]2;a long title\x1b\\two')
+    expect(begun('one\x1b]9;a\nlong title\x07two\nthree', 25)).toBe('three')
   })
 
   it.each([
@@ -154,7 +131,7 @@ describe('the tail of output', () => {
     ['an escape sequence', `${'a'.repeat(40)}\x1b(`, 'Bafter'],
   ])('that ends within %s shows nothing of its rest', async (_, output, live) => {
     for (const kept of [0, 1, 10]) {
-      const screen = new Screen()
+      const screen = new Witness()
       await screen.show(tailOf(output, kept))
       await screen.show(live)
       expect(screen.lines[0]?.replaceAll(/^a*/g, '')).toBe('after'.replace(/^a*/, ''))
@@ -170,17 +147,17 @@ describe('the tail of output', () => {
 
     it('begins with the private modes, and with what was set beside them', () => {
       const tail = tailOfFlood(`${flood}\x1b[?1049h\x1b[?1h\x1b=\x1b[2;10r${flood}\x1b[?25l${flood}`, 1_000)
-      expect(tail.startsWith('\x18\x1bc\x1b[?1049h\x1b=\x1b[2;10r\x1b[?1h\x1b[?25la line of a flood')).toBe(true)
+      expect(tail.startsWith(`${RESET}\x1b[?1049h\x1b[2;10r\x1b=\x1b[?1h\x1b[?25la line of a flood`)).toBe(true)
     })
 
     it('shows nothing of a string in which it begins', () => {
       const tail = tailOfFlood(`${flood}\x1bP0q${'#0~-\n'.repeat(1_000)}\x1b\\after`, 2_000)
-      expect(tail).toBe('\x18\x1bc\x1b\\after')
+      expect(tail).toBe(`${RESET}\x1b\\after`)
     })
 
     it('begins as always if the first sequence in it ends no string', () => {
       const tail = tailOfFlood(`${flood}line\n\x1b[31mred\n\x1b\\line`, 19)
-      expect(tail).toBe('\x18\x1bc\x1b[31mred\n\x1b\\line')
+      expect(tail).toBe(`${RESET}\x1b[31mred\n\x1b\\line`)
     })
   })
 
@@ -205,7 +182,7 @@ describe('the tail of output', () => {
   it('types nothing into the shell, whatever the output is and wherever it is cut', async () => {
     await fc.assert(
       fc.asyncProperty(output, fc.nat(400), async (bytes, kept) => {
-        const screen = new Screen()
+        const screen = new Witness()
         await screen.show(tailOf(bytes, kept))
         expect(screen.typed).toBe('')
         screen.terminal.dispose()
@@ -225,7 +202,7 @@ describe('the tail of output', () => {
   it('leaves a terminal in the modes of one that has shown everything, also after the live output', async () => {
     await fc.assert(
       fc.asyncProperty(program, program, fc.nat(600), async (bytes, live, kept) => {
-        const [screen, witness] = [new Screen(), new Screen()]
+        const [screen, witness] = [new Witness(), new Witness()]
         const cut = fc.sample(fc.nat(bytes.length), 1)[0] ?? 0
         await witness.show(bytes)
         await screen.show(tailOf(bytes.subarray(0, cut), kept))
@@ -251,7 +228,9 @@ function parse(parts: readonly string[]): [found: string, beginning: string] {
       onSequence({ kind, name, parameters, hasParts, asks }, start, end) {
         // A name is up to three characters in one number.
         const letters = [name >> 16, (name >> 8) & 0xff, name & 0xff].filter((code) => code > 0)
-        const value = kind === 'csi' ? `${String(parameters)}${hasParts ? ' parts' : ''}` : asks
+        if (kind === 'control') letters.splice(0, 1, 0x5e, name + 0x40)
+        const value =
+          kind === 'csi' ? `${String(parameters)}${hasParts ? ' parts' : ''}` : kind === 'control' ? '' : asks
         found.push(`${kind} ${String.fromCharCode(...letters)} ${value} ${start}-${end}`)
       },
     })
@@ -272,11 +251,18 @@ describe('SequenceParser', () => {
     [['\x1b]0;a\xc2\x80m'], 'osc 0 false 0-5, text 7-8', ''],
     [['\x1b[1', ';2', 'H'], 'csi H 1,2 0-1', ''],
     [['\x1b[', '?', '1;;20', '04h'], 'csi ?h 1,0,2004 0-3', ''],
-    [['\x1b', '[1', '\n0m'], '', ''],
-    [['\x1b[1\n0\x7f ', '3'], '', '\x1b[10 3'],
+    [['\x1b', '[1', '\n0m'], 'control ^J  0-1, csi m 10 0-3', ''],
+    [['\x1b[1\n0\x7f ', '3'], 'control ^J  3-4', '\x1b[10 3'],
+    [
+      ['a\x07b\x05\x0e\x0f\r'],
+      'text 0-1, control ^G  1-2, text 2-3, control ^E  3-4, control ^N  4-5, control ^O  5-6, text 6-7',
+      '',
+    ],
+    [['\x1b\n[\r1m'], 'control ^J  1-2, control ^M  3-4, csi m 1 0-6', ''],
+    [['\x1b]0;\xc2', '\x9ca'], 'osc 0 false 0-0, text 1-2', ''],
     [['\x1b[1\x18ma'], 'text 4-6', ''],
     [['\x1b[1\x1ama'], 'text 4-6', ''],
-    [['\x1b[1\x7fma'], 'text 5-6', ''],
+    [['\x1b[1\x7fma'], 'csi m 1 0-5, text 5-6', ''],
     [['\x1b[1\x80ma'], 'text 3-6', ''],
     [['\x1b[1?h\x1b[ 1q\x1b[?1h'], 'csi ?h 1 10-15', ''],
     [['\x1b[99999999999m\x1b[2@\x1b[3~'], 'csi m 2147483647 0-14, csi @ 2 14-18, csi ~ 3 18-22', ''],
@@ -295,7 +281,7 @@ describe('SequenceParser', () => {
     [['\xc2\x90'], '', '\x1bP~'],
     [['\xc2\x98'], '', '\x1b^'],
     [['\xc2\x9b1'], '', '\x1b[1'],
-    [['\xc2\x9d'], '', '\x1b]9999;'],
+    [['\xc2\x9d'], '', '\x1b]'],
     [['\xc2\x9e'], '', '\x1b^'],
     [['\xc2\x9f'], '', '\x1b^'],
     [['\xc2\x80a\xc2\x9f'], 'text 0-3', '\x1b^'],

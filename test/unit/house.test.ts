@@ -25,7 +25,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
  * rest.
  */
 const LIST_OF_CLOSE_CODES = join('upstream', 'close-codes.ts')
-const OTHER_NUMBERS = ['modes.ts', 'queries.ts'].map((name) => join('screen', name))
+const OTHER_NUMBERS = ['queries.ts', 'switches.ts'].map((name) => join('screen', name))
 
 const LONGEST_SOURCE = 250
 const LONGEST_TEST = 400

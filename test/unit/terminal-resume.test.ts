@@ -161,7 +161,7 @@ describe('a terminal behind a gateway whose connection drops', () => {
     await until(() => opened.terminal.status === 'open')
     await opened.print('live')
     await until(() => opened.text().endsWith('live'))
-    expect(opened.text().endsWith(`\x18\x1bc${'a line\n'.repeat(14)}live`)).toBe(true)
+    expect(opened.text().endsWith(`\x18\x1bc\x1b[?25h${'a line\n'.repeat(14)}live`)).toBe(true)
     // 100 of 7 000 bytes are kept.
     expect(gaps).toEqual([6_900, before])
   })
