@@ -26,6 +26,7 @@ export class ScreenState implements SequenceHandler {
   #credit = READ_AT_ONCE_BYTES
   #since = performance.now()
   #isCertain = true
+  readonly #skimmer: SequenceHandler = { onSequence: (sequence) => this.modes.apply(sequence) }
 
   /** The parser at the end of the output. Of a flood, it does not know whether a string has begun. */
   get parser(): SequenceParser {
@@ -37,18 +38,22 @@ export class ScreenState implements SequenceHandler {
     return this.#isCertain
   }
 
-  /** Takes the next output. Of a flood, reads only the surroundings of private modes (DECSET). */
+  /** Takes the next output. Of a flood, reads only the surroundings of private modes (DECSET), and the end. */
   push(output: readonly Buffer[]): void {
     const now = performance.now()
     this.#credit = Math.min(READ_AT_ONCE_BYTES, this.#credit + (now - this.#since) * READ_BYTES_PER_MS)
     this.#since = now
+    let skimmed: Buffer | undefined
     for (const data of output) {
-      if (this.#credit < data.length) this.#skim(data)
+      skimmed = this.#credit < data.length ? data : undefined
+      if (skimmed) this.#skim(data)
       else {
         this.#credit -= data.length
         this.#parser.feed(data, this)
       }
     }
+    // Colours, charsets and the rest are most likely those of the last sequences.
+    if (skimmed) this.#parser.feed(skimmed.subarray(-NEIGHBOURHOOD_BYTES), this.#skimmer)
   }
 
   onText(data: Buffer, start: number, end: number): void {
@@ -64,13 +69,13 @@ export class ScreenState implements SequenceHandler {
   }
 
   #skim(data: Buffer): void {
-    const handler = { onSequence: (sequence: Sequence): void => this.modes.apply(sequence) }
     for (let at = data.indexOf(QUESTION_MARK); at >= 0;) {
       let next = at + 1
       if (data[at - 1] === BRACKET && data[at - 2] === ESC) {
         const from = at - 2
         // What is not finished is read again, with what follows it.
-        const unfinished = from + new SequenceParser().feed(data.subarray(from, at + NEIGHBOURHOOD_BYTES), handler)
+        const unfinished =
+          from + new SequenceParser().feed(data.subarray(from, at + NEIGHBOURHOOD_BYTES), this.#skimmer)
         next = unfinished > from ? unfinished : at + NEIGHBOURHOOD_BYTES
       }
       at = indexOfQuestion(data, next)

@@ -40,7 +40,7 @@ const restoring = (sequence: string): string[] =>
 const csi = (bodies: string): string[] => bodies.split(' ').map((body) => `${ESC}[${body}`)
 
 /** What programs print, by kind: sequences, text, and control characters. */
-export const PIECES = {
+const PIECES = {
   text: fc.constantFrom('a', 'lqqqqk', 'x y', 'grüße', '€', '漢字', '#', '\r\n', '\n', '\r', '\b', '\t'),
   lines: fc.nat(90).map((length) => `${'line of text '.repeat(8).slice(0, length)}\r\n`),
   cursor: fc.constantFrom(...csi('H 5;10H 24;80H A 3B 20C D 40G 7d J 1J 2J K 1K L M P @ X S T'), `${ESC}M`, `${ESC}D`),

@@ -41,6 +41,11 @@ it.each<[chunks: string[], undo: string]>([
   [['\x1b[>4;2m'], '\x1b[>4m'],
   [['\x1b[>4;2m\x1b[>4m'], ''],
   [['\x1b[>4;2m\x1b[>4;0m'], ''],
+  [['\x1b)0\x0e'], '\x1b)B\x0f'],
+  [['\x1b[3;4:3m\x1b[23;24m'], ''],
+  [['\x1b]8;;http://a\x07'], '\x1b]8;;\x1b\\'],
+  [['\x1b]4;1;#fff\x07\x1b]11;#000\x07'], '\x1b]104\x1b\\\x1b]111\x1b\\'],
+  [['\x1b[>1;2m\x1b[?12h\x1b[20h'], '\x1b[>1m\x1b[?12l\x1b[20l'],
   [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b='], '\x1b[0m\x1b>\x1b[?25h\x1b[?1049l'],
   [['\x1b[?1049h\x1b[?25l\x1b[1m\x1b=\x1bc'], ''],
 ])('a ModeTracker undoes %j with %j', (chunks, undo) => {

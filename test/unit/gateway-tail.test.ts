@@ -150,6 +150,19 @@ describe('the tail of output', () => {
       expect(tail.startsWith(`${RESET}\x1b[?1049h\x1b[2;10r\x1b=\x1b[?1h\x1b[?25la line of a flood`)).toBe(true)
     })
 
+    it('begins with a private mode that is near another one', () => {
+      for (let distance = 110; distance < 130; distance += 1) {
+        const near = `\x1b[?2004h${'y'.repeat(distance)}\x1b[?1h`
+        const tail = tailOfFlood(`${flood}${near}${flood}`, 1_000)
+        expect(tail.slice(0, tail.indexOf('a line'))).toBe(`${RESET}\x1b[?2004;1h`)
+      }
+    })
+
+    it('begins with the charset and the colour at its end', () => {
+      const tail = tailOfFlood(`${flood}\x1b)0\x0e\x1b[31m${'a line'.repeat(200)}`, 1_140)
+      expect(tail.slice(0, tail.indexOf('a line'))).toBe(`${RESET}\x1b)0\x0e\x1b[31m`)
+    })
+
     it('shows nothing of a string in which it begins', () => {
       const tail = tailOfFlood(`${flood}\x1bP0q${'#0~-\n'.repeat(1_000)}\x1b\\after`, 2_000)
       expect(tail).toBe(`${RESET}\x1b\\after`)
