@@ -6,9 +6,54 @@ import type { Client } from '../client/client.ts'
 const SHARE = 1 / 20
 const LONGEST_WAIT_MS = 1_000
 
+// How long a session is kept for the client that has got it in the answer to its POST.
+const RESERVED_MS = 30_000
+// How long that client alone may attach. Two windows that open at once get two shells. People who open a terminal again
+// because it has failed need longer, and get the same one.
+const ATTACH_PATIENCE_MS = 2_000
+
+/** A parked session that may be kept for a client. */
+interface ReservedSession {
+  readonly admission: Admission
+  readonly reservation: Reservation | undefined
+  readonly timer: { readonly left: number } | undefined
+  wait(ms: number, reservation?: Reservation): void
+}
+
+/** Keeps a session for the client that has got it in the answer to its POST. `keepFor` stands still meanwhile. */
+export class Reservation {
+  readonly #since = performance.now()
+  readonly #session: ReservedSession
+  /** How much was left of `keepFor`, in ms. */
+  readonly left: number
+
+  private constructor(session: ReservedSession) {
+    this.#session = session
+    this.left = session.reservation?.left ?? Number(session.timer?.left)
+  }
+
+  /** Keeps a session for a client, or for another one than before. */
+  static make(session: ReservedSession): void {
+    if (session.reservation) session.admission.supersededAt = performance.now()
+    session.wait(RESERVED_MS, new Reservation(session))
+  }
+
+  /** Whether another client may have the session: the one that has got it does not come. */
+  get isStale(): boolean {
+    return performance.now() - this.#since >= ATTACH_PATIENCE_MS
+  }
+
+  /** The client does not come. The session waits for any, unless it is kept for another one by now. */
+  giveBack(): void {
+    if (this.#session.reservation === this) this.#session.wait(this.left)
+  }
+}
+
 /** Lets the clients of one session in, one after another. */
 export class Admission {
   #generation = 0
+  /** When another client has got a reservation instead of the one before, as `performance.now()`. */
+  supersededAt: number = -Infinity
   // When the next client may attach, as `performance.now()`.
   #freeAt = 0
   // How many clients have come, and what wakes the last one if it waits.
@@ -23,6 +68,11 @@ export class Admission {
    */
   get generation(): string {
     return String(this.#generation)
+  }
+
+  /** Whether a DELETE may be that of a client whose reservation another one has got: it has never attached. */
+  get expectsLateDelete(): boolean {
+    return performance.now() - this.supersededAt < RESERVED_MS
   }
 
   /** Whether another client has come since this generation was handed out. */

@@ -114,7 +114,7 @@ export class Room {
 
 /** Orders sessions by when they were left. */
 export function byTime(one: Session, other: Session): number {
-  return Number(one.parkedAt) - Number(other.parkedAt)
+  return Number(one.parked?.at) - Number(other.parked?.at)
 }
 
 /** What is remembered: an upstream's limit may be one for each user, and then only one's own sessions take a place. */

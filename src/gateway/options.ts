@@ -104,7 +104,8 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    * and context, as `authorize` returns them, and the last that was left. For clients that cannot name a session, such
    * as Open WebUI. `connectTerminal` always gets a new one.
    *
-   * The session is kept 30 s for the client that has got it. A DELETE before that client attaches gives it back.
+   * The session is kept 30 s for the client that has got it, and `keepFor` stands still meanwhile. A DELETE before that
+   * client attaches gives it back. After 2 s without it, the next POST gets the session: the client has failed.
    * @defaultValue `false`
    */
   resumeOnCreate?: boolean | undefined

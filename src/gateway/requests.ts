@@ -174,11 +174,11 @@ class Exchange {
   /** Gives a session to a client that cannot name it. */
   async #resume(session: Session): Promise<void> {
     const response = this.#response
-    const { reservedUntil } = session
+    const { reservation } = session
     const isSent = sendAnswer(response, { ...toJson(session), resumed: true })
     const isKnown = isSent && (await hasLeft(response))
-    // Nobody has been told of it. Another request may have reserved it since.
-    if (!isKnown && session.reservedUntil === reservedUntil) session.reservedUntil = 0
+    // Nobody has been told of it.
+    if (!isKnown) reservation?.giveBack()
   }
 
   /** Refuses a client whose upstream has failed, and warns the operator of what nobody else can mend. */
@@ -201,14 +201,18 @@ class Exchange {
     const { userId, base } = owner
     const { deletions } = sessions
     const session = sessions.find(id, owner)
-    const isOld = session?.admission.isOld(this.#parameter('generation') || undefined)
+    const generation = this.#parameter('generation') || undefined
+    const isOld = session?.admission.isOld(generation)
     // The client sleeps and is closed: its user has gone on with another one since.
     if (session?.isOpen && isOld) return refuse(response, TAKEN_OVER, { userId })
-    if (session?.isReserved) {
+    if (session?.reservation) {
       // The client gives up what it got in the answer to its POST. It does not own the shell, which goes on.
-      session.reservedUntil = 0
+      session.reservation.giveBack()
       return void sendAnswer(response, { status: 'deleted' })
     }
+    // The same, of a client that another one has come before: what it was told of may have a client by now.
+    const isLate = generation === undefined && session?.admission.expectsLateDelete
+    if (session?.isOpen && isLate) return refuse(response, TAKEN_OVER, { userId })
     const repeated = deletions.find(id, owner)
     const deletion = session?.isOpen ? deletions.add(id, owner, session.access, session.terminal) : repeated
     // On the word of its owner, also if the shell has ended and only its last output is left.

@@ -5,7 +5,7 @@ import { ClientOutput } from '../client/output.ts'
 import type { OpenedTerminal } from '../terminal/attach.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import type { TerminalClose } from '../terminal/types.ts'
-import { Admission } from './admission.ts'
+import { Admission, type Reservation } from './admission.ts'
 import { endOf, EXITED, isCutOff, TAKEN_OVER } from './ends.ts'
 import { publishEnd, type ClientReport } from './events.ts'
 import type { GatewaySettings } from './options.ts'
@@ -36,8 +36,8 @@ export class Session implements SilenceObserver {
   readonly createdAt: number = performance.now()
   /** Whether it has ended, or is being ended. Nobody finds it any more. */
   isEnding = false
-  /** Until when it is kept for a client that got it in the answer to its POST, as `performance.now()`; 0 for none. */
-  reservedUntil = 0
+  /** Keeps it for a client that got it in the answer to its POST. Absent otherwise. */
+  reservation: Reservation | undefined
   readonly #observer: SessionObserver
   readonly settings: GatewaySettings
   /** Absent while no client is joined. */
@@ -46,8 +46,8 @@ export class Session implements SilenceObserver {
   watchers: Watchers | undefined
   /** When the last client left, by the clock on the wall and by one that nobody sets. Absent before the first. */
   parked: { readonly since: Date; readonly at: number } | undefined
-  // Ends the session if no client comes. Absent while one is joined, and after the end.
-  #timer: SilenceTimer | undefined
+  /** Runs out if no client comes. Absent while one is joined, and after the end. */
+  timer: SilenceTimer | undefined
   // How the shell ended while no client was joined: the next one gets the last output. Absent before.
   #exit: TerminalClose | undefined
   // Whether a client has joined before.
@@ -70,7 +70,7 @@ export class Session implements SilenceObserver {
     this.settings = settings
     this.#observer = observer
     sink.keep(settings.replayBytes)
-    this.#timer = new SilenceTimer([UNATTACHED_LIMIT_MS], this)
+    this.wait(UNATTACHED_LIMIT_MS)
     void connection.closed.then((close) => this.#onClosed(close))
   }
 
@@ -83,13 +83,9 @@ export class Session implements SilenceObserver {
     return !this.isEnding && !this.#exit
   }
 
-  get isReserved(): boolean {
-    return performance.now() < this.reservedUntil
-  }
-
   /** When the last client left, as `performance.now()`; `undefined` if the session is not parked, or is reserved. */
   get parkedAt(): number | undefined {
-    return this.client || this.isEnding || this.isReserved ? undefined : this.parked?.at
+    return this.client || this.isEnding || this.reservation ? undefined : this.parked?.at
   }
 
   /**
@@ -106,8 +102,7 @@ export class Session implements SilenceObserver {
     const former = this.client?.client
     this.#part(TAKEN_OVER.code)
     former?.finish(TAKEN_OVER)
-    this.#stopWaiting()
-    this.reservedUntil = 0
+    this.wait()
     const replay = this.admission.spend(() => this.output.replayFrom(offset))
     const output = this.output.join(
       (flow) => new ClientOutput(client.socket, maxBuffered, flow, client.counters, client.connection),
@@ -145,7 +140,7 @@ export class Session implements SilenceObserver {
   park(code: number): void {
     this.#part(code)
     this.parked = { since: new Date(), at: performance.now() }
-    this.#timer = new SilenceTimer([this.settings.keepFor], this)
+    this.wait(this.settings.keepFor)
   }
 
   /** Ends the session: its client gets the close frame, and the upstream deletes it. Resolves when nothing is left. */
@@ -157,9 +152,16 @@ export class Session implements SilenceObserver {
     await Promise.all([client?.summary.promise, closed, this.watchers?.finish(end)])
   }
 
+  /** Waits so many ms for a client: for that of a reservation, or for any. Without a time, waits no more. */
+  wait(ms?: number, reservation?: Reservation): void {
+    this.timer?.stop()
+    this.timer = ms === undefined ? undefined : new SilenceTimer([ms], this)
+    this.reservation = reservation
+  }
+
   /** No client has come. On the word of a limit that is documented: `keepFor`, or 30 s for the first. */
   onSilence(): void {
-    if (this.isReserved) this.#timer = new SilenceTimer([this.reservedUntil - performance.now()], this)
+    if (this.reservation) this.reservation.giveBack()
     else void this.#close()
   }
 
@@ -182,7 +184,7 @@ export class Session implements SilenceObserver {
 
   #finish(close: TerminalClose): void {
     this.isEnding = true
-    this.#stopWaiting()
+    this.wait()
     if (!this.client && this.parked) publishEnd(this.owner.userId, this.id, this.parked.at, close)
     this.client?.stop()
     const end = endOf(close, this.access.areUsers)
@@ -218,10 +220,5 @@ export class Session implements SilenceObserver {
     this.moved.bytesToUpstream += client.counters.bytesToUpstream
     this.admission.dismiss(client)
     report.onLeft(code)
-  }
-
-  #stopWaiting(): void {
-    this.#timer?.stop()
-    this.#timer = undefined
   }
 }

@@ -7,6 +7,7 @@ import type { TerminalClose } from '../terminal/types.ts'
 import { CLOSE_GOING_AWAY, CLOSE_IN_USE } from '../upstream/close-codes.ts'
 import type { RenewedOptions } from '../upstream/renewed-credentials.ts'
 import { terminalError } from '../upstream/failures.ts'
+import { Reservation } from './admission.ts'
 import { CHAT_TAKEN } from './answers.ts'
 import type { Authorization, Authorizer, Strangers } from './authorization.ts'
 import type { GatewaySettings } from './options.ts'
@@ -15,9 +16,6 @@ import { byTime, MADE_ROOM, Room } from './make-room.ts'
 import { SessionOutput } from './session-output.ts'
 import { Session, type SessionObserver } from './session.ts'
 import type { Warnings } from './warnings.ts'
-
-// How long a session is kept for the client that has got it in the answer to its POST.
-const RESERVED_MS = 30_000
 
 /** What the requests and the WebSockets of a gateway share. */
 export interface GatewayState {
@@ -98,12 +96,15 @@ export class Sessions implements SessionObserver {
 
   /**
    * Reserves the session that the user was the last to leave, and returns it; `undefined` if there is none of the same
-   * chat, policy and context.
+   * chat, policy and context. One that was reserved for a client which does not come is there as well: otherwise the
+   * user would get a new one, and never the old one again.
    */
   resume(authorization: Authorization): Session | undefined {
-    const parked = this.#ofSame(authorization).filter(({ parkedAt }) => parkedAt !== undefined)
-    const session = parked.sort(byTime).at(-1)
-    if (session) session.reservedUntil = performance.now() + RESERVED_MS
+    const session = this.#ofSame(authorization)
+      .filter(({ parkedAt, reservation }) => parkedAt !== undefined || reservation?.isStale)
+      .sort(byTime)
+      .at(-1)
+    if (session) Reservation.make(session)
     return session
   }
 

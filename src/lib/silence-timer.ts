@@ -32,6 +32,11 @@ export class SilenceTimer {
     if (delays.length > 0) this.#start()
   }
 
+  /** For how many ms the silence has to last until the next call, unless it has been broken. */
+  get left(): number {
+    return Number(this.#delays[this.#step]) - (performance.now() - this.#since)
+  }
+
   /**
    * Starts the silence anew. Only sets a flag, because a flood of messages does it a hundred thousand times a second.
    */

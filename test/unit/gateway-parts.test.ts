@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { describeClient } from '../../src/client/authorize.ts'
+import { Admission, Reservation } from '../../src/gateway/admission.ts'
 import { ClientFlow } from '../../src/gateway/client-flow.ts'
 import { SessionOutput } from '../../src/gateway/session-output.ts'
 import type { FlowControl } from '../../src/lib/water-mark.ts'
@@ -123,5 +124,30 @@ describe('describeClient', () => {
   ])('finds the ids in the headers %j, the URL %j and the auth frame %j', (headers, url, auth, ids) => {
     const { token: _, request: __, ...found } = describeClient({ headers, url } as IncomingMessage, auth)
     expect(found).toEqual(ids)
+  })
+})
+
+describe('Reservation', () => {
+  it('is given back only by the client that got it last, with what was left before the first', () => {
+    const waits: number[] = []
+    const session = {
+      admission: new Admission(),
+      reservation: undefined as Reservation | undefined,
+      timer: { left: 5 },
+      wait(ms: number, reservation?: Reservation) {
+        waits.push(ms)
+        this.timer = { left: ms }
+        this.reservation = reservation
+      },
+    }
+    Reservation.make(session)
+    const first = session.reservation
+    Reservation.make(session)
+    // Its answer could not be sent.
+    first?.giveBack()
+    expect(waits).toEqual([30_000, 30_000])
+    session.reservation?.giveBack()
+    expect(waits).toEqual([30_000, 30_000, 5])
+    expect(session.reservation).toBeUndefined()
   })
 })

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { TerminalGatewayOptions } from '../../src/gateway.ts'
+import { SilenceTimer } from '../../src/lib/silence-timer.ts'
 import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { idsOf, park, sessionOf } from '../support/parking.ts'
 import { as, ask, attachAs, createAs, startGateway, type, type ServedGateway } from '../support/terminal-gateway.ts'
@@ -117,37 +118,112 @@ function frames({ upstream }: ServedGateway): string[] {
   return upstream.requests.flatMap((request) => request.frames.filter((frame) => typeof frame === 'string'))
 }
 
+/** Resolves when all timers have seen what time it is. */
+function tick(): Promise<void> {
+  return new Promise((resolve) => void new SilenceTimer([0], { onSilence: () => resolve() }))
+}
+
+/** Starts a gateway with a session that has been left for 50 s of its `keepFor` of 60 s, and is given to a client. */
+async function startReserved(
+  options: Partial<TerminalGatewayOptions> = {},
+): Promise<{ gateway: ServedGateway; id: string }> {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  const gateway = await start({ keepFor: 60_000, ...options })
+  const id = await park(gateway)
+  vi.advanceTimersByTime(50_000)
+  expect(await post(gateway)).toMatchObject({ id, resumed: true })
+  return { gateway, id }
+}
+
+/** Gives a session up that was the answer to a POST. */
+async function giveUp(gateway: ServedGateway, id: string): Promise<void> {
+  expect(await ask(gateway, 'DELETE', `/${id}`)).toMatchObject({ status: 200, body: { status: 'deleted' } })
+}
+
 describe('a session that was given to a client which has not come yet', () => {
-  it('is given to nobody else and ended for nobody, and given again after 30 s', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] })
-    const gateway = await start({ maxSessionsPerUser: 2, keepFor: 120_000 })
-    const id = await park(gateway)
-    vi.advanceTimersByTime(60_000)
-    expect((await post(gateway)).id).toBe(id)
+  it('is given to nobody else and ended for nobody', async () => {
+    const { gateway, id } = await startReserved({ maxSessionsPerUser: 2, keepFor: 120_000 })
     const other = await post(gateway)
+    expect(other.resumed).toBeUndefined()
     await visit(gateway, other.id)
     // One more than the user may have: the other was left later, and ends first.
     expect((await post(gateway, {}, '', '?resume=0')).resumed).toBeUndefined()
     await until(() => !idsOf(gateway).includes(other.id))
     expect(idsOf(gateway)).toContain(id)
-    vi.advanceTimersByTime(31_000)
-    expect(await post(gateway)).toMatchObject({ id, resumed: true })
   })
 
-  it('stays for the 30 s, but no longer, if `keepFor` runs out meanwhile', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] })
-    const gateway = await start({ keepFor: 60_000 })
-    const id = await park(gateway)
-    vi.advanceTimersByTime(15_000)
-    const other = await park(gateway, 'eve')
-    vi.advanceTimersByTime(35_000)
-    expect((await post(gateway)).id).toBe(id)
-    vi.advanceTimersByTime(28_000)
-    await until(() => !idsOf(gateway).includes(other))
+  // What happens, and how much of `keepFor` is left then.
+  it.each<[string, (gateway: ServedGateway, id: string) => unknown, number]>([
+    [
+      'what was left after 30 s',
+      async () => {
+        vi.advanceTimersByTime(30_000)
+        await tick()
+      },
+      10_000,
+    ],
+    [
+      'what was left after a DELETE',
+      async (gateway, id) => {
+        vi.advanceTimersByTime(20_000)
+        await giveUp(gateway, id)
+      },
+      10_000,
+    ],
+    [
+      'what was left before the first of two POSTs',
+      async (gateway, id) => {
+        vi.advanceTimersByTime(20_000)
+        expect((await post(gateway)).id).toBe(id)
+        vi.advanceTimersByTime(30_000)
+        await tick()
+      },
+      10_000,
+    ],
+    [
+      'all of it when the client has come and has left',
+      async (gateway, id) => {
+        vi.advanceTimersByTime(20_000)
+        await visit(gateway, id)
+      },
+      60_000,
+    ],
+  ])('is kept for %s', async (_, pass, left) => {
+    const { gateway, id } = await startReserved()
+    await pass(gateway, id)
+    vi.advanceTimersByTime(left - 1_000)
+    await tick()
     expect(idsOf(gateway)).toEqual([id])
-    vi.advanceTimersByTime(3_000)
+    vi.advanceTimersByTime(1_000)
     await until(() => idsOf(gateway).length === 0)
     await until(() => gateway.upstream.sessions.length === 0)
+  })
+
+  it('is given to the next POST if the client does not come, before others that were left earlier', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const gateway = await start()
+    const [earlier, id] = [await createAs(gateway), await createAs(gateway)]
+    await visit(gateway, earlier)
+    await visit(gateway, id)
+    expect((await post(gateway)).id).toBe(id)
+    vi.advanceTimersByTime(2_000)
+    expect(await post(gateway)).toMatchObject({ id, resumed: true })
+    // This client may still come.
+    expect((await post(gateway)).id).toBe(earlier)
+  })
+
+  it('is not ended by the DELETE of a client whose user has got it again since', async () => {
+    const { gateway, id } = await startReserved()
+    vi.advanceTimersByTime(2_000)
+    expect((await post(gateway)).id).toBe(id)
+    const client = await attachAs(gateway, id)
+    await type(client, 'hello')
+    expect(await ask(gateway, 'DELETE', `/${id}`)).toMatchObject({ status: 409 })
+    await type(client, 'still here')
+    vi.advanceTimersByTime(30_000)
+    await giveUp(gateway, id)
+    expect(await client.closed).toMatchObject({ code: 1000 })
+    expect(idsOf(gateway)).toEqual([])
   })
 
   it('takes its first client, and is given away again as soon as that has left', async () => {
@@ -162,10 +238,10 @@ describe('a session that was given to a client which has not come yet', () => {
     const gateway = await start()
     const id = await park(gateway)
     expect((await post(gateway)).id).toBe(id)
-    expect(await ask(gateway, 'DELETE', `/${id}`)).toMatchObject({ status: 200, body: { status: 'deleted' } })
+    await giveUp(gateway, id)
     expect(await post(gateway)).toMatchObject({ id, resumed: true })
     await visit(gateway, id)
-    expect(await ask(gateway, 'DELETE', `/${id}`)).toMatchObject({ status: 200, body: { status: 'deleted' } })
+    await giveUp(gateway, id)
     expect(idsOf(gateway)).toEqual([])
     await until(() => gateway.upstream.sessions.length === 0)
   })
@@ -180,5 +256,24 @@ describe('a session that was given to a client which has not come yet', () => {
     const id = await park(gateway)
     await expect(ask(gateway, 'POST', '', { ...as('ada'), 'X-Leaves': 'yes' })).rejects.toThrow('fetch failed')
     expect(await post(gateway)).toMatchObject({ id, resumed: true })
+  })
+
+  it('has its last output for the client that comes after the end of the shell', async () => {
+    const { gateway, id } = await startReserved()
+    await gateway.upstream.sessions[0]?.output('the end')
+    gateway.upstream.sessions[0]?.exit()
+    await until(() => sessionOf(gateway, id) === undefined)
+    const { printed, closed } = await attachAs(gateway, id)
+    await printed('the end')
+    expect(await closed).toMatchObject({ code: 1000, reason: 'exited' })
+  })
+
+  it('is kept by a gateway that drains, and ended by one that closes', async () => {
+    const { gateway, id } = await startReserved()
+    const drained = gateway.gateway.drain()
+    expect(idsOf(gateway)).toEqual([id])
+    await type(await attachAs(gateway, id), 'hello')
+    await gateway.gateway.close({ timeout: 0 })
+    await drained
   })
 })

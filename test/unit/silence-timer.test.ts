@@ -25,6 +25,14 @@ describe('a silence timer', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('knows how much of its silence is left', () => {
+    const { timer } = watched([1_000, 4_000])
+    vi.advanceTimersByTime(400)
+    expect(timer.left).toBe(600)
+    vi.advanceTimersByTime(700)
+    expect(timer.left).toBe(2_900)
+  })
+
   it('starts again at every reset: before, between and after the callbacks', () => {
     const { timer, at } = watched([1_000, 4_000])
     vi.advanceTimersByTime(900)
