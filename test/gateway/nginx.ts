@@ -38,9 +38,20 @@ export function startNginx(gatewayPort: number, upstreamPort: number): Promise<N
   return start('', lines)
 }
 
+/** Starts nginx with the configuration of the gateway page for Open WebUI, in front of a gateway and an upstream. */
+export async function startForOpenWebUI(gatewayPort: number, upstreamPort: number): Promise<Nginx> {
+  const [, server = ''] = readmeLines()
+  const port = await freePort()
+  const lines = server
+    .replace('listen 127.0.0.1:8081;', `listen 127.0.0.1:${port};`)
+    .replace('http://127.0.0.1:8080;', `http://127.0.0.1:${gatewayPort};`)
+    .replace('http://127.0.0.1:8000;', `http://127.0.0.1:${upstreamPort};`)
+  return { ...(await start(lines, 'return 404;')), url: `http://127.0.0.1:${port}` }
+}
+
 /** Starts nginx with TLS and the lines of the gateway page in front of gateways, by their names a0, a1, b0 and b1. */
 export function startBalancer(ports: Readonly<Record<'a0' | 'a1' | 'b0' | 'b1', number>>): Promise<Nginx> {
-  const [forServer = '', forHttp = '', forNames = ''] = readmeLines()
+  const [forServer = '', , forHttp = '', forNames = ''] = readmeLines()
   const balancer = forHttp
     .replaceAll('10.0.0.1:8080', `127.0.0.1:${ports.a0}`)
     .replaceAll('10.0.0.1:8081', `127.0.0.1:${ports.a1}`)
