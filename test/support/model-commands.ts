@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { checkLaws } from './model-laws.ts'
+import * as creating from './model-creating.ts'
 import * as steps from './model-steps.ts'
-import type { ModelShell } from './model-shells.ts'
+import { parkedOf, type ModelShell, type Place } from './model-shells.ts'
 import { AUTHORIZE_FAULTS, UPSTREAM_FAULTS, type AuthorizeFault, type UpstreamFault } from './model-faults.ts'
 import { USERS, type User, type World } from './model-world.ts'
 
@@ -12,7 +13,7 @@ function step<Args extends object, Found>(
   name: string,
   args: fc.Arbitrary<Args>,
   find: (world: World, args: Args) => Found | undefined,
-  run: (world: World, found: Found, args: Args) => Promise<void> | void,
+  run: (world: World, found: Found, args: Args) => Promise<unknown> | void,
 ): fc.Arbitrary<Command> {
   return args.map((given) => {
     const text = `${name} ${JSON.stringify(given).replaceAll('"', '')}`
@@ -44,6 +45,13 @@ function pick(world: World, { user: owner, which }: Which, state?: ModelShell['s
   return shells[which % Math.max(1, shells.length)]
 }
 
+/** Returns the place that is meant by a number: often the one where the user has left a session last. */
+function placeOf(world: World, { index }: User, which: number): Place {
+  const { shells, places } = world
+  const left = which % 2 > 0 ? parkedOf(shells, index).at(-1) : undefined
+  return left?.place ?? places[which % places.length] ?? {}
+}
+
 const anySession = (world: World, args: Which): ModelShell | undefined => pick(world, args)
 const livingSession = (world: World, args: Which): ModelShell | undefined => pick(world, args, 'alive')
 const anyone = (world: World, args: { user: number }): User => world.user(args.user)
@@ -58,14 +66,17 @@ const ofSession = fc.record({ user, which: number })
 export function allCommands(): Array<fc.Arbitrary<Command>> {
   const opening = step(
     'open',
-    fc.record({ user, deletesOnClose: fc.boolean() }),
+    fc.record({ user, place: number, deletesOnClose: fc.boolean() }),
     (world, args) => {
       // A DELETE that is forbidden ends nothing.
       return world.user(args.user).library || steps.mayGiveUp(world, 1) ? undefined : anyone(world, args)
     },
-    (world, found, { deletesOnClose }) => steps.open(world, found, deletesOnClose),
+    (world, found, { place, deletesOnClose }) =>
+      creating.open(world, found, placeOf(world, found, place), deletesOnClose),
   )
-  const creating = step('create', ofUser, anyone, steps.create)
+  const posting = step('create', fc.record({ user, place: number }), anyone, (world, found, { place }) =>
+    creating.create(world, found, placeOf(world, found, place)),
+  )
   const attaching = step(
     'attach',
     fc.record({ user, which: number, offset: fc.constantFrom<steps.Offset>('none', 'null', 'right', 'wrong') }),
@@ -112,15 +123,32 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
     (world, args) => (args.plain ? world.user(args.user).plain : awake(world, args)),
     (_, client) => steps.type(client),
   )
-  const often = [opening, creating, attaching, cutting, waking]
-  const sometimes = [sleeping, troublingUpstream, troublingAuthorize, typing]
+  const reloading = step(
+    'reload',
+    fc.record({ user, how: fc.oneof(how, fc.constant('leave' as const)) }),
+    (world, args) => world.user(args.user).plain,
+    (world, client, args) => creating.reload(world, client, args.how),
+  )
+  const leaving = step(
+    'leave',
+    fc.record({ user, how: fc.oneof(how, fc.constant('leave' as const)) }),
+    (world, args) => world.user(args.user).plain,
+    (world, client, args) => steps.leavePlain(world, client, args.how),
+  )
+  const often = [opening, posting, attaching, reloading, cutting, waking]
+  const sometimes = [leaving, sleeping, troublingUpstream, troublingAuthorize, typing]
   return [
     ...[often, often, often, sometimes].flat(),
     step(
       'create and leave',
-      fc.record({ user, during: fc.constantFrom('authorize' as const, 'create' as const) }),
-      (world, args) => (steps.hasRoom(world, world.user(args.user)) ? world.user(args.user) : undefined),
-      (world, found, { during }) => steps.createAndLeave(world, found, during),
+      fc.record({ user, place: number, during: fc.constantFrom('authorize' as const, 'create' as const) }),
+      (world, { user: index, place, during }) => {
+        const [found, where] = [world.user(index), placeOf(world, world.user(index), place)]
+        // The upstream is not asked for a session that is there.
+        const isAsked = during === 'authorize' || !world.nextResumed(found, where)
+        return isAsked && creating.hasRoom(world, found, where) ? found : undefined
+      },
+      (world, found, { place, during }) => creating.createAndLeave(world, found, placeOf(world, found, place), during),
     ),
     step(
       'attach library',
@@ -133,12 +161,6 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
       fc.record({ user, which: number, bytes: fc.integer({ min: 1, max: 6_000 }) }),
       livingSession,
       (_, { witness }, { bytes }) => witness.print(`${bytes}:${'.'.repeat(bytes)}\n`),
-    ),
-    step(
-      'leave',
-      fc.record({ user, how: fc.oneof(how, fc.constant('leave' as const)) }),
-      (world, args) => world.user(args.user).plain,
-      (world, client, args) => steps.leavePlain(world, client, args.how),
     ),
     step(
       'close library',

@@ -1,5 +1,5 @@
 import { eventually, type ModelClient } from './model-clients.ts'
-import { UNATTACHED_LIMIT_MS, type ModelShell } from './model-shells.ts'
+import { isReserved, UNATTACHED_LIMIT_MS, type ModelShell } from './model-shells.ts'
 import type { World } from './model-world.ts'
 
 function name({ user, id }: ModelShell): string {
@@ -85,6 +85,11 @@ export async function wasTold(world: World, client: ModelClient, how: RegExp, go
 export async function closeAll(world: World): Promise<void> {
   world.upstreamTrouble = undefined
   world.authorizeTrouble = undefined
+  for (const shell of world.shells) {
+    // The DELETE of a closed terminal would only give it back.
+    if (isReserved(shell)) await world.ask(world.user(shell.user), 'DELETE', shell)
+    shell.reservedUntil = 0
+  }
   for (const user of world.users) {
     const { library } = user
     // So that the gateway knows the newest key.

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { UpstreamOptions } from '../../src/index.ts'
 import type { TestShell } from '../../src/testing.ts'
 import type { ModelClient } from './model-clients.ts'
 
@@ -43,10 +45,30 @@ export function witnessedBy(witnesses: Witness[]): TestShell {
   }
 }
 
+/** Where a session is: what its client has said of it, which `authorize` has returned. */
+export type Place = Pick<UpstreamOptions, 'chatId' | 'policyId' | 'contextId'>
+
+/** The places of an Open Terminal, which ignores contexts. */
+export const PLACES: readonly Place[] = [
+  {},
+  { chatId: 'chat-1' },
+  { chatId: 'chat-2' },
+  { chatId: 'chat-1', contextId: 'chat:chat-1' },
+]
+
+/** The places of an orchestrator, which refuses a session with a chat when a client attaches (PROTOCOL 3.11). */
+export const ORCHESTRATED_PLACES: readonly Place[] = [
+  {},
+  { policyId: 'python' },
+  { contextId: 'chat:chat-1' },
+  { policyId: 'python', contextId: 'chat:chat-2' },
+]
+
 /** A session of the gateway, as the model has it. */
 export interface ModelShell {
   readonly id: string
   readonly user: number
+  readonly place: Place
   readonly witness: Witness
   /**
    * - `alive`;
@@ -60,6 +82,8 @@ export interface ModelShell {
   holder: ModelClient | undefined
   /** When its last client left, by a counter; `undefined` before that. */
   leftAt: number | undefined
+  /** Until when it is kept for a client that got it in the answer to its POST, as `performance.now()`; 0 for none. */
+  reservedUntil: number
   /** When it was made, as `performance.now()`, or a little earlier. */
   readonly createdAt: number
   /** Counts the attaches that hand back no generation. */
@@ -69,15 +93,34 @@ export interface ModelShell {
 /** How long a session waits for its first client. */
 export const UNATTACHED_LIMIT_MS = 30_000
 
+/** How long a session is kept for a client that got it in the answer to its POST. */
+export const RESERVED_MS = 30_000
+
 /** How many sessions a user may have at the gateway. */
 export const LIMIT = 3
 
+/** Whether a session was given to a client that has not come yet. */
+export function isReserved({ reservedUntil }: ModelShell): boolean {
+  return performance.now() < reservedUntil
+}
+
 /**
- * The sessions of a user that nobody is attached to: those that have ended first, and then those that were left first.
+ * The session that a POST of a user gets instead of a new one, from a gateway with `resumeOnCreate`: of those of the
+ * same place, the last that was left. One that is reserved is given to nobody else.
+ */
+export function resumable(shells: readonly ModelShell[], user: number, place: Place): ModelShell | undefined {
+  const living = shells.filter((shell) => shell.state === 'alive' && isDeepStrictEqual(shell.place, place))
+  return parkedOf(living, user).at(-1)
+}
+
+/**
+ * The sessions of a user that nobody is attached to, and that are not reserved: those that have ended first, and then
+ * those that were left first.
  */
 export function parkedOf(shells: readonly ModelShell[], user: number): ModelShell[] {
   return shells
     .filter((shell) => shell.user === user && shell.state !== 'ended' && !shell.holder && shell.leftAt !== undefined)
+    .filter((shell) => !isReserved(shell))
     .sort(
       (one, other) =>
         Number(other.state === 'unseen') - Number(one.state === 'unseen') || Number(one.leftAt) - Number(other.leftAt),

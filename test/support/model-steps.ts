@@ -1,11 +1,9 @@
-import { once } from 'node:events'
-import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCode } from '../../src/lib/errors.ts'
 import { eventually, LibraryClient, PlainClient, type Cut, type ModelClient } from './model-clients.ts'
 import { REFUSALS, type AuthorizeFault, type UpstreamFault } from './model-faults.ts'
 import { wasTold } from './model-laws.ts'
-import { LIMIT, mayMakeRoom, parkedOf, type ModelShell } from './model-shells.ts'
+import { isReserved, type ModelShell } from './model-shells.ts'
 import type { User, World } from './model-world.ts'
 
 // What the client of a deleted session, and one whose terminal was taken over, may be told: a close frame, or how
@@ -24,119 +22,6 @@ export async function type(client: ModelClient): Promise<void> {
     () => client.received.includes(mark),
     () => `a ${client.kind} client sees its mark ${mark.trim()}, it has ended with ${client.end}`,
   )
-}
-
-/** Runs something that makes a session of a user, and checks whose session it ends to make room. */
-async function makeSession(
-  world: World,
-  user: User,
-  make: () => Promise<string | undefined>,
-): Promise<ModelShell | undefined> {
-  await world.noticed()
-  const living = world.shells.filter(({ state }) => state === 'alive')
-  const isAtLimit = world.countOf(user) >= LIMIT
-  const [leftFirst] = parkedOf(world.shells, user.index)
-  const isQuiet = !world.isInTrouble && !world.isFull(user)
-  const room = mayMakeRoom(world.shells, user.index, world.livingCounts())
-  const { fullAnswers, created } = world
-  const createdAt = performance.now()
-  const id = await make()
-  const forRoom = world.fullAnswers > fullAnswers ? room : []
-  if (isQuiet && (!isAtLimit || leftFirst) && id === undefined) throw new Error(`${user.name} got no session`)
-  // A session that was made counts, also if its user could not attach to it then. One that has made room does not.
-  const isOver = isAtLimit && !forRoom.some((shell) => shell.user === user.index && shell.witness.hasEnded)
-  const forLimit = world.created > created && isOver && leftFirst ? [leftFirst] : []
-  if (forLimit[0]) {
-    const [victim] = forLimit
-    victim.state = 'ended'
-    await eventually(
-      () => !world.gateway.sessions.some((session) => session.id === victim.id),
-      () => 'the session that was left first ends when its user has too many',
-    )
-  }
-  const ended = living.filter(({ witness }) => witness.hasEnded)
-  const wrong = ended.find((shell) => !forRoom.includes(shell) && !forLimit.includes(shell))
-  if (wrong) {
-    const outcome = id === undefined ? 'got no session' : 'did not need its place'
-    throw new Error(`a shell of user${wrong.user} was ended when ${user.name} came, who ${outcome}`)
-  }
-  if (ended.length > 1) throw new Error(`${ended.length} shells were ended for one session`)
-  for (const shell of ended) shell.state = 'ended'
-  if (id === undefined) return undefined
-  const witness = world.lastAttached
-  if (!witness || world.shells.some((each) => each.witness === witness))
-    throw new Error('a session was made without a shell of its own')
-  // If a POST is cut, nobody can tell its session from another one of the same user and second.
-  world.fillers.delete(witness)
-  const shell: ModelShell = {
-    id,
-    user: user.index,
-    witness,
-    state: 'alive',
-    isBeingDeleted: false,
-    holder: undefined,
-    leftAt: undefined,
-    createdAt,
-    generation: 0,
-  }
-  world.shells.push(shell)
-  return shell
-}
-
-export async function create(world: World, user: User): Promise<void> {
-  await makeSession(world, user, async () => {
-    const { status, body } = await world.ask(user, 'POST')
-    return status === 200 ? (body as { id: string }).id : undefined
-  })
-}
-
-/** Whether a session can be created without another one ending. */
-export function hasRoom(world: World, user: User): boolean {
-  return world.countOf(user) < LIMIT && !world.isFull(user) && !world.isInTrouble
-}
-
-/** Creates a session, and leaves while `authorize` or the upstream works. */
-export async function createAndLeave(world: World, user: User, during: 'authorize' | 'create'): Promise<void> {
-  const leaving = new AbortController()
-  const { requests } = world.upstream
-  const before = requests.length
-  let hasLeft: Promise<unknown> | undefined
-  const leave = (): Promise<unknown> => {
-    leaving.abort()
-    return (hasLeft = once(world.lastResponse as ServerResponse, 'close'))
-  }
-  world.abandon = { during, leave }
-  const left = await makeSession(world, user, async () => {
-    const { body } = await world.ask(user, 'POST', '', leaving.signal)
-    return (body as { id: string }).id
-  }).catch((error: unknown) => error)
-  world.abandon = undefined
-  // What the client does not wait for must not meet the next step.
-  await hasLeft
-  await eventually(
-    () => requests.slice(before).every(({ method, status }) => method !== 'POST' || status) && !world.orphans.length,
-    () => 'the session of a client that has left ends',
-  )
-  if (!(left instanceof Error) || left.name !== 'AbortError')
-    throw new Error('a client that has left got an answer', { cause: left })
-}
-
-export async function open(world: World, user: User, deletesOnClose: boolean): Promise<void> {
-  const client = new LibraryClient(deletesOnClose)
-  const shell = await makeSession(world, user, async () => {
-    const options = { base: world.base, size: { cols: 90, rows: 20 } }
-    return client
-      .open(options, (isStale) => user.tokenOf(isStale))
-      .then(
-        () => client.terminal.sessionId,
-        () => undefined,
-      )
-  })
-  if (!shell) return
-  client.shell = shell
-  user.library = client
-  world.join(client)
-  await type(client)
 }
 
 /** The sessions of a user that a step may name. */
@@ -166,7 +51,7 @@ export async function attach(world: World, user: User, shell: ModelShell, offset
   const trouble = world.nextAuthorize()
   const client = new PlainClient(world.base, shell)
   const mark = `<${(marks += 1)}>\n`
-  await client.join({ token: user.tokenOf(), ...offsetFor(shell, offset) }, mark)
+  await client.join({ token: user.tokenOf(), chat_id: shell.place.chatId, ...offsetFor(shell, offset) }, mark)
   if (trouble) {
     const [, code] = REFUSALS[trouble]
     if (!client.end?.startsWith(`${code}`))
@@ -192,7 +77,7 @@ export async function attachLibrary(world: World, user: User, shell: ModelShell)
   const isInTrouble = world.isInTrouble
   const client = new LibraryClient(false)
   client.shell = shell
-  const options = { base: world.base, sessionId: shell.id }
+  const options = { base: world.base, sessionId: shell.id, chatId: shell.place.chatId }
   const error: unknown = await client
     .open(options, (isStale) => user.tokenOf(isStale))
     .then(
@@ -310,9 +195,15 @@ export async function wakeUp(world: World, client: LibraryClient): Promise<void>
 export async function remove(world: World, user: User, shell: ModelShell): Promise<void> {
   const trouble = world.nextAuthorize()
   const { isInTrouble } = world
-  const { status } = await world.ask(user, 'DELETE', `/${shell.id}`)
+  const { status } = await world.ask(user, 'DELETE', shell)
   if (trouble) {
     if (status !== REFUSALS[trouble][0]) throw new Error(`a request that \`authorize\` ${trouble} got ${status}`)
+    return
+  }
+  if (isReserved(shell)) {
+    // Whoever has got it in the answer to a POST does not own it: it goes on.
+    if (status !== 200) throw new Error(`DELETE of a reserved session was answered with ${status}`)
+    shell.reservedUntil = 0
     return
   }
   // An upstream that refuses is asked again in the background. The client may be told that it is not certain yet.
@@ -349,11 +240,11 @@ export async function exit(world: World, shell: ModelShell): Promise<void> {
 /** A user tries the session of another. */
 export async function intrude(world: World, user: User, shell: ModelShell): Promise<void> {
   for (const method of ['GET', 'DELETE']) {
-    const { status } = await world.ask(user, method, `/${shell.id}`)
+    const { status } = await world.ask(user, method, shell)
     if (status !== 404) throw new Error(`${method} of another user's session was answered with ${status}`)
   }
   const client = new PlainClient(world.base, shell)
-  await client.join({ token: user.tokenOf(), offset: 0 }, 'intruder')
+  await client.join({ token: user.tokenOf(), chat_id: shell.place.chatId, offset: 0 }, 'intruder')
   if (!client.end?.startsWith('4004') || client.received.length > 0) {
     throw new Error(`a client of another user's session was told ${client.end}`)
   }

@@ -1,6 +1,6 @@
 import type { Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { createTerminalGateway, type TerminalGateway } from '../../src/gateway.ts'
+import { createTerminalGateway, type TerminalClient, type TerminalGateway } from '../../src/gateway.ts'
 import { TerminalError } from '../../src/index.ts'
 import {
   startTestUpstream,
@@ -21,14 +21,23 @@ import {
   type Trouble,
   type UpstreamFault,
 } from './model-faults.ts'
-import { LIMIT, witnessedBy, type ModelShell, type Witness } from './model-shells.ts'
+import {
+  LIMIT,
+  ORCHESTRATED_PLACES,
+  PLACES,
+  resumable,
+  witnessedBy,
+  type ModelShell,
+  type Place,
+  type Witness,
+} from './model-shells.ts'
 import { serverOf } from './terminal-gateway.ts'
 import { listen } from './upstream.ts'
 
 export const USERS = [0, 1, 2] as const
 const FILLER = 'Bearer filler'
 /** How many sessions an upstream takes. */
-const PLACES = 16
+const MOST_SESSIONS = 16
 
 /** A user of the gateway. */
 export class User {
@@ -65,6 +74,9 @@ export class World {
   readonly witnesses: Witness[] = []
   readonly fillers = new Set<Witness>()
   readonly release: TestRelease
+  /** Whether a POST gets a session that its user has left. */
+  readonly resumes: boolean
+  readonly places: readonly Place[]
   upstreamTrouble: Trouble<UpstreamFault> | undefined
   authorizeTrouble: Trouble<AuthorizeFault> | undefined
   /** A client that leaves in the middle of its request: what the gateway is waiting for then, until it has noticed. */
@@ -88,18 +100,21 @@ export class World {
   // What no invariant can look for afterwards.
   readonly #broken: string[] = []
 
-  private constructor(release: TestRelease) {
+  private constructor(release: TestRelease, resumes: boolean) {
     this.release = release
+    this.resumes = resumes
+    this.places = this.isOrchestrated ? ORCHESTRATED_PLACES : PLACES
   }
 
-  static async start(release: TestRelease): Promise<World> {
-    const world = new World(release)
+  static async start(release: TestRelease, resumes: boolean): Promise<World> {
+    const world = new World(release, resumes)
     const faults: TestFaults = {}
     for (const operation of ['create', 'list', 'get', 'delete', 'attach'] as const)
       Object.defineProperty(faults, operation, { get: () => world.#faultOf(operation), enumerable: true })
     world.upstream = await startTestUpstream({ release, faults, shell: witnessedBy(world.witnesses) })
     world.gateway = createTerminalGateway({
-      authorize: ({ token }) => world.#authorize(token),
+      resumeOnCreate: resumes,
+      authorize: (client) => world.#authorize(client),
       maxSessionsPerUser: LIMIT,
       authTimeout: AUTH_TIMEOUT_MS,
       settle: 5,
@@ -163,13 +178,24 @@ export class World {
     )
   }
 
-  /** Whether the upstream has no place for a session of the user. */
-  isFull({ name }: User): boolean {
+  /** Whether the upstream has no room for a session of the user. */
+  isFull({ name }: User, { policyId = 'default', contextId = 'default' }: Place): boolean {
     const { sessions } = this.upstream
-    return (this.isOrchestrated ? sessions.filter(({ userId }) => userId === name) : sessions).length >= PLACES
+    const there = sessions.filter(
+      (each) => each.userId === name && each.policyId === policyId && each.contextId === contextId,
+    )
+    return (this.isOrchestrated ? there : sessions).length >= MOST_SESSIONS
   }
 
-  /** Takes all places of the upstream, for a user if each has its own. Nobody at the gateway owns these shells. */
+  /** The session that a POST of a user gets instead of a new one, unless it asks for that. */
+  nextResumed({ index }: User, place: Place): ModelShell | undefined {
+    return this.resumes ? resumable(this.shells, index, place) : undefined
+  }
+
+  /**
+   * Takes all room of the upstream, for a user without a policy and a context if each has its own. Nobody at the
+   * gateway owns these shells.
+   */
   async fill({ name }: User): Promise<void> {
     const before = this.witnesses.length
     let status = 200
@@ -184,11 +210,22 @@ export class World {
     for (const { id, userId } of ids) await this.#askUpstream('DELETE', `/${id}`, userId)
   }
 
-  /** Sends a request to the gateway, and returns the status and the body. */
-  async ask(user: User, method: string, path = '', signal?: AbortSignal): Promise<{ status: number; body: unknown }> {
-    const answer = await fetch(`${this.base}/api/terminals${path}`, {
+  /** Sends a request to the gateway, also about one session, and returns the status and the body. */
+  async ask(
+    user: User,
+    method: string,
+    { id, place = {}, signal }: { id?: string; place?: Place; signal?: AbortSignal } = {},
+  ): Promise<{ status: number; body: unknown }> {
+    const { chatId, policyId, contextId } = place
+    const prefix = policyId === undefined ? '' : `/p/${policyId}`
+    const answer = await fetch(`${this.base}${prefix}/api/terminals${id === undefined ? '' : `/${id}`}`, {
       method,
-      headers: { Authorization: `Bearer ${user.tokenOf()}`, Connection: 'close' },
+      headers: {
+        Authorization: `Bearer ${user.tokenOf()}`,
+        Connection: 'close',
+        ...(chatId !== undefined && { 'X-Session-Id': chatId }),
+        ...(contextId !== undefined && { 'X-Terminal-Context-Id': contextId }),
+      },
       ...(signal && { signal }),
     })
     return { status: answer.status, body: await answer.json() }
@@ -200,6 +237,7 @@ export class World {
     if (!isResumed) shell.generation += 1
     if (client.kind === 'library') this.library(client).generation = shell.generation
     shell.holder = client
+    shell.reservedUntil = 0
     shell.leftAt = this.tick()
   }
 
@@ -324,13 +362,14 @@ export class World {
     return kind && UPSTREAM_FAULTS[kind]
   }
 
-  async #authorize(token: string) {
+  async #authorize({ token, chatId, policyId, contextId }: TerminalClient) {
     if (this.abandon?.during === 'authorize') await this.abandon.leave()
     const kind = takeTrouble(this.authorizeTrouble, 'any')
     if (kind) await AUTHORIZE_FAULTS[kind]()
     const user = this.users.find((each) => each.tokenOf() === token)
     if (!user) throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'Not a token of anybody')
     user.knownKey = user.key
-    return { base: this.upstream.url, key: `${user.name}-key-${user.key}`, userId: user.name }
+    const place = { chatId, policyId, contextId }
+    return { base: this.upstream.url, key: `${user.name}-key-${user.key}`, userId: user.name, ...place }
   }
 }

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import type { TestRelease } from '../../src/testing.ts'
 import { eventually } from '../support/model-clients.ts'
 import { allCommands } from '../support/model-commands.ts'
+import { askEverywhere } from '../support/model-creating.ts'
 import { closeAll } from '../support/model-laws.ts'
 import { World } from '../support/model-world.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
@@ -28,11 +29,14 @@ it(
     const property = fc.asyncProperty(
       fc.constantFrom(...RELEASES),
       fc.commands(allCommands(), { maxCommands: 80, size: 'max' }),
-      async (release, commands) => {
+      // Whether a POST gets a session that its user has left.
+      fc.constantFrom(true, true, false),
+      async (release, commands, resumes) => {
         runs += 1
-        const world = await World.start(release)
+        const world = await World.start(release, resumes)
         try {
           await fc.asyncModelRun(() => ({ model: world, real: world }), commands)
+          if (resumes) await askEverywhere(world)
           await closeAll(world)
         } finally {
           await world.stop()
