@@ -13,25 +13,28 @@ async function ask(path, method = 'GET') {
   return answer.json()
 }
 
-/** Shows what a shell shows. */
+/** Shows what a shell shows, until it ends or another one is looked at. */
 async function lookOn({ id, userId }) {
   leave()
   const xterm = new Terminal()
   const element = document.body.appendChild(document.createElement('div'))
   xterm.open(element)
-  const terminal = await connectTerminal({
-    base: location.origin,
-    authType: 'session',
-    key,
-    userId,
-    sessionId: id,
-    watch: true,
-  })
-  xterm.loadAddon(new UpstreamAddon(terminal))
+  const leaving = new AbortController()
+  const { signal } = leaving
   leave = () => {
-    void terminal.detach()
+    leaving.abort()
     xterm.dispose()
     element.remove()
+  }
+  try {
+    const page = { base: location.origin, authType: 'session', key, userId }
+    const terminal = await connectTerminal({ ...page, sessionId: id, watch: true, signal })
+    signal.addEventListener('abort', () => terminal.detach())
+    xterm.loadAddon(new UpstreamAddon(terminal))
+    const { cause, error } = await terminal.closed
+    if (!signal.aborted) xterm.write(`\r\n[${error?.why ?? cause}]`)
+  } catch (error) {
+    if (!signal.aborted) xterm.write(`\r\n[${error.why ?? error}]`)
   }
 }
 

@@ -50,10 +50,11 @@ const { outputFiles } = await build({
   logLevel: 'error',
 })
 const files = new Map(outputFiles.map(({ path, contents }) => [`/${path.slice(folder.length)}`, contents]))
-files.set(
-  '/admin',
-  '<link rel="stylesheet" href="/admin-page.css" /><script type="module" src="/admin-page.js"></script>',
-)
+const page = `<!doctype html>
+<title>Shells</title>
+<link rel="stylesheet" href="/admin-page.css" />
+<script type="module" src="/admin-page.js"></script>`
+files.set('/admin', page)
 const types = { css: 'text/css', js: 'text/javascript' }
 
 async function answer(request, response) {
