@@ -25,6 +25,11 @@ export class Charsets {
     this.#designated = other.#designated
   }
 
+  /** Whether the one in use is G0, and ASCII. */
+  get isAscii(): boolean {
+    return this.level === 0 && (this.#designated & 0xff) === ASCII
+  }
+
   /** Makes all ASCII. */
   designateAscii(): void {
     this.#designated = ALL_ASCII
@@ -49,13 +54,13 @@ export class Charsets {
   }
 
   /** Returns what designates these in a terminal where all are ASCII, and takes one into use. */
-  restore(level: number = this.level): string {
-    return this.#spell((final) => String.fromCharCode(final)) + (level > 0 ? SHIFTS[level] : '')
+  restore(): string {
+    return this.#spell((final) => String.fromCharCode(final)) + (this.level > 0 ? SHIFTS[this.level] : '')
   }
 
   /** Returns what makes all ASCII again, and takes G0 into use. */
-  undo(level: number = this.level): string {
-    return this.#spell(() => 'B') + (level > 0 ? SHIFTS[0] : '')
+  undo(): string {
+    return this.#spell(() => 'B') + (this.level > 0 ? SHIFTS[0] : '')
   }
 
   #designate(level: number, final: number): void {

@@ -1,5 +1,6 @@
 import { Charsets } from './charsets.ts'
-import { Page } from './page.ts'
+import { isWhole, Page } from './page.ts'
+import { cursorTo, NOTHING, placeOf, type Picture } from './picture.ts'
 import { Pen } from './pen.ts'
 import { nameOf, type Sequence } from './sequence.ts'
 import { Switches } from './switches.ts'
@@ -19,13 +20,6 @@ const CARRIAGE_RETURN = 0x0d
 const SHIFT_OUT = 0x0e
 const SHIFT_IN = 0x0f
 const SPACE = 0x20
-
-/** What is drawn on a screen, and the sequence that moves the cursor to where DECRC takes it. */
-export interface Drawing {
-  readonly text: string
-  readonly saved: string
-}
-const NOTHING: Drawing = { text: '', saved: '' }
 
 /**
  * The modes of a terminal that has shown some output, and all else that is set there and not drawn, to bring another
@@ -49,7 +43,7 @@ export class TerminalModes {
     [nameOf('=u'), (modes, [flags = 0, how = 0]) => modes.#page.setFlags(flags, how)],
     [nameOf('s'), (modes) => modes.#saveCursor()],
     [nameOf('u'), (modes) => modes.#restoreCursor()],
-    [nameOf('g'), (modes, [which]) => modes.#clearStop(which)],
+    [nameOf('g'), (modes, [which = 0]) => modes.#page.clearStop(which, modes.#column)],
     [nameOf('G'), (modes, [column = 0]) => (modes.#column = Math.max(0, column - 1))],
     [nameOf('H'), (modes, [, column = 0]) => (modes.#column = Math.max(0, column - 1))],
   ])
@@ -120,30 +114,41 @@ export class TerminalModes {
     }
   }
 
+  /** Forgets the scroll regions, as terminals do at a new size; with `rows`, only one of a whole window of so many. */
+  forgetRegions(rows?: number): void {
+    for (const page of this.#pages) if (rows === undefined || isWhole(page.region, rows)) page.region = undefined
+  }
+
   /**
    * Returns the sequences that bring a terminal that has just been reset into this state, but for `sendsFocus`.
    *
-   * @param drawings What is drawn on the main screen and on the alternate one, before what is set there.
+   * @param picture What is drawn before that, and where the cursor is. Absent if nothing is.
    */
-  restore([main = NOTHING, other = NOTHING]: readonly Drawing[] = []): string {
+  restore(picture?: Picture): string {
+    const { main = NOTHING, other = NOTHING } = picture ?? {}
+    const { isOrigin } = this.#switches
+    const [top = 1] = (isOrigin && this.#page.region) || []
     const [mainPage, otherPage] = this.#pages
     const hasOther = otherPage.hasSaved || otherPage.kitty.length > 0
-    const onOther = otherPage.restore() + otherPage.restoreSaved(this.#charsets, other.saved)
+    const onOther = otherPage.restore() + otherPage.restoreSaved(other.saved)
     return [
       // First, because to leave it moves the cursor.
       hasOther && !this.#isAlternate ? `\x1b[?47h${onOther}\x1b[?47l` : '',
       main.text,
       mainPage.restore(),
-      mainPage.restoreSaved(this.#charsets, main.saved),
+      mainPage.restoreSaved(main.saved),
       // 1049 would save the cursor once more.
       this.#isAlternate ? (mainPage.hasSaved || main.saved ? '\x1b[?47h' : '\x1b[?1049h') : '',
       this.#isAlternate ? other.text + onOther : '',
+      // To set the origin moves the cursor, and its place is relative to that then.
+      picture && !isOrigin ? placeOf(picture) : '',
       this.#switches.restore(),
+      picture && isOrigin ? cursorTo(picture.row - Math.max(0, top - 1), picture.column) : '',
       this.#charsets.restore(),
       this.#pen.sequence,
       this.#link === undefined ? '' : `\x1b]8;${this.#link}\x1b\\`,
       this.#look.restore(),
-      this.#column === undefined || this.#column === 0 ? '' : `\x1b[${this.#column + 1}G`,
+      picture || this.#column === undefined || this.#column === 0 ? '' : `\x1b[${this.#column + 1}G`,
     ].join('')
   }
 
@@ -193,13 +198,13 @@ export class TerminalModes {
   }
 
   #saveCursor(): void {
-    this.#page.save(this.#pen, this.#charsets.level)
+    this.#page.save(this.#pen, this.#charsets)
   }
 
   #restoreCursor(): void {
-    const { pen, level } = this.#page.saved
+    const { pen, charsets } = this.#page.saved
     this.#pen.copy(pen)
-    this.#charsets.level = level
+    this.#charsets.level = charsets.level
     this.#column = undefined
   }
 
@@ -208,11 +213,6 @@ export class TerminalModes {
     else if (name === SHIFT_IN) this.#charsets.level = 0
     else if (name === CARRIAGE_RETURN) this.#column = 0
     else if (name !== BEL) this.#column = undefined
-  }
-
-  #clearStop(which = 0): void {
-    if (which === 0) this.#page.setStop(this.#column, false)
-    if (which === 3) this.#page.clearStops(true)
   }
 
   #setLink(content: string): void {

@@ -1,4 +1,4 @@
-import type { Charsets } from './charsets.ts'
+import { Charsets } from './charsets.ts'
 import { Pen } from './pen.ts'
 
 // Programs use fewer than 20. A stranger's output must not fill the memory.
@@ -8,15 +8,14 @@ const MOST_TAB_STOPS = 256
 /** What DECSC has saved, but for the position: that depends on the window, and on what has been printed. */
 export interface SavedCursor {
   readonly pen: Pen
-  /** The charset in use, from 0 for G0. */
-  level: number
+  readonly charsets: Charsets
 }
 
 /** What the main screen and the alternate one have each of their own. */
 export class Page {
   /** The scroll region; absent for the whole window. */
   region: readonly number[] | undefined
-  readonly saved: SavedCursor = { pen: new Pen(), level: 0 }
+  readonly saved: SavedCursor = { pen: new Pen(), charsets: new Charsets() }
   /** The flags of the Kitty keyboard protocol. */
   readonly kitty: number[] = []
   // Whether the tab stops of a reset terminal are gone, and those that were set or cleared since, by their column.
@@ -27,7 +26,7 @@ export class Page {
     const clone = new Page()
     clone.region = this.region
     clone.saved.pen.copy(this.saved.pen)
-    clone.saved.level = this.saved.level
+    clone.saved.charsets.copy(this.saved.charsets)
     clone.kitty.push(...this.kitty)
     clone.#hasNoStops = this.#hasNoStops
     for (const [column, isSet] of this.#stops) clone.#stops.set(column, isSet)
@@ -36,7 +35,7 @@ export class Page {
 
   /** Whether something was saved that is not what a terminal starts with. */
   get hasSaved(): boolean {
-    return !this.saved.pen.isDefault || this.saved.level > 0
+    return !this.saved.pen.isDefault || !this.saved.charsets.isAscii
   }
 
   /** Changes nothing if the region is none. */
@@ -44,22 +43,22 @@ export class Page {
     if (end === 0 || end > Math.max(1, top)) this.region = top > 1 || end > 0 ? [top, end] : undefined
   }
 
-  save(pen: Pen, level: number): void {
+  save(pen: Pen, charsets: Charsets): void {
     this.saved.pen.copy(pen)
-    this.saved.level = level
+    this.saved.charsets.copy(charsets)
   }
 
   /** Returns what saves the cursor of a screen, and leaves pen and charsets as after a reset. */
-  restoreSaved(charsets: Charsets, position = ''): string {
-    const { pen, level } = this.saved
+  restoreSaved(position = ''): string {
+    const { pen, charsets } = this.saved
     if (!this.hasSaved && position === '') return ''
     const reset = pen.isDefault ? '' : '\x1b[m'
-    return `${charsets.restore(level)}${pen.sequence}${position}\x1b7${reset}${charsets.undo(level)}`
+    return `${charsets.restore()}${pen.sequence}${position}\x1b7${reset}${charsets.undo()}`
   }
 
   forgetSaved(): void {
     this.saved.pen.reset()
-    this.saved.level = 0
+    this.saved.charsets.reset()
   }
 
   /** Resets what a program that leaves the alternate screen leaves there in xterm.js. */
@@ -84,6 +83,11 @@ export class Page {
   setStop(column: number | undefined, isSet: boolean): void {
     if (column === undefined || this.#stops.size >= MOST_TAB_STOPS) this.clearStops(false)
     else this.#stops.set(column, isSet)
+  }
+
+  clearStop(which: number, column: number | undefined): void {
+    if (which === 0) this.setStop(column, false)
+    if (which === 3) this.clearStops(true)
   }
 
   pushFlags(flags: number): void {
@@ -113,4 +117,10 @@ export class Page {
       ...this.kitty.map((flags) => `\x1b[>${flags}u`),
     ].join('')
   }
+}
+
+/** Whether a scroll region is a whole window of so many rows. */
+export function isWhole(region: readonly number[] | undefined, rows: number): boolean {
+  const [top = 0, end = 0] = region ?? []
+  return top <= 1 && end >= rows
 }

@@ -20,13 +20,21 @@ const NEIGHBOURHOOD_BYTES = 128
 
 /** The state of a terminal that has shown the output before some offset. */
 export class ScreenState implements SequenceHandler {
-  readonly modes: TerminalModes = new TerminalModes()
+  modes: TerminalModes = new TerminalModes()
   #parser = new SequenceParser()
   // Bytes that may be read now, and when that was computed.
   #credit = READ_AT_ONCE_BYTES
   #since = performance.now()
   #isCertain = true
   readonly #skimmer: SequenceHandler = { onSequence: (sequence) => this.modes.apply(sequence) }
+
+  clone(): ScreenState {
+    const clone = new ScreenState()
+    clone.modes = this.modes.clone()
+    clone.#parser = this.#parser.clone()
+    clone.#isCertain = this.#isCertain
+    return clone
+  }
 
   /** The parser at the end of the output. Of a flood, it does not know whether a string has begun. */
   get parser(): SequenceParser {

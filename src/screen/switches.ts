@@ -9,6 +9,7 @@ const FOCUS_EVENTS = 1004
 // events and size reports with a report.
 const NOT_RESTORED: ReadonlySet<number> = new Set([3, 2026, 2048, FOCUS_EVENTS])
 const KEYPAD = 66
+const ORIGIN = 6
 // No reset changes these two in xterm.js: the blinking cursor, and new line mode, which is one of ECMA-48.
 const BLINK = 12
 const NEW_LINE = 20
@@ -51,6 +52,11 @@ export class Switches {
   /** Whether the program is told when the window gets the focus. */
   get sendsFocus(): boolean {
     return this.#changed.has(FOCUS_EVENTS)
+  }
+
+  /** Whether the cursor is placed within the scroll region. */
+  get isOrigin(): boolean {
+    return this.#changed.has(ORIGIN)
   }
 
   setPrivate(mode: number, isOn: boolean): void {

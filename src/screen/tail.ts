@@ -1,7 +1,10 @@
+import { unfinishedCharacter } from './characters.ts'
 import { mayReplay, withoutReports } from './queries.ts'
 import { SequenceParser, type SequenceHandler } from './sequences.ts'
 import { nameOf, type Sequence } from './sequence.ts'
 import { TerminalModes } from './modes.ts'
+import { isWhole } from './page.ts'
+import type { Picture } from './picture.ts'
 import type { ScreenState } from './state.ts'
 
 const BEL = 0x07
@@ -17,12 +20,26 @@ const RESET = '\x18\x1bc\x1b[?25h'
 const STRING_TERMINATOR = '\x1b\\'
 const TERMINATOR = nameOf('\\')
 const FULL_RESET = nameOf('c')
+const SET_REGION = nameOf('r')
 const FOCUS_CONTROLS: ReadonlySet<number> = new Set(['?h', '?l', '!p'].map(nameOf))
 
-// A native copy of less takes longer than a loop.
+// To copy less natively takes longer than a loop.
 const SHORT_BYTES = 32
 // For the modes.
 const ROOM_BYTES = 1024
+
+/** What is known of a screen beside its output. */
+interface KnownScreen {
+  /**
+   * What a terminal shows before the output. Then that begins with the sequence or character that it goes on with, and
+   * is no tail, but all of what follows.
+   */
+  readonly picture?: Picture
+  /** The rows of the window. A region of all of them is left out: the terminal may have more. */
+  readonly rows?: number
+  /** Where in the output the window has got its size, 0 for before it. No scroll region is left from before that. */
+  readonly sizedAt?: number
+}
 
 /**
  * Returns the last output for a terminal that has not shown the output before it. The tail begins at a line, with the
@@ -35,8 +52,8 @@ const ROOM_BYTES = 1024
  * @param output The last output.
  * @param before The state before it; absent if there was no output before it.
  */
-export function buildTail(output: Buffer, before?: ScreenState): Buffer {
-  return new Tail(output, before).build()
+export function buildTail(output: Buffer, before?: ScreenState, known: KnownScreen = {}): Buffer {
+  return new Tail(output, before, known).build()
 }
 
 class Tail implements SequenceHandler {
@@ -45,6 +62,8 @@ class Tail implements SequenceHandler {
   readonly #modes: TerminalModes
   // Whether the output begins within a sequence.
   readonly #isCut: boolean
+  readonly #rows: number
+  readonly #sizedAt: number
   // What has been built, and its length.
   #tail: Buffer
   #length = 0
@@ -58,26 +77,34 @@ class Tail implements SequenceHandler {
   // Whether it is known that what has been read is no part of a string.
   #isCertain: boolean
 
-  constructor(output: Buffer, before: ScreenState | undefined) {
+  constructor(output: Buffer, before: ScreenState | undefined, { picture, rows = Infinity, sizedAt = 0 }: KnownScreen) {
     this.#output = output
+    this.#rows = rows
+    this.#sizedAt = sizedAt
     this.#tail = Buffer.allocUnsafe(output.length + ROOM_BYTES)
-    this.#parser = before?.parser.clone() ?? new SequenceParser()
+    this.#parser = (picture ? undefined : before?.parser.clone()) ?? new SequenceParser()
     this.#modes = before?.modes.clone() ?? new TerminalModes()
+    if (sizedAt > 0) this.#modes.forgetRegions()
     this.#isCut = this.#parser.beginning !== ''
     this.#hasBegun = before === undefined
     // Most output has an end of a line soon.
-    this.#awaitsLine = !this.#hasBegun && output.subarray(0, Math.ceil(output.length / 2)).includes(LINE_FEED)
-    this.#isCertain = before?.isCertain ?? true
+    this.#awaitsLine =
+      !this.#hasBegun && !picture && output.subarray(0, Math.ceil(output.length / 2)).includes(LINE_FEED)
+    this.#isCertain = picture !== undefined || (before?.isCertain ?? true)
+    if (picture) this.#begin(picture)
   }
 
   build(): Buffer {
-    const unfinished = this.#parser.feed(this.#output, this)
+    const output = this.#output
+    const whole = output.length - unfinishedCharacter(output).length
+    const unfinished = this.#parser.feed(output.subarray(0, whole), this)
     if (!this.#hasBegun) this.#begin()
     // Only now: a terminal with the focus reports it at once, and the programs before may not have wanted that.
     if (this.#modes.sendsFocus) this.#add('\x1b[?1004h')
-    // The live output completes the sequence that is not finished.
-    if ((unfinished === 0 && this.#isCut) || this.#parser.isSplit) this.#add(this.#parser.beginning)
-    else this.#keep(unfinished, this.#output.length)
+    // The live output completes the sequence, or the character, that is not finished.
+    const isCut = (unfinished === 0 && this.#isCut) || this.#parser.isSplit
+    if (isCut) this.#add(this.#parser.beginning)
+    this.#keep(isCut ? whole : unfinished, output.length)
     this.#copy()
     const tail = this.#tail.subarray(0, this.#length)
     // It may wait for its client for long.
@@ -105,8 +132,11 @@ class Tail implements SequenceHandler {
 
   onSequence(sequence: Sequence, start: number, end: number): void {
     const { kind } = sequence
+    const setsRegion = kind === 'csi' && sequence.name === SET_REGION
+    const isOver = setsRegion && end <= this.#sizedAt
     // What has begun sets all by itself.
     if (!this.#hasBegun || this.#awaitsLine || !this.#isCertain || mayChangeFocus(sequence)) this.#modes.apply(sequence)
+    if (isOver) this.#modes.forgetRegions()
     // A terminator without a beginning: what came before it was a string, and nothing to show.
     if (!this.#isCertain && kind === 'escape' && sequence.name === TERMINATOR) {
       this.#begin()
@@ -114,7 +144,8 @@ class Tail implements SequenceHandler {
     }
     if (kind !== 'control') this.#isCertain = true
     if (!this.#hasBegun || !mayReplay(sequence)) return
-    const shorter = withoutReports(sequence)
+    const hasNoRegion = isOver || (setsRegion && isWhole(sequence.parameters, this.#rows))
+    const shorter = hasNoRegion ? '\x1b[r' : withoutReports(sequence)
     if (shorter !== undefined) return this.#add(shorter)
     const { isSplit } = sequence
     if (isSplit) this.#keepClean(start, end)
@@ -123,11 +154,12 @@ class Tail implements SequenceHandler {
     if (isOpen) this.#add(STRING_TERMINATOR)
   }
 
-  #begin(): void {
+  #begin(picture?: Picture): void {
     this.#hasBegun = true
     this.#length = 0
     this.#from = this.#to
-    this.#add(RESET + this.#modes.restore())
+    this.#modes.forgetRegions(this.#rows)
+    this.#add(RESET + this.#modes.restore(picture))
   }
 
   /** Adds a part of the output. Copies it later, together with what follows it. */
@@ -150,7 +182,8 @@ class Tail implements SequenceHandler {
   #add(sequences: string): void {
     this.#copy()
     this.#makeRoom(sequences.length)
-    for (let at = 0; at < sequences.length; at += 1) this.#tail[this.#length + at] = sequences.charCodeAt(at)
+    if (sequences.length > SHORT_BYTES) this.#tail.write(sequences, this.#length, 'latin1')
+    else for (let at = 0; at < sequences.length; at += 1) this.#tail[this.#length + at] = sequences.charCodeAt(at)
     this.#length += sequences.length
   }
 

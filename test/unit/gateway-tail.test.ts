@@ -63,6 +63,7 @@ describe('the tail of output', () => {
     ['focus events that are on', 'a\x1b[?1004hb', 'ab\x1b[?1004h'],
     ['a sequence that goes on in the live output', 'a\x1b[3', 'a\x1b[3'],
     ['a character that goes on in the live output', latin1('a\xe2\x82'), latin1('a\xe2\x82')],
+    ['such a character after focus events', latin1('\x1b[?1004ha\xe2\x82'), latin1('a\x1b[?1004h\xe2\x82')],
   ])('treats %s as it should', (_, output, tail) => {
     expect(tailOf(output, 10_000).toString('latin1')).toBe(Buffer.from(tail as string).toString('latin1'))
   })
@@ -109,6 +110,24 @@ describe('the tail of output', () => {
   ])('begins with %s', (_, set, restored) => {
     const tail = tailOf(set + LINES, 300).toString()
     expect(tail.slice(0, tail.indexOf('line'))).toBe(RESET + restored)
+  })
+
+  it.each([
+    ['from before the last size', 'y\x1b[5;20rx', 8],
+    ['of the whole window', 'y\x1b[1;24rx', 0],
+    ['of more', 'y\x1b[0;99rx', 0],
+  ])('has no scroll region %s: the window of the client may be larger', (_, output, sizedAt) => {
+    const before = new ScreenState()
+    before.push([Buffer.from('\x1b[1;24r')])
+    expect(buildTail(Buffer.from(output), before, { rows: 24, sizedAt }).toString()).toBe(`${RESET}y\x1b[rx`)
+    const only = buildTail(Buffer.from('x'), before, { rows: 24, sizedAt })
+    expect(only.toString()).toBe(`${RESET}x`)
+  })
+
+  it('has a scroll region that is smaller than the window, and set in it', () => {
+    const before = new ScreenState()
+    before.push([Buffer.from('\x1b[1;23r')])
+    expect(buildTail(Buffer.from('x\x1b[2;24r'), before, { rows: 24 }).toString()).toBe(`${RESET}\x1b[1;23rx\x1b[2;24r`)
   })
 
   it('begins at a line if the first half has the end of one, and otherwise at the first whole character', () => {

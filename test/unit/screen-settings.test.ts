@@ -58,6 +58,7 @@ it.each([
   ['no more than 256 tab stops', Array.from({ length: 257 }, (_, at) => `\x1b[${at + 1}G\x1bH`).join(''), ''],
   ['a cursor that was saved in colour', '\x1b[31m\x1b7\x1b[m', '\x1b[31m\x1b7\x1b[m'],
   ['a charset that was saved', '\x1b)0\x0e\x1b7\x0f', '\x1b)0\x0e\x1b7\x1b)B\x0f\x1b)0'],
+  ['a charset that was another one since', '\x1b(0\x1b7\x1b(B', '\x1b(0\x1b7\x1b(B'],
   ['a cursor that 1049 saved', '\x1b[1m\x1b[?1049h\x1b[m', '\x1b[1m\x1b7\x1b[m\x1b[?47h'],
   ['the cursor of the other screen', '\x1b[?47h\x1b[1m\x1b7\x1b[m\x1b[?47l', '\x1b[?47h\x1b[1m\x1b7\x1b[m\x1b[?47l'],
   ['the main region behind the alternate screen', '\x1b[2;9r\x1b[?1049h', '\x1b[2;9r\x1b[?1049h'],

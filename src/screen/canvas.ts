@@ -1,0 +1,244 @@
+import { Cutter } from './cutter.ts'
+import type { DrawingBudget } from './drawing-budget.ts'
+import type { ScreenBuffer, ScreenClasses, ScreenSerializer, ScreenTerminal, WindowSize } from './classes.ts'
+import { cursorTo, type Picture } from './picture.ts'
+
+// What is written at once, before the clock is looked at.
+const WRITE_BYTES = 1024
+
+/** Draws output of a session. Takes little time in each turn of the event loop, and of each second. */
+export class Canvas {
+  readonly #terminal: ScreenTerminal
+  readonly #serializer: ScreenSerializer
+  readonly #budget: DrawingBudget
+  readonly #cutter = new Cutter()
+  // What waits to be drawn, and the first of it in pieces.
+  #waiting: (Buffer | WindowSize)[] = []
+  #waitingBytes = 0
+  #pieces: Buffer[] = []
+  #size: WindowSize
+  // Whether something is being drawn. Otherwise nothing waits.
+  #isDrawing = false
+  // Whether what is drawn is being read. Nothing is drawn meanwhile.
+  #isRead = false
+  #isDisposed = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+  // Resolve the promises of `drawn`.
+  #onDrawn: (() => void)[] = []
+
+  constructor(
+    { Terminal, SerializeAddon }: ScreenClasses,
+    size: WindowSize,
+    scrollback: number,
+    budget: DrawingBudget,
+  ) {
+    this.#size = size
+    this.#budget = budget
+    const options = { cols: size.cols, rows: size.rows, scrollback, allowProposedApi: true }
+    this.#terminal = budget.measure(() => new Terminal(options))
+    this.#serializer = new SerializeAddon()
+    this.#terminal.loadAddon(this.#serializer)
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  /** Whether all is drawn. */
+  get isDrawn(): boolean {
+    return !this.#isDrawing
+  }
+
+  /** Resolves when all is drawn. */
+  drawn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onDrawn.push(resolve)
+      if (this.isDrawn) this.#settle()
+    })
+  }
+
+  /** Draws output, or gives the window another size. */
+  push(item: Buffer | WindowSize): void {
+    this.#waiting.push(item)
+    if ('length' in item) this.#waitingBytes += item.length
+    if (this.#isDrawing || this.#isDisposed) return
+    this.#isDrawing = true
+    this.#continue()
+  }
+
+  /** Forgets what waits. */
+  clear(): void {
+    this.#waiting = []
+    this.#waitingBytes = 0
+    this.#pieces = []
+    this.#cutter.reset()
+  }
+
+  /** What goes on in the output that comes next. */
+  get beginning(): Buffer {
+    return this.#cutter.beginning
+  }
+
+  /** Resolves with the lines of the window, without blanks at their ends. Waits between them if that takes long. */
+  text(wait: () => Promise<void>): Promise<string> {
+    return this.#read(async () => {
+      const { active } = this.#terminal.buffer
+      const { cols, rows } = this.#size
+      const lines: string[] = []
+      for (let row = 0; row < rows; row += 1) {
+        const line = this.#budget.measure(() => active.getLine(active.baseY + row)?.translateToString(true, 0, cols))
+        lines.push(line?.trimEnd() ?? '')
+        if (this.#budget.isTurnOver) await wait()
+      }
+      return lines.join('\n').trimEnd()
+    })
+  }
+
+  /** Resolves with what is drawn. Waits between lines if that takes long. */
+  picture(wait: () => Promise<void>): Promise<Picture> {
+    return this.#read(async () => {
+      const { active, normal, alternate } = this.#terminal.buffer
+      const [mainSaved = '', otherSaved = ''] = savedCursors(this.#terminal)
+      const { cursorX: column, cursorY: row, baseY } = active
+      return {
+        main: { text: await this.#drawAll(normal, wait), saved: mainSaved },
+        other: { text: active === normal ? '' : await this.#drawAll(alternate, wait), saved: otherSaved },
+        row,
+        column,
+        // Only a character that is printed leaves the cursor behind the last column.
+        line: column < this.#size.cols ? '' : this.#drawLine(active, baseY + row),
+      }
+    })
+  }
+
+  /** Lets nothing be drawn until the promise has settled. */
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    this.#isRead = true
+    try {
+      return await read()
+    } finally {
+      this.#isRead = false
+      if (this.#isDrawing && !this.#isDisposed) this.#continue()
+    }
+  }
+
+  /** Resolves with what draws a buffer, from its first line on. */
+  async #drawAll(buffer: ScreenBuffer, wait: () => Promise<void>): Promise<string> {
+    const parts = ['\x1b[H']
+    for (let row = 0; row < buffer.length; row += 1) {
+      parts.push(this.#budget.measure(() => this.#drawLine(buffer, row)))
+      // A character that is printed behind the last column goes on in the next line.
+      if (row + 1 < buffer.length && !isContinued(buffer, row, this.#size.cols)) parts.push('\r\n')
+      if (this.#budget.isTurnOver) await wait()
+    }
+    return parts.join('')
+  }
+
+  /**
+   * Returns what draws a line, and leaves the pen as after a reset. The addon gets one line at once: of more it leaves
+   * out those that have only a colour, and mistakes the colour of one that has scrolled in.
+   */
+  #drawLine(buffer: ScreenBuffer, row: number): string {
+    // The addon draws ranges of the main screen only.
+    const { active, alternate } = this.#terminal.buffer
+    this.#serializer.activate(
+      Object.create(this.#terminal, { buffer: { value: { active, alternate, normal: buffer } } }),
+    )
+    const range = { start: row, end: row }
+    const text = this.#serializer.serialize({ range, excludeModes: true, excludeAltBuffer: true })
+    return `${Buffer.from(text).toString('latin1')}\x1b[m`
+  }
+
+  dispose(): void {
+    this.#isDisposed = true
+    this.clear()
+    clearTimeout(this.#timer)
+    this.#serializer.dispose()
+    this.#terminal.dispose()
+    this.#settle()
+  }
+
+  /** Draws the next output in a later turn. */
+  #continue(): void {
+    if (this.#isRead) return
+    this.#timer = setTimeout(() => this.#begin(), this.#budget.wait())
+  }
+
+  #begin(): void {
+    for (let next = this.#waiting[0]; next && !('length' in next); next = this.#waiting[0]) {
+      this.#waiting.shift()
+      this.#resize(next)
+      if (this.#budget.isTurnOver) return this.#continue()
+    }
+    // Its callback is called in the turn in which the terminal parses what is written then.
+    this.#terminal.write('', () => this.#draw())
+  }
+
+  #resize(size: WindowSize): void {
+    this.#size = size
+    this.#budget.measure(() => this.#terminal.resize(size.cols, size.rows))
+  }
+
+  /** Draws some output, and calls itself when that is done. */
+  #draw(): void {
+    if (this.#isDisposed) return
+    const piece = this.#pieces.shift() ?? this.#cutNext()
+    if (!piece) {
+      if (this.#waiting.length > 0) this.#continue()
+      else this.#settle()
+    } else if (this.#budget.isTurnOver) {
+      this.#pieces.unshift(piece)
+      this.#continue()
+    } else {
+      const since = performance.now()
+      this.#terminal.write(piece, () => {
+        this.#budget.spend(performance.now() - since)
+        this.#draw()
+      })
+    }
+  }
+
+  /** Cuts some of the next output. Returns the first piece; nothing at the end, and before another size. */
+  #cutNext(): Buffer | undefined {
+    for (let next = this.#waiting[0]; next && 'length' in next; next = this.#waiting[0]) {
+      this.#pieces = this.#budget.measure(() => this.#cutter.cut(next.subarray(0, WRITE_BYTES), this.#size))
+      if (next.length > WRITE_BYTES) this.#waiting[0] = next.subarray(WRITE_BYTES)
+      else this.#waiting.shift()
+      this.#waitingBytes -= Math.min(WRITE_BYTES, next.length)
+      const piece = this.#pieces.shift()
+      if (piece || this.#budget.isTurnOver) return piece
+    }
+    return undefined
+  }
+
+  #settle(): void {
+    this.#isDrawing = false
+    for (const resolve of this.#onDrawn.splice(0)) resolve()
+  }
+}
+
+/** Whether a line goes on in the next one as text does: other characters must be where it has ended and goes on. */
+function isContinued(buffer: ScreenBuffer, row: number, cols: number): boolean {
+  const [line, next] = [buffer.getLine(row), buffer.getLine(row + 1)]
+  const first = next?.getCell(0)
+  // In a window that has become narrower, a line of the alternate screen keeps what nobody sees at its end.
+  if (!line || line.length > cols || !next?.isWrapped || !first?.getChars()) return false
+  const isFilled = (column: number): boolean => {
+    const cell = line.getCell(column)
+    return cell?.getChars() !== '' || cell.getWidth() === 0
+  }
+  // There is no place in the last column for a character that takes two.
+  return isFilled(line.length - 1) || (first.getWidth() === 2 && isFilled(line.length - 2))
+}
+
+/** Returns what moves the cursor to where DECRC takes it, on each screen. xterm.js tells nobody but itself. */
+function savedCursors(terminal: ScreenTerminal): string[] {
+  const buffers: unknown = Reflect.get(Object(Reflect.get(terminal, '_core')), 'buffers')
+  return ['normal', 'alt'].map((name) => {
+    const buffer = Object(Reflect.get(Object(buffers), name))
+    const [column = NaN, row = NaN, base = NaN] = ['savedX', 'savedY', 'ybase'].map((key) =>
+      Number(Reflect.get(buffer, key)),
+    )
+    return Number.isNaN(column + row + base) ? '' : cursorTo(Math.max(0, row - base), column)
+  })
+}
