@@ -5,6 +5,13 @@ import type { FlowControl } from '../lib/water-mark.ts'
 // ends a shell whose connection does not answer a ping for 20 s (PROTOCOL 5.8).
 const LONGEST_STALLS_MS = [5_000, 15_000]
 
+/**
+ * Is told that the client has to go: it takes nothing and makes the upstream wait too long, or it is too far behind.
+ */
+export interface StallOwner {
+  onStalled(): void
+}
+
 /** The output that a {@link ClientFlow} is for. */
 interface FlowOwner {
   unsent(): number

@@ -116,7 +116,7 @@ export class Description implements GatewaySession {
     await this.#session.end(CLOSE_NORMAL, cutReason(reason))
   }
 
-  async text(): Promise<string> {
+  text(): Promise<string> {
     return this.#session.output.text()
   }
 

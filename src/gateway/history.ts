@@ -109,6 +109,11 @@ export class History {
     return copyOf(pieces)
   }
 
+  /** Returns the last `most` bytes, or what is kept of them. */
+  last(most: number): Buffer {
+    return this.read(Math.max(this.#start, this.#end - most))
+  }
+
   /** Keeps the last `most` bytes from now on. */
   limit(most: number): void {
     this.#most = most

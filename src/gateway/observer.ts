@@ -80,8 +80,11 @@ class Observer implements Follower {
           this.#cost -= costOf(event)
           yield outputOf(event)
         } else if (this.#missingFrom !== undefined) {
-          const { data, missing } = this.#output.replayFrom(this.#missingFrom)
-          this.#missingFrom = undefined
+          const from = this.#missingFrom
+          const { offset, data, missing } = await Promise.resolve(this.#output.replayFrom(from))
+          // A whole screen takes its time: what has come meanwhile is replayed next.
+          const end = offset + data.length
+          this.#missingFrom = end < this.#output.printed ? end : undefined
           if (size !== this.#output.size) yield { type: 'resize', ...(size = this.#output.size) }
           if (missing > 0) yield { type: 'gap', bytes: missing }
           if (data.length > 0) yield outputOf(data)

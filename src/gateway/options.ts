@@ -7,6 +7,7 @@ import {
   type TerminalClient,
   type TerminalOptions,
 } from '../client/authorize.ts'
+import type { ScreenClasses } from '../screen/classes.ts'
 import type { UpstreamOptions } from '../upstream/options.ts'
 
 /** What `authorize` of a gateway returns: the upstream, its credentials, and the user who owns the sessions. */
@@ -109,12 +110,26 @@ export interface TerminalGatewayOptions extends TerminalOptions {
    * @defaultValue `false`
    */
   resumeOnCreate?: boolean | undefined
+  /**
+   * The classes of `@xterm/headless` and `@xterm/addon-serialize`. They draw the whole screen of a session for a client
+   * whose output is not kept any more, also in a window of another size. Without them, such a client gets what is kept,
+   * which may show less.
+   * @example
+   * import xterm from '@xterm/headless'
+   * import serialize from '@xterm/addon-serialize'
+   *
+   * createTerminalGateway({ authorize, screen: { ...xterm, ...serialize } })
+   */
+  screen?: ScreenClasses | undefined
 }
 
 type OwnOptions = Omit<TerminalGatewayOptions, keyof TerminalOptions>
 
 /** The options of a gateway, checked, with all defaults filled in. */
-export type GatewaySettings = { readonly [Name in keyof OwnOptions]-?: Exclude<OwnOptions[Name], undefined> } & {
+export type GatewaySettings = {
+  readonly [Name in keyof Omit<OwnOptions, 'screen'>]-?: Exclude<OwnOptions[Name], undefined>
+} & {
+  readonly screen: ScreenClasses | undefined
   readonly keepAlive: number
   readonly maxBuffered: number
   readonly connect: TerminalOptions
@@ -138,10 +153,11 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
     recheckEvery = 0,
     name = '',
     resumeOnCreate = false,
+    screen,
   } = options
   const limits = { keepFor, replayBytes, maxSessionsPerUser, maxUnauthenticated, authTimeout, recheckEvery }
   const own = { authorize, path, name, resumeOnCreate, ...limits }
-  assertKnown('createTerminalGateway', options, [...Object.keys({ ...own, origins }), ...TERMINAL_OPTIONS])
+  assertKnown('createTerminalGateway', options, [...Object.keys({ ...own, origins, screen }), ...TERMINAL_OPTIONS])
   const connect = readTerminalOptions(options)
   if (typeof authorize !== 'function') throw wrongType('authorize', 'a function', authorize)
   if (typeof path !== 'string') throw wrongType('path', 'a string', path)
@@ -156,7 +172,14 @@ export function readGatewayOptions(options: TerminalGatewayOptions): GatewaySett
   if (options.name !== undefined) assertName(name)
   if (typeof resumeOnCreate !== 'boolean') throw wrongType('resumeOnCreate', 'a boolean', resumeOnCreate)
   const { keepAlive, maxBuffered } = connect
-  return { ...own, origins: typeof origins === 'string' ? origins : [...origins], keepAlive, maxBuffered, connect }
+  return {
+    ...own,
+    origins: typeof origins === 'string' ? origins : [...origins],
+    screen: screen === undefined ? undefined : readClasses(screen),
+    keepAlive,
+    maxBuffered,
+    connect,
+  }
 }
 
 function assertName(name: unknown): void {
@@ -172,4 +195,15 @@ function assertOrigins(origins: unknown): void {
       throw wrongValue('origins', 'must have only origins, such as https://chat.example')
     }
   }
+}
+
+/** Reads each class once. */
+function readClasses(screen: ScreenClasses): ScreenClasses {
+  assertObject('screen', screen)
+  const { Terminal, SerializeAddon } = screen
+  for (const [name, value] of Object.entries({ Terminal, SerializeAddon })) {
+    const origin = name === 'Terminal' ? '@xterm/headless' : '@xterm/addon-serialize'
+    if (typeof value !== 'function') throw wrongType(`screen.${name}`, `the class of that name of ${origin}`, value)
+  }
+  return { Terminal, SerializeAddon }
 }

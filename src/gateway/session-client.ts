@@ -5,7 +5,8 @@ import type { InputTarget } from '../client/input.ts'
 import type { UpstreamConnection } from '../terminal/connection.ts'
 import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
 import type { ClientReport } from './events.ts'
-import type { Replay, SessionOutput } from './session-output.ts'
+import type { Replay, Viewer } from './replay.ts'
+import type { SessionOutput } from './session-output.ts'
 
 // How long a client may take to send the size of its window.
 const SIZE_PATIENCE_MS = 250
@@ -26,15 +27,19 @@ interface SessionOfClient {
  * A client that is joined to a session. It lives as long as that, so it has no functions of its own, and keeps nothing
  * of the joining.
  */
-export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
+export class SessionClient implements JoinedSession, InputTarget, SignOfLife, Viewer {
   readonly client: Client
   readonly report: ClientReport
   readonly output: ClientOutput
   /** When the client joined, as `Date.now()`. */
   readonly since: number = Date.now()
   readonly #session: SessionOfClient
-  // Whether it reads messages of ours. Any other client would print them (PROTOCOL 7.2).
-  readonly #canResume: boolean
+  /** Whether it reads messages of ours. Any other client would print them (PROTOCOL 7.2). */
+  readonly canResume: boolean
+  isGone = false
+  // Whether it has sent the size of its window, and what waits for that. Absent unless something does.
+  #isSized = false
+  #onSized: (() => void) | undefined
   // Runs while the size of the client is awaited, and then while the other size lasts. Absent after that.
   #timer: ReturnType<typeof setTimeout> | undefined
   // Whether the window has another size at the moment.
@@ -45,7 +50,7 @@ export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
     this.client = report.client
     this.report = report
     this.output = output
-    this.#canResume = canResume
+    this.canResume = canResume
   }
 
   get terminal(): UpstreamConnection {
@@ -63,6 +68,19 @@ export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
     this.client.socket.send(Buffer.from(text), { binary: false }, () => {})
   }
 
+  /** Resolves with the size of the window: the client's if that comes soon, and otherwise that of the one before. */
+  async sized(): Promise<TerminalSize> {
+    if (!this.#isSized) {
+      await new Promise<void>((resolve) => {
+        this.#onSized = resolve
+        this.#timer = setTimeout(resolve, SIZE_PATIENCE_MS)
+      })
+      clearTimeout(this.#timer)
+      this.#timer = this.#onSized = undefined
+    }
+    return this.#session.output.size
+  }
+
   /**
    * Makes full-screen programs draw their screen again, by another size for a moment: the client has got only a tail of
    * the output.
@@ -76,7 +94,7 @@ export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
   }
 
   signOfLife(): void {
-    if (this.#canResume) this.output.answer(PONG)
+    if (this.canResume) this.output.answer(PONG)
   }
 
   command(text: string, size?: TerminalSize): Promise<void> {
@@ -84,14 +102,18 @@ export class SessionClient implements JoinedSession, InputTarget, SignOfLife {
     if (text === HEARTBEAT) this.signOfLife()
     if (!size) return terminal.command(text)
     this.#session.output.resize({ cols: Math.max(1, size.cols), rows: Math.max(1, size.rows) })
-    if (!this.#timer) return terminal.command(text)
+    this.#isSized = true
+    this.#onSized?.()
+    if (!this.#timer || this.#onSized) return terminal.command(text)
     if (!this.#isNudged) this.#nudge()
     return Promise.resolve()
   }
 
   /** The client has left. */
   stop(): void {
+    this.isGone = true
     clearTimeout(this.#timer)
+    this.#onSized?.()
     if (this.#isNudged) this.#restore()
   }
 

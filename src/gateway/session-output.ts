@@ -1,13 +1,12 @@
 import type { FlowControl } from '../lib/water-mark.ts'
-import { ScreenState } from '../screen/state.ts'
-import { plainText } from '../screen/plain-text.ts'
-import { buildTail } from '../screen/tail.ts'
+import type { ScreenClasses } from '../screen/classes.ts'
 import type { ClientOutput } from '../client/output.ts'
 import type { Sink } from '../terminal/output.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
-import { ClientFlow } from './client-flow.ts'
+import { ClientFlow, type StallOwner } from './client-flow.ts'
 import type { Follower } from './follower.ts'
-import { History, type DropObserver } from './history.ts'
+import type { History } from './history.ts'
+import { Replays, type Replay, type Viewer } from './replay.ts'
 
 // Kept for the first client, even if no output is kept later: it must see the prompt.
 const FIRST_OUTPUT_BYTES = 64 * 1024
@@ -15,47 +14,24 @@ const FIRST_OUTPUT_BYTES = 64 * 1024
 // Of a PTY that has not been told otherwise.
 const DEFAULT_SIZE: TerminalSize = { cols: 80, rows: 24 }
 
-// A control character that does nothing (CAN).
-const CANCEL = Buffer.from([0x18])
-
-/** The output that a client gets when it joins. */
-export interface Replay {
-  /** The offset of the first byte (PROTOCOL 8.2). */
-  readonly offset: number
-  /** The bytes that another client has been sent before. */
-  readonly replay: number
-  readonly data: Buffer
-  /** Whether the data is all output from the offset that the client has asked for. Otherwise it is a tail. */
-  readonly isExact: boolean
-  /** The bytes between the offset that the client has asked for and the first one that is kept. */
-  readonly missing: number
-  /** The offset from which the client answers queries (PROTOCOL 8.2): those of before get no answer any more. */
-  readonly live: number
-}
-
-/**
- * Is told that the client has to go: it takes nothing and makes the upstream wait too long, or it is too far behind.
- */
-interface StallOwner {
-  onStalled(): void
-}
-
 /** The output of a gateway's session. Keeps its last bytes, and passes it on to the client that is joined. */
-export class SessionOutput implements Sink, DropObserver {
+export class SessionOutput implements Sink {
   readonly source: FlowControl
   // The size of the window, as the last client has set it.
   #size: TerminalSize
-  // The offset of the output that a slow client has not been given. Absent while it gets all as it comes.
+  // The offset of the output that a client has not been given, which is slow or waits for its replay. Absent while it
+  // gets all as it comes.
   #behindFrom: number | undefined
-  readonly #history = new History(FIRST_OUTPUT_BYTES, this)
-  // The state of a terminal before the bytes that are kept. Absent while all output is kept.
-  #before: ScreenState | undefined
+  readonly #replays: Replays
+  readonly #history: History
   // The client that is joined: what it may do to the upstream, its side, and who ends it. Absent without a client.
   #client: { readonly flow: ClientFlow; readonly output: ClientOutput; readonly owner: StallOwner } | undefined
   // The number of bytes that clients have been sent.
   #shown = 0
   // Whether a client has joined before.
   #hadClient = false
+  // Whether the client waits for its replay.
+  #isHeld = false
   // Whether output is dropped, because the terminal has been closed from this side.
   #discarding = false
   // Absent while there are none.
@@ -63,9 +39,11 @@ export class SessionOutput implements Sink, DropObserver {
   /** Whether there is no more output. */
   hasEnded = false
 
-  constructor(source: FlowControl, size: TerminalSize = DEFAULT_SIZE) {
+  constructor(source: FlowControl, size: TerminalSize = DEFAULT_SIZE, screen?: ScreenClasses) {
     this.source = source
     this.#size = size
+    this.#replays = new Replays(FIRST_OUTPUT_BYTES, size, screen)
+    this.#history = this.#replays.history
   }
 
   get size(): TerminalSize {
@@ -76,10 +54,10 @@ export class SessionOutput implements Sink, DropObserver {
   resize(size: TerminalSize): void {
     if (size.cols === this.#size.cols && size.rows === this.#size.rows) return
     this.#size = size
+    this.#replays.resize(size)
     for (const follower of this.#followers ?? []) follower.onResize(size)
   }
 
-  /** The number of bytes of output so far. */
   get printed(): number {
     return this.#history.end
   }
@@ -102,10 +80,9 @@ export class SessionOutput implements Sink, DropObserver {
     if (this.#followers?.size === 0) this.#followers = undefined
   }
 
-  /** Returns the last lines of the window. */
-  text(): string {
-    this.#history.trim()
-    return plainText(this.recent(Infinity), this.#size.rows, this.#before?.parser.clone())
+  /** Resolves with what the window shows; without a screen, with the last lines. */
+  text(): Promise<string> {
+    return this.#replays.text()
   }
 
   /** Keeps the last `most` bytes of output. */
@@ -115,15 +92,17 @@ export class SessionOutput implements Sink, DropObserver {
 
   /** Returns the last `most` bytes of output, or what is kept of them. */
   recent(most: number): Buffer {
-    const { start, end } = this.#history
-    return this.#history.read(Math.max(start, end - most))
+    return this.#history.last(most)
   }
 
   /**
    * Returns what a client gets that wants to go on from an offset: exactly the output from there, if all of that is
-   * kept, and otherwise a tail. The first client gets everything.
+   * kept, and otherwise a tail. The first client gets everything. It is a promise if a whole screen has to be drawn,
+   * and may end before the output at the time when that resolves.
+   *
+   * @param viewer Whom it is for, once that exists. Absent for one whose window has the size of the session's.
    */
-  replayFrom(offset: number | null | undefined): Replay {
+  replayFrom(offset: number | null | undefined, viewer?: () => Viewer): Replay | Promise<Replay> {
     this.#history.trim()
     const { start, end } = this.#history
     const from = offset ?? (this.#hadClient ? undefined : 0)
@@ -131,15 +110,9 @@ export class SessionOutput implements Sink, DropObserver {
     if (from !== undefined && from >= start && from <= end) {
       const replay = Math.max(0, this.#shown - from)
       const data = this.#history.read(from)
-      return { offset: from, replay, data, isExact: true, missing: 0, live }
+      return { offset: from, replay, data, isExact: true, missing: 0, live, needsRedraw: false }
     }
-    const tail = buildTail(this.#history.read(start), this.#before)
-    // A tail must not look like the exact output.
-    const data = end - tail.length === offset ? Buffer.concat([CANCEL, tail]) : tail
-    const first = end - data.length
-    const replay = Math.max(0, this.#shown - first)
-    const missing = Math.max(0, start - Math.max(0, offset ?? start))
-    return { offset: first, replay, data, isExact: false, missing, live }
+    return this.#replays.make(offset, this.#shown, viewer)
   }
 
   /** Passes all further output on to a client. */
@@ -152,12 +125,28 @@ export class SessionOutput implements Sink, DropObserver {
     return output
   }
 
-  /** Returns the bytes that the client has still to take. */
+  /** Gives the client no output, and makes the upstream wait, until it gets its replay. */
+  hold(): void {
+    this.#isHeld = true
+    this.#behindFrom = this.#shown
+    this.#client?.flow.pause()
+  }
+
+  /** Gives the client its replay, and then all output after that. */
+  replay({ offset, data }: Replay): void {
+    const client = this.#client
+    client?.output.replay(data)
+    if (!client || !this.#isHeld) return
+    this.#isHeld = false
+    this.#behindFrom = offset + data.length
+    if (this.#catchUp()) client.flow.resume()
+    else client.owner.onStalled()
+  }
+
   unsent(): number {
     return this.#client?.output.unsent() ?? 0
   }
 
-  /** The client has taken nothing for 10 s. */
   onStalled(): void {
     this.#client?.owner.onStalled()
   }
@@ -176,7 +165,7 @@ export class SessionOutput implements Sink, DropObserver {
   /** Returns `false` if the output that the client misses is not kept any more. */
   #catchUp(): boolean {
     const from = this.#behindFrom
-    if (from === undefined) return true
+    if (from === undefined || this.#isHeld) return true
     if (from < this.#history.start) return false
     this.#behindFrom = undefined
     this.#client?.output.replay(this.#history.read(from))
@@ -189,6 +178,7 @@ export class SessionOutput implements Sink, DropObserver {
     this.#client.output.end()
     this.#client.flow.close()
     this.#client = undefined
+    this.#isHeld = false
     this.#shown = this.#behindFrom ?? this.#history.end
     this.#behindFrom = undefined
   }
@@ -209,8 +199,8 @@ export class SessionOutput implements Sink, DropObserver {
     this.#client?.output.discard()
   }
 
-  onDrop(dropped: readonly Buffer[]): void {
-    this.#before ??= new ScreenState()
-    this.#before.push(dropped)
+  /** Nobody comes for the output any more. */
+  release(): void {
+    this.#replays.release()
   }
 }

@@ -11,6 +11,7 @@ import { publishEnd, type ClientReport } from './events.ts'
 import type { GatewaySettings } from './options.ts'
 import type { Access, Owner } from './owner.ts'
 import { SessionClient } from './session-client.ts'
+import type { Replay } from './replay.ts'
 import type { SessionOutput } from './session-output.ts'
 import type { Watchers } from './watchers.ts'
 
@@ -44,6 +45,8 @@ export class Session implements SilenceObserver {
   client: SessionClient | undefined
   /** Those who look on. Absent before the first. */
   watchers: Watchers | undefined
+  // Settles when the client has got a replay that has to be drawn. Absent unless it waits for that.
+  #drawing: Promise<void> | undefined
   /** When the last client left, by the clock on the wall and by one that nobody sets. Absent before the first. */
   parked: { readonly since: Date; readonly at: number } | undefined
   /** Runs out if no client comes. Absent while one is joined, and after the end. */
@@ -95,7 +98,6 @@ export class Session implements SilenceObserver {
    */
   attach(report: ClientReport, offset: number | null | undefined): JoinedSession {
     const { client } = report
-    const { keepFor, maxBuffered, replayBytes } = this.settings
     const canResume = offset !== undefined
     const isFirst = !this.#hadClient
     this.#hadClient = true
@@ -103,21 +105,19 @@ export class Session implements SilenceObserver {
     this.#part(TAKEN_OVER.code)
     former?.finish(TAKEN_OVER)
     this.wait()
-    const replay = this.admission.spend(() => this.output.replayFrom(offset))
+    const replay = this.admission.spend(() => this.output.replayFrom(offset, () => joined))
     const output = this.output.join(
-      (flow) => new ClientOutput(client.socket, maxBuffered, flow, client.counters, client.connection),
+      (flow) => new ClientOutput(client.socket, this.settings.maxBuffered, flow, client.counters, client.connection),
       this,
     )
     const joined = new SessionClient(this, report, output, canResume)
     this.client = joined
-    if (canResume) joined.announce(replay, keepFor, this.admission.generation)
-    output.replay(replay.data)
-    this.output.keep(replayBytes)
-    if (!replay.isExact && !this.#exit) joined.redraw()
+    if (replay instanceof Promise) this.#await(replay, joined)
+    else this.#begin(joined, replay)
     if (canResume) client.connection.sendSignsWhilePaused(joined)
     client.input.startSending(joined)
     report.onJoined({ userId: this.owner.userId, sessionId: this.id }, isFirst)
-    if (this.#exit) client.finish(EXITED)
+    if (this.#exit && !this.#drawing) client.finish(EXITED)
     return joined
   }
 
@@ -174,8 +174,10 @@ export class Session implements SilenceObserver {
    * If the shell has ended by itself while no client was joined, the session stays for as long as it would have
    * otherwise: the first client that comes back gets the last output.
    */
-  #onClosed(close: TerminalClose): void {
+  async #onClosed(close: TerminalClose): Promise<void> {
     this.#observer.onClosed(this, close)
+    // A client that waits for the screen gets the last output, too.
+    while (this.#drawing && !this.isEnding) await this.#drawing
     if (close.cause !== 'exited' || this.client || this.isEnding) return this.#finish(close)
     this.#exit = close
     void this.watchers?.finish(EXITED)
@@ -190,6 +192,7 @@ export class Session implements SilenceObserver {
     const end = endOf(close, this.access.areUsers)
     this.client?.client.finish(end)
     void this.watchers?.finish(end)
+    this.output.release()
     this.#observer.onGone(this)
   }
 
@@ -206,6 +209,25 @@ export class Session implements SilenceObserver {
     this.isEnding = true
     if (exit) this.#finish(exit)
     return this.terminal.close(code, reason)
+  }
+
+  /** Gives a client the output before what comes live. */
+  #begin(joined: SessionClient, replay: Replay): void {
+    if (joined.canResume) joined.announce(replay, this.settings.keepFor, this.admission.generation)
+    this.output.replay(replay)
+    this.output.keep(this.settings.replayBytes)
+    if (replay.needsRedraw && !this.#exit) joined.redraw()
+  }
+
+  /** Begins when the replay has been drawn, unless the client has gone by then. Nothing else comes to it before. */
+  #await(replay: Promise<Replay>, joined: SessionClient): void {
+    this.output.hold()
+    const drawing = (this.#drawing = replay.then((drawn) => {
+      if (this.#drawing === drawing) this.#drawing = undefined
+      if (joined !== this.client) return
+      this.#begin(joined, drawn)
+      if (this.#exit) joined.client.finish(EXITED)
+    }))
   }
 
   /** Separates the client from the session. */

@@ -1,6 +1,7 @@
 import { Cancellation } from '../lib/cancellation.ts'
 import { Deferred } from '../lib/deferred.ts'
 import type { TerminalError } from '../lib/errors.ts'
+import type { FlowControl } from '../lib/water-mark.ts'
 import { attachTerminal, type AttachProgress, type OpenedTerminal } from '../terminal/attach.ts'
 import { readSettings } from '../terminal/settings.ts'
 import type { TerminalClose } from '../terminal/types.ts'
@@ -207,11 +208,9 @@ export class Sessions implements SessionObserver {
     try {
       const settings = readSettings({ ...this.#settings.connect, ...options, signal: cancellation })
       const upstream: RenewedOptions = { ...settings.upstream, credentials: options.credentials }
-      return await attachTerminal(
-        { ...settings, upstream },
-        (source) => new SessionOutput(source, this.#settings.connect.size),
-        progress,
-      )
+      const { connect, screen } = this.#settings
+      const createSink = (source: FlowControl): SessionOutput => new SessionOutput(source, connect.size, screen)
+      return await attachTerminal({ ...settings, upstream }, createSink, progress)
     } finally {
       leaving.removeEventListener('abort', abort)
     }

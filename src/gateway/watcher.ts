@@ -7,7 +7,7 @@ import { MESSAGE_OVERHEAD_BYTES } from '../terminal/output.ts'
 import { encodeResize, HEARTBEAT, type TerminalSize } from '../upstream/protocol.ts'
 import { TOO_SLOW } from './ends.ts'
 import { PONG } from './session-client.ts'
-import type { Replay } from './session-output.ts'
+import type { Replay } from './replay.ts'
 
 // A client that is behind is looked at after each of these, and has to go if it has taken nothing meanwhile.
 const STALLS_MS = [5_000, 10_000, 15_000]

@@ -1,10 +1,11 @@
-import type { ProxyEnd } from '../client/client.ts'
+import type { Client, ProxyEnd } from '../client/client.ts'
 import { costOf, MESSAGE_OVERHEAD_BYTES } from '../terminal/output.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { TOO_MANY_WATCHERS } from './ends.ts'
 import type { ClientReport } from './events.ts'
 import type { Follower } from './follower.ts'
 import type { Owner } from './owner.ts'
+import type { Replay } from './replay.ts'
 import type { SessionOutput } from './session-output.ts'
 import { Watcher } from './watcher.ts'
 
@@ -40,6 +41,8 @@ export class Watchers implements Follower {
   #pending: Array<Buffer | TerminalSize> = []
   #cost = 0
   #from = 0
+  // Whether a replay is being made.
+  #isReplaying = false
 
   constructor(session: SessionOfWatchers) {
     this.#session = session
@@ -55,6 +58,10 @@ export class Watchers implements Follower {
 
   get settings(): SessionOfWatchers['settings'] {
     return this.#session.settings
+  }
+
+  has(client: Client): boolean {
+    return [...this.#watchers].some((watcher) => watcher.client === client)
   }
 
   /** Lets one more look on. Returns `undefined` if too many do: then it has been told to come again. */
@@ -121,13 +128,9 @@ export class Watchers implements Follower {
     for (const watcher of behind) if (!watcher.isDrained) watcher.awaitDrain()
     const [first] = ready
     // One replay in a turn, for all who need the same.
-    if (first)
-      this.#replay(
-        first.at,
-        ready.filter(({ at }) => at === first.at),
-      )
+    if (first && !this.#isReplaying) this.#replay(ready.filter(({ at }) => at === first.at))
     for (const watcher of this.#watchers) if (this.#hasAll(watcher)) watcher.done()
-    return this.#pending.length > 0 || ready.length > 0
+    return this.#pending.length > 0 || (ready.length > 0 && !this.#isReplaying)
   }
 
   /** Whether a watcher has missed what the others have been sent. */
@@ -165,15 +168,24 @@ export class Watchers implements Follower {
     this.#from += bytes
   }
 
-  #replay(at: Watcher['at'], watchers: readonly Watcher[]): void {
+  #replay(watchers: readonly Watcher[]): void {
     const { output } = this.#session
-    const replay = output.replayFrom(at)
-    for (const watcher of watchers) {
-      // In a flood, all are behind all the time: the others are first in the next turn.
-      this.#watchers.delete(watcher)
-      this.#watchers.add(watcher)
-      watcher.catchUp(replay, output.size)
+    const at = watchers[0]?.at ?? null
+    const deliver = (replay: Replay): void => {
+      this.#isReplaying = false
+      for (const watcher of watchers) {
+        // In a flood, all are behind all the time: the others are first in the next turn.
+        if (this.#watchers.delete(watcher)) this.#watchers.add(watcher)
+        if (watcher.at === at && watcher.isDrained) watcher.catchUp(replay, output.size)
+      }
     }
+    this.#isReplaying = true
+    const replay: Replay | Promise<Replay> = output.replayFrom(at)
+    if (!(replay instanceof Promise)) return deliver(replay)
+    void replay.then((made) => {
+      deliver(made)
+      requestTurn(this)
+    })
   }
 
   /** Drops what waits. Who has not been sent it is behind. */

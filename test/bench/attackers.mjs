@@ -14,6 +14,29 @@ async function attachTo(url) {
 }
 
 /**
+ * Creates `count` sessions that each print `unit` again and again, `bytes` in all, 100 KiB in each tenth of a second.
+ * Resolves when they have, and leaves them open.
+ */
+export async function print({ url, unit, bytes, count }) {
+  const sessions = new URL('/api/terminals', url.replace('ws:', 'http:'))
+  const block = Buffer.from(unit.repeat(Math.ceil(FRAME_BYTES / unit.length)).slice(0, FRAME_BYTES), 'latin1')
+  const printing = Array.from({ length: count }, async () => {
+    const { id } = await (await fetch(sessions, { method: 'POST' })).json()
+    const printer = await attachTo(new URL(`/api/terminals/${id}`, url))
+    let left = bytes
+    const printed = new Promise((resolve) => {
+      printer.on('message', ({ length }) => (left -= length) <= 0 && resolve())
+    })
+    for (let sent = 0; sent < bytes + FRAME_BYTES; sent += FRAME_BYTES) {
+      printer.send(block)
+      if (sent % (25 * FRAME_BYTES) === 0) await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    await printed
+  })
+  await Promise.all(printing)
+}
+
+/**
  * Creates a session that prints `unit` again and again, `bytes` in all, and attaches to it without end, in so many
  * loops at the same time. Resolves when these have begun.
  */

@@ -1,5 +1,5 @@
 // The client of the benchmark, which takes the measurements.
-import { attachInLoops, watch } from './attackers.mjs'
+import { attachInLoops, print, watch } from './attackers.mjs'
 import { openers } from './client-sessions.mjs'
 import { cpuSeconds } from './numbers.mjs'
 import { answerCalls } from './processes.mjs'
@@ -106,6 +106,8 @@ answerCalls({
   },
 
   attachInLoops,
+
+  print,
 
   watch,
 

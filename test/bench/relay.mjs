@@ -2,6 +2,8 @@
 import http, { createServer } from 'node:http'
 import net from 'node:net'
 import { json } from 'node:stream/consumers'
+import serialize from '@xterm/addon-serialize'
+import headless from '@xterm/headless'
 import { createProxyServer } from 'http-proxy-3'
 import { proxyUpgrade } from 'httpxy'
 import { createTerminalGateway } from 'terminal-upstream/gateway'
@@ -65,27 +67,9 @@ const relays = {
 
   ours: () => serveSockets((client) => proxyTerminal(client, { base, userId: 'ada' })),
 
-  gateway() {
-    const gateway = createTerminalGateway({
-      authorize: () => ({ base, userId: 'ada' }),
-      maxSessionsPerUser: MOST_SESSIONS,
-    })
-    const server = createServer((request, response) => void gateway.handleRequest(request, response))
-    // The clients of the benchmark neither create sessions nor send an auth frame, so this does both for them.
-    return server.on('upgrade', (request, socket, head) => {
-      const path = '/api/terminals'
-      if (!request.url.endsWith('/bench')) {
-        gateway.handleUpgrade(request, socket, head)
-        return
-      }
-      const post = http.request({ port: server.address().port, path, method: 'POST' }, async (response) => {
-        const { id } = await json(response)
-        request.url = `${path}/${id}`
-        gateway.handleUpgrade(request, socket, Buffer.concat([AUTH_FRAME, head]))
-      })
-      post.end()
-    })
-  },
+  gateway: () => serveGateway(),
+
+  screen: () => serveGateway({ screen: { ...headless, ...serialize } }),
 }
 
 function relayByHand(client, url) {
@@ -104,6 +88,29 @@ function relayByHand(client, url) {
   client.on('close', () => up.close())
   up.on('error', () => client.terminate())
   client.on('error', () => up.terminate())
+}
+
+function serveGateway(options) {
+  const gateway = createTerminalGateway({
+    authorize: () => ({ base, userId: 'ada' }),
+    maxSessionsPerUser: MOST_SESSIONS,
+    ...options,
+  })
+  const server = createServer((request, response) => void gateway.handleRequest(request, response))
+  // The clients of the benchmark neither create sessions nor send an auth frame, so this does both for them.
+  return server.on('upgrade', (request, socket, head) => {
+    const path = '/api/terminals'
+    if (!request.url.endsWith('/bench')) {
+      gateway.handleUpgrade(request, socket, head)
+      return
+    }
+    const post = http.request({ port: server.address().port, path, method: 'POST' }, async (response) => {
+      const { id } = await json(response)
+      request.url = `${path}/${id}`
+      gateway.handleUpgrade(request, socket, Buffer.concat([AUTH_FRAME, head]))
+    })
+    post.end()
+  })
 }
 
 function serveSockets(onClient) {

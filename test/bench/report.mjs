@@ -35,6 +35,9 @@ export function subjectTable({ title, columns }, subject) {
 /** Returns how much more heap an idle session of the gateway takes than one of proxyTerminal. */
 const moreHeap = (subject) => middle(subject, 'held', 'gateway') - middle(subject, 'held', 'ours')
 
+/** Returns how much more a busy session takes if its screen is drawn. */
+const moreForScreen = (subject) => middle(subject, 'held', 'screen') - middle(subject, 'held', 'gateway')
+
 const ours = (key) => (subject) => middle(subject, key, 'ours')
 const times =
   (key, other, name = 'ours') =>
@@ -88,6 +91,11 @@ const GOALS = [
   atLeast('watched', 'the flood that they look on at', 0.5, '× without them', times('flood', 'gateway', 'watched')),
   atMost('watched', 'memory for one who looks on and reads nothing', 1, 'MiB', (subject) =>
     middle(subject, 'held', 'watched'),
+  ),
+  atLeast('screen', 'the flood of a session with a screen', 0.8, '× without one', times('flood', 'gateway', 'screen')),
+  atMost('screen', 'memory of a busy session with a screen', 307, 'KiB more', moreForScreen),
+  atMost('screen', 'key beside hostile output that is drawn, p99', 10, 'ms', (subject) =>
+    middle(subject, 'hostile', 'screen'),
   ),
   atMost('echo-1', 'quiet key, 1 session, p99', 1.1, '× hand-written', times('p99', 'hand')),
   atMost('echo-200', 'quiet key, 200 sessions, p99', 1.1, '× hand-written', times('p99', 'hand')),

@@ -3,6 +3,7 @@ import { attach, ATTACHES, connect, crowd, crowdSizes, TYPISTS } from './attachi
 import { commands } from './commands.mjs'
 import { idle, idleSessions, parked, parkedSessions, sleeping, stalled } from './memory.mjs'
 import { KIB } from './settings.mjs'
+import { screens } from './screens.mjs'
 import { bulk, CRAFTED, echo, echoBesideAttaches, echoBesideFlood, echoBesideInputFlood, watched } from './traffic.mjs'
 
 export const LABELS = {
@@ -16,6 +17,7 @@ export const LABELS = {
   ours: '**`proxyTerminal`**',
   gateway: '**`createTerminalGateway`**',
   watched: 'the same with 10 who look on at the flood',
+  screen: 'the same with `screen`',
   fetch: 'bare `fetch` and `ws`',
   iterate: '**`connectTerminal`**, `for await`',
   listen: '**`connectTerminal`**, `onData`',
@@ -85,6 +87,15 @@ export const subjects = {
       column('held', 'one who reads nothing, heap and buffers, MiB', digits(1)),
     ],
     run: watched,
+  },
+  screen: {
+    title: 'A gateway that draws whole screens: an output flood, a busy session, and a key beside hostile output',
+    columns: [
+      column('flood', 'flood, MB/s', digits(0), ['gateway']),
+      column('held', 'a busy session, heap and buffers, KiB', digits(0)),
+      column('hostile', 'key, worst p99, ms', digits(1)),
+    ],
+    run: screens,
   },
   'compressed-bulk': {
     title: 'Bulk output, frames of 4 KiB, from an upstream that offers compression',

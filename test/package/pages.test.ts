@@ -10,7 +10,14 @@ import { allBlocks, PAGES, type Block } from '../support/pages.ts'
 import { compile } from './support/compile.ts'
 import { installPackage, repository } from './support/install.ts'
 
-const folder = installPackage('@types/node', 'undici-types', '@types/ws', '@xterm/xterm')
+const folder = installPackage(
+  '@types/node',
+  'undici-types',
+  '@types/ws',
+  '@xterm/xterm',
+  '@xterm/headless',
+  '@xterm/addon-serialize',
+)
 const installed = join(folder, 'node_modules', 'terminal-upstream')
 const run = promisify(execFile)
 

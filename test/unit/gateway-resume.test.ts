@@ -126,9 +126,8 @@ describe('a client that names no offset', () => {
   it('gets a tail if a shell that nobody had joined has printed a flood', async () => {
     const gateway = await startGateway({ replayBytes: 1_000 }, { shell: silent })
     const id = await createAs(gateway)
-    const written = gateway.upstream.sessions[0]?.output('a line\n'.repeat(100_000))
-    await written
-    await gateway.upstream.sessions[0]?.output('the end')
+    await gateway.upstream.sessions[0]?.output(`${'a line\n'.repeat(100_000)}the end`)
+    await expect.poll(() => gateway.gateway.sessions[0]?.text()).toContain('the end')
     const client = await attachAs(gateway, id)
     await client.printed('the end')
     expect(output(client).replaceAll('a line\n', '')).toBe('\x18\x1bc\x1b[?25hthe end')

@@ -10,7 +10,11 @@ import {
   type ClosedEvent,
   type GatewayAuthorization,
   type GatewaySession,
+  type ScreenBuffer,
+  type ScreenClasses,
   type ScreenEvent,
+  type ScreenSerializer,
+  type ScreenTerminal,
   type MovedBytes,
   type ParkedEvent,
   type RefusedEvent,
@@ -88,6 +92,22 @@ export const optional: [
   TakesNothing<UpstreamAddonOptions>,
 ] = [true, true, true, true, true, true, true, true, true, true, true]
 
+/** The types of the real one need those of a browser. */
+class SerializeAddon implements ScreenSerializer {
+  activate(): void {}
+  serialize(): string {
+    return ''
+  }
+  dispose(): void {}
+}
+
+const screen: ScreenClasses = { Terminal, SerializeAddon }
+export const drawing: [ScreenTerminal, ScreenBuffer, ScreenSerializer] = [
+  new Terminal(),
+  new Terminal().buffer.normal,
+  new SerializeAddon(),
+]
+
 const terminalOptions: TerminalOptions = { size: { cols: 80, rows: 24 }, keepAlive: 0 }
 
 function authorize({ token, userId, chatId, sessionId, request }: TerminalClient): GatewayAuthorization {
@@ -95,7 +115,7 @@ function authorize({ token, userId, chatId, sessionId, request }: TerminalClient
 }
 
 export function serve(): Server {
-  const options: TerminalGatewayOptions = { authorize, origins: ['https://chat.example'], ...terminalOptions }
+  const options: TerminalGatewayOptions = { authorize, screen, origins: ['https://chat.example'], ...terminalOptions }
   const gateway: TerminalGateway = createTerminalGateway(options)
   const { handleRequest, handleUpgrade } = gateway
   const server = createServer((request, response) => {
