@@ -59,6 +59,9 @@ class Observer implements Follower {
   }
 
   onResize(size: TerminalSize): void {
+    const last = this.#events.at(-1)
+    // One that nobody will see. Who types can set any number of them, at no cost.
+    if (last && 'cols' in last) this.#events.pop()
     this.#add(size)
   }
 

@@ -34,8 +34,9 @@ export class Watcher implements JoinedSession, InputTarget, SilenceObserver {
   readonly #session: WatchedSession
   // Passed to each `send`.
   readonly #onSent = (): void => this.#messageSent()
-  // The size that it was told last.
+  // The size of the window, and the one that it was told last.
   #size: TerminalSize | undefined
+  #told: TerminalSize | undefined
   // Messages in the socket.
   #waiting = 0
   // Whether the last message has left bytes in the socket: only then does a sent message prove that the client reads.
@@ -105,8 +106,7 @@ export class Watcher implements JoinedSession, InputTarget, SilenceObserver {
     const known = Number(this.at) - from
     if (!this.isAnnounced || known < 0 || known >= output.length) return
     const data = known > 0 ? output.subarray(known) : output
-    const held = this.client.socket.bufferedAmount + this.#waiting * MESSAGE_OVERHEAD_BYTES
-    if (!this.isDrained && held + data.length > this.#session.settings.maxBuffered) return
+    if (!this.#hasRoom(data.length)) return
     this.at = from + output.length
     this.#sendOutput(data)
   }
@@ -121,15 +121,15 @@ export class Watcher implements JoinedSession, InputTarget, SilenceObserver {
       const known = { offset, replay: 0, ...(missing > 0 && { missing }), live: this.at, paced: true }
       this.#send(JSON.stringify({ type: 'attached', ...known, keepFor: this.#session.settings.keepFor }))
     }
-    this.resize(size)
+    this.#size = size
+    this.#tellSize()
     this.#sendOutput(data)
   }
 
-  /** Takes the size of the window. */
+  /** Takes the size of the window; if too much waits for it, only the last one, when it has taken that. */
   resize(size: TerminalSize): void {
-    if (this.#size === size) return
     this.#size = size
-    this.#send(encodeResize(size.cols, size.rows))
+    if (this.#hasRoom(0)) this.#tellSize()
   }
 
   /** It is behind, and has to take what it was sent before it gets more. */
@@ -151,6 +151,18 @@ export class Watcher implements JoinedSession, InputTarget, SilenceObserver {
       this.client.finish(TOO_SLOW)
       this.client.socket.terminate()
     }
+  }
+
+  #hasRoom(bytes: number): boolean {
+    const held = this.client.socket.bufferedAmount + this.#waiting * MESSAGE_OVERHEAD_BYTES
+    return this.isDrained || held + bytes <= this.#session.settings.maxBuffered
+  }
+
+  #tellSize(): void {
+    const size = this.#size
+    if (!size || this.#told === size) return
+    this.#told = size
+    this.#send(encodeResize(size.cols, size.rows))
   }
 
   #sendOutput(data: Buffer): void {
@@ -175,6 +187,7 @@ export class Watcher implements JoinedSession, InputTarget, SilenceObserver {
     if (this.#waiting > 0) return
     this.#stall?.stop()
     this.#stall = undefined
+    this.#tellSize()
     this.#session.onDrained(this)
   }
 }

@@ -106,8 +106,11 @@ export class Watchers implements Follower {
   }
 
   onResize(size: TerminalSize): void {
+    const last = this.#pending.at(-1)
+    // One that nobody will see. Who types can set any number of them.
+    if (last && !Buffer.isBuffer(last)) this.#pending.pop()
+    else this.#cost += MESSAGE_OVERHEAD_BYTES
     this.#pending.push(size)
-    this.#cost += MESSAGE_OVERHEAD_BYTES
     requestTurn(this)
   }
 

@@ -2,6 +2,8 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
 import type { GatewaySession, ScreenEvent } from '../../src/gateway.ts'
+import { observe } from '../../src/gateway/observer.ts'
+import { SessionOutput } from '../../src/gateway/session-output.ts'
 import { parked } from '../support/resume.ts'
 import { as, attachAs, attached, closeOf, createAs, startGateway, untilParked } from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
@@ -74,6 +76,20 @@ describe('an observer', () => {
     expect(String(tail).startsWith('\x1bc') || String(tail).startsWith('\x18')).toBe(true)
     expect(String(tail).endsWith('the end')).toBe(true)
     await events.return?.()
+  })
+
+  it('gets one size, and not all that were set, if there was no output between them', async () => {
+    const output = new SessionOutput({ pause() {}, resume() {} })
+    const events = observe(output, 1024)
+    expect((await events.next()).value).toEqual({ type: 'resize', cols: 80, rows: 24 })
+    const waiting = events.next()
+    output.push(Buffer.from('before'))
+    for (let cols = 1; cols < 100; cols += 1) output.resize({ cols, rows: 20 })
+    output.push(Buffer.from('after'))
+    output.end()
+    const got = [(await waiting).value as ScreenEvent]
+    for await (const event of events) got.push(event)
+    expect(readable(got)).toEqual(['before', { type: 'resize', cols: 99, rows: 20 }, 'after'])
   })
 
   it('that falls behind, but not too far, misses nothing', async () => {

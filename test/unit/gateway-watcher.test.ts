@@ -85,6 +85,32 @@ describe('a client that looks on', () => {
     expect(bytesOf(messages)).toBe('missed')
   })
 
+  it('holds one size, and not all that were set, until it has taken what waits for it', () => {
+    const { output, watchers } = start(4096)
+    const { messages, socket, taken } = join(watchers, true)
+    watchers.serve()
+    const before = messages.length
+    socket.bufferedAmount = 4096
+    for (let cols = 1; cols < 100; cols += 1) {
+      output.resize({ cols, rows: 20 })
+      watchers.serve()
+    }
+    expect(messages).toHaveLength(before)
+    socket.bufferedAmount = 0
+    while (taken.length > 0) for (const sent of taken.splice(0)) sent()
+    expect(messages.slice(before)).toEqual([{ type: 'resize', cols: 99, rows: 20 }])
+  })
+
+  it('gets the last size of many that are set in one turn', () => {
+    const { output, watchers } = start()
+    const { messages } = join(watchers)
+    watchers.serve()
+    const before = messages.length
+    for (let cols = 1; cols < 100; cols += 1) output.resize({ cols, rows: 20 })
+    expect(watchers.serve()).toBe(false)
+    expect(messages.slice(before)).toEqual([{ type: 'resize', cols: 99, rows: 20 }])
+  })
+
   it('may stay while it takes a little, and has to go when it has taken nothing for 15 s', () => {
     vi.useFakeTimers()
     const { watchers } = start()
