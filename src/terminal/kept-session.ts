@@ -73,8 +73,8 @@ export class KeptSession {
   /** Takes a message. Returns whether it is output of the session. */
   accepts(data: Uint8Array, isBinary: boolean): boolean {
     const mayTell = this.#isNew || this.isWatching
-    this.#isNew = false
     if (mayTell && !isBinary && this.#readFrame(data)) return false
+    this.#isNew = false
     // Until the server has gone on, something else has answered in its place. Later, its output is always binary.
     if (this.isAwaited || (this.isKnown && !isBinary)) return false
     this.isReplay = this.received < this.#live
@@ -94,6 +94,8 @@ export class KeptSession {
     const text = new (globalWith('TextDecoder').TextDecoder)().decode(data)
     const { type, cols, rows, ...fields } = asRecord(parseJson(text))
     if (type === 'attached') return this.#readAttached(fields)
+    // It still draws the screen, and no other server answers a heartbeat.
+    if (type === 'pong' && this.#isNew) return (this.isKnown = this.isAwaited = true)
     if (type !== 'resize' || !this.isKnown || !isSize(cols, 1) || !isSize(rows, 1)) return false
     this.#owner.onSize({ cols, rows })
     return true
@@ -101,8 +103,8 @@ export class KeptSession {
 
   #readAttached({ offset, missing, live, keepFor, paced, generation }: Record<string, unknown>): boolean {
     if (!Number.isSafeInteger(offset)) return false
-    const isFirst = !this.isKnown
-    this.isAwaited = false
+    const isFirst = !this.isKept
+    this.#isNew = this.isAwaited = false
     this.isKnown = true
     this.keepForMs = Number(keepFor)
     // Whoever looks on comes back to a session that others keep alive.

@@ -218,6 +218,28 @@ describe('a gap in the output', () => {
   })
 })
 
+// PROTOCOL 8.4
+it.each([{}, { sessionId: 's1', watch: true }])(
+  'waits for a gateway that answers a heartbeat, and then says where it goes on, at first and after a cut (%j)',
+  async (options) => {
+    const gaps: number[] = []
+    const terminal = await openOnServer((ws, _auth, count) => {
+      const goOn = (): void => {
+        ws.send(JSON.stringify({ type: 'attached', offset: count === 1 ? 0 : 90, missing: count, keepFor: 1_000 }))
+        ws.send(Buffer.from(count === 1 ? 'before' : 'after'))
+        if (count === 1) ws.close(1001)
+      }
+      ws.once('message', (heartbeat) => {
+        expect(String(heartbeat)).toBe('{"type":"ping"}')
+        ws.send('{"type":"pong"}', () => setImmediate(goOn))
+      })
+    }, options)
+    terminal.onGap((bytes) => gaps.push(bytes))
+    expect(await outputWith(terminal, 'after')).toBe('beforeafter')
+    expect(gaps).toEqual([2])
+  },
+)
+
 describe('a server that is no gateway', () => {
   it.each(releases)('%s gets `offset` in the auth frame, and a cut ends the terminal', async (release) => {
     const upstream = await upstreamOf({ release })
