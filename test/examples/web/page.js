@@ -49,6 +49,9 @@ xterm.open(element('window'))
 xterm.onResize(({ cols, rows }) => {
   element('size').textContent = `${cols} × ${rows}`
 })
+xterm.onTitleChange((title) => (document.title = title))
+// Before it connects: a screen that is drawn again is drawn for the first size that the server gets.
+fit.fit()
 new ResizeObserver(() => fit.fit()).observe(element('window'))
 
 /** Connects to the session that this tab had before it was reloaded, or to a new one. It ends with the terminal. */

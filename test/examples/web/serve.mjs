@@ -4,6 +4,8 @@
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
+import serialize from '@xterm/addon-serialize'
+import headless from '@xterm/headless'
 import { TerminalError } from 'terminal-upstream'
 import { createTerminalGateway } from 'terminal-upstream/gateway'
 import { startTestUpstream } from 'terminal-upstream/testing'
@@ -21,6 +23,8 @@ const gateway = createTerminalGateway({
     if (token === pageToken) return { base, key, userId: 'you' }
     throw new TerminalError('ERR_TERMINAL_UNAUTHORIZED', 'unknown token')
   },
+  // A page that is reloaded shows the screen as it was, whatever has been printed since.
+  screen: { Terminal: headless.Terminal, SerializeAddon: serialize.SerializeAddon },
 })
 
 const files = await bundle()
