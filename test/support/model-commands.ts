@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { checkLaws } from './model-laws.ts'
 import * as creating from './model-creating.ts'
 import * as steps from './model-steps.ts'
-import { parkedOf, type ModelShell, type Place } from './model-shells.ts'
+import { isReserved, leftIn, parkedOf, type ModelShell, type Place } from './model-shells.ts'
 import { AUTHORIZE_FAULTS, UPSTREAM_FAULTS, type AuthorizeFault, type UpstreamFault } from './model-faults.ts'
 import { USERS, type User, type World } from './model-world.ts'
 
@@ -145,7 +145,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
       (world, { user: index, place, during }) => {
         const [found, where] = [world.user(index), placeOf(world, world.user(index), place)]
         // The upstream is not asked for a session that is there.
-        const isAsked = during === 'authorize' || !world.nextResumed(found, where)
+        const isAsked = during === 'authorize' || !world.resumes || leftIn(world.shells, index, where).length === 0
         return isAsked && creating.hasRoom(world, found, where) ? found : undefined
       },
       (world, found, { place, during }) => creating.createAndLeave(world, found, placeOf(world, found, place), during),
@@ -207,6 +207,7 @@ export function allCommands(): Array<fc.Arbitrary<Command>> {
         world.authorizeTrouble = undefined
       },
     ),
+    step('give up', fc.constant({}), ({ shells }) => (shells.some(isReserved) ? true : undefined), steps.giveUp),
     step('time passes', fc.constant({}), () => true, steps.pass),
   ]
 }

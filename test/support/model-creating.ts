@@ -1,10 +1,23 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually, LibraryClient, type Cut, type PlainClient } from './model-clients.ts'
 import { REFUSALS } from './model-faults.ts'
-import { LIMIT, mayMakeRoom, parkedOf, RESERVED_MS, type ModelShell, type Place } from './model-shells.ts'
-import { attach, leavePlain, type } from './model-steps.ts'
+import {
+  isReserved,
+  LIMIT,
+  mayMakeRoom,
+  parkedOf,
+  patience,
+  RESERVED_MS,
+  type ModelShell,
+  type Place,
+} from './model-shells.ts'
+import { attach, giveUp, leavePlain, remove, type } from './model-steps.ts'
 import type { User, World } from './model-world.ts'
+
+// A request does not take longer.
+const MARGIN_MS = 500
 
 interface Created {
   readonly id: string
@@ -64,6 +77,7 @@ async function makeSession(
     holder: undefined,
     leftAt: undefined,
     reservedUntil: 0,
+    supersededAt: -Infinity,
     createdAt,
     generation: 0,
   }
@@ -73,6 +87,8 @@ async function makeSession(
 
 export async function create(world: World, user: User, place: Place): Promise<ModelShell | undefined> {
   const trouble = world.nextAuthorize()
+  // Not in the moment in which nobody can tell who gets it.
+  for (const shell of world.shells) if (patience(shell) < MARGIN_MS) await sleep(patience(shell))
   const parked = world.nextResumed(user, place)
   if (parked && !trouble) return resume(world, user, parked)
   return makeSession(world, user, place, async () => {
@@ -88,12 +104,13 @@ export async function create(world: World, user: User, place: Place): Promise<Mo
 
 /** A client that cannot name a session gets the one that its user was the last to leave there. */
 async function resume(world: World, user: User, shell: ModelShell): Promise<ModelShell> {
-  const reservedUntil = performance.now() + RESERVED_MS
   const { status, body } = await world.ask(user, 'POST', { place: shell.place })
   const { id, resumed } = body as Created
   if (status !== 200 || id !== shell.id || resumed !== true)
     throw new Error(`${user.name} should get ${shell.id}, and got ${status} ${JSON.stringify(body)}`)
-  shell.reservedUntil = reservedUntil
+  const now = performance.now()
+  if (isReserved(shell)) shell.supersededAt = now
+  shell.reservedUntil = now + RESERVED_MS
   // It has told its client of no new session.
   world.created -= 1
   return shell
@@ -113,12 +130,22 @@ export function hasRoom(world: World, user: User, place: Place): boolean {
   return world.countOf(user) < LIMIT && !world.isFull(user, place) && !world.isInTrouble
 }
 
-/** All plain clients leave, and then each user asks for a session everywhere. */
+/** All plain clients leave, and then each user asks for a session everywhere, fails to attach, and asks again. */
 export async function askEverywhere(world: World): Promise<void> {
   world.upstreamTrouble = undefined
   world.authorizeTrouble = undefined
   for (const { plain } of world.users) if (plain) await leavePlain(world, plain, 'leave')
-  for (const user of world.users) for (const place of world.places) await create(world, user, place)
+  const askAll = async (): Promise<void> => {
+    for (const user of world.users) for (const place of world.places) await create(world, user, place)
+  }
+  await askAll()
+  giveUp(world)
+  await askAll()
+  for (const shell of world.shells.filter(isReserved)) {
+    // By the client that has got it last, and then by one before.
+    await remove(world, world.user(shell.user), shell)
+    if (shell.supersededAt > 0) await remove(world, world.user(shell.user), shell)
+  }
 }
 
 /** Creates a session, and leaves while `authorize` or the upstream works. */

@@ -84,6 +84,8 @@ export interface ModelShell {
   leftAt: number | undefined
   /** Until when it is kept for a client that got it in the answer to its POST, as `performance.now()`; 0 for none. */
   reservedUntil: number
+  /** When another client has got it instead of the one that it was kept for, as `performance.now()`. */
+  supersededAt: number
   /** When it was made, as `performance.now()`, or a little earlier. */
   readonly createdAt: number
   /** Counts the attaches that hand back no generation. */
@@ -96,6 +98,9 @@ export const UNATTACHED_LIMIT_MS = 30_000
 /** How long a session is kept for a client that got it in the answer to its POST. */
 export const RESERVED_MS = 30_000
 
+/** After so long without that client, another one gets it. */
+export const ATTACH_PATIENCE_MS = 2_000
+
 /** How many sessions a user may have at the gateway. */
 export const LIMIT = 3
 
@@ -104,13 +109,28 @@ export function isReserved({ reservedUntil }: ModelShell): boolean {
   return performance.now() < reservedUntil
 }
 
+/** How long it takes until another client gets a session; 0 if it is not reserved. */
+export function patience(shell: ModelShell): number {
+  const age = performance.now() - (shell.reservedUntil - RESERVED_MS)
+  return isReserved(shell) ? Math.max(0, ATTACH_PATIENCE_MS - age) : 0
+}
+
+/** The sessions of a user in a place that live and have no client, in the order in which they were left. */
+export function leftIn(shells: readonly ModelShell[], user: number, place: Place): ModelShell[] {
+  return shells
+    .filter((shell) => shell.user === user && shell.state === 'alive' && isDeepStrictEqual(shell.place, place))
+    .filter(({ holder, leftAt }) => !holder && leftAt !== undefined)
+    .sort((one, other) => Number(one.leftAt) - Number(other.leftAt))
+}
+
 /**
  * The session that a POST of a user gets instead of a new one, from a gateway with `resumeOnCreate`: of those of the
- * same place, the last that was left. One that is reserved is given to nobody else.
+ * same place, the last that was left. One that is reserved is given to nobody else, unless its client does not come.
  */
 export function resumable(shells: readonly ModelShell[], user: number, place: Place): ModelShell | undefined {
-  const living = shells.filter((shell) => shell.state === 'alive' && isDeepStrictEqual(shell.place, place))
-  return parkedOf(living, user).at(-1)
+  return leftIn(shells, user, place)
+    .filter((shell) => patience(shell) === 0)
+    .at(-1)
 }
 
 /**

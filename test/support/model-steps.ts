@@ -3,7 +3,7 @@ import { hasCode } from '../../src/lib/errors.ts'
 import { eventually, LibraryClient, PlainClient, type Cut, type ModelClient } from './model-clients.ts'
 import { REFUSALS, type AuthorizeFault, type UpstreamFault } from './model-faults.ts'
 import { wasTold } from './model-laws.ts'
-import { isReserved, type ModelShell } from './model-shells.ts'
+import { ATTACH_PATIENCE_MS, isReserved, RESERVED_MS, type ModelShell } from './model-shells.ts'
 import type { User, World } from './model-world.ts'
 
 // What the client of a deleted session, and one whose terminal was taken over, may be told: a close frame, or how
@@ -206,6 +206,11 @@ export async function remove(world: World, user: User, shell: ModelShell): Promi
     shell.reservedUntil = 0
     return
   }
+  if (shell.state === 'alive' && performance.now() - shell.supersededAt < RESERVED_MS) {
+    // It may be meant for what another client has got by now.
+    if (status !== 409) throw new Error(`a late DELETE was answered with ${status}`)
+    return
+  }
   // An upstream that refuses is asked again in the background. The client may be told that it is not certain yet.
   const mayBeLate = isInTrouble && (shell.state === 'alive' || shell.isBeingDeleted) && status >= 500
   // The gateway may not have noticed yet that the shell has ended.
@@ -282,6 +287,11 @@ export async function troubleUpstream(
 
 export function troubleAuthorize(world: World, kind: AuthorizeFault, skip: number, count: number): void {
   world.authorizeTrouble = { kind, operation: 'any', skip, count }
+}
+
+/** The clients do not come that sessions are reserved for. */
+export function giveUp(world: World): void {
+  world.skip(ATTACH_PATIENCE_MS)
 }
 
 /** Time passes, so that what goes on in the background can go on. */

@@ -91,6 +91,8 @@ export class World {
   #server!: Server
   readonly #sockets = new Set<Duplex>()
   #clock = 0
+  // How many ms `performance.now()` is late.
+  #skipped = 0
   // How often a proxy has answered a POST with 429.
   #rateLimits = 0
   // The paths of the sessions whose DELETE was answered with 401.
@@ -108,6 +110,8 @@ export class World {
 
   static async start(release: TestRelease, resumes: boolean): Promise<World> {
     const world = new World(release, resumes)
+    const now = performance.now.bind(performance)
+    performance.now = () => now() + world.#skipped
     const faults: TestFaults = {}
     for (const operation of ['create', 'list', 'get', 'delete', 'attach'] as const)
       Object.defineProperty(faults, operation, { get: () => world.#faultOf(operation), enumerable: true })
@@ -309,7 +313,14 @@ export class World {
     return this.#sockets.size
   }
 
+  /** Time has passed that nobody has to wait for. */
+  skip(ms: number): void {
+    this.#skipped += ms
+  }
+
   async stop(): Promise<void> {
+    // The method of its class is there again.
+    Reflect.deleteProperty(performance, 'now')
     for (const user of this.users) {
       user.library?.wake()
       user.plain?.cut('close')
