@@ -147,8 +147,8 @@ async function recording(session: GatewaySession): Promise<() => Promise<unknown
   const recorded = record(session, cast, leaving.signal)
   return async () => {
     leaving.abort()
-    await recorded
-    const lines = (await text(cast)).trimEnd().split('\n')
+    const [written] = await Promise.all([text(cast), recorded])
+    const lines = written.trimEnd().split('\n')
     return lines.map((line) => JSON.parse(line) as unknown)
   }
 }
@@ -177,6 +177,17 @@ describe('record.mjs', () => {
         .map(([, type, data]) => (type === 'o' ? data : `(${data})`))
         .join('')
     expect(shown(0)).toBe('one €(90x20)two')
+  })
+
+  it('keeps no more than the session does while the disk is slow', async () => {
+    const { gateway, print } = await parked('', { maxBuffered: 64 * 1024, replayBytes: 1024 })
+    // It is read at the end.
+    const stop = await recording(only(gateway))
+    for (let round = 0; round < 20; round += 1) {
+      await print(`${'x'.repeat(32 * 1024)}\nround ${round}`)
+      await expect.poll(() => only(gateway).text()).toContain(`round ${round}`)
+    }
+    expect(JSON.stringify(await stop()).length).toBeLessThan(10 * 32 * 1024)
   })
 })
 
