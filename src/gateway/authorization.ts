@@ -64,7 +64,8 @@ export class Authorizer {
     if (WrongReturn.is(error)) return this.#warnings.warn('TERMINAL_GATEWAY_RETURNED', error.message)
     if (isRefused(error)) return
     const advice =
-      'Its clients are told to come again. The channel terminal-upstream:refused has the error. ' +
+      'Clients that come are told to come again; the channel terminal-upstream:refused has the error. ' +
+      'Those that are connected stay. ' +
       'To refuse a client, throw a TerminalError, such as ERR_TERMINAL_UNAUTHORIZED.'
     this.#warnings.warn('TERMINAL_GATEWAY_FAILED', `\`authorize\` of a terminal gateway has failed: ${why}. ${advice}`)
   }
