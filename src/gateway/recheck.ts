@@ -54,7 +54,9 @@ export function recheck(
  */
 async function revoke(client: Client, session: Session, end: ProxyEnd, isOver: boolean): Promise<void> {
   const isJoined = session.client?.client === client
-  if (isJoined && (isOver || session.settings.keepFor === 0)) return session.end(end.code, end.reason)
-  if (isJoined) session.park(end.code)
+  const mustEnd = isJoined && (isOver || session.settings.keepFor === 0)
+  if (isJoined && !mustEnd) session.park(end.code)
+  // First, so that the event says why.
   client.finish(end)
+  if (mustEnd) await session.end(end.code, end.reason)
 }

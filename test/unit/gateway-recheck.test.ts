@@ -88,12 +88,16 @@ describe('with `recheckEvery`, a client', () => {
     ['is forbidden to go on', FORBIDDEN, 'Access denied'],
     ['is somebody else by now', 'bea', 'Access denied'],
   ])('that %s loses its shell: 4003', async (_, now, reason) => {
+    const events = recordEvents()
     const { gateway, answer } = await rechecked()
     const client = await attachAs(gateway, await createAs(gateway))
-    await until(() => gateway.gateway.sessions[0]?.attachedSince !== undefined)
+    await until(() => events.length === 1)
     answer.now = now
     expect(await client.closed).toEqual({ code: 4003, reason })
     await until(() => gateway.upstream.sessions.length === 0)
+    await until(() => events.length > 1)
+    const error = expect.objectContaining({ code: 'ERR_TERMINAL_FORBIDDEN' }) as unknown
+    expect(events.slice(1)).toMatchObject([['closed', { closeCode: 4003, error }]])
   })
 
   it.each<[string, Answer, number]>([
