@@ -7,6 +7,11 @@ const RESET = nameOf('c')
 const WHOLE_SCREEN = 2
 // Stands for a sequence that erases the rest of a line. Programs do not print it.
 const ERASED = '\0'
+const ERASED_BYTES = Buffer.from(ERASED)
+
+// To read more takes more than 10 ms. No window shows as much.
+const MOST_BYTES = 64 * 1024
+const LINE_FEED = 0x0a
 
 const TAB_COLUMNS = 8
 
@@ -15,14 +20,18 @@ const TAB_COLUMNS = 8
  * and what erases a line or the screen have their effect, and nothing else that moves the cursor. `parser` has read the
  * output before.
  */
-export function plainText(output: Buffer, rows: number, parser: SequenceParser = new SequenceParser()): string {
+export function plainText(output: Buffer, rows: number, parser?: SequenceParser): string {
   let pieces: Buffer[] = []
-  parser.feed(output, {
+  const from = Math.max(0, output.length - MOST_BYTES)
+  // What is cut may begin within a sequence, and this at a line.
+  const start = from > 0 ? Math.max(from, output.indexOf(LINE_FEED, from) + 1) : 0
+  const reader = (start > 0 ? undefined : parser) ?? new SequenceParser()
+  reader.feed(output.subarray(start), {
     onText: (data, start, end) => void pieces.push(data.subarray(start, end)),
     onSequence(sequence) {
       if (isClear(sequence)) pieces = []
       else if (sequence.kind === 'csi' && sequence.name === ERASE_LINE && sequence.parameters[0] === 0) {
-        pieces.push(Buffer.from(ERASED))
+        pieces.push(ERASED_BYTES)
       }
     },
   })
@@ -43,11 +52,15 @@ function textOf(line: string): string {
     else if (character === '\b') at = Math.max(0, at - 1)
     else if (character === '\t') at += TAB_COLUMNS - (at % TAB_COLUMNS)
     else if (character === ERASED) cells.length = Math.min(cells.length, at)
-    else if (!/\p{Cc}/u.test(character)) {
+    else if (!isControl(character)) {
       while (cells.length < at) cells.push(' ')
       cells[at] = character
       at += 1
     }
   }
   return cells.join('').trimEnd()
+}
+
+function isControl(character: string): boolean {
+  return character < ' ' || (character >= '\x7f' && character <= '\x9f')
 }

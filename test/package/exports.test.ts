@@ -41,7 +41,12 @@ describe('the tarball', () => {
       ws: expect.any(String) as unknown,
       'isomorphic-ws': expect.any(String) as unknown,
     })
-    expect(manifest).not.toHaveProperty('peerDependencies')
+    // Whoever wants whole screens installs them.
+    const peers = ['@xterm/addon-serialize', '@xterm/headless']
+    const { peerDependencies = {} } = manifest as { peerDependencies?: object }
+    expect(Object.keys(peerDependencies)).toEqual(peers)
+    const optional = Object.fromEntries(peers.map((peer) => [peer, { optional: true }]))
+    expect(manifest).toHaveProperty('peerDependenciesMeta', optional)
     expect(manifest).not.toHaveProperty('optionalDependencies')
   })
 })

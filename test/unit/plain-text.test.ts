@@ -26,6 +26,14 @@ describe('plainText', () => {
     expect(plainText(Buffer.from('1\n2\n3\n4'), 2)).toBe('3\n4')
   })
 
+  it.each([
+    ['from a line on', `${'old\n'.repeat(20_000)}new`, ['old', 'new']],
+    ['if that is no whole line', 'x'.repeat(100_000), ['x'.repeat(64 * 1024)]],
+    ['and nothing of a title that is cut', `\x1b]0;${'title'.repeat(20_000)}\x07\nnew`, ['new']],
+  ])('reads the last 64 KiB, %s', (_, output, last) => {
+    expect(plainText(Buffer.from(output), 24).split('\n').slice(-2)).toEqual(last)
+  })
+
   it('knows that the output begins within a sequence', () => {
     const parser = new SequenceParser()
     parser.feed(Buffer.from('\x1b]0;ti'), { onSequence() {} })
