@@ -8,8 +8,10 @@ const WRITE_BYTES = 1024
 
 /** Draws output of a session. Takes little time in each turn of the event loop, and of each second. */
 export class Canvas {
-  readonly #terminal: ScreenTerminal
-  readonly #serializer: ScreenSerializer
+  readonly #classes: ScreenClasses
+  readonly #scrollback: number
+  // Made when the first output is drawn: it takes 1 ms, and many sessions may print for the first time in one turn.
+  #made: { readonly terminal: ScreenTerminal; readonly serializer: ScreenSerializer } | undefined
   readonly #budget: DrawingBudget
   readonly #cutter = new Cutter()
   // What waits to be drawn, and the first of it in pieces.
@@ -26,18 +28,11 @@ export class Canvas {
   // Resolve the promises of `drawn`.
   #onDrawn: (() => void)[] = []
 
-  constructor(
-    { Terminal, SerializeAddon }: ScreenClasses,
-    size: WindowSize,
-    scrollback: number,
-    budget: DrawingBudget,
-  ) {
+  constructor(classes: ScreenClasses, size: WindowSize, scrollback: number, budget: DrawingBudget) {
+    this.#classes = classes
     this.#size = size
+    this.#scrollback = scrollback
     this.#budget = budget
-    const options = { cols: size.cols, rows: size.rows, scrollback, allowProposedApi: true }
-    this.#terminal = budget.measure(() => new Terminal(options))
-    this.#serializer = new SerializeAddon()
-    this.#terminal.loadAddon(this.#serializer)
   }
 
   get waitingBytes(): number {
@@ -82,8 +77,7 @@ export class Canvas {
   /** Resolves with the lines of the window, without blanks at their ends. Waits between them if that takes long. */
   text(wait: () => Promise<void>): Promise<string> {
     return this.#read(async () => {
-      const { active } = this.#terminal.buffer
-      const { cols, rows } = this.#size
+      const [{ active }, { cols, rows }] = [this.#terminal.buffer, this.#size]
       const lines: string[] = []
       for (let row = 0; row < rows; row += 1) {
         const line = this.#budget.measure(() => active.getLine(active.baseY + row)?.translateToString(true, 0, cols))
@@ -141,11 +135,10 @@ export class Canvas {
   #drawLine(buffer: ScreenBuffer, row: number): string {
     // The addon draws ranges of the main screen only.
     const { active, alternate } = this.#terminal.buffer
-    this.#serializer.activate(
-      Object.create(this.#terminal, { buffer: { value: { active, alternate, normal: buffer } } }),
-    )
+    const shown = Object.create(this.#terminal, { buffer: { value: { active, alternate, normal: buffer } } })
+    this.#made?.serializer.activate(shown)
     const range = { start: row, end: row }
-    const text = this.#serializer.serialize({ range, excludeModes: true, excludeAltBuffer: true })
+    const text = this.#made?.serializer.serialize({ range, excludeModes: true, excludeAltBuffer: true }) ?? ''
     return `${Buffer.from(text).toString('latin1')}\x1b[m`
   }
 
@@ -153,8 +146,8 @@ export class Canvas {
     this.#isDisposed = true
     this.clear()
     clearTimeout(this.#timer)
-    this.#serializer.dispose()
-    this.#terminal.dispose()
+    this.#made?.serializer.dispose()
+    this.#made?.terminal.dispose()
     this.#settle()
   }
 
@@ -165,6 +158,7 @@ export class Canvas {
   }
 
   #begin(): void {
+    if (this.#budget.isTurnOver) return this.#continue()
     for (let next = this.#waiting[0]; next && !('length' in next); next = this.#waiting[0]) {
       this.#waiting.shift()
       this.#resize(next)
@@ -176,7 +170,7 @@ export class Canvas {
 
   #resize(size: WindowSize): void {
     this.#size = size
-    this.#budget.measure(() => this.#terminal.resize(size.cols, size.rows))
+    this.#budget.measure(() => this.#made?.terminal.resize(size.cols, size.rows))
   }
 
   /** Draws some output, and calls itself when that is done. */
@@ -209,6 +203,17 @@ export class Canvas {
       if (piece || this.#budget.isTurnOver) return piece
     }
     return undefined
+  }
+
+  get #terminal(): ScreenTerminal {
+    this.#made ??= this.#budget.measure(() => {
+      const { Terminal, SerializeAddon } = this.#classes
+      const terminal = new Terminal({ ...this.#size, scrollback: this.#scrollback, allowProposedApi: true })
+      const serializer = new SerializeAddon()
+      terminal.loadAddon(serializer)
+      return { terminal, serializer }
+    })
+    return this.#made.terminal
   }
 
   #settle(): void {

@@ -222,7 +222,8 @@ it('is drawn no more when the session has ended', async () => {
     }
   }
   const { gateway, id } = await spinning({ screen: { Terminal: Counted, SerializeAddon } })
-  expect([made, disposed]).toEqual([1, 0])
+  await until(() => made === 1)
+  expect(disposed).toBe(0)
   await ask(gateway, 'DELETE', `/${id}`)
   await until(() => disposed === 1)
   expect(made).toBe(1)
