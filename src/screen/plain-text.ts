@@ -24,9 +24,9 @@ export function plainText(output: Buffer, rows: number, parser?: SequenceParser)
   let pieces: Buffer[] = []
   const from = Math.max(0, output.length - MOST_BYTES)
   // What is cut may begin within a sequence, and this at a line.
-  const start = from > 0 ? Math.max(from, output.indexOf(LINE_FEED, from) + 1) : 0
-  const reader = (start > 0 ? undefined : parser) ?? new SequenceParser()
-  reader.feed(output.subarray(start), {
+  const first = from > 0 ? Math.max(from, output.indexOf(LINE_FEED, from) + 1) : 0
+  const reader = (first > 0 ? undefined : parser) ?? new SequenceParser()
+  reader.feed(output.subarray(first), {
     onText: (data, start, end) => void pieces.push(data.subarray(start, end)),
     onSequence(sequence) {
       if (isClear(sequence)) pieces = []

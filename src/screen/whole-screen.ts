@@ -111,7 +111,8 @@ export class WholeScreen {
       output,
       async (wait) => {
         const before = stateOf()?.clone()
-        if (this.#sizes.length > 0) return this.#redraw(output, before, wait, (...drawn) => this.#showing(...drawn))
+        if (this.#sizes.length > 0)
+          return this.#redraw(output, before, wait, (canvas, state) => this.#showing(canvas, state, wait))
         const { end } = output
         const kept = output.read(output.start)
         if (!before) return { value: buildTail(kept), end }
@@ -137,12 +138,16 @@ export class WholeScreen {
     this.#canvas?.dispose()
   }
 
-  /** Calls back when all before is drawn. */
+  /** Calls back when all before is drawn, and again if the window has got another size meanwhile. */
   #inTurn<T>(output: KeptOutput, draw: (wait: Wait) => Promise<T>, isGone?: () => boolean): Promise<T | undefined> {
     const mayGoOn = (): boolean => isGone?.() !== true && this.canDraw(output)
     return this.#turns.take(mayGoOn, async (wait) => {
-      await wait(this.#canvas)
-      return draw(wait)
+      for (;;) {
+        await wait(this.#canvas)
+        const size = this.#size
+        const drawn = await draw(wait)
+        if (size === this.#size) return drawn
+      }
     })
   }
 
@@ -154,49 +159,44 @@ export class WholeScreen {
     output: KeptOutput,
     before: ScreenState | undefined,
     wait: Wait,
-    finish: (canvas: Canvas, end: ScreenState, wait: Wait) => Promise<T>,
+    finish: (canvas: Canvas, end: ScreenState) => Promise<T>,
   ): Promise<Drawn<T>> {
+    const { start, end } = output
+    const kept = output.read(start)
+    const sizes = [...this.#sizes]
+    const state = before?.clone() ?? new ScreenState()
     const { cols, rows } = this.#before
     const scrollback = Math.max(0, Math.floor(SCROLLBACK_CELLS / cols) - rows)
     const scratch = new Canvas(this.#classes, this.#before, scrollback, this.#budget)
-    const state = before?.clone() ?? new ScreenState()
-    const drawnSizes = new Set<unknown>()
-    let { start, end } = output
-    let kept = output.read(start)
     try {
       if (before) {
         const beginning = this.#beginningOf(before)
         scratch.push(Buffer.from(before.modes.restore(await this.#picture(wait)), 'latin1'))
         scratch.push(beginning)
       }
-      for (;;) {
-        let at = 0
-        const take = (to?: number): void => {
-          scratch.push(kept.subarray(at, to))
-          this.#budget.measure(() => state.push([kept.subarray(at, to)]))
-        }
-        for (const each of this.#sizes) {
-          if (drawnSizes.has(each)) continue
-          drawnSizes.add(each)
-          const next = Math.max(at, each.offset - start)
-          take(next)
-          at = next
-          scratch.push(each.size)
-          state.modes.forgetRegions()
-        }
-        take()
-        await wait(scratch)
-        if (end === output.end && this.#sizes.every((each) => drawnSizes.has(each))) break
-        // More output has come meanwhile, or another size. What is not kept any more cannot be drawn.
-        start = end
-        if (start < output.start) throw new Error('There was more output than is kept')
-        kept = output.read(start)
-        end = output.end
+      let from = 0
+      const take = (to: number): void => {
+        const part = kept.subarray(from, to)
+        scratch.push(part)
+        this.#budget.measure(() => state.push([part]))
+        from = to
       }
-      return { value: await finish(scratch, state, wait), end }
+      for (const { offset, size } of sizes) {
+        take(offset - start)
+        scratch.push(size)
+        state.modes.forgetRegions()
+      }
+      take(kept.length)
+      await wait(scratch)
+      return { value: await finish(scratch, state), end }
     } finally {
       scratch.dispose()
     }
+  }
+
+  /** The size that the window has got last. */
+  get #size(): WindowSize {
+    return this.#sizes.at(-1)?.size ?? this.#before
   }
 
   /** Draws something, unless the screen is given up. */

@@ -7,6 +7,7 @@ import { Cutter } from '../../src/screen/cutter.ts'
 import { DrawingBudget } from '../../src/screen/drawing-budget.ts'
 import { SessionOutput } from '../../src/gateway/session-output.ts'
 import { viewOf, WatchedSession } from '../support/whole-screens.ts'
+import { Witness } from '../support/witness.ts'
 
 afterEach(() => void vi.restoreAllMocks())
 
@@ -113,24 +114,44 @@ describe('what is drawn', () => {
   })
 })
 
-it.each([100, 0])('is followed by what is printed while it is read, if that is kept (%i bytes)', async (kept) => {
-  let meanwhile = ''
-  class Late extends SerializeAddon {
-    override serialize(...options: Parameters<SerializeAddon['serialize']>): string {
-      output.push(Buffer.from(meanwhile))
-      meanwhile = ''
-      return super.serialize(...options)
+describe('a screen that is being drawn', () => {
+  const PRINTED = 'first\r\n'.padEnd(600, '\rspinner')
+
+  /** Returns the output of a session that has printed more than is kept. Calls back when its screen is read first. */
+  function printed(kept: number, onRead: (output: SessionOutput) => void): SessionOutput {
+    let isRead = false
+    class Late extends SerializeAddon {
+      override serialize(...options: Parameters<SerializeAddon['serialize']>): string {
+        if (!isRead) onRead(output)
+        isRead = true
+        return super.serialize(...options)
+      }
     }
+    const output = new SessionOutput({ pause() {}, resume() {} }, SIZE, { Terminal, SerializeAddon: Late })
+    output.join(() => ({ push() {}, end() {}, replay() {} }) as never, { onStalled() {} })
+    output.part()
+    output.keep(kept)
+    output.push(Buffer.from(PRINTED))
+    return output
   }
-  const output = new SessionOutput({ pause() {}, resume() {} }, SIZE, { Terminal, SerializeAddon: Late })
-  output.join(() => ({ push() {}, end() {}, replay() {} }) as never, { onStalled() {} })
-  output.part()
-  output.keep(kept)
-  output.push(Buffer.from('first\r\n'.padEnd(600, '\rspinner')))
-  meanwhile = '\r\nmeanwhile\r\n'
-  const replay = await output.replayFrom(null)
-  expect([replay.needsRedraw, replay.offset + replay.data.length]).toEqual(kept > 0 ? [false, 600] : [true, 613])
-  output.release()
+
+  it.each([100, 0])('is followed by what is printed meanwhile, if that is kept (%i bytes)', async (kept) => {
+    const output = printed(kept, () => output.push(Buffer.from('\r\nmeanwhile\r\n')))
+    const replay = await output.replayFrom(null)
+    expect([replay.needsRedraw, replay.offset + replay.data.length]).toEqual(kept > 0 ? [false, 600] : [true, 613])
+    output.release()
+  })
+
+  it.each([100, 0])('is drawn again if the window gets another size (%i bytes are kept)', async (kept) => {
+    const output = printed(kept, () => output.resize({ cols: 4, rows: 10 }))
+    const { data, needsRedraw } = await output.replayFrom(null)
+    const [client, witness] = [new Witness(4, 10), new Witness()]
+    await client.show(data)
+    await witness.show(PRINTED)
+    witness.terminal.resize(4, 10)
+    expect([needsRedraw, viewOf(client)]).toEqual([false, viewOf(witness)])
+    output.release()
+  })
 })
 
 it('asked for by many at once is drawn once, and holds nobody up', async () => {
