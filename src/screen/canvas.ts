@@ -1,7 +1,8 @@
+import { isContinued, savedPlace } from './buffers.ts'
 import { Cutter } from './cutter.ts'
 import type { DrawingBudget } from './drawing-budget.ts'
 import type { ScreenBuffer, ScreenClasses, ScreenSerializer, ScreenTerminal, WindowSize } from './classes.ts'
-import { cursorTo, type Picture } from './picture.ts'
+import { placeOf, type Picture } from './picture.ts'
 
 // What is written at once, before the clock is looked at.
 const WRITE_BYTES = 1024
@@ -92,17 +93,27 @@ export class Canvas {
   picture(wait: () => Promise<void>): Promise<Picture> {
     return this.#read(async () => {
       const { active, normal, alternate } = this.#terminal.buffer
-      const [mainSaved = '', otherSaved = ''] = savedCursors(this.#terminal)
-      const { cursorX: column, cursorY: row, baseY } = active
+      const { cursorX: column, cursorY: row } = active
+      const [mainSaved, otherSaved] = [this.#savedOn('normal'), this.#savedOn('alternate')]
       return {
         main: { text: await this.#drawAll(normal, wait), saved: mainSaved },
         other: { text: active === normal ? '' : await this.#drawAll(alternate, wait), saved: otherSaved },
         row,
         column,
-        // Only a character that is printed leaves the cursor behind the last column.
-        line: column < this.#size.cols ? '' : this.#drawLine(active, baseY + row),
+        line: this.#lineOf(active, { row, column }),
       }
     })
+  }
+
+  /** Returns what moves the cursor to where DECRC takes it. */
+  #savedOn(screen: 'normal' | 'alternate'): string {
+    const place = savedPlace(this.#terminal, screen)
+    return place ? placeOf(place.row, place.column, this.#lineOf(this.#terminal.buffer[screen], place)) : ''
+  }
+
+  /** Returns what draws the line of a cursor behind the last column. Only what is printed leaves it there. */
+  #lineOf(buffer: ScreenBuffer, { row, column }: { readonly row: number; readonly column: number }): string {
+    return column < this.#size.cols ? '' : this.#drawLine(buffer, buffer.baseY + row)
   }
 
   /** Lets nothing be drawn until the promise has settled. */
@@ -220,30 +231,4 @@ export class Canvas {
     this.#isDrawing = false
     for (const resolve of this.#onDrawn.splice(0)) resolve()
   }
-}
-
-/** Whether a line goes on in the next one as text does: other characters must be where it has ended and goes on. */
-function isContinued(buffer: ScreenBuffer, row: number, cols: number): boolean {
-  const [line, next] = [buffer.getLine(row), buffer.getLine(row + 1)]
-  const first = next?.getCell(0)
-  // In a window that has become narrower, a line of the alternate screen keeps what nobody sees at its end.
-  if (!line || line.length > cols || !next?.isWrapped || !first?.getChars()) return false
-  const isFilled = (column: number): boolean => {
-    const cell = line.getCell(column)
-    return cell?.getChars() !== '' || cell.getWidth() === 0
-  }
-  // There is no place in the last column for a character that takes two.
-  return isFilled(line.length - 1) || (first.getWidth() === 2 && isFilled(line.length - 2))
-}
-
-/** Returns what moves the cursor to where DECRC takes it, on each screen. xterm.js tells nobody but itself. */
-function savedCursors(terminal: ScreenTerminal): string[] {
-  const buffers: unknown = Reflect.get(Object(Reflect.get(terminal, '_core')), 'buffers')
-  return ['normal', 'alt'].map((name) => {
-    const buffer = Object(Reflect.get(Object(buffers), name))
-    const [column = NaN, row = NaN, base = NaN] = ['savedX', 'savedY', 'ybase'].map((key) =>
-      Number(Reflect.get(buffer, key)),
-    )
-    return Number.isNaN(column + row + base) ? '' : cursorTo(Math.max(0, row - base), column)
-  })
 }

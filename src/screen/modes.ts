@@ -1,6 +1,6 @@
 import { Charsets } from './charsets.ts'
 import { isWhole, Page } from './page.ts'
-import { cursorTo, NOTHING, placeOf, type Picture } from './picture.ts'
+import { BLANK, placeOf, type Picture } from './picture.ts'
 import { Pen } from './pen.ts'
 import { nameOf, type Sequence } from './sequence.ts'
 import { Switches } from './switches.ts'
@@ -125,7 +125,7 @@ export class TerminalModes {
    * @param picture What is drawn before that, and where the cursor is. Absent if nothing is.
    */
   restore(picture?: Picture): string {
-    const { main = NOTHING, other = NOTHING } = picture ?? {}
+    const { main, other, row, column, line } = picture ?? BLANK
     const { isOrigin } = this.#switches
     const [top = 1] = (isOrigin && this.#page.region) || []
     const [mainPage, otherPage] = this.#pages
@@ -141,9 +141,9 @@ export class TerminalModes {
       this.#isAlternate ? (mainPage.hasSaved || main.saved ? '\x1b[?47h' : '\x1b[?1049h') : '',
       this.#isAlternate ? other.text + onOther : '',
       // To set the origin moves the cursor, and its place is relative to that then.
-      picture && !isOrigin ? placeOf(picture) : '',
+      picture && !isOrigin ? placeOf(row, column, line) : '',
       this.#switches.restore(),
-      picture && isOrigin ? cursorTo(picture.row - Math.max(0, top - 1), picture.column) : '',
+      picture && isOrigin ? placeOf(row - Math.max(0, top - 1), column, line) : '',
       this.#charsets.restore(),
       this.#pen.sequence,
       this.#link === undefined ? '' : `\x1b]8;${this.#link}\x1b\\`,

@@ -53,7 +53,7 @@ export class Page {
     const { pen, charsets } = this.saved
     if (!this.hasSaved && position === '') return ''
     const reset = pen.isDefault ? '' : '\x1b[m'
-    return `${charsets.restore()}${pen.sequence}${position}\x1b7${reset}${charsets.undo()}`
+    return `${position}${charsets.restore()}${pen.sequence}\x1b7${reset}${charsets.undo()}`
   }
 
   forgetSaved(): void {

@@ -1,10 +1,10 @@
 /** What draws a screen, each byte as a character, and the sequence that moves the cursor to where DECRC takes it. */
-export interface Drawing {
+interface Drawing {
   readonly text: string
   readonly saved: string
 }
 
-export const NOTHING: Drawing = { text: '', saved: '' }
+const NOTHING: Drawing = { text: '', saved: '' }
 
 /** What a terminal shows. */
 export interface Picture {
@@ -22,11 +22,11 @@ export interface Picture {
 export const BLANK: Picture = { main: NOTHING, other: NOTHING, row: 0, column: 0, line: '' }
 
 /** Returns what moves the cursor, from 0. */
-export function cursorTo(row: number, column: number): string {
+function cursorTo(row: number, column: number): string {
   return `\x1b[${row + 1};${column + 1}H`
 }
 
-/** Returns what puts the cursor of a picture where it is, and leaves the pen as after a reset. */
-export function placeOf({ row, column, line }: Picture): string {
+/** Returns what moves the cursor, from 0. What draws its line moves it behind the last column, and resets the pen. */
+export function placeOf(row: number, column: number, line: string): string {
   return line === '' ? cursorTo(row, column) : cursorTo(row, 0) + line
 }

@@ -89,6 +89,21 @@ it('of a window that has become narrower has lines of the alternate screen that 
   session.output.release()
 })
 
+describe('a cursor behind the last column', () => {
+  it.each([
+    ['stays there', 'x'.repeat(80), 'y'],
+    ['stays there in origin mode', `\x1b[3;20r\x1b[?6h${'x'.repeat(80)}`, 'y'],
+    ['is saved as such', `${'x'.repeat(80)}\x1b7`, '\x1b8y'],
+  ])('%s', async (_, before, after) => {
+    const session = new WatchedSession(10)
+    await session.show(before, '\x1b[m'.repeat(10))
+    const client = await session.client()
+    await session.show(after)
+    await client.show(after)
+    expect([client.isWhole, viewOf(client)]).toEqual([true, viewOf(session.witness)])
+  })
+})
+
 describe('in a window of another size', () => {
   it.each([
     [0, 60, 24], [0, 120, 30], [0, 80, 10], [5_000, 60, 24], [5_000, 120, 30], [5_000, 100, 12], [5_000, 20, 5],
