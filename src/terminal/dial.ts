@@ -40,6 +40,11 @@ export interface Dialled<S extends Sink> {
 // own connection was refused. It reports that only when it has something to pass on (PROTOCOL 3.11).
 const HEARTBEAT_DELAY_MS = 250
 
+// The silence after which a server has accepted. Behind an orchestrator, a slow container may refuse a new session with
+// a chat later, and each heartbeat may be the first that reports it (PROTOCOL 3.11). Others show a prompt meanwhile.
+const SETTLE_MS = 1_000
+const LATE_SETTLE_MS = 5_000
+
 // For the look-up of a session without output, at least.
 const SHORTEST_LOOK_UP_MS = 500
 
@@ -99,10 +104,11 @@ function withProgress(message: string, progress: object | undefined): string {
  */
 function confirmSilence(
   socket: UpstreamSocket,
-  { settings, sessionOptions }: Attempt,
+  { settings, sessionOptions, lease }: Attempt,
   resolve: (failure: 'session gone' | undefined) => void,
 ): () => void {
-  const { settle, watch, timeout } = settings
+  const isLate = lease.origin === 'orchestrator' && sessionOptions.chatId !== undefined
+  const { settle = isLate ? LATE_SETTLE_MS : SETTLE_MS, watch, timeout } = settings
   const start = performance.now()
   // Absent until the heartbeat: most servers have sent output by then, and nothing has to be stopped.
   let cancellation: Cancellation | undefined
@@ -113,6 +119,8 @@ function confirmSilence(
     const look = lookUpSession(sessionOptions, watch ? timeout : Math.max(settle, SHORTEST_LOOK_UP_MS), signal)
     // A failed look-up says nothing about the session.
     if ((await look.catch(() => 'unknown')) === undefined && !watch) return 'session gone'
+    for (; isLate && performance.now() < start + settle; socket.sendText(HEARTBEAT))
+      await delay(HEARTBEAT_DELAY_MS, signal)
     await delay(watch ? settle : Math.max(0, start + settle - performance.now()), signal)
     return undefined
   }

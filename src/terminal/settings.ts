@@ -77,7 +77,8 @@ export interface ConnectTerminalOptions extends UpstreamOptions {
   /**
    * ms of silence after which an attach counts as accepted, because no server confirms it. Before that, the server is
    * asked whether the session exists, which may take 500 ms even if `settle` is shorter.
-   * @defaultValue 1 000 ms
+   * A new session with a chat behind an orchestrator needs more: its container may be slow to refuse the chat.
+   * @defaultValue 1 000 ms; 5 000 ms for a new session with a chat behind an orchestrator
    */
   settle?: number | undefined
   /**
@@ -144,7 +145,7 @@ export interface Settings {
   readonly kept?: KeptSession | undefined
   /** Hears of each try to connect that has failed, if another follows. */
   readonly onRetry?: ((error: TerminalError) => void) | undefined
-  readonly settle: number
+  readonly settle: number | undefined
   readonly keepAlive: number
   readonly maxBuffered: number
 }
@@ -168,7 +169,7 @@ export function readSettings(options: ConnectOptions): Settings {
     timeout = 30_000,
     retry: retrying = {},
     reconnect: resuming = {},
-    settle = 1_000,
+    settle,
     keepAlive = KEEP_ALIVE_MS,
     maxBuffered = MAX_BUFFERED_BYTES,
     watch = false,
@@ -192,7 +193,7 @@ export function readSettings(options: ConnectOptions): Settings {
   }
   const retry = retrying === false ? { attempts: 1, delay: 0 } : readRetry(retrying)
   const reconnect = resuming === false ? undefined : readReconnect(resuming)
-  assertWhole('settle', settle, 0, LONGEST_TIMER_MS)
+  if (settle !== undefined) assertWhole('settle', settle, 0, LONGEST_TIMER_MS)
   assertWhole('keepAlive', keepAlive, 0, LONGEST_TIMER_MS)
   assertWhole('maxBuffered', maxBuffered, 1, Number.MAX_SAFE_INTEGER)
   if (typeof Socket !== 'function' || !Socket.prototype) throw wrongType('WebSocket', 'a class', Socket)

@@ -1,4 +1,7 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { WebSocketServer } from 'ws'
 import { connectTerminal, createTerminalSession, type TerminalConnection } from '../../src/index.ts'
 import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, startProxy } from '../support/proxy.ts'
@@ -83,6 +86,27 @@ it.each(orchestrators)(
     expect(upstream.sessions).toMatchObject([{ id: sessionId, chatId: '7' }])
   },
 )
+
+// PROTOCOL 3.11
+it('connectTerminal notices that a slow container refuses a chat after the first heartbeat', async () => {
+  let created = 0
+  const server = createServer((request, response) => {
+    if (request.method === 'POST') created += 1
+    response.setHeader('X-Request-Id', '1').end(JSON.stringify({ id: String(created) }))
+  })
+  new WebSocketServer({ server }).on('connection', (client, { url = '' }) => {
+    if (!url.includes('/1')) return client.send(Buffer.from('$ '))
+    let isRefused = false
+    client.once('message', () => setTimeout(() => (isRefused = true), 1_400))
+    client.on('message', () => isRefused && client.close(1000))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const terminal = await connectTerminal({ base: `http://127.0.0.1:${port}`, userId: 'ada', chatId: '7' })
+  expect([terminal.sessionId, terminal.chatId]).toEqual(['2', undefined])
+  await terminal.close()
+  server.close()
+})
 
 it('connectTerminal replaces a session with a chat only once', async () => {
   const upstream = await upstreamOf({ faults: { attach: { refuse: 1000 } } })
