@@ -53,7 +53,7 @@ describe('connectTerminal in front of a gateway says what to do about', () => {
     const change: Habits['change'] = ({ headers }, isUpgrade) => isUpgrade && delete headers['x-user-id']
     const base = await proxy(await upstreamOf({ release: 'open-terminal@0.14.5' }), { change })
     const { key, userId } = clientOf({ url: base })
-    const served = await startGateway({ authorize: () => ({ base, key, userId }) })
+    const served = await startGateway({ authorize: () => ({ base, key, userId }), settle: 5_000 })
     const warnings = recordWarnings()
     const error = await rejection(connectTerminal(pageOf(served)))
     expect(error).toMatchObject({ code: 'ERR_TERMINAL_UNAVAILABLE', status: 500 })
