@@ -1,4 +1,4 @@
-import type { Client, ProxyEnd } from '../client/client.ts'
+import type { ProxyEnd } from '../client/client.ts'
 import { costOf, MESSAGE_OVERHEAD_BYTES } from '../terminal/output.ts'
 import type { TerminalSize } from '../upstream/protocol.ts'
 import { TOO_MANY_WATCHERS } from './ends.ts'
@@ -58,10 +58,6 @@ export class Watchers implements Follower {
 
   get settings(): SessionOfWatchers['settings'] {
     return this.#session.settings
-  }
-
-  has(client: Client): boolean {
-    return [...this.#watchers].some((watcher) => watcher.client === client)
   }
 
   /** Lets one more look on. Returns `undefined` if too many do: then it has been told to come again. */

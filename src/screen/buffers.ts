@@ -22,11 +22,9 @@ export function isContinued(buffer: ScreenBuffer, row: number, cols: number): bo
 }
 
 /** Returns where DECRC takes the cursor on a screen. xterm.js tells nobody but itself. */
-export function savedPlace(terminal: ScreenTerminal, screen: 'normal' | 'alternate'): Place | undefined {
+export function savedPlace(terminal: ScreenTerminal, screen: 'normal' | 'alternate'): Place {
   const buffers: unknown = Reflect.get(Object(Reflect.get(terminal, '_core')), 'buffers')
   const buffer = Object(Reflect.get(Object(buffers), screen === 'normal' ? 'normal' : 'alt'))
-  const [column = NaN, row = NaN, base = NaN] = ['savedX', 'savedY', 'ybase'].map((key) =>
-    Number(Reflect.get(buffer, key)),
-  )
-  return Number.isNaN(column + row + base) ? undefined : { row: Math.max(0, row - base), column }
+  const numberOf = (key: string): number => Number(Reflect.get(buffer, key)) || 0
+  return { row: Math.max(0, numberOf('savedY') - numberOf('ybase')), column: numberOf('savedX') }
 }

@@ -7,12 +7,17 @@ import { placeOf, type Picture } from './picture.ts'
 // What is written at once, before the clock is looked at.
 const WRITE_BYTES = 1024
 
+interface Tools {
+  readonly terminal: ScreenTerminal
+  readonly serializer: ScreenSerializer
+}
+
 /** Draws output of a session. Takes little time in each turn of the event loop, and of each second. */
 export class Canvas {
   readonly #classes: ScreenClasses
   readonly #scrollback: number
   // Made when the first output is drawn: it takes 1 ms, and many sessions may print for the first time in one turn.
-  #made: { readonly terminal: ScreenTerminal; readonly serializer: ScreenSerializer } | undefined
+  #made: Tools | undefined
   readonly #budget: DrawingBudget
   readonly #cutter = new Cutter()
   // What waits to be drawn, and the first of it in pieces.
@@ -82,7 +87,7 @@ export class Canvas {
       const lines: string[] = []
       for (let row = 0; row < rows; row += 1) {
         const line = this.#budget.measure(() => active.getLine(active.baseY + row)?.translateToString(true, 0, cols))
-        lines.push(line?.trimEnd() ?? '')
+        lines.push(String(line).trimEnd())
         if (this.#budget.isTurnOver) await wait()
       }
       return lines.join('\n').trimEnd()
@@ -108,7 +113,7 @@ export class Canvas {
   /** Returns what moves the cursor to where DECRC takes it. */
   #savedOn(screen: 'normal' | 'alternate'): string {
     const place = savedPlace(this.#terminal, screen)
-    return place ? placeOf(place.row, place.column, this.#lineOf(this.#terminal.buffer[screen], place)) : ''
+    return placeOf(place.row, place.column, this.#lineOf(this.#terminal.buffer[screen], place))
   }
 
   /** Returns what draws the line of a cursor behind the last column. Only what is printed leaves it there. */
@@ -147,9 +152,9 @@ export class Canvas {
     // The addon draws ranges of the main screen only.
     const { active, alternate } = this.#terminal.buffer
     const shown = Object.create(this.#terminal, { buffer: { value: { active, alternate, normal: buffer } } })
-    this.#made?.serializer.activate(shown)
+    this.#serializer.activate(shown)
     const range = { start: row, end: row }
-    const text = this.#made?.serializer.serialize({ range, excludeModes: true, excludeAltBuffer: true }) ?? ''
+    const text = this.#serializer.serialize({ range, excludeModes: true, excludeAltBuffer: true })
     return `${Buffer.from(text).toString('latin1')}\x1b[m`
   }
 
@@ -217,14 +222,21 @@ export class Canvas {
   }
 
   get #terminal(): ScreenTerminal {
-    this.#made ??= this.#budget.measure(() => {
+    return this.#tools().terminal
+  }
+
+  get #serializer(): ScreenSerializer {
+    return this.#tools().serializer
+  }
+
+  #tools(): Tools {
+    return (this.#made ??= this.#budget.measure(() => {
       const { Terminal, SerializeAddon } = this.#classes
       const terminal = new Terminal({ ...this.#size, scrollback: this.#scrollback, allowProposedApi: true })
       const serializer = new SerializeAddon()
       terminal.loadAddon(serializer)
       return { terminal, serializer }
-    })
-    return this.#made.terminal
+    }))
   }
 
   #settle(): void {

@@ -70,6 +70,19 @@ it.each([
   }
 })
 
+it('begins a tail with the colours and attributes of each SGR sequence, alone and after others', async () => {
+  for (let code = 0; code < 110; code += 1) {
+    // xterm.js does it wrong.
+    if (code === 59) continue
+    for (const before of ['', '\x1b[1;2;3;4:3;5;7;8;9;31;42;53;58;5;1m']) {
+      const [witness, client] = [new Witness(), new Witness()]
+      await witness.show(`${before}\x1b[${code}m`)
+      await client.show(tailOf(`${before}\x1b[${code}m\n${'line\n'.repeat(100)}`, 300))
+      expect([code, client.settings]).toEqual([code, witness.settings])
+    }
+  }
+})
+
 it('keeps a few kilobytes, whatever a program sets', () => {
   const numbers = Array.from({ length: 2_000 }, (_, number) => number)
   const outputs = [

@@ -5,6 +5,8 @@ import { Canvas } from '../../src/screen/canvas.ts'
 import { ClearSearch } from '../../src/screen/clear-search.ts'
 import { Cutter } from '../../src/screen/cutter.ts'
 import { DrawingBudget } from '../../src/screen/drawing-budget.ts'
+import { DrawingTurns } from '../../src/screen/drawing-turns.ts'
+import { observe } from '../../src/gateway/observer.ts'
 import { SessionOutput } from '../../src/gateway/session-output.ts'
 import { viewOf, WatchedSession } from '../support/whole-screens.ts'
 import { Witness } from '../support/witness.ts'
@@ -114,6 +116,19 @@ describe('what is drawn', () => {
   })
 })
 
+describe('a screen that takes more than 5 s', () => {
+  it('is not waited for, nor is one that waits for it', async () => {
+    vi.useFakeTimers()
+    const turns = new DrawingTurns(new DrawingBudget())
+    const never = { isDrawn: false, drawn: () => new Promise<void>(() => {}) } as Canvas
+    const waiting = [turns.take(() => true, (wait) => wait(never)), turns.take(() => true, (wait) => wait(never))] // prettier-ignore
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(await Promise.all(waiting)).toEqual([undefined, undefined])
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
+  })
+})
+
 describe('a screen that is being drawn', () => {
   const PRINTED = 'first\r\n'.padEnd(600, '\rspinner')
 
@@ -139,6 +154,16 @@ describe('a screen that is being drawn', () => {
     const output = printed(kept, () => output.push(Buffer.from('\r\nmeanwhile\r\n')))
     const replay = await output.replayFrom(null)
     expect([replay.needsRedraw, replay.offset + replay.data.length]).toEqual(kept > 0 ? [false, 600] : [true, 613])
+    output.release()
+  })
+
+  it('is followed by what is printed meanwhile for an observer, too', async () => {
+    const output = printed(100, () => output.push(Buffer.from('\r\nmeanwhile\r\n')))
+    const events = observe(output, 1_000_000)
+    const [size, screen, rest] = [await events.next(), await events.next(), await events.next()]
+    expect([size.value?.type, screen.value?.type]).toEqual(['resize', 'output'])
+    expect(rest.value).toEqual({ type: 'output', data: new Uint8Array(Buffer.from('\r\nmeanwhile\r\n')) })
+    await events.return?.()
     output.release()
   })
 
@@ -210,7 +235,7 @@ describe('a screen that is given up', () => {
     [2_000, 10],
   ])('because of a window of %i × %i is one again in a smaller one', async (cols, rows) => {
     const session = new WatchedSession(2_000)
-    await session.show({ cols, rows }, 'x'.repeat(3_000))
+    await session.show({ cols, rows }, 'x'.repeat(3_000), '\x1b[2J', 'x'.repeat(3_000))
     expect((await session.client()).isWhole).toBe(false)
     await session.show(SIZE, 'x'.repeat(3_000))
     expect((await session.client()).isWhole).toBe(false)
@@ -271,6 +296,21 @@ describe('the terminals of a session', () => {
     await session.show('x'.repeat(2_000))
     for (let times = 0; times < 2; times += 1) expect((await session.client()).isWhole).toBe(false)
     session.output.release()
+  })
+
+  it('are drawn in a later turn if others have taken all of this one', async () => {
+    class Busy extends DrawingBudget {
+      asked = 0
+      override get isTurnOver(): boolean {
+        return (this.asked += 1) % 3 === 0
+      }
+    }
+    const canvas = new Canvas({ Terminal, SerializeAddon }, SIZE, 0, new Busy())
+    for (const item of [Buffer.from(`${'x'.repeat(100)}\r\n`), { cols: 50, rows: 10 }, Buffer.from('yy')])
+      canvas.push(item)
+    await canvas.drawn()
+    expect(await canvas.text(() => Promise.resolve())).toBe(`${'x'.repeat(50)}\n${'x'.repeat(50)}\nyy`)
+    canvas.dispose()
   })
 
   it('draw nothing for somebody who has gone', async () => {

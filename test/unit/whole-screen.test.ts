@@ -119,6 +119,19 @@ describe('in a window of another size', () => {
     expect(viewOf(client)).toEqual(viewOf(session.witness))
   }) // prettier-ignore
 
+  it('has the last of very many sizes', async () => {
+    const session = new WatchedSession(100_000)
+    await session.show(`${'word '.repeat(30)}\r\n$ `)
+    for (let cols = 80; cols > 10; cols -= 1) session.output.resize({ cols, rows: 24 })
+    const client = await session.client({ cols: 40, rows: 24 })
+    expect([client.isWhole, ...client.lines.slice(0, 5)]).toEqual([
+      true,
+      ...Array(3).fill('word '.repeat(8)),
+      'word '.repeat(6),
+      '$ ',
+    ])
+  })
+
   it.each([300, 100_000])('hides what the alternate screen has behind its end (%i are kept)', async (kept) => {
     const session = new WatchedSession(kept)
     const lines = `${'x'.repeat(50)}\x1b[20C${'y'.repeat(10)}zzz\x1b[6H${'x'.repeat(70)}`
