@@ -52,6 +52,7 @@ it.each([
   ['the default colours once some were set', '\x1b]11;#fff\x07\x1b]111\x07', '\x1b]111\x1b\\'],
   ['the default palette once it was set', '\x1b]4;1;#fff\x07\x1b]104\x07', '\x1b]104\x1b\\'],
   ['an underline in the default colour', '\x1b[4:3;58;5;1;59m', '\x1b[4:3m'],
+  ['a plain underline for one of an unknown kind', '\x1b[4:9m', '\x1b[4m'],
   ['a coloured underline', '\x1b[4;58;2;1;2;3m', '\x1b[4;58:2::1:2:3m'],
   ['tab stops of the program `tabs`', `\r\x1b[3g${`    \x1bH`.repeat(2)}\r`, '\x1b[3g\x1b[5G\x1bH\x1b[9G\x1bH\r'],
   ['no tab stops in columns that are not known', '\r\x1b[3gabc\x1bH', ''],

@@ -102,6 +102,7 @@ describe('what is drawn', () => {
       }
     }
     const canvas = new Canvas({ Terminal, SerializeAddon: Slow }, SIZE, 0, new DrawingBudget())
+    await canvas.drawn()
     canvas.push(Buffer.from('line\r\n'.repeat(20)))
     await canvas.drawn()
     const nextTurn = async (): Promise<void> => {
@@ -214,6 +215,18 @@ describe('a screen that is given up', () => {
     expect(client.isWhole).toBe(true)
     expect({ ...viewOf(client), main: [] }).toEqual({ ...viewOf(session.witness), main: [] })
     expect(client.settings).toEqual(session.witness.settings)
+    session.output.release()
+  })
+
+  it('is not searched for what clears it while the flood goes on', async () => {
+    const now = vi.spyOn(performance, 'now').mockReturnValue(0)
+    const session = new WatchedSession(2_000, SIZE, 65_536)
+    const clear = `\x1b[H\x1b[2J${'x'.repeat(3_000)}`
+    await session.show(flood, flood, clear)
+    expect((await session.client()).isWhole).toBe(false)
+    now.mockReturnValue(1_000)
+    await session.show(clear)
+    expect((await session.client()).isWhole).toBe(true)
     session.output.release()
   })
 
