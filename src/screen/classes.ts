@@ -20,7 +20,7 @@ export interface ScreenBuffer {
     | {
         readonly isWrapped: boolean
         readonly length: number
-        getCell(column: number): { getChars(): string; getWidth(): number; getBgColorMode(): number } | undefined
+        getCell(column: number): { getChars(): string; getWidth(): number } | undefined
         translateToString(trimRight: boolean, start: number, end: number): string
       }
     | undefined

@@ -4,6 +4,7 @@ import { DrawingBudget } from './drawing-budget.ts'
 import { ClearSearch, isCleared } from './clear-search.ts'
 import { DrawingTurns, type Wait } from './drawing-turns.ts'
 import { BLANK, type Picture } from './picture.ts'
+import { eventsOf, type SizeChange } from './sizes.ts'
 import { ScreenState } from './state.ts'
 import { buildTail } from './tail.ts'
 
@@ -43,7 +44,7 @@ export class WholeScreen {
   #isDisposed = false
   // The size of the window before the output that is kept, and those that it has had since, with their offsets.
   #before: WindowSize
-  #sizes: { readonly offset: number; readonly size: WindowSize }[] = []
+  #sizes: SizeChange[] = []
   // The offset of the next byte that is not kept any more.
   #end = 0
   readonly #search = new ClearSearch()
@@ -82,19 +83,14 @@ export class WholeScreen {
       if (this.#isGivenUp && !isFlood && this.#search.finds(data)) this.#begin(before)
       const start = this.#end
       this.#end += data.length
-      let from = 0
-      const take = (to: number): void => {
-        const part = data.subarray(from, to)
-        this.#add(part)
-        before.push([part])
-        from = to
+      const later = this.#sizes.findIndex(({ offset }) => offset >= this.#end)
+      const sizes = this.#sizes.splice(0, later < 0 ? Infinity : later)
+      for (const event of eventsOf(data, start, sizes)) {
+        if ('length' in event) {
+          this.#add(event)
+          before.push([event])
+        } else this.#resize(event, before)
       }
-      for (let next = this.#sizes[0]; next && next.offset < this.#end; next = this.#sizes[0]) {
-        this.#sizes.shift()
-        take(next.offset - start)
-        this.#resize(next.size, before)
-      }
-      take(data.length)
     }
   }
 
@@ -174,19 +170,11 @@ export class WholeScreen {
         scratch.push(Buffer.from(before.modes.restore(await this.#picture(wait)), 'latin1'))
         scratch.push(beginning)
       }
-      let from = 0
-      const take = (to: number): void => {
-        const part = kept.subarray(from, to)
-        scratch.push(part)
-        this.#budget.measure(() => state.push([part]))
-        from = to
+      for (const event of eventsOf(kept, start, sizes)) {
+        scratch.push(event)
+        if ('length' in event) this.#budget.measure(() => state.push([event]))
+        else state.modes.forgetRegions()
       }
-      for (const { offset, size } of sizes) {
-        take(offset - start)
-        scratch.push(size)
-        state.modes.forgetRegions()
-      }
-      take(kept.length)
       await wait(scratch)
       return { value: await finish(scratch, state), end }
     } finally {

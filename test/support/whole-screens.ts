@@ -84,3 +84,22 @@ export function viewOf({ terminal }: Witness): Record<string, unknown> {
   })
   return { screen, main, cursor: [active.cursorX, active.cursorY], type: active.type }
 }
+
+/** Returns a class of terminals, and how many of them have been made and disposed of. */
+export function countedTerminals(): {
+  readonly Counted: typeof Terminal
+  readonly count: { made: number; disposed: number }
+} {
+  const count = { made: 0, disposed: 0 }
+  class Counted extends Terminal {
+    constructor(options: object) {
+      super(options)
+      count.made += 1
+    }
+    override dispose(): void {
+      super.dispose()
+      count.disposed += 1
+    }
+  }
+  return { Counted, count }
+}

@@ -9,7 +9,7 @@ import type { ProxyClient } from '../support/proxy.ts'
 import { AUTH, output, parked, resume } from '../support/resume.ts'
 import { ask, attachAs, pageOf, untilParked } from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
-import { viewOf } from '../support/whole-screens.ts'
+import { countedTerminals, viewOf } from '../support/whole-screens.ts'
 import { Witness } from '../support/witness.ts'
 
 const screen = { Terminal, SerializeAddon }
@@ -210,23 +210,13 @@ describe('while the screen is drawn', () => {
 })
 
 it('is drawn no more when the session has ended', async () => {
-  let [made, disposed] = [0, 0]
-  class Counted extends Terminal {
-    constructor(options: object) {
-      super(options)
-      made += 1
-    }
-    override dispose(): void {
-      super.dispose()
-      disposed += 1
-    }
-  }
+  const { Counted, count } = countedTerminals()
   const { gateway, id } = await spinning({ screen: { Terminal: Counted, SerializeAddon } })
-  await until(() => made === 1)
-  expect(disposed).toBe(0)
+  await until(() => count.made === 1)
+  expect(count.disposed).toBe(0)
   await ask(gateway, 'DELETE', `/${id}`)
-  await until(() => disposed === 1)
-  expect(made).toBe(1)
+  await until(() => count.disposed === 1)
+  expect(count.made).toBe(1)
 })
 
 it('is shown also after the shell has ended', async () => {

@@ -2,12 +2,9 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { TerminalModes } from '../../src/screen/modes.ts'
 import { SequenceParser } from '../../src/screen/sequences.ts'
-import { programs, SETTINGS } from '../support/screen-programs.ts'
+import { programs, RANDOM_TIMEOUT_MS, randomRuns, SETTINGS } from '../support/screen-programs.ts'
 import { tailOf } from '../support/tails.ts'
 import { Witness } from '../support/witness.ts'
-
-const seconds = Number(process.env['SCREEN_SECONDS'] ?? 0)
-const seed = Number(process.env['SCREEN_SEED'] ?? (seconds > 0 ? Date.now() % 0x7fffffff : 27))
 
 it(
   'sets in a terminal that gets a tail what is set in one that has shown everything',
@@ -35,13 +32,9 @@ it(
         expect(client.settings).toEqual(witness.settings)
       },
     )
-    await fc.assert(runs, {
-      seed,
-      numRuns: seconds > 0 ? Number.MAX_SAFE_INTEGER : 300,
-      ...(seconds > 0 ? { interruptAfterTimeLimit: seconds * 1_000 } : {}),
-    })
+    await fc.assert(runs, randomRuns(300))
   },
-  (seconds + 60) * 1_000,
+  RANDOM_TIMEOUT_MS,
 )
 
 // What xterm.js does not have, does wrong, or what the random programs do not print.

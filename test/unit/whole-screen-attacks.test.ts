@@ -8,7 +8,7 @@ import { DrawingBudget } from '../../src/screen/drawing-budget.ts'
 import { DrawingTurns } from '../../src/screen/drawing-turns.ts'
 import { observe } from '../../src/gateway/observer.ts'
 import { SessionOutput } from '../../src/gateway/session-output.ts'
-import { viewOf, WatchedSession } from '../support/whole-screens.ts'
+import { countedTerminals, viewOf, WatchedSession } from '../support/whole-screens.ts'
 import { Witness } from '../support/witness.ts'
 
 afterEach(() => void vi.restoreAllMocks())
@@ -181,20 +181,14 @@ describe('a screen that is being drawn', () => {
 })
 
 it('asked for by many at once is drawn once, and holds nobody up', async () => {
-  let made = 0
-  class Counted extends Terminal {
-    constructor(options: object) {
-      super(options)
-      made += 1
-    }
-  }
+  const { Counted, count } = countedTerminals()
   const session = new WatchedSession(300, SIZE, 100, 0, Counted)
   await session.show('some text'.padEnd(600))
   const texts = Array.from({ length: 1_000 }, () => session.output.text())
   const client = session.client()
   await session.show('\r\nmore')
   expect(new Set(await Promise.all(texts))).toEqual(new Set([await session.output.text()]))
-  expect([(await client).isWhole, made]).toEqual([true, 3])
+  expect([(await client).isWhole, count.made]).toEqual([true, 3])
   session.output.release()
 })
 
@@ -273,31 +267,21 @@ describe('a screen that is given up', () => {
 
 describe('the terminals of a session', () => {
   it('are none before the first byte that is not kept, one after that, and none at the end', async () => {
-    let [made, disposed] = [0, 0]
-    class Counted extends Terminal {
-      constructor(options: object) {
-        super(options)
-        made += 1
-      }
-      override dispose(): void {
-        super.dispose()
-        disposed += 1
-      }
-    }
+    const { Counted, count } = countedTerminals()
     const session = new WatchedSession(1_000, SIZE, 100, 0, Counted)
     await session.show('x'.repeat(1_000))
     await session.client()
-    expect([made, disposed]).toEqual([0, 0])
+    expect(count).toEqual({ made: 0, disposed: 0 })
     const shown = session.show('x'.repeat(1_000))
     // In a later turn: many sessions may print for the first time in one.
-    expect([made, disposed]).toEqual([0, 0])
+    expect(count).toEqual({ made: 0, disposed: 0 })
     await shown
-    await vi.waitFor(() => expect([made, disposed]).toEqual([1, 0]))
+    await vi.waitFor(() => expect(count).toEqual({ made: 1, disposed: 0 }))
     await session.client({ cols: 100, rows: 24 })
     await session.output.text()
-    expect([made, disposed]).toEqual([3, 2])
+    expect(count).toEqual({ made: 3, disposed: 2 })
     session.output.release()
-    expect([made, disposed]).toEqual([3, 3])
+    expect(count).toEqual({ made: 3, disposed: 3 })
     expect((await session.client()).isWhole).toBe(false)
   })
 

@@ -1,11 +1,9 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { programs, SETTINGS } from '../support/screen-programs.ts'
+import { programs, RANDOM_TIMEOUT_MS, randomRuns, SETTINGS } from '../support/screen-programs.ts'
 import { viewOf, WatchedSession } from '../support/whole-screens.ts'
 import type { Witness } from '../support/witness.ts'
 
-const seconds = Number(process.env['SCREEN_SECONDS'] ?? 0)
-const seed = Number(process.env['SCREEN_SEED'] ?? (seconds > 0 ? Date.now() % 0x7fffffff : 27))
 // So that a slow machine does not make a screen be given up.
 beforeEach(() => void vi.spyOn(performance, 'now').mockReturnValue(0))
 afterEach(() => void vi.restoreAllMocks())
@@ -46,11 +44,7 @@ it(
         session.output.release()
       },
     )
-    await fc.assert(runs, {
-      seed,
-      numRuns: seconds > 0 ? Number.MAX_SAFE_INTEGER : 200,
-      ...(seconds > 0 ? { interruptAfterTimeLimit: seconds * 1_000 } : {}),
-    })
+    await fc.assert(runs, randomRuns(200))
   },
-  (seconds + 60) * 1_000,
+  RANDOM_TIMEOUT_MS,
 )
