@@ -95,7 +95,7 @@ export interface RawSocket {
   readonly frames: Uint8Array[]
   /** The bytes of all messages so far. */
   readonly bytes: () => Buffer
-  /** Resolves once the output contains the text, after its first `after` bytes. */
+  /** Resolves once the output contains the text, after its first `after` bytes. Rejects if the socket ends before. */
   readonly printed: (text: string, after?: number) => Promise<void>
   /** Resolves at the end: `'HTTP 403'` after a refused handshake, `'open, 4001 Invalid API key'` after a close. */
   readonly ended: Promise<string>
@@ -118,13 +118,18 @@ export function dial(upstream: Address, sessionId: string, shape: Shape = {}): R
     ws.on('error', ({ message }) => (failure = message.replace('Unexpected server response:', 'HTTP')))
     ws.once('close', (code, reason) => resolve(failure ?? `open, ${code} ${reason.toString()}`.trim()))
   })
+  const broken = ended.then((how): never => {
+    throw new Error(`The socket has ended (${how}), and the output is only ${JSON.stringify(bytes().toString())}`)
+  })
+  // Most tests end their sockets, and wait for no output then.
+  broken.catch(() => {})
   return {
     ws,
     frames,
     bytes,
     ended,
     async printed(text, after) {
-      while (!bytes().includes(text, after)) await once(ws, 'message')
+      while (!bytes().includes(text, after)) await Promise.race([once(ws, 'message'), broken])
     },
   }
 }
