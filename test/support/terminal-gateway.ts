@@ -4,6 +4,7 @@ import { createTerminalGateway, type TerminalGateway, type TerminalGatewayOption
 import { TerminalError, type ConnectTerminalOptions } from '../../src/index.ts'
 import type { TestUpstream, TestUpstreamOptions } from '../../src/testing.ts'
 import { clientTo, type ProxyClient } from './proxy.ts'
+import { promptAndEcho } from './shells.ts'
 import { afterwards, clientOf, listen, until, upstreamOf } from './upstream.ts'
 
 export interface ServedGateway {
@@ -34,6 +35,17 @@ export async function startGateway(
   })
   const url = await serveGateway(gateway)
   return { upstream, gateway, base: `${url}${options.path ?? ''}`, server: url }
+}
+
+/**
+ * Starts a gateway that waits for the prompts of shells, and not for a time: an orchestrator may notice late that its
+ * own connection is refused (PROTOCOL 3.11).
+ */
+export function startPromptGateway(
+  options: Partial<TerminalGatewayOptions> = {},
+  upstreamOptions: TestUpstreamOptions = {},
+): Promise<ServedGateway> {
+  return startGateway({ settle: undefined, ...options }, { shell: promptAndEcho, ...upstreamOptions })
 }
 
 /** Returns a server that a gateway answers, and `next` what is not for the gateway. */

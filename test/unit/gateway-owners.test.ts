@@ -4,7 +4,17 @@ import { TerminalError } from '../../src/index.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
 import { hostile } from '../support/proxy.ts'
 import { lenientInside, releases } from '../support/raw-client.ts'
-import { as, ask, attachAs, closeOf, createAs, startGateway, type, untilAttached } from '../support/terminal-gateway.ts'
+import {
+  as,
+  ask,
+  attachAs,
+  closeOf,
+  createAs,
+  startGateway,
+  startPromptGateway,
+  type,
+  untilAttached,
+} from '../support/terminal-gateway.ts'
 import { clientOf, upstreamOf } from '../support/upstream.ts'
 
 failOnUnhandledErrors()
@@ -14,7 +24,7 @@ const NOT_FOUND = { error: 'Session not found' }
 
 describe.each(servers)('in front of %o, another user', (server) => {
   it('neither lists, looks up, deletes nor attaches to a session', async () => {
-    const gateway = await startGateway({}, server)
+    const gateway = await startPromptGateway({}, server)
     const id = await createAs(gateway, as('ada'))
     const eve = as('eve', { 'X-User-Id': 'ada' })
     expect(await ask(gateway, 'GET', '', eve)).toMatchObject({ status: 200, body: [] })
@@ -27,7 +37,7 @@ describe.each(servers)('in front of %o, another user', (server) => {
   })
 
   it('does not get, replace or end the session of a chat that it names', async () => {
-    const gateway = await startGateway({}, server)
+    const gateway = await startPromptGateway({}, server)
     const id = await createAs(gateway, as('ada', { 'X-Session-Id': 'c1' }))
     const upstreamId = String(gateway.upstream.sessions[0]?.id)
     for (const chat of ['c1', upstreamId]) {
@@ -42,7 +52,7 @@ describe.each(servers)('in front of %o, another user', (server) => {
   })
 
   it('may have a session of its own at the same time', async () => {
-    const gateway = await startGateway({}, server)
+    const gateway = await startPromptGateway({}, server)
     await createAs(gateway, as('ada', { 'X-Session-Id': 'c1' }))
     const id = await createAs(gateway, as('eve', { 'X-Session-Id': 'c2' }))
     const eve = await attachAs(gateway, id, { token: 'jwt-eve', chat_id: 'c2' })
@@ -53,7 +63,7 @@ describe.each(servers)('in front of %o, another user', (server) => {
 
 describe.each(servers)('in front of %o, the same user', (server) => {
   it('does not reach the session of a chat without the chat', async () => {
-    const gateway = await startGateway({}, server)
+    const gateway = await startPromptGateway({}, server)
     const id = await createAs(gateway, as('ada', { 'X-Session-Id': 'c1' }))
     expect((await ask(gateway, 'GET')).body).toEqual([])
     expect((await ask(gateway, 'GET', `/${id}`, as('ada', { 'X-Session-Id': 'c2' }))).status).toBe(404)
@@ -63,7 +73,7 @@ describe.each(servers)('in front of %o, the same user', (server) => {
   })
 
   it('has a working shell after it creates two sessions of one chat at the same time', async () => {
-    const gateway = await startGateway({}, server)
+    const gateway = await startPromptGateway({}, server)
     const headers = as('ada', { 'X-Session-Id': 'c1' })
     const ids = await Promise.all([createAs(gateway, headers), createAs(gateway, headers)])
     const left = gateway.gateway.sessions.map(({ id }) => id)

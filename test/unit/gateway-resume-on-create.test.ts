@@ -3,7 +3,16 @@ import type { TerminalGatewayOptions } from '../../src/gateway.ts'
 import { SilenceTimer } from '../../src/lib/silence-timer.ts'
 import type { TestUpstreamOptions } from '../../src/testing.ts'
 import { idsOf, park, sessionOf } from '../support/parking.ts'
-import { as, ask, attachAs, createAs, startGateway, type, type ServedGateway } from '../support/terminal-gateway.ts'
+import {
+  as,
+  ask,
+  attachAs,
+  createAs,
+  startGateway,
+  startPromptGateway,
+  type,
+  type ServedGateway,
+} from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
 
 afterEach(() => void vi.useRealTimers())
@@ -47,7 +56,7 @@ describe('resumeOnCreate (PROTOCOL 8.10)', () => {
     ['of the same context', CONTEXT, ''],
     ['of the same policy', {}, '/p/python'],
   ])('gives a POST %s the session that its user has left', async (_, headers, prefix) => {
-    const gateway = await start({}, { release: 'terminals@0.2.2' })
+    const gateway = await startPromptGateway({ resumeOnCreate: true }, { release: 'terminals@0.2.2' })
     const { id, ...created } = await post(gateway, headers, prefix)
     expect(created).toEqual({ created_at: expect.any(String), pid: 0 })
     await visit(gateway, id, headers === CHAT ? 'chat-1' : undefined)
@@ -65,7 +74,7 @@ describe('resumeOnCreate (PROTOCOL 8.10)', () => {
     ['of another user', {}, '', as('eve'), ''],
     ['that asks for a new one', {}, '', {}, '', '?resume=0'],
   ])('gives a POST another session than one %s', async (_, left, leftBelow, headers, prefix, query) => {
-    const gateway = await start({}, { release: 'terminals@0.2.2' })
+    const gateway = await startPromptGateway({ resumeOnCreate: true }, { release: 'terminals@0.2.2' })
     const { id } = await post(gateway, left, leftBelow)
     await visit(gateway, id, left === CHAT ? 'chat-1' : undefined)
     const created = await post(gateway, headers, prefix, query)

@@ -11,6 +11,7 @@ import {
   createAs,
   pageOf,
   startGateway,
+  startPromptGateway,
   type ServedGateway,
 } from '../support/terminal-gateway.ts'
 import { until } from '../support/upstream.ts'
@@ -75,15 +76,16 @@ describe("the user's shell (PROTOCOL 2.17 and 2.23)", () => {
     ['context', { 'x-terminal-context-id': 'chat:chat-1' }, ''],
     ['policy', {}, '/p/python'],
   ])('is one of the same %s, as `authorize` returns it', async (_, headers, prefix) => {
-    const { gateway, ask } = await start({}, { release: 'terminals@0.2.2' })
+    const gateway = await startPromptGateway({}, { release: 'terminals@0.2.2' })
+    const ask = askShellOf(gateway.base, as('ada'))
     const asked = askShellOf(gateway.base + prefix, { ...as('ada'), ...headers })
     await open(gateway)
     expect(await asked('GET', 'output')).toMatchObject(NO_SHELL)
     const { printed } = await open(gateway, headers, prefix)
     expect(await typeWith(asked, 'for this one')).toMatchObject({ status: 200 })
     await printed('for this one')
-    expect((await ask('GET', 'output')).body).toEqual({ output: '' })
-    expect((await asked('GET', 'output')).body).toEqual({ output: 'for this one' })
+    expect((await ask('GET', 'output')).body).toEqual({ output: '$ ' })
+    expect((await asked('GET', 'output')).body).toEqual({ output: '$ for this one' })
     const others = askShellOf(gateway.base + prefix, { ...as('eve'), ...headers })
     expect(await others('GET', 'output')).toMatchObject(NO_SHELL)
   })
