@@ -1,5 +1,5 @@
+import { unfinishedBytes } from '../lib/characters.ts'
 import type { WindowSize } from './classes.ts'
-import { unfinishedCharacter } from './characters.ts'
 import { NO_BYTES, nameOf, withoutControls, type Sequence } from './sequence.ts'
 import { SequenceParser, type SequenceHandler } from './sequences.ts'
 
@@ -49,8 +49,9 @@ export class Cutter implements SequenceHandler {
     this.#isOpen = this.#parser.beginning !== ''
     // Without the character that goes on: xterm.js loses some that are written in two parts.
     const input = this.#character.length > 0 ? Buffer.concat([this.#character, data]) : data
-    this.#character = unfinishedCharacter(input)
-    this.#input = input.subarray(0, input.length - this.#character.length)
+    const end = input.length - unfinishedBytes(input)
+    this.#character = Buffer.from(input.subarray(end))
+    this.#input = input.subarray(0, end)
     this.#parser.feed(this.#input, this)
     this.#endPiece()
     this.#input = NO_BYTES

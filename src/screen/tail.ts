@@ -1,4 +1,4 @@
-import { unfinishedCharacter } from './characters.ts'
+import { unfinishedBytes } from '../lib/characters.ts'
 import { mayReplay, withoutReports } from './queries.ts'
 import { SequenceParser, type SequenceHandler } from './sequences.ts'
 import { nameOf, type Sequence } from './sequence.ts'
@@ -96,7 +96,7 @@ class Tail implements SequenceHandler {
 
   build(): Buffer {
     const output = this.#output
-    const whole = output.length - unfinishedCharacter(output).length
+    const whole = output.length - unfinishedBytes(output)
     const unfinished = this.#parser.feed(output.subarray(0, whole), this)
     if (!this.#hasBegun) this.#begin()
     // Only now: a terminal with the focus reports it at once, and the programs before may not have wanted that.

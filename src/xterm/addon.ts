@@ -1,5 +1,6 @@
 import { assertKnown, assertObject, assertText, wrongType } from '../lib/arguments.ts'
 import type { TerminalConnection } from '../terminal/types.ts'
+import { CharacterKeeper } from './characters.ts'
 import { CursorShower, ESCAPE, mendReset } from './cursor.ts'
 
 /** The part of xterm.js's `Terminal` that the addon uses. `@xterm/xterm` 5 and 6 have it. */
@@ -199,6 +200,7 @@ class Note {
  * what is being parsed is a replay.
  */
 async function show(output: AsyncIterator<Uint8Array>, xterm: XtermLike, shown: { isReplay: boolean }): Promise<void> {
+  const characters = new CharacterKeeper()
   const cursor = new CursorShower()
   // Bytes that xterm.js has received and not shown yet.
   let waiting = 0
@@ -209,7 +211,7 @@ async function show(output: AsyncIterator<Uint8Array>, xterm: XtermLike, shown: 
     waiting += length
     // What this callback says holds for the next chunk, which xterm.js parses in one go.
     if (REPLAY in next.value) xterm.write(new Uint8Array(), () => (shown.isReplay = true))
-    xterm.write(cursor.add(next.value), () => {
+    xterm.write(cursor.add(characters.add(next.value)), () => {
       shown.isReplay = false
       waiting -= length
       if (waiting <= LOW_WATER) drained?.()

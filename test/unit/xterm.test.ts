@@ -95,12 +95,21 @@ describe('xterm.js with the addon', () => {
     expect([first, second]).toEqual(['{"type":"resize","cols":80,"rows":24}', '{"type":"resize","cols":132,"rows":50}'])
   })
 
-  it('shows a character that is split between two chunks', async () => {
+  it('shows characters whose bytes come one by one', async () => {
     const { session, xterm } = await connected()
-    const bytes = Buffer.from('€')
-    await session.output(bytes.subarray(0, 1))
-    await session.output(bytes.subarray(1))
-    await until(() => firstLine(xterm) === '€')
+    // The second byte of most of them is 0x80.
+    const text = 'é€–“•。😀.'
+    for (const byte of Buffer.from(text)) await session.output(Uint8Array.of(byte))
+    await until(() => firstLine(xterm)?.endsWith('.') === true)
+    expect(firstLine(xterm)).toBe(text)
+  })
+
+  it('shows what follows bytes that are no character', async () => {
+    const { session, xterm } = await connected()
+    for (const bytes of [[0xe2, 0x80], [0x1b], [0x5b, 0x31, 0x6d, 0x41], [0xf0], [0xe2], [0x42]]) {
+      await session.output(Uint8Array.from(bytes))
+    }
+    await until(() => firstLine(xterm) === 'AB')
   })
 
   it('disconnects from the terminal when it is disposed of', async () => {
