@@ -22,6 +22,16 @@ const MOST_PARAMETERS = 64
 const values = new Int32Array(MOST_PARAMETERS)
 const isPart = new Uint8Array(MOST_PARAMETERS)
 
+// The parts of the colour that is being read: what has it, its kind, the colour space, and the number or red, green and
+// blue.
+const KIND = 1
+const FIRST = 3
+const GREEN = 4
+const BLUE = 5
+const parts = new Int32Array(BLUE + 1)
+const BY_RGB = 2
+const BY_NUMBER = 5
+
 /** What the next character looks like: its colours and attributes (SGR, DECSCA). */
 export class Pen {
   #attributes = 0
@@ -76,8 +86,7 @@ export class Pen {
       if (isPart[at] === 1) continue
       const value = Number(values[at])
       if (value === 38 || value === 48 || value === 58) at += this.#applyColour(value, at, count)
-      else if (value < 30)
-        this.#applyAttribute(value, at + 1 < count && isPart[at + 1] === 1 ? Number(values[at + 1]) : 1)
+      else if (value < 30) this.#applyAttribute(value, hasParts(at, count) ? Number(values[at + 1]) : 1)
       else if (value <= 37) this.#text = value - 30
       else if (value === 39) this.#text = DEFAULT_COLOUR
       else if (value <= 47) this.#background = value - 40
@@ -102,23 +111,16 @@ export class Pen {
 
   /** Takes a colour whose first parameter is at an index. Returns how many more belong to it. */
   #applyColour(target: number, at: number, count: number): number {
-    const hasParts = at + 1 < count && isPart[at + 1] === 1
-    let end = hasParts ? at + 1 : count
-    while (end < count && hasParts && isPart[end] === 1) end += 1
-    const mode = valueAt(at + 1, end)
-    // Between colons, a colour in parts has the number of a colour space first.
-    const first = hasParts && mode === 2 ? at + 3 : at + 2
-    let colour: number | undefined
-    if (mode === 5) colour = INDEXED + (valueAt(first, end) & 0xff)
-    if (mode === 2) {
-      const [red, green, blue] = [0, 1, 2].map((offset) => valueAt(first + offset, end) & 0xff)
-      colour = TRUE_COLOUR + Number(red) * 0x10000 + Number(green) * 0x100 + Number(blue)
-    }
-    if (colour !== undefined && target === 38) this.#text = colour
-    if (colour !== undefined && target === 48) this.#background = colour
-    if (colour !== undefined && target === 58) this.#underlineColour = colour
-    if (hasParts) return 0
-    return mode === 5 ? 2 : mode === 2 ? 4 : mode === 0 ? 6 : 5
+    const length = readColour(at, count)
+    const kind = parts[KIND]
+    if (kind !== BY_NUMBER && kind !== BY_RGB) return length
+    const first = Number(parts[FIRST]) & 0xff
+    const rgb = (first << 16) | ((Number(parts[GREEN]) & 0xff) << 8) | (Number(parts[BLUE]) & 0xff)
+    const colour = kind === BY_RGB ? TRUE_COLOUR + rgb : INDEXED + first
+    if (target === 38) this.#text = colour
+    else if (target === 48) this.#background = colour
+    else this.#underlineColour = colour
+    return length
   }
 
   #set(bit: number, isOn: boolean): void {
@@ -147,8 +149,31 @@ function read(body: Buffer, from: number, to: number): number {
   return count
 }
 
-function valueAt(at: number, end: number): number {
-  return at < end ? Math.max(0, Number(values[at])) : 0
+/** Reads the parts of a colour whose first parameter is at an index. Returns how many parameters more these are. */
+function readColour(at: number, count: number): number {
+  parts.fill(0)
+  // Between semicolons, no colour space follows the kind.
+  let skipped = 0
+  let index = at
+  do {
+    const place = index - at + skipped
+    parts[place] = Number(values[index])
+    if (hasParts(index, count)) {
+      for (let part = index + 1; part < count && isPart[part] === 1; part += 1) {
+        if (parts[KIND] === BY_NUMBER) skipped = 1
+        parts[part - at + skipped] = Math.max(0, Number(values[part]))
+      }
+      break
+    }
+    if (place === (parts[KIND] === BY_NUMBER ? FIRST : parts[KIND] === BY_RGB ? BLUE : undefined)) break
+    if (parts[KIND] !== 0) skipped = 1
+    index += 1
+  } while (index < count && index - at + skipped <= BLUE)
+  return index - at
+}
+
+function hasParts(at: number, count: number): boolean {
+  return at + 1 < count && isPart[at + 1] === 1
 }
 
 /** Returns the parameters of a colour of the text (38), the background (48) or the underline (58). */
@@ -158,6 +183,6 @@ function colourOf(colour: number, target: number): string {
   // Terminals that do not know of coloured underlines would take numbers between semicolons for attributes.
   const separator = target === 58 ? ':' : ';'
   if (colour < TRUE_COLOUR) return [target, 5, colour - INDEXED].join(separator)
-  const parts = [(colour >> 16) & 0xff, (colour >> 8) & 0xff, colour & 0xff]
-  return [target, 2, ...(target === 58 ? [''] : []), ...parts].join(separator)
+  const rgb = [(colour >> 16) & 0xff, (colour >> 8) & 0xff, colour & 0xff]
+  return [target, 2, ...(target === 58 ? [''] : []), ...rgb].join(separator)
 }

@@ -77,6 +77,25 @@ it('begins a tail with the colours and attributes of each SGR sequence, alone an
   }
 })
 
+it('takes colours as xterm.js does, however their parameters are separated', async () => {
+  const parameter = fc.constantFrom('', '0', '1', '2', '5', '7', '38', '48', '58', '300')
+  const separator = fc.constantFrom(';', ';', ':')
+  const colour = fc.array(fc.tuple(separator, parameter), { minLength: 1, maxLength: 9 })
+  const runs = fc.asyncProperty(fc.constantFrom('38', '48', '58'), colour, async (target, parameters) => {
+    const program = `\x1b[1;${target}${parameters.flat().join('')};4m`
+    const [witness, client] = [new Witness(), new Witness()]
+    await witness.show(program)
+    await client.show(tailOf(`${program}\n${'line\n'.repeat(100)}`, 300))
+    expect(client.settings).toEqual(witness.settings)
+  })
+  const found = ['38;38:5:0;0', '38;5:7;1', '38;2:1:2:3;1', '38;2;1:2;3', '38;0;0;0;0;0;1', '48;1;1;1;1;1;7']
+  const examples = found.map((text): [string, Array<[string, string]>] => [
+    text.slice(0, 2),
+    Array.from(text.slice(2).matchAll(/([;:])(\d*)/g), ([, ...pair]) => pair as [string, string]),
+  ])
+  await fc.assert(runs, { numRuns: 300, seed: 1, examples })
+})
+
 it('keeps a few kilobytes, whatever a program sets', () => {
   const numbers = Array.from({ length: 2_000 }, (_, number) => number)
   const outputs = [
