@@ -104,9 +104,9 @@ export const ATTACH_PATIENCE_MS = 2_000
 /** How many sessions a user may have at the gateway. */
 export const LIMIT = 3
 
-/** Whether a session was given to a client that has not come yet. */
-export function isReserved({ reservedUntil }: ModelShell): boolean {
-  return performance.now() < reservedUntil
+/** Whether a session was given to a client that has not come yet. One that is forgotten is not. */
+export function isReserved({ reservedUntil, state }: ModelShell): boolean {
+  return state !== 'ended' && performance.now() < reservedUntil
 }
 
 /** How long it takes until another client gets a session; 0 if it is not reserved. */
