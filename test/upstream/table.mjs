@@ -3,10 +3,10 @@ import { rowsBetween, rowsOf } from '../support/markdown.mjs'
 
 const README = new URL('README.md', import.meta.url)
 
-/** Returns the outcomes of the cases that differ between the releases as a Markdown table. */
-export function outcomeTable(outcomes) {
+/** Returns the outcomes of the cases that differ between the releases as a Markdown table, a row for each release. */
+export function outcomeTable(subjects, outcomes) {
   const columns = [...new Set(outcomes.map(({ column }) => column))]
-  const rows = [...new Set(outcomes.map(({ subject }) => subject))].map((subject) => [
+  const rows = subjects.map((subject) => [
     subject.replace('Open Terminal ', ''),
     ...columns.map((name) => outcomes.find((one) => one.subject === subject && one.column === name)?.outcome ?? '–'),
   ])
