@@ -9,3 +9,26 @@ export function unfinishedBytes(output: Uint8Array): number {
   }
   return 0
 }
+
+/**
+ * Keeps the bytes of a character until all of them are there. xterm.js 6 shows nothing for some characters that it gets
+ * in two parts: those that are cut behind a byte of 0x80, such as dashes, quotation marks and bullets.
+ */
+export class CharacterKeeper {
+  /** The bytes that are kept. */
+  rest: Uint8Array = new Uint8Array()
+
+  /** Returns the same bytes if all of their characters are finished. */
+  add(chunk: Uint8Array): Uint8Array {
+    let output = chunk
+    if (this.rest.length > 0) {
+      output = new Uint8Array(this.rest.length + chunk.length)
+      output.set(this.rest)
+      output.set(chunk, this.rest.length)
+    }
+    const end = output.length - unfinishedBytes(output)
+    // A copy, whatever the chunk is: `slice` of a Buffer would keep all of it in memory.
+    this.rest = new Uint8Array(output.subarray(end))
+    return output.subarray(0, end)
+  }
+}

@@ -1,4 +1,4 @@
-import { unfinishedBytes } from '../lib/characters.ts'
+import { CharacterKeeper } from '../lib/characters.ts'
 import type { WindowSize } from './classes.ts'
 import { NO_BYTES, nameOf, withoutControls, type Sequence } from './sequence.ts'
 import { SequenceParser, type SequenceHandler } from './sequences.ts'
@@ -30,8 +30,7 @@ const FIRST_JOINED_LEAD = 0xcc
  */
 export class Cutter implements SequenceHandler {
   #parser = new SequenceParser()
-  // What the output so far ends with of a character in UTF-8 that goes on.
-  #character: Buffer = NO_BYTES
+  #characters = new CharacterKeeper()
   // What has been cut, the last of it in parts, and how many cells these may draw.
   #pieces: Buffer[] = []
   #parts: Buffer[] = []
@@ -47,11 +46,8 @@ export class Cutter implements SequenceHandler {
   cut(data: Buffer, size: WindowSize): Buffer[] {
     this.#size = size
     this.#isOpen = this.#parser.beginning !== ''
-    // Without the character that goes on: xterm.js loses some that are written in two parts.
-    const input = this.#character.length > 0 ? Buffer.concat([this.#character, data]) : data
-    const end = input.length - unfinishedBytes(input)
-    this.#character = Buffer.from(input.subarray(end))
-    this.#input = input.subarray(0, end)
+    const whole = this.#characters.add(data)
+    this.#input = Buffer.from(whole.buffer, whole.byteOffset, whole.length)
     this.#parser.feed(this.#input, this)
     this.#endPiece()
     this.#input = NO_BYTES
@@ -61,12 +57,12 @@ export class Cutter implements SequenceHandler {
   /** What comes next does not belong to what came before. */
   reset(): void {
     this.#parser = new SequenceParser()
-    this.#character = NO_BYTES
+    this.#characters = new CharacterKeeper()
   }
 
   /** The beginning of the sequence, or of the character, that goes on in the next output. */
   get beginning(): Buffer {
-    return Buffer.concat([Buffer.from(this.#parser.beginning, 'latin1'), this.#character])
+    return Buffer.concat([Buffer.from(this.#parser.beginning, 'latin1'), this.#characters.rest])
   }
 
   onText(data: Buffer, start: number, end: number): void {

@@ -1,6 +1,6 @@
 import { assertKnown, assertObject, assertText, wrongType } from '../lib/arguments.ts'
+import { CharacterKeeper } from '../lib/characters.ts'
 import type { TerminalConnection } from '../terminal/types.ts'
-import { CharacterKeeper } from './characters.ts'
 import { CursorShower, ESCAPE, mendReset } from './cursor.ts'
 
 /** The part of xterm.js's `Terminal` that the addon uses. `@xterm/xterm` 5 and 6 have it. */
