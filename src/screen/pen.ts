@@ -165,7 +165,8 @@ function readColour(at: number, count: number): number {
       }
       break
     }
-    if (place === (parts[KIND] === BY_NUMBER ? FIRST : parts[KIND] === BY_RGB ? BLUE : undefined)) break
+    if (parts[KIND] === BY_NUMBER && place === FIRST) break
+    if (parts[KIND] === BY_RGB && place === BLUE) break
     if (parts[KIND] !== 0) skipped = 1
     index += 1
   } while (index < count && index - at + skipped <= BLUE)
