@@ -1,5 +1,3 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { connectTerminal, createTerminalSession, type TerminalConnection } from '../../src/index.ts'
@@ -8,7 +6,7 @@ import { clientTo, startProxy } from '../support/proxy.ts'
 import { lenient, orchestrators, ownServers, strictInside } from '../support/raw-client.ts'
 import { echo, promptAndEcho } from '../support/shells.ts'
 import { open, refusalOf } from '../support/terminal.ts'
-import { afterwards, clientOf, outputWith, rejection, upstreamOf, userOf } from '../support/upstream.ts'
+import { afterwards, clientOf, outputWith, rejection, serve, upstreamOf, userOf } from '../support/upstream.ts'
 
 const withChat = [
   ...orchestrators.flatMap((release) =>
@@ -90,22 +88,21 @@ it.each(orchestrators)(
 // PROTOCOL 3.11
 it('connectTerminal notices that a slow container refuses a chat after the first heartbeat', async () => {
   let created = 0
-  const server = createServer((request, response) => {
-    if (request.method === 'POST') created += 1
-    response.setHeader('X-Request-Id', '1').end(JSON.stringify({ id: String(created) }))
+  const base = await serve((server) => {
+    server.on('request', (request, response) => {
+      if (request.method === 'POST') created += 1
+      response.setHeader('X-Request-Id', '1').end(JSON.stringify({ id: String(created) }))
+    })
+    new WebSocketServer({ server }).on('connection', (client, { url = '' }) => {
+      if (!url.includes('/1')) return client.send(Buffer.from('$ '))
+      let isRefused = false
+      client.once('message', () => setTimeout(() => (isRefused = true), 1_400))
+      client.on('message', () => isRefused && client.close(1000))
+    })
   })
-  new WebSocketServer({ server }).on('connection', (client, { url = '' }) => {
-    if (!url.includes('/1')) return client.send(Buffer.from('$ '))
-    let isRefused = false
-    client.once('message', () => setTimeout(() => (isRefused = true), 1_400))
-    client.on('message', () => isRefused && client.close(1000))
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  const terminal = await connectTerminal({ base: `http://127.0.0.1:${port}`, userId: 'ada', chatId: '7' })
+  const terminal = await connectTerminal({ base, userId: 'ada', chatId: '7' })
+  afterwards(terminal)
   expect([terminal.sessionId, terminal.chatId]).toEqual(['2', undefined])
-  await terminal.close()
-  server.close()
 })
 
 it('connectTerminal replaces a session with a chat only once', async () => {
