@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { randomness } from './random.ts'
 
 const ESC = '\x1b'
 const colour = fc.nat(255)
@@ -123,14 +124,13 @@ export const SETTINGS: Weights = {
   titles: 1, palette: 2, links: 2, tabs: 1, resets: 1, strings: 1, queries: 2, bells: 2, broken: 2,
 } // prettier-ignore
 
-const seconds = Number(process.env['SCREEN_SECONDS'] ?? 0)
+const { seconds, seed } = randomness('SCREEN', 27)
 
 /** How long a test of random programs may take, in ms. */
 export const RANDOM_TIMEOUT_MS = (seconds + 60) * 1_000
 
 /** Returns how many programs to try from a fixed seed; with SCREEN_SECONDS, as many as there is time for, from any. */
 export function randomRuns(numRuns: number): { seed: number; numRuns: number; interruptAfterTimeLimit?: number } {
-  const seed = Number(process.env['SCREEN_SEED'] ?? (seconds > 0 ? Date.now() % 0x7fffffff : 27))
   return seconds > 0
     ? { seed, numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: seconds * 1_000 }
     : { seed, numRuns }

@@ -7,10 +7,10 @@ import { askEverywhere } from '../support/model-creating.ts'
 import { closeAll } from '../support/model-laws.ts'
 import { World } from '../support/model-world.ts'
 import { failOnUnhandledErrors } from '../support/proxy-unhandled.ts'
+import { randomness } from '../support/random.ts'
 
-const seconds = Number(process.env['MODEL_SECONDS'] ?? 0)
+const { seconds, seed } = randomness('MODEL', 23)
 const RUNS = 60
-const seed = Number(process.env['MODEL_SEED'] ?? (seconds > 0 ? Date.now() % 0x7fffffff : 23))
 const RELEASES: readonly TestRelease[] = ['open-terminal@0.14.5', 'terminals@0.2.2']
 
 failOnUnhandledErrors()
